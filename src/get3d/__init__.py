@@ -1,0 +1,1 @@
+"""GET3D: textured 3D meshes, learnt from pictures alone."""

@@ -1,0 +1,168 @@
+"""Every word between two arrows of the design: small frozen dataclasses, defined once.
+
+Conventions (docs/conventions.md): right-handed, y up, the camera looks along -z, image row 0 is the
+top, SDF positive inside, colours in [-1, 1] inside networks and [0, 1] elsewhere.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh; faces wind counter-clockwise seen from outside.
+
+    Attributes:
+        verts: Object-space positions, in scene units.
+        faces: Vertex indices, int64.
+    """
+
+    verts: Float[Tensor, "verts 3"]
+    faces: Int[Tensor, "faces 3"]
+
+    def to(self, device: torch.device | str) -> "Mesh":
+        """Copy both tensors to a device."""
+        return Mesh(self.verts.to(device), self.faces.to(device))
+
+    def detach(self) -> "Mesh":
+        """Cut the vertices from the autograd graph."""
+        return Mesh(self.verts.detach(), self.faces)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What covers a face: a factor, and a picture that multiplies it (glTF base colour).
+
+    Attributes:
+        base_color: RGBA factor, linear light, in [0, 1].
+        texture: sRGB picture with alpha in [0, 1], row 0 at the top (v = 1); None for a flat colour.
+        name: Shown by other programs.
+    """
+
+    base_color: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    texture: Float[Tensor, "height width 4"] | None = None
+    name: str = "material"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TexturedMesh:
+    """A mesh with its look: what files are read into and what generation returns.
+
+    Texture coordinates have indices of their own, so the surface stays closed although the atlas
+    has seams; writers of formats that want one index split the vertices themselves.
+
+    Attributes:
+        mesh: Positions and faces.
+        uvs: Texture coordinates, origin at the bottom left as in OBJ; may be empty.
+        uv_faces: Indices into `uvs`, one triangle a face; all zero where `uvs` is empty.
+        materials: At least one.
+        face_material: Index into `materials`, one a face.
+        vert_colors: RGBA factors in linear light, in [0, 1], or None.
+        normals: Unit vertex normals, or None (then computed where needed).
+    """
+
+    mesh: Mesh
+    uvs: Float[Tensor, "uvs 2"]
+    uv_faces: Int[Tensor, "faces 3"]
+    materials: tuple[Material, ...]
+    face_material: Int[Tensor, " faces"]
+    vert_colors: Float[Tensor, "verts 4"] | None = None
+    normals: Float[Tensor, "verts 3"] | None = None
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """Pinhole cameras: where they stand and what their lens does.
+
+    Attributes:
+        world_to_camera: Rigid transforms; the camera looks along its own -z, y up.
+        intrinsics: (focal x / width, focal y / height, centre x / width, centre y / height), free of
+            the image size; centre (0.5, 0.5) is the middle, the second runs from the top.
+        near: Distance of the near plane, in scene units.
+        far: Distance of the far plane, in scene units.
+    """
+
+    world_to_camera: Float[Tensor, "views 4 4"]
+    intrinsics: Float[Tensor, "views 4"]
+    near: float = 0.1
+    far: float = 1000.0
+
+    def __len__(self) -> int:
+        return self.world_to_camera.shape[0]
+
+    def __getitem__(self, index: slice | Int[Tensor, " picked"]) -> "Cameras":
+        """Pick views; an index tensor or a slice, so the result is still a batch."""
+        return replace(
+            self,
+            world_to_camera=self.world_to_camera[index],
+            intrinsics=self.intrinsics[index],
+        )
+
+    def to(self, device: torch.device | str) -> "Cameras":
+        """Copy to a device."""
+        return replace(
+            self,
+            world_to_camera=self.world_to_camera.to(device),
+            intrinsics=self.intrinsics.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class Styles:
+    """Style vectors, one a modulated layer, in the order the network uses them (paper, section 3.1).
+
+    Attributes:
+        geo: For the geometry layers.
+        tex: For the texture layers.
+    """
+
+    geo: Float[Tensor, "b geo_layers w"]
+    tex: Float[Tensor, "b tex_layers w"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GBuffer:
+    """What each pixel sees. `n` counts images: all views of all meshes.
+
+    Attributes:
+        face_id: Index of the nearest face of the image's own mesh, -1 for background.
+        mask: Antialiased coverage in [0, 1]; its gradient moves the silhouette.
+        position: Object-space surface point at the pixel centre; zero on background.
+        depth: Distance along the viewing axis, in scene units; zero on background.
+        barycentric: Perspective-correct weights of the face's three corners; zero on background.
+    """
+
+    face_id: Int[Tensor, "n h w"]
+    mask: Float[Tensor, "n h w"]
+    position: Float[Tensor, "n h w 3"]
+    depth: Float[Tensor, "n h w"]
+    barycentric: Float[Tensor, "n h w 3"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pictures as the discriminators see them.
+
+    Attributes:
+        rgb: Colour in [-1, 1]; the background is -1 (black).
+        mask: Coverage in [0, 1].
+    """
+
+    rgb: Float[Tensor, "n 3 h w"]
+    mask: Float[Tensor, "n 1 h w"]
+
+
+@dataclass(frozen=True)
+class DiscriminatorOutput:
+    """Logits of the two judges: positive means "looks real".
+
+    Attributes:
+        rgb: Of the colour discriminator.
+        mask: Of the silhouette discriminator.
+    """
+
+    rgb: Float[Tensor, " n"]
+    mask: Float[Tensor, " n"]
