@@ -1,0 +1,138 @@
+"""Pictures for people: many small ones on one sheet, and PNG files."""
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from get3d.core.files import atomic_path
+
+_LABEL_HEIGHT_PX = 13
+_SHEET_COLOR = (255, 255, 255)
+_LABEL_COLOR = (40, 40, 40)
+
+
+def images_to_u8(
+    images: Float[Tensor, "n c h w"], *, low: float = -1.0
+) -> UInt8[np.ndarray, "n h w c"]:
+    """Turn network pictures into bytes, channels last; values outside the range are clipped.
+
+    Args:
+        images: Pictures with values in [low, 1].
+        low: The value of black: -1 inside networks, 0 elsewhere.
+
+    Returns:
+        The same pictures as bytes.
+
+    Example:
+        >>> images_to_u8(torch.tensor([-1.0, 0.0, 3.0]).view(1, 3, 1, 1))[0, 0, 0].tolist()
+        [0, 128, 255]
+    """
+    scaled = (images.detach() - low) * (255.0 / (1.0 - low))
+    bytes_ = (scaled + 0.5).clamp(0.0, 255.0).to(torch.uint8)
+    return bytes_.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def contact_sheet(
+    images_u8: Iterable[UInt8[np.ndarray, "h w c"]],
+    *,
+    columns: int | None = None,
+    labels: Sequence[str] | None = None,
+    gap_px: int = 2,
+    background: tuple[int, int, int] = _SHEET_COLOR,
+) -> Image.Image:
+    """Put pictures side by side on one sheet, row by row.
+
+    Pictures with alpha are shown on the background; smaller ones stand at the top left of a cell.
+
+    Args:
+        images_u8: Grey, RGB or RGBA (straight alpha) pictures; an array `[n, h, w, c]` will do.
+        columns: Pictures in a row; by default about as many as there are rows.
+        labels: One line under each picture, cut to its width.
+        gap_px: Space between pictures.
+        background: sRGB colour of the sheet.
+
+    Returns:
+        The sheet, RGB.
+
+    Raises:
+        ValueError: If there is no picture, `columns` is below 1, or the labels do not match.
+
+    Example:
+        >>> contact_sheet(np.zeros((5, 8, 8, 3), np.uint8), columns=3, gap_px=0).size
+        (24, 16)
+    """
+    pictures = [_as_rgba(image) for image in images_u8]
+    if not pictures:
+        raise ValueError("images_u8 is empty: a contact sheet needs at least one picture")
+    if columns is not None and columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    if labels is not None and len(labels) != len(pictures):
+        raise ValueError(f"labels must be one a picture: {len(labels)} for {len(pictures)}")
+    columns = columns or math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    width = max(picture.width for picture in pictures)
+    height = max(picture.height for picture in pictures)
+    step_x = width + gap_px
+    step_y = height + gap_px + (_LABEL_HEIGHT_PX if labels else 0)
+    sheet = Image.new("RGBA", (columns * step_x - gap_px, rows * step_y - gap_px), background)
+    draw = ImageDraw.Draw(sheet)
+    for index, picture in enumerate(pictures):
+        left, top = index % columns * step_x, index // columns * step_y
+        sheet.alpha_composite(picture, (left, top))
+        if labels:
+            text = _fit_text(labels[index], width)
+            draw.text((left, top + height), text, fill=_LABEL_COLOR, font=_font())
+    return sheet.convert("RGB")
+
+
+def save_png(
+    path: Path | str, image: Image.Image | UInt8[np.ndarray, "h w c"], *, durable: bool = True
+) -> None:
+    """Write a PNG file atomically.
+
+    Args:
+        path: Where the file goes.
+        image: A Pillow image, or bytes with 1, 3 or 4 channels.
+        durable: As in `get3d.core.files.atomic_path`.
+    """
+    if not isinstance(image, Image.Image):
+        image = _from_bytes(image)
+    with atomic_path(path, durable=durable) as temp_path:
+        image.save(temp_path, format="PNG")
+
+
+def _from_bytes(image_u8: UInt8[np.ndarray, "h w c"]) -> Image.Image:
+    """Wrap an array as a Pillow image of the mode that its channels say."""
+    if image_u8.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"a picture has 1, 3 or 4 channels, got {image_u8.shape[-1]}")
+    if image_u8.shape[-1] == 1:
+        return Image.fromarray(np.ascontiguousarray(image_u8[..., 0]))
+    return Image.fromarray(np.ascontiguousarray(image_u8))
+
+
+def _as_rgba(image: Image.Image | UInt8[np.ndarray, "h w c"]) -> Image.Image:
+    """Bring any picture to RGBA."""
+    if not isinstance(image, Image.Image):
+        image = _from_bytes(image)
+    return image.convert("RGBA")
+
+
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Load the small font that comes with Pillow."""
+    return ImageFont.load_default()
+
+
+def _fit_text(text: str, width_px: int) -> str:
+    """Cut a line so that it is not wider than its cell."""
+    font = _font()
+    # The font has Latin letters only; anything else would stop the bitmap version of it.
+    text = text.encode("latin-1", "replace").decode("latin-1")
+    while len(text) > 1 and font.getlength(text) > width_px:
+        text = text[:-1]
+    return text

@@ -1,0 +1,80 @@
+"""A file is the old one or the whole new one."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from get3d.core.files import atomic_path, remove_leftovers, write_text
+
+
+def test_new_file_appears_whole_and_alone(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "er" / "a.txt"
+    with atomic_path(target) as temp_path:
+        temp_path.write_text("new")
+        assert temp_path.parent == target.parent
+        assert temp_path.suffix == ".txt"
+        assert not target.exists()
+    assert [entry.name for entry in target.parent.iterdir()] == ["a.txt"]
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), OSError(errno.EIO, "x")])
+def test_failure_keeps_the_old_file_and_removes_the_new(
+    tmp_path: Path, error: BaseException
+) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail() -> None:
+        with atomic_path(target) as temp_path:
+            temp_path.write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert target.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_full_disk_says_which_file_and_what_to_do(tmp_path: Path) -> None:
+    def fill() -> None:
+        with atomic_path(tmp_path / "model.bin"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match=r"model\.bin; free some space") as caught:
+        fill()
+    assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_really_full_device_is_recognised(tmp_path: Path) -> None:
+    def fill() -> None:
+        with atomic_path(tmp_path / "a.bin"), Path("/dev/full").open("wb") as full:
+            full.write(b"x" * 100_000)
+
+    with pytest.raises(OSError, match="no space left"):
+        fill()
+
+
+def test_unwritten_block_is_an_error(tmp_path: Path) -> None:
+    def forget() -> None:
+        with atomic_path(tmp_path / "a.txt"):
+            pass
+
+    with pytest.raises(FileNotFoundError):
+        forget()
+
+
+def test_text_is_utf8_with_line_ends_as_given(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "é\n", durable=False)
+    assert (tmp_path / "a.txt").read_bytes() == "é\n".encode()
+
+
+def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "keep.txt").write_text("x")
+    block = atomic_path(tmp_path / "a.txt")
+    block.__enter__().write_text("killed here")
+    assert remove_leftovers(tmp_path) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["keep.txt"]
+    assert remove_leftovers(tmp_path / "missing") == 0
