@@ -38,7 +38,7 @@ class Material:
 
     Attributes:
         base_color: RGBA factor, linear light, in [0, 1].
-        texture: sRGB picture with alpha in [0, 1], row 0 at the top (v = 1); None for a flat colour.
+        texture: sRGB picture with alpha in [0, 1], row 0 at the top (v = 1); None: a flat colour.
         name: Shown by other programs.
     """
 
@@ -79,8 +79,8 @@ class Cameras:
 
     Attributes:
         world_to_camera: Rigid transforms; the camera looks along its own -z, y up.
-        intrinsics: (focal x / width, focal y / height, centre x / width, centre y / height), free of
-            the image size; centre (0.5, 0.5) is the middle, the second runs from the top.
+        intrinsics: (focal x / width, focal y / height, centre x / width, centre y / height), free
+            of the image size; centre (0.5, 0.5) is the middle, the second runs from the top.
         near: Distance of the near plane, in scene units.
         far: Distance of the far plane, in scene units.
     """
@@ -91,6 +91,7 @@ class Cameras:
     far: float = 1000.0
 
     def __len__(self) -> int:
+        """Count the views."""
         return self.world_to_camera.shape[0]
 
     def __getitem__(self, index: slice | Int[Tensor, " picked"]) -> "Cameras":
@@ -112,7 +113,7 @@ class Cameras:
 
 @dataclass(frozen=True)
 class Styles:
-    """Style vectors, one a modulated layer, in the order the network uses them (paper, section 3.1).
+    """Style vectors, one a modulated layer, in the network's order (paper, section 3.1).
 
     Attributes:
         geo: For the geometry layers.

@@ -1,0 +1,93 @@
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+import yaml
+
+from get3d.core.strict import from_dict, to_dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lens:
+    fovy_deg: float
+    range_deg: tuple[float, float] = (0.0, 360.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    steps: int
+    rate: float = 2e-3
+    kind: Literal["separate", "unified"] = "separate"
+    sizes: tuple[int, ...] = ()
+    verbose: bool = False
+    lens: Lens = field(default_factory=lambda: Lens(fovy_deg=49.13))
+    grid: str | None = None
+    notes: dict[str, float] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+
+
+def test_every_kind_of_value_survives_yaml() -> None:
+    run = Run(
+        steps=3,
+        rate=1e-5,
+        kind="unified",
+        sizes=(1, 2),
+        verbose=True,
+        lens=Lens(fovy_deg=30.0, range_deg=(0.0, 20.0)),
+        grid="a.npz",
+        notes={"a": 1.0},
+        tags=["x"],
+    )
+    for instance in (run, Run(steps=1)):
+        assert from_dict(Run, yaml.safe_load(yaml.safe_dump(to_dict(instance)))) == instance
+
+
+def test_whole_numbers_become_floats_and_lists_tuples() -> None:
+    run = from_dict(Run, {"steps": 1, "rate": 1, "lens": {"fovy_deg": 5, "range_deg": [0, 20]}})
+    assert type(run.rate) is float
+    assert run.lens.range_deg == (0.0, 20.0)
+    assert all(type(angle) is float for angle in run.lens.range_deg)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{steps: 1, lense: 2}", r"unknown key lense; did you mean lens\?"),
+        ("{steps: 1, lens: {fovy: 2}}", r"unknown key lens\.fovy; did you mean fovy_deg\?"),
+        ("{steps: 1, lens: {}}", r"missing lens\.fovy_deg"),
+        ("{}", "missing steps"),
+        ("{steps: 1, zzzzz: 2}", r"unknown key zzzzz; accepted: steps, rate"),
+        ("{steps: true}", r"steps must be a whole number; got True"),
+        ("{steps: 1.5}", r"steps must be a whole number; got 1\.5"),
+        ("{steps: null}", r"steps must be a whole number; got None"),
+        ("{steps: 1, verbose: 1}", r"verbose must be true or false; got 1"),
+        ("{steps: 1, rate: 1e-3}", r"rate must be a number.* write 1\.0e-3"),
+        ("{steps: 1, rate: 1.5e3}", r"rate must be a number.* write 1\.5e\+3"),
+        ("{steps: 1, rate: '2'}", "write 2 without quotes"),
+        ("{steps: 1, rate: fast}", r"rate must be a number; got 'fast'"),
+        ("{steps: 1, kind: seperate}", "kind must be one of separate, unified; got 'seperate'"),
+        ("{steps: 1, sizes: [1, a]}", r"sizes\[1\] must be a whole number"),
+        ("{steps: 1, sizes: 4}", r"sizes must be a list"),
+        ("{steps: 1, lens: {fovy_deg: 1, range_deg: [1]}}", r"lens\.range_deg must be a list of 2"),
+        ("{steps: 1, lens: 4}", r"lens must be named values \(fovy_deg, range_deg\); got 4"),
+        ("{steps: 1, grid: 5}", r"grid must be text; got 5"),
+        ("{steps: 1, notes: {a: b}}", r"notes\.a must be a number"),
+        ("[1]", r"the configuration must be named values"),
+    ],
+)
+def test_bad_values_are_refused_by_name(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_dict(Run, yaml.safe_load(text))
+
+
+def test_a_check_of_the_dataclass_itself_carries_the_path() -> None:
+    @dataclass(frozen=True)
+    class Positive:
+        size: int
+
+        def __post_init__(self) -> None:
+            if self.size <= 0:
+                raise ValueError(f"size must be positive, got {self.size}")
+
+    with pytest.raises(ValueError, match=r"^model: size must be positive, got 0$"):
+        from_dict(Positive, {"size": 0}, path="model")
