@@ -1,0 +1,34 @@
+"""From a YAML file, a preset's name and flags to one frozen `RunConfig`."""
+
+from pathlib import Path
+
+import yaml
+
+from get3d.core.presets import find_config
+from get3d.core.strict import from_dict
+from get3d.training import RunConfig
+
+
+def load_config(source: str | Path) -> RunConfig:
+    """Read a run's configuration.
+
+    Args:
+        source: A YAML file, or the name of a preset such as `tiny-64`.
+
+    Returns:
+        The configuration; what the file leaves out has the published value.
+
+    Raises:
+        FileNotFoundError: If there is neither such a file nor such a preset.
+        ValueError: If the file is no YAML mapping, has an unknown key or a wrong value.
+    """
+    path = find_config(str(source))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is no valid YAML: {reason}") from error
+    try:
+        return from_dict(RunConfig, content or {})
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

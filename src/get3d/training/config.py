@@ -1,0 +1,150 @@
+"""What a run is made of: one frozen dataclass a component, with the published values as defaults.
+
+Sources: the paper's appendix and the authors' release (docs/deviations.md says where we differ).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from get3d.models import DiscriminatorConfig, GeneratorConfig, ImagingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the terms both networks are trained with."""
+
+    r1_gamma: float = 40.0
+    """R1 weight of the colour discriminator; scale it with pixels over batch (40 is for 1024 px)."""
+
+    r1_gamma_mask: float = 40.0
+    """R1 weight of the silhouette discriminator."""
+
+    r1_interval: int = 16
+    """Steps between two R1 penalties (lazy regularisation)."""
+
+    sign_change_weight: float = 0.01
+    """Weight of the SDF regulariser, which removes floaters and inner surfaces."""
+
+    empty_weight: float = 1.0
+    """Weight of mean |SDF| of shapes that have no surface."""
+
+    mask_weight: float = 1.0
+    """Weight of the silhouette discriminator's verdict in the generator's loss."""
+
+    real_mask: Literal["binary", "soft"] = "binary"
+    """Silhouettes of real pictures: alpha > 0 (published) or alpha itself."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        if self.r1_interval < 1:
+            raise ValueError(f"r1_interval must be at least 1, got {self.r1_interval}")
+        for name in ("r1_gamma", "r1_gamma_mask", "sign_change_weight", "empty_weight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam, for both networks; the discriminators' is scaled for lazy regularisation."""
+
+    generator_lr: float = 0.002
+    """Learning rate of the generator."""
+
+    discriminator_lr: float = 0.002
+    """Learning rate of the discriminators."""
+
+    betas: tuple[float, float] = (0.0, 0.99)
+    """Adam's two decay rates."""
+
+    eps: float = 1.0e-8
+    """Adam's epsilon."""
+
+    final_lr_factor: float = 1.0
+    """Learning rates fall linearly to this share of themselves over the run; 1 keeps them constant."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        for name in ("generator_lr", "discriminator_lr", "eps"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), got {self.betas}")
+        if not 0 <= self.final_lr_factor <= 1:
+            raise ValueError(f"final_lr_factor must lie in [0, 1], got {self.final_lr_factor}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """How long, in what portions, and how often to save. Counted in real images shown."""
+
+    total_images: int = 20_000_000
+    """Real images after which the run is finished."""
+
+    batch_size: int = 32
+    """Images in one optimiser step."""
+
+    accumulate: int = 1
+    """Parts a batch is split into to save memory; gradients are summed over them."""
+
+    seed: int = 0
+    """All randomness of the run derives from it."""
+
+    style_mixing: float = 0.9
+    """Probability that a shape's styles are crossed with another's; geometry and texture each."""
+
+    reuse_fakes: bool = False
+    """Let the discriminators learn from the pictures the generator just learnt from, instead of new
+    ones (published: new ones). Saves one generator pass a step."""
+
+    mirror: bool = False
+    """Show real pictures also mirrored, with the camera's rotation mirrored, so that left-handed and
+    right-handed shapes are equally likely."""
+
+    ema_half_life_images: int = 10_000
+    """Half-life of the weight average."""
+
+    ema_ramp_up: float = 0.05
+    """The half-life is at most this share of the images seen so far."""
+
+    log_every_images: int = 1_000
+    sample_every_images: int = 50_000
+    checkpoint_every_images: int = 50_000
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept in the run folder."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        for name in (
+            "total_images",
+            "batch_size",
+            "accumulate",
+            "log_every_images",
+            "sample_every_images",
+            "checkpoint_every_images",
+            "keep_checkpoints",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"accumulate must divide batch_size, got {self.accumulate} and {self.batch_size}"
+            )
+        for name in ("style_mixing", "ema_ramp_up"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        if self.ema_half_life_images < 0:
+            raise ValueError(
+                f"ema_half_life_images must not be negative, got {self.ema_half_life_images}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything a training run depends on besides its data."""
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    imaging: ImagingConfig = field(default_factory=ImagingConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)

@@ -1,0 +1,90 @@
+"""Scalars of a run: one CSV row and one set of TensorBoard points an interval."""
+
+import csv
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from get3d.core.files import atomic_path
+
+
+class RunLog:
+    """Appends to RUN/log.csv, and to TensorBoard event files where tensorboard is installed.
+
+    Rows later than the point a run resumes from are dropped first, so that the table never has two
+    accounts of the same images.
+    """
+
+    def __init__(self, folder: Path, *, resume_images: int = 0) -> None:
+        self._path = folder / "log.csv"
+        self._columns: list[str] = []
+        if self._path.exists():
+            self._drop_rows_after(resume_images)
+        self._writer = _tensorboard_writer(folder / "tensorboard", resume_images)
+
+    def write(self, seen_images: int, scalars: dict[str, float]) -> None:
+        """Add one row; new columns extend the table."""
+        row = {"images": seen_images, **scalars}
+        if missing := [name for name in row if name not in self._columns]:
+            self._rewrite(self._read(), [*self._columns, *missing])
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self._columns).writerow(row)
+        if self._writer is not None:
+            for name, value in scalars.items():
+                self._writer.add_scalar(name, value, seen_images)
+
+    def close(self) -> None:
+        """Flush the event files."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def __enter__(self) -> "RunLog":
+        """Use as a context, so that event files are flushed at the end."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Flush the event files."""
+        self.close()
+
+    def _read(self) -> list[dict[str, str]]:
+        if not self._path.exists():
+            return []
+        with self._path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def _drop_rows_after(self, seen_images: int) -> None:
+        """A last row cut by a kill in mid-write counts as later."""
+        with self._path.open(newline="", encoding="utf-8") as file:
+            columns = csv.DictReader(file).fieldnames or []
+        rows = [
+            row
+            for row in self._read()
+            if (row["images"] or "").isdigit()
+            and int(row["images"]) <= seen_images
+            and None not in row.values()
+        ]
+        self._rewrite(rows, list(columns))
+
+    def _rewrite(self, rows: list[dict[str, str]], columns: list[str]) -> None:
+        with (
+            atomic_path(self._path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        self._columns = columns
+
+
+def _tensorboard_writer(folder: Path, purge_images: int) -> Any:  # noqa: ANN401
+    """A SummaryWriter (it has no types), or None where tensorboard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=purge_images + 1)

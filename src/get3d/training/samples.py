@@ -1,0 +1,69 @@
+"""The picture by which a run is watched: the same shapes from the same sides, again and again."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from get3d.core import Cameras
+from get3d.geometry import CameraDistribution, orbit_cameras
+from get3d.models import Generator, ImagingConfig
+from get3d.training.randomness import step_generator
+
+_STREAM = 0x5A3B1E  # of randomness, apart from those of the training step
+_CHUNK = 4  # shapes rendered at once
+
+
+@torch.no_grad()
+def render_samples(
+    generator: Generator,
+    distribution: CameraDistribution,
+    *,
+    image_size: int,
+    imaging: ImagingConfig,
+    seed: int = 0,
+    num_shapes: int = 16,
+    num_views: int = 2,
+    truncation: float = 1.0,
+) -> Float[Tensor, "images 4 h w"]:
+    """Render shapes of fixed latent codes, each from the same few sides.
+
+    Args:
+        generator: Usually the weight average.
+        distribution: Its distance, lens and middle polar angle are used.
+        image_size: Pixels on a side.
+        imaging: As in training, so that the picture shows what the judges see.
+        seed: Of the latent codes.
+        num_shapes: Different shapes.
+        num_views: Views of each, evenly spread around the object from 30 degrees on.
+        truncation: 1 shows the whole variety.
+
+    Returns:
+        RGB in [-1, 1] and the mask in [0, 1]; the views of a shape follow each other.
+    """
+    device = next(generator.parameters()).device
+    rng = step_generator(seed, _STREAM, 0, torch.device("cpu"))
+    z = torch.randn(2, num_shapes, generator.config.z_dim, generator=rng).to(device)
+    views = _turntable(distribution, num_views).to(device)
+    pictures = []
+    for z_geo, z_tex in zip(z[0].split(_CHUNK), z[1].split(_CHUNK), strict=True):
+        fields = generator.fields(generator.map(z_geo, z_tex, truncation=truncation))
+        cameras = views[torch.arange(num_views).repeat(len(z_geo))]
+        images = generator.render(
+            fields, generator.surface(fields), cameras, image_size, config=imaging
+        )
+        pictures.append(torch.cat([images.rgb, images.mask], dim=1))
+    return torch.cat(pictures)
+
+
+def _turntable(distribution: CameraDistribution, num_views: int) -> Cameras:
+    first_rad = math.radians(30.0)
+    rotation = first_rad + torch.arange(num_views) * (2 * math.pi / num_views)
+    polar = torch.full((num_views,), math.radians(sum(distribution.polar_deg) / 2))
+    return orbit_cameras(
+        rotation % (2 * math.pi),
+        polar,
+        radius=distribution.radius,
+        fovy_rad=math.radians(distribution.fovy_deg),
+    )

@@ -1,0 +1,86 @@
+import pickle
+
+import pytest
+import torch
+
+from get3d.training.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
+
+
+def save(folder, seen, keep=2):
+    state = {"weights": torch.full((1000,), float(seen)), "step_index": seen}
+    return save_checkpoint(folder, state, seen_images=seen, config={"a": 1}, keep=keep)
+
+
+def test_round_trip_and_only_the_newest_stay(tmp_path):
+    for seen in (0, 8, 16):
+        save(tmp_path, seen)
+    kept = list_checkpoints(tmp_path)
+    assert [path.name for path in kept] == ["images-000000008.pt", "images-000000016.pt"]
+    content = load_checkpoint(kept[-1])
+    assert content["config"] == {"a": 1}
+    assert torch.equal(content["state"]["weights"], torch.full((1000,), 16.0))
+
+
+def test_absent_folder_has_none(tmp_path):
+    assert list_checkpoints(tmp_path / "nowhere") == []
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        load_checkpoint(tmp_path / "images-000000000.pt")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
+def test_cut_file_is_named_with_the_remedy(tmp_path, share):
+    path = save(tmp_path, 8)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ValueError, match=r"images-000000008.pt is damaged .* delete it"):
+        load_checkpoint(path)
+
+
+def test_foreign_file_is_refused(tmp_path):
+    path = tmp_path / "images-000000008.pt"
+    torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match="no training checkpoint"):
+        load_checkpoint(path)
+
+
+def test_other_format_version_is_named(tmp_path):
+    path = tmp_path / "images-000000008.pt"
+    torch.save({"format_version": 99, "config": {}, "state": {}}, path)
+    with pytest.raises(ValueError, match="format 99"):
+        load_checkpoint(path)
+
+
+def test_nothing_is_executed(tmp_path):
+    marker = tmp_path / "executed"
+
+    class Hostile:
+        def __reduce__(self):
+            return (marker.write_text, ("x",))
+
+    path = tmp_path / "images-000000008.pt"
+    with path.open("wb") as file:
+        pickle.dump(Hostile(), file)
+    with pytest.raises(ValueError, match="damaged or no checkpoint"):
+        load_checkpoint(path)
+    torch.save({"state": Hostile()}, path)
+    with pytest.raises(ValueError, match="damaged or no checkpoint"):
+        load_checkpoint(path)
+    assert not marker.exists()
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = save(tmp_path, 8)
+    before = path.read_bytes()
+
+    def fail(content, target):
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="no space left"):
+        save(tmp_path, 8)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
