@@ -1,0 +1,99 @@
+"""What a mesh file asks for and does not get: missing pictures, unknown glTF extensions."""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+_GLB_MAGIC = b"glTF"
+
+
+def unsupported_extensions(path: Path) -> list[str]:
+    """Name the glTF extensions without which a file's shape cannot be read.
+
+    Args:
+        path: Any mesh file.
+
+    Returns:
+        The names of extensions that the file requires and that hold geometry (compression); empty
+        for other kinds of file and for files whose header cannot be read.
+    """
+    required = _gltf_header(path).get("extensionsRequired", [])
+    return sorted(name for name in required if "compression" in name)
+
+
+def appearance_notes(path: Path) -> list[str]:
+    """Tell what of a file's look is lost when it is read.
+
+    Args:
+        path: A mesh file that could be loaded.
+
+    Returns:
+        One sentence for each loss: pictures that are missing, glTF texture transforms and second
+        sets of texture coordinates.
+    """
+    match path.suffix.lower():
+        case ".gltf" | ".glb":
+            return _gltf_notes(path)
+        case ".obj":
+            return _obj_notes(path)
+        case _:
+            return []
+
+
+def _gltf_header(path: Path) -> dict[str, Any]:
+    """Read the JSON part of a glTF or GLB file; empty if there is none that can be read."""
+    try:
+        if path.suffix.lower() == ".gltf":
+            header = json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix.lower() == ".glb":
+            with path.open("rb") as file:
+                magic, _, _, length, _ = struct.unpack("<4sIIII", file.read(20))
+                header = json.loads(file.read(length)) if magic == _GLB_MAGIC else {}
+        else:
+            return {}
+    except (OSError, ValueError, struct.error):
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def _gltf_notes(path: Path) -> list[str]:
+    """Look through the header of a glTF file."""
+    header = _gltf_header(path)
+    notes = []
+    for image in header.get("images", []):
+        uri = image.get("uri", "")
+        is_file = bool(uri) and not uri.startswith("data:")
+        if is_file and not (path.parent / unquote(uri)).is_file():
+            notes.append(f"picture {uri} is missing")
+        if "ktx" in image.get("mimeType", ""):
+            notes.append("KTX2 pictures cannot be read")
+    for material in header.get("materials", []):
+        texture = material.get("pbrMetallicRoughness", {}).get("baseColorTexture", {})
+        if "KHR_texture_transform" in texture.get("extensions", {}):
+            notes.append("KHR_texture_transform is ignored")
+        if texture.get("texCoord", 0) != 0:
+            notes.append("the second set of texture coordinates is ignored")
+    return sorted(set(notes))
+
+
+def _obj_notes(path: Path) -> list[str]:
+    """Look for the material files of an OBJ file, and the pictures that they name."""
+    notes = []
+    for library in _values(path, "mtllib"):
+        library_path = path.parent / library
+        if not library_path.is_file():
+            notes.append(f"material file {library} is missing")
+            continue
+        for picture in _values(library_path, "map_kd"):
+            if not (path.parent / picture).is_file():
+                notes.append(f"picture {picture} is missing")
+    return sorted(set(notes))
+
+
+def _values(path: Path, keyword: str) -> list[str]:
+    """Collect what follows a keyword at the start of a line of a text file."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = [line.strip() for line in file if line.lstrip().lower().startswith(keyword)]
+    return [line.split(maxsplit=1)[1] for line in lines if len(line.split(maxsplit=1)) == 2]

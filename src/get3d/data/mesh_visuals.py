@@ -1,0 +1,158 @@
+"""What trimesh knows of a surface's look, as our materials and linear vertex colours."""
+
+from typing import Any
+
+import numpy as np
+import torch
+import trimesh
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from get3d.core.types import Material
+
+_GLTF_SUFFIXES = (".gltf", ".glb")
+
+
+def srgb_to_linear(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Decode sRGB values to linear light (IEC 61966-2-1).
+
+    Args:
+        values: In [0, 1].
+
+    Returns:
+        Linear light in [0, 1].
+
+    Example:
+        >>> srgb_to_linear(np.array([0.0, 0.5, 1.0])).round(4).tolist()
+        [0.0, 0.214, 1.0]
+    """
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def part_material(part: trimesh.Trimesh, suffix: str) -> Material:
+    """Translate the material of one part of a file.
+
+    glTF factors are linear light; the Kd of an MTL file is taken as sRGB, as drawing programs do.
+    Alpha counts only where the file says so (glTF alphaMode, MTL d and map_d): many opaque models
+    carry pictures with an unused alpha channel.
+
+    Args:
+        part: As read by trimesh.
+        suffix: The file's suffix in lower case, with the dot.
+
+    Returns:
+        The material; white where the file has none.
+    """
+    material = getattr(part.visual, "material", None)
+    if isinstance(material, trimesh.visual.material.PBRMaterial):
+        return _from_pbr(material, has_uv=_has_uv(part))
+    if isinstance(material, trimesh.visual.material.SimpleMaterial):
+        return _from_mtl(material, has_uv=_has_uv(part), suffix=suffix)
+    return Material()
+
+
+def part_uvs(part: trimesh.Trimesh) -> Float[np.ndarray, "verts 2"] | None:
+    """Texture coordinates, one a vertex, or None."""
+    return np.asarray(part.visual.uv, dtype=np.float64) if _has_uv(part) else None
+
+
+def part_vert_colors(part: trimesh.Trimesh, suffix: str) -> Float[np.ndarray, "verts 4"] | None:
+    """Vertex colours as linear RGBA in [0, 1], or None; glTF stores them linear, others as sRGB."""
+    visual = part.visual
+    if isinstance(visual, trimesh.visual.ColorVisuals):
+        colors = visual.vertex_colors if visual.kind == "vertex" else None
+    else:
+        colors = visual.vertex_attributes.get("color")
+    return None if colors is None else _linear_rgba(np.asarray(colors), suffix)
+
+
+def part_face_colors(part: trimesh.Trimesh, suffix: str) -> Float[np.ndarray, "faces 4"] | None:
+    """Face colours as linear RGBA in [0, 1], or None."""
+    visual = part.visual
+    if isinstance(visual, trimesh.visual.ColorVisuals) and visual.kind == "face":
+        return _linear_rgba(np.asarray(visual.face_colors), suffix)
+    return None
+
+
+def _has_uv(part: trimesh.Trimesh) -> bool:
+    """Say whether a part has one usable texture coordinate a vertex."""
+    uv = getattr(part.visual, "uv", None)
+    return uv is not None and np.shape(uv) == (len(part.vertices), 2)
+
+
+def _linear_rgba(colors: np.ndarray, suffix: str) -> Float[np.ndarray, "n 4"]:
+    """Bring colours of any number type, with or without alpha, to linear RGBA."""
+    scale = np.iinfo(colors.dtype).max if colors.dtype.kind in "iu" else 1.0
+    values = np.clip(colors.astype(np.float64) / scale, 0.0, 1.0)
+    rgba = np.ones((len(values), 4))
+    rgba[:, : values.shape[1]] = values
+    if suffix not in _GLTF_SUFFIXES:
+        rgba[:, :3] = srgb_to_linear(rgba[:, :3])
+    return rgba
+
+
+def _from_pbr(material: Any, *, has_uv: bool) -> Material:
+    """Translate a glTF material."""
+    factor = np.ones(4)
+    if material.baseColorFactor is not None:
+        factor = np.asarray(material.baseColorFactor, dtype=np.float64) / 255.0
+    picture = material.baseColorTexture if has_uv else None
+    texture = None if picture is None else _texture(picture)
+    mode = material.alphaMode or "OPAQUE"
+    if mode == "OPAQUE":
+        factor[3] = 1.0
+        texture = None if texture is None else _with_alpha(texture, torch.ones(()))
+    elif mode == "MASK":
+        cutoff = 0.5 if material.alphaCutoff is None else float(material.alphaCutoff)
+        if texture is not None:
+            texture = _with_alpha(texture, (texture[..., 3] * factor[3] >= cutoff).float())
+        factor[3] = float(texture is not None or factor[3] >= cutoff)
+    return Material(
+        base_color=_as_tuple(factor), texture=texture, name=str(material.name or "material")
+    )
+
+
+def _from_mtl(material: Any, *, has_uv: bool, suffix: str) -> Material:
+    """Translate a material of an MTL file, or the picture that belongs to a PLY file."""
+    options = material.kwargs
+    factor = np.ones(4)
+    diffuse = options.get("kd")
+    if isinstance(diffuse, list) and len(diffuse) == 3:
+        factor[:3] = srgb_to_linear(np.clip(np.asarray(diffuse, dtype=np.float64), 0.0, 1.0))
+    elif isinstance(diffuse, float):
+        factor[:3] = srgb_to_linear(np.clip(np.full(3, diffuse), 0.0, 1.0))
+    if "d" in options:
+        factor[3] = np.clip(float(options["d"][-1]), 0.0, 1.0)
+    texture = None
+    if material.image is not None and has_uv:
+        texture = _texture(material.image)
+        if suffix == ".obj" and "map_d" not in options:
+            texture = _with_alpha(texture, torch.ones(()))
+        if not factor[:3].any():
+            # Exporters that leave Kd at zero beside a picture mean the picture, not black.
+            factor[:3] = 1.0
+    return Material(
+        base_color=_as_tuple(factor), texture=texture, name=str(material.name or "material")
+    )
+
+
+def _texture(picture: Image.Image) -> Float[Tensor, "height width 4"]:
+    """Decode a picture to RGBA in [0, 1]; raises OSError if it is cut off."""
+    rgba = np.asarray(picture.convert("RGBA"))
+    return torch.from_numpy(rgba.astype(np.float32) / 255.0)
+
+
+def _with_alpha(
+    texture: Float[Tensor, "height width 4"], alpha: Float[Tensor, "..."]
+) -> Float[Tensor, "height width 4"]:
+    """Replace the alpha channel."""
+    result = texture.clone()
+    result[..., 3] = alpha
+    return result
+
+
+def _as_tuple(factor: Float[np.ndarray, " 4"]) -> tuple[float, float, float, float]:
+    """Four plain numbers."""
+    red, green, blue, alpha = (float(value) for value in factor)
+    return red, green, blue, alpha
