@@ -65,7 +65,7 @@ def test_whole_numbers_become_floats_and_lists_tuples() -> None:
         ("{steps: 1, rate: 1.5e3}", r"rate must be a number.* write 1\.5e\+3"),
         ("{steps: 1, rate: '2'}", "write 2 without quotes"),
         ("{steps: 1, rate: fast}", r"rate must be a number; got 'fast'"),
-        ("{steps: 1, kind: seperate}", "kind must be one of separate, unified; got 'seperate'"),
+        ("{steps: 1, kind: both}", "kind must be one of separate, unified; got 'both'"),
         ("{steps: 1, sizes: [1, a]}", r"sizes\[1\] must be a whole number"),
         ("{steps: 1, sizes: 4}", r"sizes must be a list"),
         ("{steps: 1, lens: {fovy_deg: 1, range_deg: [1]}}", r"lens\.range_deg must be a list of 2"),

@@ -1,0 +1,105 @@
+import errno
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+
+import pytest
+
+from get3d.cli import COMMANDS, main
+from get3d.cli.errors import describe, is_expected
+
+Failing = Callable[[BaseException], None]
+
+
+@pytest.fixture
+def fail_with(monkeypatch: pytest.MonkeyPatch) -> Failing:
+    """Make `get3d doctor` raise an error."""
+
+    def install(error: BaseException) -> None:
+        def run(args: list[str]) -> int:
+            raise error
+
+        monkeypatch.setitem(sys.modules, "get3d.cli.doctor", types.SimpleNamespace(run=run))
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("size must be\npositive, got 0"), "size must be positive, got 0"),
+        (FileNotFoundError("no mesh at a.obj"), "no mesh at a.obj"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.obj"), "a.obj: No such"),
+        (OSError(errno.ENOSPC, "No space left on device", "b.png"), "b.png: No space left on"),
+        (OSError(errno.ENOSPC, "No space left on device"), "free some space and run the same"),
+        (PermissionError(errno.EACCES, "Permission denied", "out"), "out: Permission denied"),
+        (KeyboardInterrupt(), "stopped by Ctrl-C"),
+        (MemoryError(), "out of memory; use smaller settings"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), "out of memory; use smaller"),
+        (ArithmeticError("loss is nan"), "loss is nan"),
+    ],
+)
+def test_an_expected_error_is_one_line(
+    error: BaseException, text: str, fail_with: Failing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail_with(error)
+    assert main(["doctor"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("get3d doctor: ")
+    assert text in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(fail_with: Failing) -> None:
+    fail_with(RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes"):
+        main(["doctor"])
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(fail_with: Failing) -> None:
+    fail_with(ValueError("wrong"))
+    for args in (["--debug", "doctor"], ["doctor", "--debug"]):
+        with pytest.raises(ValueError, match="wrong"):
+            main(args)
+
+
+def test_an_error_without_words_still_says_what_it_is() -> None:
+    assert is_expected(ValueError())
+    assert describe(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"get3d {name}" in text
+    assert "--help" in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_flag_is_a_usage_error(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--no-such-flag"]) == 2
+    assert "no-such-flag" in capsys.readouterr().err
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["generat"]) == 2
+    assert "did you mean generate?" in capsys.readouterr().err
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+    assert main([]) == 2
+    assert main(["--version"]) == 0
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys; from get3d.cli import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
