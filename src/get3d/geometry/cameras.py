@@ -1,0 +1,180 @@
+"""Where the cameras stand, and how a point in space becomes a pixel.
+
+Cameras orbit the origin. An angle pair is (rotation, polar). The polar angle is measured from +y:
+0 looks straight down, 90 degrees is the horizon. Rotation 0 stands on the -z side, and growing
+rotation moves the camera counter-clockwise seen from above, as in the published release.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from get3d.core.types import Cameras
+
+_POLE = 1e-6  # below this fraction of the distance, a position no longer tells the rotation
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraDistribution:
+    """From where the pictures of a dataset were taken; stored with the dataset.
+
+    Attributes:
+        radius: Distance of the camera from the origin, in scene units.
+        fovy_deg: Vertical field of view of the square image, in degrees.
+        rotation_deg: Lowest and highest rotation about +y, in degrees; drawn uniformly.
+        polar_deg: Lowest and highest angle from +y, in degrees; drawn uniformly.
+    """
+
+    radius: float
+    fovy_deg: float
+    rotation_deg: tuple[float, float] = (0.0, 360.0)
+    polar_deg: tuple[float, float] = (60.0, 90.0)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.radius) and self.radius > 0):
+            raise ValueError(f"radius must be positive and finite, got {self.radius}")
+        if not 0 < self.fovy_deg < 180:
+            raise ValueError(f"fovy_deg must lie between 0 and 180, got {self.fovy_deg}")
+        _check_range("rotation_deg", self.rotation_deg, -360.0, 720.0)
+        _check_range("polar_deg", self.polar_deg, 0.0, 180.0)
+
+
+def orbit_cameras(
+    rotation_rad: Float[Tensor, " views"],
+    polar_rad: Float[Tensor, " views"],
+    *,
+    radius: float,
+    fovy_rad: float,
+) -> Cameras:
+    """Put cameras on a sphere about the origin, looking at it, for square images.
+
+    The axes are written out as functions of the angles instead of a cross product with "up", so
+    looking straight down or up is an ordinary case: the limit of tilting there.
+
+    Args:
+        rotation_rad: Rotation about +y, in radians.
+        polar_rad: Angle from +y, in radians, in [0, pi].
+        radius: Distance from the origin, in scene units.
+        fovy_rad: Vertical field of view, in radians.
+
+    Raises:
+        ValueError: If `radius` is not positive or `fovy_rad` is not between 0 and pi.
+
+    Example:
+        >>> cameras = orbit_cameras(torch.zeros(1), torch.zeros(1), radius=2.0, fovy_rad=0.8)
+        >>> camera_origins(cameras)[0, 1]
+        tensor(2.)
+    """
+    if not (math.isfinite(radius) and radius > 0):
+        raise ValueError(f"radius must be positive and finite, got {radius}")
+    if not 0 < fovy_rad < math.pi:
+        raise ValueError(f"fovy_rad must lie between 0 and pi, got {fovy_rad}")
+    azimuth = -rotation_rad - math.pi / 2
+    sin_a, cos_a, zero = azimuth.sin(), azimuth.cos(), torch.zeros_like(azimuth)
+    sin_p, cos_p = polar_rad.sin(), polar_rad.cos()
+    one = torch.ones_like(zero)
+    right = torch.stack([sin_a, zero, -cos_a, zero], dim=-1)
+    up = torch.stack([-cos_p * cos_a, sin_p, -cos_p * sin_a, zero], dim=-1)
+    back = torch.stack([sin_p * cos_a, cos_p, sin_p * sin_a, -radius * one], dim=-1)
+    last = torch.stack([zero, zero, zero, one], dim=-1)
+    focal = 0.5 / math.tan(fovy_rad / 2)
+    return Cameras(
+        world_to_camera=torch.stack([right, up, back, last], dim=1),
+        intrinsics=torch.stack([focal * one, focal * one, 0.5 * one, 0.5 * one], dim=-1),
+    )
+
+
+def sample_cameras(
+    distribution: CameraDistribution, num: int, *, generator: torch.Generator
+) -> Cameras:
+    """Draw cameras, rotation and polar angle each uniform in its range.
+
+    Args:
+        distribution: The ranges, the distance and the field of view.
+        num: How many cameras.
+        generator: Source of the random numbers; the cameras live on its device.
+
+    Raises:
+        ValueError: If `num` is negative.
+    """
+    if num < 0:
+        raise ValueError(f"num must not be negative, got {num}")
+    ranges = torch.tensor([distribution.rotation_deg, distribution.polar_deg]).to(generator.device)
+    uniform = torch.rand(num, 2, generator=generator, device=generator.device)
+    angles_rad = torch.deg2rad(ranges[:, 0] + uniform * (ranges[:, 1] - ranges[:, 0]))
+    return orbit_cameras(
+        angles_rad[:, 0],
+        angles_rad[:, 1],
+        radius=distribution.radius,
+        fovy_rad=math.radians(distribution.fovy_deg),
+    )
+
+
+def camera_angles(cameras: Cameras) -> Float[Tensor, "views 2"]:
+    """Rotation in [0, 2 pi) and polar angle in [0, pi] of each camera's position, in radians.
+
+    This is what a discriminator is told about a picture. Exactly above or below the origin the
+    position does not tell the rotation, and the camera's right-hand axis does.
+    """
+    x, y, z = camera_origins(cameras).unbind(-1)
+    horizontal = torch.hypot(x, z)
+    at_pole = horizontal <= _POLE * y.abs()
+    right = cameras.world_to_camera[:, 0]
+    azimuth = torch.where(at_pole, torch.atan2(right[:, 0], -right[:, 2]), torch.atan2(z, x))
+    rotation = torch.remainder(-azimuth - math.pi / 2, 2 * math.pi)
+    rotation = torch.where(rotation >= 2 * math.pi, torch.zeros_like(rotation), rotation)
+    return torch.stack([rotation, torch.atan2(horizontal, y)], dim=-1)
+
+
+def camera_origins(cameras: Cameras) -> Float[Tensor, "views 3"]:
+    """Positions of the camera centres, in scene units (the transforms are rigid)."""
+    rotation, translation = cameras.world_to_camera[:, :3, :3], cameras.world_to_camera[:, :3, 3]
+    return -(rotation.transpose(1, 2) @ translation.unsqueeze(-1)).squeeze(-1)
+
+
+def clip_matrices(cameras: Cameras) -> Float[Tensor, "views 4 4"]:
+    """World to clip space: projection times world-to-camera.
+
+    The projection negates y so that image row 0 is the top, and maps the near plane to z/w = -1 and
+    the far plane to 1.
+
+    Raises:
+        ValueError: If the planes are not ordered 0 < near < far.
+    """
+    near, far = cameras.near, cameras.far
+    if not 0 < near < far:
+        raise ValueError(f"near and far must satisfy 0 < near < far, got {near} and {far}")
+    focal_x, focal_y, centre_x, centre_y = cameras.intrinsics.unbind(-1)
+    projection = cameras.world_to_camera.new_zeros(len(cameras), 4, 4)
+    projection[:, 0, 0] = 2 * focal_x
+    projection[:, 0, 2] = 1 - 2 * centre_x
+    projection[:, 1, 1] = -2 * focal_y
+    projection[:, 1, 2] = 1 - 2 * centre_y
+    projection[:, 2, 2] = -(far + near) / (far - near)
+    projection[:, 2, 3] = -2 * far * near / (far - near)
+    projection[:, 3, 2] = -1
+    return projection @ cameras.world_to_camera
+
+
+def to_clip(
+    points: Float[Tensor, "points 3"], matrices: Float[Tensor, "views 4 4"]
+) -> Float[Tensor, "views points 4"]:
+    """Take object-space points to clip space, once a view.
+
+    Args:
+        points: Positions, in scene units.
+        matrices: From `clip_matrices`.
+    """
+    linear, offset = matrices[:, :, :3], matrices[:, None, :, 3]
+    return points @ linear.transpose(1, 2) + offset
+
+
+def _check_range(name: str, bounds: tuple[float, float], low: float, high: float) -> None:
+    """Refuse a range in degrees that is reversed or leaves [low, high]."""
+    if not low <= bounds[0] <= bounds[1] <= high:
+        raise ValueError(
+            f"{name} must be (lowest, highest) within {low:g} to {high:g} degrees, got {bounds}"
+        )
