@@ -1,0 +1,227 @@
+"""Training pictures with their masks and cameras."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from get3d.core.types import Cameras
+from get3d.data.images import premultiplied, read_image
+from get3d.data.layouts import (
+    METADATA_NAME,
+    DatasetError,
+    DatasetIndex,
+    join_cameras,
+    read_get3d,
+    read_published,
+)
+from get3d.data.transforms_json import find_transforms, read_transforms
+from get3d.geometry.cameras import CameraDistribution
+
+_NUM_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training picture.
+
+    Attributes:
+        rgb: Colour in [-1, 1] on black (-1), already weighted by the mask.
+        mask: Soft coverage in [0, 1].
+        camera: Index of its camera in the dataset's `cameras`.
+    """
+
+    rgb: Float[Tensor, "3 h w"]
+    mask: Float[Tensor, "1 h w"]
+    camera: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDataset:
+    """All pictures of a dataset, read from disk when asked for.
+
+    Attributes:
+        root: The folder.
+        image_paths: Object by object, each object's views in order.
+        image_object: Index into `objects`, one a picture.
+        objects: Names.
+        cameras: One a picture.
+        distribution: From where the pictures were taken: from the metadata or estimated.
+        image_size: Side of the square pictures, in pixels.
+        splits: Object names by split; empty if the dataset has none.
+    """
+
+    root: Path
+    image_paths: tuple[Path, ...]
+    image_object: Int[Tensor, " images"]
+    objects: tuple[str, ...]
+    cameras: Cameras
+    distribution: CameraDistribution
+    image_size: int
+    splits: dict[str, tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(self.image_paths)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one picture; raises DatasetError naming the file if it cannot be used."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        index %= len(self)
+        pixels_u8 = premultiplied(read_image(self.image_paths[index], image_size=self.image_size))
+        pixels = torch.from_numpy(pixels_u8).float() / 255.0
+        return Sample(rgb=pixels[:3] * 2 - 1, mask=pixels[3:], camera=index)
+
+    def split(self, name: str) -> "ImageDataset":
+        """Keep the objects of one split.
+
+        Args:
+            name: Such as "train"; a dataset without splits is all "train".
+
+        Returns:
+            A dataset with fewer pictures; its cameras count from zero again.
+
+        Raises:
+            ValueError: If there is no such split.
+        """
+        if not self.splits and name == "train":
+            return self
+        if name not in self.splits:
+            accepted = ", ".join(self.splits) or "train"
+            raise ValueError(f"{self.root}: no split named {name!r}; it has {accepted}")
+        return self.subset(self.splits[name])
+
+    def subset(self, names: Sequence[str]) -> "ImageDataset":
+        """Keep some objects.
+
+        Args:
+            names: Of objects; the dataset's own order is kept.
+
+        Returns:
+            A dataset with fewer pictures, without splits.
+
+        Raises:
+            ValueError: If a name is unknown.
+        """
+        unknown = sorted(set(names) - set(self.objects))
+        if unknown:
+            raise ValueError(f"{self.root}: no object named {unknown[0]!r}")
+        kept = [index for index, name in enumerate(self.objects) if name in set(names)]
+        new_index = torch.full((len(self.objects),), -1, dtype=torch.int64)
+        new_index[kept] = torch.arange(len(kept))
+        images = (new_index[self.image_object] >= 0).nonzero().squeeze(1)
+        return ImageDataset(
+            root=self.root,
+            image_paths=tuple(self.image_paths[index] for index in images.tolist()),
+            image_object=new_index[self.image_object[images]],
+            objects=tuple(self.objects[index] for index in kept),
+            cameras=self.cameras[images],
+            distribution=self.distribution,
+            image_size=self.image_size,
+            splits={},
+        )
+
+    def load_all(
+        self, *, image_size: int | None = None, indices: Sequence[int] | None = None
+    ) -> UInt8[Tensor, "n 4 h w"]:
+        """Read many pictures into memory, several at a time.
+
+        Args:
+            image_size: Side to shrink them to by averaging areas; None keeps their size.
+            indices: Which pictures; None reads all.
+
+        Returns:
+            RGB composited on black, then the mask, as bytes.
+
+        Raises:
+            DatasetError: If a picture cannot be used; the message names the file.
+            ValueError: If `image_size` is larger than the pictures.
+        """
+        size = self.image_size if image_size is None else image_size
+        if not 0 < size <= self.image_size:
+            raise ValueError(
+                f"image_size must lie between 1 and {self.image_size}, the size of the images in "
+                f"{self.root}, got {size}; render the dataset at a larger size"
+            )
+        numbers = list(range(len(self))) if indices is None else list(indices)
+        pixels = np.zeros((len(numbers), 4, size, size), dtype=np.uint8)
+
+        def read(position: int) -> None:
+            image = read_image(self.image_paths[numbers[position]], image_size=self.image_size)
+            pixels[position] = premultiplied(image, image_size=size)
+
+        with ThreadPoolExecutor(_NUM_THREADS) as pool:
+            try:
+                for _ in pool.map(read, range(len(numbers))):
+                    pass
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return torch.from_numpy(pixels)
+
+
+def scan_dataset(path: Path | str) -> DatasetIndex:
+    """Find out which layout a folder has and list its pictures and cameras.
+
+    Args:
+        path: The dataset's folder.
+
+    Returns:
+        The index, with whatever is wrong in `problems`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no dataset in it.
+        DatasetError: If its metadata cannot be read.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; make a dataset with `get3d render`")
+    if (root / METADATA_NAME).is_file():
+        return read_get3d(root)
+    if (root / "img").is_dir():
+        return read_published(root)
+    if find_transforms(root):
+        return read_transforms(root)
+    raise FileNotFoundError(
+        f"{root}: no dataset here; expected {METADATA_NAME} (from `get3d render`), img/ and "
+        "camera/ (the published layout), or transforms.json in it or its subfolders (NeRF, Blender)"
+    )
+
+
+def open_dataset(path: Path | str) -> ImageDataset:
+    """Open a dataset of any of the three layouts for training.
+
+    Args:
+        path: The dataset's folder.
+
+    Returns:
+        The dataset; pictures are read, and checked, when they are asked for.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no dataset in it.
+        DatasetError: If a file is missing or does not fit; the message names it and the remedy.
+    """
+    index = scan_dataset(path)
+    if index.problems:
+        more = len(index.problems) - 1
+        also = f" (and {more} more; `get3d validate` lists them)" if more else ""
+        raise DatasetError(index.problems[0] + also)
+    if not index.objects or index.distribution is None:
+        raise DatasetError(f"{index.root}: the dataset has no objects; render some into it")
+    image_paths = tuple(image for views in index.objects for image in views.image_paths)
+    counts = torch.tensor([len(views.image_paths) for views in index.objects])
+    return ImageDataset(
+        root=index.root,
+        image_paths=image_paths,
+        image_object=torch.repeat_interleave(torch.arange(len(counts)), counts),
+        objects=tuple(views.name for views in index.objects),
+        cameras=join_cameras([views.cameras for views in index.objects]),
+        distribution=index.distribution,
+        image_size=index.image_size or read_image(image_paths[0]).width,
+        splits=dict(index.splits),
+    )

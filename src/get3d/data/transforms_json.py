@@ -1,0 +1,143 @@
+"""NeRF and Blender folders: transforms.json beside images, one folder an object.
+
+Their world has z up and their cameras look along -z; ours has y up, so (x, y, z) there is
+(x, z, -y) here. Distances stay as they are in the file.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from get3d.core.types import Cameras
+from get3d.data.layouts import (
+    DatasetError,
+    DatasetIndex,
+    ObjectViews,
+    estimate_distribution,
+    join_cameras,
+    read_json,
+)
+
+# transforms_val.json and transforms_test.json hold views kept back on purpose: they are not read.
+TRANSFORMS_NAMES = ("transforms.json", "transforms_train.json")
+_Z_UP_TO_Y_UP = torch.tensor(
+    [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]],
+    dtype=torch.float64,
+)
+_RIGID_TOLERANCE = 1e-3
+
+
+def find_transforms(root: Path) -> list[Path]:
+    """List the transforms files of a dataset.
+
+    Args:
+        root: A folder of one object, or a folder of such folders.
+
+    Returns:
+        One file an object, sorted; empty if this is no such dataset.
+    """
+    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    found = []
+    for folder in folders:
+        files = [folder / name for name in TRANSFORMS_NAMES if (folder / name).is_file()]
+        found.extend(files[:1])
+    return found
+
+
+def read_transforms(root: Path) -> DatasetIndex:
+    """Index a NeRF or Blender dataset.
+
+    Args:
+        root: A folder of one object, or a folder of such folders.
+
+    Returns:
+        The index; objects with wrong or missing files are told in `problems`.
+    """
+    objects, problems = [], []
+    for path in find_transforms(root):
+        try:
+            objects.append(_read_object(path))
+        except DatasetError as error:
+            problems.append(str(error))
+    return DatasetIndex(
+        layout="transforms",
+        root=root,
+        objects=tuple(objects),
+        distribution=(
+            estimate_distribution(join_cameras([views.cameras for views in objects]))
+            if objects
+            else None
+        ),
+        problems=tuple(problems),
+    )
+
+
+def _read_object(path: Path) -> ObjectViews:
+    """Index one transforms file."""
+    content = read_json(path)
+    frames = content.get("frames")
+    if not isinstance(frames, list) or not frames:
+        raise DatasetError(f"{path}: has no frames; it must list one an image")
+    images, matrices, intrinsics = [], [], []
+    for index, frame in enumerate(frames):
+        try:
+            matrix = torch.tensor(frame["transform_matrix"], dtype=torch.float64)
+            images.append(_image_path(path, str(frame["file_path"])))
+            intrinsics.append(_intrinsics({**content, **frame}))
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, DatasetError):
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            raise DatasetError(f"{path}: frame {index} cannot be used ({reason})") from error
+        matrices.append(_world_to_camera(matrix, f"{path}: frame {index}"))
+    return ObjectViews(
+        name=path.parent.resolve().name,
+        image_paths=tuple(images),
+        cameras=Cameras(
+            torch.stack(matrices).float(), torch.tensor(intrinsics, dtype=torch.float32)
+        ),
+    )
+
+
+def _image_path(path: Path, file_path: str) -> Path:
+    """Find the picture of a frame; the suffix may be left out."""
+    image = path.parent / file_path
+    for candidate in (image, image.with_name(image.name + ".png")):
+        if candidate.is_file():
+            return candidate
+    raise DatasetError(f"{image}: missing, but {path} lists it; add it or remove its frame")
+
+
+def _intrinsics(values: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """Lens of a frame, relative to the image size.
+
+    Either focal lengths in pixels with the image size, or the horizontal field of view of a square
+    image (`camera_angle_x`, radians).
+    """
+    if "fl_x" in values and "w" in values and "h" in values:
+        width, height = float(values["w"]), float(values["h"])
+        focal_x = float(values["fl_x"])
+        focal_y = float(values.get("fl_y", focal_x))
+        centre_x, centre_y = float(values.get("cx", width / 2)), float(values.get("cy", height / 2))
+        return focal_x / width, focal_y / height, centre_x / width, centre_y / height
+    if "camera_angle_x" not in values:
+        raise KeyError("camera_angle_x, or fl_x with w and h")
+    focal = 0.5 / math.tan(float(values["camera_angle_x"]) / 2)
+    return focal, focal, 0.5, 0.5
+
+
+def _world_to_camera(matrix: torch.Tensor, where: str) -> torch.Tensor:
+    """Turn a camera-to-world matrix with z up into a world-to-camera matrix with y up."""
+    if matrix.shape != (4, 4) or not matrix.isfinite().all():
+        raise DatasetError(f"{where}: transform_matrix must be 4 x 4 finite numbers")
+    rotation = matrix[:3, :3]
+    error = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64)).abs().max()
+    if error > _RIGID_TOLERANCE or torch.linalg.det(rotation) < 0:
+        raise DatasetError(
+            f"{where}: transform_matrix is not a rotation and a translation; scaled or mirrored "
+            "cameras cannot be used"
+        )
+    return torch.linalg.inv(_Z_UP_TO_Y_UP @ matrix)
