@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from get3d.core.presets import find_preset, preset_folder, preset_names
+from get3d.core.presets import find_config, preset_folder, preset_names
 
 
 @pytest.fixture
@@ -18,17 +18,17 @@ def test_presets_are_found_from_any_folder(folder: Path) -> None:
         expected = preset_folder() / f"{name}.yaml"
         assert expected.is_file()
         for spelling in (name, f"{name}.yaml", f"configs/{name}.yaml"):
-            assert find_preset(spelling) == expected
+            assert find_config(spelling) == expected
 
 
 def test_a_file_that_exists_wins(folder: Path) -> None:
     mine = folder / f"{preset_names()[0]}.yaml"
     mine.write_text("{}")
-    assert find_preset(mine.name).resolve() == mine
+    assert find_config(mine.name).resolve() == mine
 
 
 @pytest.mark.parametrize("wrong", ["nothing.yaml", "elsewhere/{name}.yaml", "{name}.json"])
 def test_a_wrong_name_lists_the_presets(folder: Path, wrong: str) -> None:
     name = preset_names()[0]
     with pytest.raises(FileNotFoundError, match=rf"presets: .*{name}"):
-        find_preset(wrong.format(name=name))
+        find_config(wrong.format(name=name))

@@ -32,7 +32,9 @@ def describe(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         text = "stopped by Ctrl-C"
     elif _is_out_of_memory(error):
-        text = "out of memory; use smaller settings (batch, image or texture size) or another device"
+        text = (
+            "out of memory; use smaller settings (batch, image or texture size) or another device"
+        )
     elif isinstance(error, OSError) and error.errno is not None:
         text = _describe_os_error(error)
     else:

@@ -24,7 +24,7 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in preset_folder().glob("*.yaml"))
 
 
-def find_preset(name_or_path: str | Path) -> Path:
+def find_config(name_or_path: str | Path) -> Path:
     """Find a configuration by its path, or a shipped one by its bare name or its file name.
 
     A file that exists wins. `tiny-64`, `tiny-64.yaml` and `configs/tiny-64.yaml` all name the

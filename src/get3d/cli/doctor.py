@@ -1,0 +1,133 @@
+"""`get3d doctor`: what get3d finds on this machine, and what that means."""
+
+import importlib.util
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal, get_args
+
+import torch
+import tyro
+
+from get3d.cli.device import pick_device
+from get3d.core.presets import preset_names
+from get3d.render import rasterize
+from get3d.render.numba_kernels import draw_faces
+from get3d.render.rasterizer import Backend
+
+_PACKAGES = ("torch", "numpy", "numba", "trimesh", "xatlas", "safetensors", "tyro", "pillow")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        label: What was looked at.
+        text: What was found, and the remedy if it is not well.
+        is_well: False if commands will fail because of it.
+    """
+
+    label: str
+    text: str
+    is_well: bool = True
+
+
+def doctor() -> list[Finding]:
+    """Say what get3d finds on this machine: versions, device, rasteriser, model, presets."""
+    return [
+        Finding("get3d", f"{_version('get3d')} on Python {platform.python_version()}"),
+        Finding("machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
+        _check_packages(),
+        _check_device(),
+        *(_check_backend(name) for name in get_args(Backend)),
+        _check_compiled_code(),
+        _check_bundled_model(),
+        Finding("presets", ", ".join(preset_names()) or "none", is_well=bool(preset_names())),
+        _check_tensorboard(),
+    ]
+
+
+def run(args: list[str]) -> int:
+    """Print the report.
+
+    Args:
+        args: Command line behind `get3d doctor`.
+
+    Returns:
+        Exit code: 0 if everything needed works, else 1.
+    """
+    findings = tyro.cli(doctor, args=args, prog="get3d doctor")
+    for finding in findings:
+        mark = "ok  " if finding.is_well else "FAIL"
+        print(f"{mark} {finding.label:<14} {finding.text}")
+    failures = [finding.label for finding in findings if not finding.is_well]
+    print(f"does not work: {', '.join(failures)}" if failures else "everything needed works")
+    return 1 if failures else 0
+
+
+def _check_packages() -> Finding:
+    found = {name: _version(name) for name in _PACKAGES}
+    missing = [name for name, number in found.items() if not number]
+    if missing:
+        return Finding("packages", f"missing {', '.join(missing)}: pip install get3d", False)
+    return Finding("packages", ", ".join(f"{name} {number}" for name, number in found.items()))
+
+
+def _check_device() -> Finding:
+    device = pick_device("auto")
+    threads = f"{torch.get_num_threads()} threads"
+    if device.type == "cuda":
+        memory_gb = torch.cuda.get_device_properties(device).total_memory / 2**30
+        name = torch.cuda.get_device_name(device)
+        return Finding("device", f"cuda: {name}, {memory_gb:.0f} GiB; cpu: {threads}")
+    why = "this PyTorch is built for the CPU" if not torch.version.cuda else "PyTorch sees no GPU"
+    return Finding("device", f"cpu: {threads} ({why})")
+
+
+def _check_backend(name: Literal["torch", "numba"]) -> Finding:
+    corners = torch.tensor([[-1.0, -1, 0, 1], [3, -1, 0, 1], [-1, 3, 0, 1]])
+    return _attempt(
+        f"rasteriser {name}",
+        lambda: (
+            "works"
+            if (rasterize(corners, torch.tensor([[0, 1, 2]]), 4, backend=name) == 0).all()
+            else None
+        ),
+    )
+
+
+def _check_compiled_code() -> Finding:
+    """Compiled loops should be kept on disk: otherwise every start waits for the compiler."""
+    folder = getattr(getattr(draw_faces, "stats", None), "cache_path", None)
+    if folder:
+        return Finding("compiled code", f"kept in {folder}")
+    return Finding(
+        "compiled code",
+        "not kept, so every start compiles for some seconds; set NUMBA_CACHE_DIR to a folder that "
+        "you may write to",
+    )
+
+
+def _check_tensorboard() -> Finding:
+    if importlib.util.find_spec("tensorboard"):
+        return Finding("tensorboard", f"{_version('tensorboard')}")
+    return Finding("tensorboard", "not installed; training logs go to a CSV file only")
+
+
+def _attempt(label: str, check: Callable[[], str | None]) -> Finding:
+    """Run one check; whatever it raises is a finding, not the end of the report."""
+    try:
+        text = check()
+    except Exception as error:
+        return Finding(label, f"{type(error).__name__}: {' '.join(str(error).split())}", False)
+    return Finding(label, text or "gives wrong results", text is not None)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
