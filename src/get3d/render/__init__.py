@@ -1,1 +1,32 @@
-"""."""
+"""Rasterising with gradients: which face each pixel sees, and everything that follows from it."""
+
+from get3d.render.coverage import coverage
+from get3d.render.gbuffer import (
+    Pixels,
+    SurfacePoints,
+    covered_pixels,
+    interpolate,
+    render_mask,
+    render_mesh,
+    render_meshes,
+    surface_points,
+)
+from get3d.render.rasterizer import rasterize, rasterize_views
+from get3d.render.views import Views, pack_views, project_meshes
+
+__all__ = [
+    "Pixels",
+    "SurfacePoints",
+    "Views",
+    "coverage",
+    "covered_pixels",
+    "interpolate",
+    "pack_views",
+    "project_meshes",
+    "rasterize",
+    "rasterize_views",
+    "render_mask",
+    "render_mesh",
+    "render_meshes",
+    "surface_points",
+]

@@ -1,0 +1,194 @@
+"""From clip space to whole numbers: the part of rasterising that decides exactness.
+
+Screen positions are rounded to a grid of 1/4096 pixel and everything after that is exact integer
+arithmetic, so that neighbours share their edges exactly and all backends agree bit for bit. Faces
+that cross the near or far plane, or leave a guard band around the image, are first cut in
+homogeneous coordinates (Blinn and Newell 1978; Sutherland and Hodgman 1974).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from get3d.render.views import Views
+
+SUBPIXELS = 4096
+GUARD_BAND_PX = 32768.0
+MIN_W = 1e-300
+"""Smaller distances from the eye are as good as zero: their reciprocal overflows."""
+NO_EDGE = 3
+"""Label of a side that the clipping made; sides 0, 1, 2 run from corner i to corner i + 1."""
+
+
+@dataclass(frozen=True)
+class ScreenTriangles:
+    """Triangles that are ready to draw, whatever image they belong to.
+
+    Attributes:
+        image: Index of the image.
+        face: Index of the face within the image's mesh.
+        x: Columns of the corners, in 1/4096 pixel from the left border.
+        y: Rows of the corners, in 1/4096 pixel from the top border.
+        z: Depths of the corners after the division, in [-1, 1].
+        opposite: Label of the side opposite each corner.
+    """
+
+    image: Int[Tensor, " m"]
+    face: Int[Tensor, " m"]
+    x: Int[Tensor, "m 3"]
+    y: Int[Tensor, "m 3"]
+    z: Float[Tensor, "m 3"]
+    opposite: Int[Tensor, "m 3"]
+
+
+def guard_band(image_size: tuple[int, int]) -> tuple[float, float]:
+    """Half the size of the region kept around the image, as (x/w, y/w)."""
+    return GUARD_BAND_PX / (image_size[1] * 0.5), GUARD_BAND_PX / (image_size[0] * 0.5)
+
+
+def snap(
+    clip: Float[Tensor, "*corners 4"], image_size: tuple[int, int]
+) -> tuple[Int[Tensor, "*corners"], Int[Tensor, "*corners"], Float[Tensor, "*corners"]]:
+    """Divide by w and round: columns and rows in 1/4096 pixel, and depth."""
+    x, y, z, w = clip.double().unbind(-1)
+    inverse = 1.0 / w
+    columns = torch.round((x * inverse + 1.0) * (image_size[1] * 0.5 * SUBPIXELS)).long()
+    rows = torch.round((y * inverse + 1.0) * (image_size[0] * 0.5 * SUBPIXELS)).long()
+    return columns, rows, z * inverse
+
+
+def screen_triangles(views: Views, image_size: tuple[int, int]) -> ScreenTriangles:
+    """Make all faces of all images ready to draw, cutting those that need it."""
+    spans = views.spans.to(views.clip.device)
+    image = torch.arange(len(views), device=spans.device).repeat_interleave(spans[:, 2])
+    first = (spans[:, 2].cumsum(0) - spans[:, 2])[image]
+    face = torch.arange(image.shape[0], device=spans.device) - first
+    clip = gather_corners(views, image, face)
+    is_easy, is_hard = classify(clip, image_size)
+    x, y, z = snap(torch.where(is_easy[:, None, None], clip, 1.0), image_size)
+    labels = torch.tensor([1, 2, 0], device=spans.device).expand(x.shape)
+    easy = ScreenTriangles(image, face, x, y, z, labels)
+    hard = cut_faces(clip[is_hard], image[is_hard], face[is_hard], image_size)
+    return ScreenTriangles(
+        **{
+            name: torch.cat([getattr(easy, name)[is_easy], getattr(hard, name)])
+            for name in ("image", "face", "x", "y", "z", "opposite")
+        }
+    )
+
+
+def gather_corners(
+    views: Views, image: Int[Tensor, " m"], face: Int[Tensor, " m"]
+) -> Float[Tensor, "m 3 4"]:
+    """Look up the clip-space corners of faces; double precision, no gradient."""
+    spans = views.spans.to(views.clip.device)[image]
+    corners = views.faces[spans[:, 1] + face] + spans[:, :1]
+    return views.clip.detach()[corners].double()
+
+
+def classify(
+    clip: Float[Tensor, "m 3 4"], image_size: tuple[int, int]
+) -> tuple[Bool[Tensor, " m"], Bool[Tensor, " m"]]:
+    """Tell which faces can be drawn as they are, and which must be cut first.
+
+    The others draw nothing: they lie wholly beyond one side of the view, or a corner is not finite.
+    """
+    x, y, z, w = clip.unbind(-1)
+    guard_x, guard_y = guard_band(image_size)
+    inside = (w >= MIN_W) & (w < torch.inf) & (z >= -w) & (z <= w)
+    inside = inside & (x.abs() <= guard_x * w) & (y.abs() <= guard_y * w)
+    outside = torch.stack([z < -w, z > w, x < -w, x > w, y < -w, y > w])
+    is_visible = ~outside.all(-1).any(0) & torch.isfinite(clip).flatten(1).all(1)
+    is_easy = inside.all(1) & is_visible
+    return is_easy, is_visible & ~is_easy
+
+
+def cut_faces(
+    clip: Float[Tensor, "m 3 4"],
+    image: Int[Tensor, " m"],
+    face: Int[Tensor, " m"],
+    image_size: tuple[int, int],
+) -> ScreenTriangles:
+    """Cut faces at the near and far plane and at the guard band, and fan what is left."""
+    guard_x, guard_y = guard_band(image_size)
+    count = torch.full((clip.shape[0],), 3, device=clip.device)
+    side = torch.arange(3, device=clip.device).expand(clip.shape[0], 3)
+    polygon = clip.double()
+    scale = (1.0, 1.0, guard_x, guard_x, guard_y, guard_y)
+    for axis, sign, reach in zip((2, 2, 0, 0, 1, 1), (1, -1) * 3, scale, strict=True):
+        distance = reach * polygon[..., 3] + sign * polygon[..., axis]
+        polygon, side, count = _cut(polygon, side, count, distance)
+    return _fan(polygon, side, count, image, face, image_size)
+
+
+def _cut(
+    polygon: Float[Tensor, "m p 4"],
+    side: Int[Tensor, "m p"],
+    count: Int[Tensor, " m"],
+    distance: Float[Tensor, "m p"],
+) -> tuple[Float[Tensor, "m q 4"], Int[Tensor, "m q"], Int[Tensor, " m"]]:
+    """Keep the part of convex polygons where `distance` is not negative (one more corner each)."""
+    num, size = side.shape
+    slot = torch.arange(size, device=side.device).expand(num, size)
+    following = torch.where(slot + 1 >= count[:, None], 0, slot + 1)
+    is_used = slot < count[:, None]
+    next_distance = distance.gather(1, following)
+    is_in, is_next_in = distance >= 0, next_distance >= 0
+    keeps, crosses = is_used & is_in, is_used & (is_in != is_next_in)
+    # The cut is computed from the inside corner outwards: neighbours get the very same point.
+    next_corner = polygon.gather(1, following[..., None].expand(-1, -1, 4))
+    start = torch.where(is_in[..., None], polygon, next_corner)
+    end = torch.where(is_in[..., None], next_corner, polygon)
+    gap = torch.where(crosses, (distance - next_distance).abs(), 1.0)
+    inner = torch.where(is_in, distance, next_distance)
+    new_corner = start + (inner / gap)[..., None] * (end - start)
+    emitted = torch.stack([keeps, crosses], 2).flatten(1)
+    place = torch.where(emitted, emitted.cumsum(1) - 1, size + 1)
+    corners = torch.stack([polygon, new_corner], 2).flatten(1, 2)
+    labels = torch.stack([side, torch.where(is_in, NO_EDGE, side)], 2).flatten(1)
+    out = corners.new_zeros(num, size + 2, 4)
+    out.scatter_(1, place[..., None].expand(-1, -1, 4), corners)
+    out_side = labels.new_full((num, size + 2), NO_EDGE).scatter_(1, place, labels)
+    return out[:, : size + 1], out_side[:, : size + 1], emitted.sum(1)
+
+
+def _fan(
+    polygon: Float[Tensor, "m p 4"],
+    side: Int[Tensor, "m p"],
+    count: Int[Tensor, " m"],
+    image: Int[Tensor, " m"],
+    face: Int[Tensor, " m"],
+    image_size: tuple[int, int],
+) -> ScreenTriangles:
+    """Split convex polygons into triangles around their first corner."""
+    num, size = side.shape
+    middle = torch.arange(1, size - 1, device=side.device)
+    is_far_from_eye = (polygon[..., 3] >= MIN_W) | (
+        torch.arange(size, device=side.device) >= count[:, None]
+    )
+    is_used = (middle + 1 < count[:, None]) & is_far_from_eye.all(1, keepdim=True)
+    x, y, z = snap(_with_safe_w(polygon), image_size)
+    limit = int(2 * GUARD_BAND_PX) * SUBPIXELS
+    x, y, z = x.clamp(-limit, limit), y.clamp(-limit, limit), z.clamp(-1.0, 1.0)
+    corners = torch.stack([torch.zeros_like(middle), middle, middle + 1], 1)
+    outer = torch.full_like(middle, NO_EDGE).expand(num, -1)
+    first = torch.where(middle == 1, side[:, :1], outer)
+    last_side = side.gather(1, (count - 1).clamp(min=0)[:, None])
+    last = torch.where(middle + 2 == count[:, None], last_side, outer)
+    opposite = torch.stack([side[:, 1:-1], last, first], -1)
+    which, _ = is_used.nonzero(as_tuple=True)
+    return ScreenTriangles(
+        image[which],
+        face[which],
+        x[:, corners][is_used],
+        y[:, corners][is_used],
+        z[:, corners][is_used],
+        opposite[is_used],
+    )
+
+
+def _with_safe_w(polygon: Float[Tensor, "m p 4"]) -> Float[Tensor, "m p 4"]:
+    x, y, z, w = polygon.unbind(-1)
+    return torch.stack([x, y, z, torch.where(w >= MIN_W, w, 1.0)], -1)

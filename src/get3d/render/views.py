@@ -1,0 +1,130 @@
+"""What the rasteriser is given: every image's clip-space mesh, packed into flat tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from get3d.core.types import Cameras, Mesh
+from get3d.geometry.cameras import clip_matrices, to_clip
+
+MAX_IMAGE_SIZE = 16384
+
+
+@dataclass(frozen=True)
+class Views:
+    """A batch of images to draw: several meshes, each seen from one or more cameras.
+
+    Attributes:
+        clip: Homogeneous clip-space positions of every image's vertices, image after image.
+        faces: Faces of all meshes, one mesh after the other; each counts its own vertices from 0.
+        spans: Where an image finds its part: (first row of `clip`, first row of `faces`, number of
+            faces, first vertex of its mesh among the vertices of all meshes). On the CPU.
+    """
+
+    clip: Float[Tensor, "clip 4"]
+    faces: Int[Tensor, "faces 3"]
+    spans: Int[Tensor, "n 4"]
+
+    def __len__(self) -> int:
+        return self.spans.shape[0]
+
+
+def pack_views(
+    clip_verts: Sequence[Float[Tensor, "*views verts 4"]], faces: Sequence[Int[Tensor, "_ 3"]]
+) -> Views:
+    """Put meshes and their views behind one another; images are ordered by mesh, then by view.
+
+    Args:
+        clip_verts: One entry a mesh: its vertices in clip space, for one view or for several.
+        faces: One entry a mesh: vertex indices.
+
+    Raises:
+        ValueError: If the lists are empty, differ in length, or mix devices; if an index points at
+            no vertex.
+    """
+    if not clip_verts or len(clip_verts) != len(faces):
+        raise ValueError(
+            f"clip_verts and faces must list the same meshes, at least one; got {len(clip_verts)} "
+            f"and {len(faces)}"
+        )
+    spans, num_clip, num_faces, num_verts = [], 0, 0, 0
+    for corners, triangles in zip(clip_verts, faces, strict=True):
+        if corners.ndim not in (2, 3):
+            raise ValueError(
+                f"clip_verts must be [verts, 4] or [views, verts, 4], got {list(corners.shape)}"
+            )
+        if corners.device != triangles.device:
+            raise ValueError(
+                f"clip_verts and faces must share a device, got {corners.device} and "
+                f"{triangles.device}"
+            )
+        _check_indices(triangles, corners.shape[-2])
+        for _ in range(corners.shape[0] if corners.ndim == 3 else 1):
+            spans.append((num_clip, num_faces, triangles.shape[0], num_verts))
+            num_clip += corners.shape[-2]
+        num_faces += triangles.shape[0]
+        num_verts += corners.shape[-2]
+    flat = [corners.reshape(-1, 4) for corners in clip_verts]
+    triangles = [each.long() for each in faces]
+    return Views(
+        flat[0] if len(flat) == 1 else torch.cat(flat),
+        triangles[0] if len(triangles) == 1 else torch.cat(triangles),
+        torch.tensor(spans, dtype=torch.int64).reshape(-1, 4),
+    )
+
+
+def project_meshes(
+    meshes: Sequence[Mesh], cameras: Cameras, *, views_per_mesh: int = 1
+) -> tuple[Views, Float[Tensor, "verts 3"]]:
+    """Bring meshes into the clip space of their cameras; differentiable in the vertices.
+
+    Args:
+        meshes: Any number of meshes.
+        cameras: `views_per_mesh` consecutive cameras for each mesh.
+        views_per_mesh: How many images show the same mesh.
+
+    Returns:
+        The views, and the object-space vertices of all meshes behind one another.
+
+    Raises:
+        ValueError: If the number of cameras does not fit.
+    """
+    if len(cameras) != len(meshes) * views_per_mesh:
+        raise ValueError(
+            f"cameras must number {len(meshes)} meshes x {views_per_mesh} views = "
+            f"{len(meshes) * views_per_mesh}, got {len(cameras)}"
+        )
+    matrices = clip_matrices(cameras).split(views_per_mesh)
+    clip = [
+        to_clip(mesh.verts, each.to(mesh.verts))
+        for mesh, each in zip(meshes, matrices, strict=True)
+    ]
+    views = pack_views(clip, [mesh.faces for mesh in meshes])
+    return views, torch.cat([mesh.verts for mesh in meshes])
+
+
+def parse_image_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Read an image size, square or (height, width), in pixels.
+
+    Raises:
+        ValueError: If a side is not between 1 and 16384.
+    """
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if not (1 <= height <= MAX_IMAGE_SIZE and 1 <= width <= MAX_IMAGE_SIZE):
+        raise ValueError(
+            f"image_size must be between 1 and {MAX_IMAGE_SIZE} pixels a side, got {image_size}"
+        )
+    return height, width
+
+
+def _check_indices(faces: Int[Tensor, "_ 3"], num_verts: int) -> None:
+    if faces.numel():
+        low, high = torch.aminmax(faces)
+        if low < 0 or high >= num_verts:
+            raise ValueError(
+                f"faces must index the {num_verts} vertices (0 to {num_verts - 1}), got indices "
+                f"from {int(low)} to {int(high)}"
+            )
