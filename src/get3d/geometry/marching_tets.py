@@ -203,7 +203,7 @@ def _oriented_topology(
     volumes = tet_volumes(verts, cut)
     topology = find(orient_tets(verts, cut))
     is_mixed = bool((volumes < 0).any()) and bool((volumes > 0).any())
-    if is_mixed and not is_oriented(topology.faces):
+    if is_mixed and not is_oriented(Mesh(verts, topology.faces)):
         # Moved vertices turned tets inside out: trust the order of corners, not the volumes.
         topology = find(cut if volumes.sum() >= 0 else cut[:, [0, 1, 3, 2]])
     return topology

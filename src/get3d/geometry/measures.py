@@ -1,14 +1,194 @@
-"""Measures of triangle meshes."""
+"""Measures of triangle meshes: areas, normals, samples, and how the surface hangs together."""
+
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.types import Mesh
 
-def is_oriented(faces: Int[Tensor, "faces 3"]) -> bool:
+
+@dataclass(frozen=True)
+class SurfaceSamples:
+    """Points drawn from a surface.
+
+    Attributes:
+        points: Positions, in scene units; differentiable in the mesh's vertices.
+        normals: Unit normals of the faces they lie on.
+        face_ids: Index of the face of each point.
+    """
+
+    points: Float[Tensor, "samples 3"]
+    normals: Float[Tensor, "samples 3"]
+    face_ids: Int[Tensor, " samples"]
+
+
+def face_areas(mesh: Mesh) -> Float[Tensor, " faces"]:
+    """Area of each face, in squared scene units."""
+    return torch.linalg.vector_norm(_face_crosses(mesh), dim=1) / 2
+
+
+def face_normals(mesh: Mesh) -> Float[Tensor, "faces 3"]:
+    """Unit normal of each face, pointing to where it winds counter-clockwise; 0 without area."""
+    return _normalize(_face_crosses(mesh))
+
+
+def vertex_normals(mesh: Mesh) -> Float[Tensor, "verts 3"]:
+    """Unit mean of the faces' normals about each vertex, weighted by area; 0 where it vanishes."""
+    crosses = _face_crosses(mesh).repeat_interleave(3, dim=0)
+    summed = torch.zeros_like(mesh.verts).index_add(0, mesh.faces.reshape(-1), crosses)
+    return _normalize(summed)
+
+
+def surface_area(mesh: Mesh) -> Float[Tensor, ""]:
+    """Sum of the faces' areas, in squared scene units; 0 without faces."""
+    return face_areas(mesh).sum()
+
+
+def signed_volume(mesh: Mesh) -> Float[Tensor, ""]:
+    """Enclosed volume, in cubic scene units; positive where faces wind outward.
+
+    A volume only if the mesh is closed. The corners are taken relative to the mesh's middle, so a
+    distant mesh loses no precision.
+    """
+    if len(mesh.verts) == 0:
+        return mesh.verts.sum()
+    middle = (mesh.verts.detach().amin(0) + mesh.verts.detach().amax(0)) / 2
+    first, second, third = (mesh.verts - middle)[mesh.faces].unbind(1)
+    return (first * torch.linalg.cross(second, third)).sum() / 6
+
+
+def sample_surface(mesh: Mesh, num: int, *, generator: torch.Generator) -> SurfaceSamples:
+    """Draw points uniformly by area; faces without area are never picked.
+
+    Args:
+        mesh: The surface.
+        num: How many points.
+        generator: Source of the random numbers, on the mesh's device.
+
+    Raises:
+        ValueError: If `num` is negative, the mesh has no area, or a vertex of a face is not finite.
+    """
+    if num < 0:
+        raise ValueError(f"num must not be negative, got {num}")
+    areas = face_areas(mesh).detach().double()
+    if not areas.isfinite().all():
+        raise ValueError("mesh.verts must be finite to sample the surface, got NaN or infinity")
+    cumulative = areas.cumsum(0)
+    if len(areas) == 0 or cumulative[-1] <= 0:
+        raise ValueError(f"mesh has no area to sample: {len(areas)} faces, all degenerate")
+    device = mesh.verts.device
+    draws = torch.rand(num, dtype=torch.float64, generator=generator, device=device)
+    # The first face whose cumulative area exceeds the draw: one that adds nothing is passed over.
+    targets = draws * cumulative[-1]
+    face_ids = torch.searchsorted(cumulative, targets, right=True)
+    last = torch.searchsorted(cumulative, cumulative[-1:])
+    face_ids = torch.minimum(face_ids, last)
+
+    dtype = mesh.verts.dtype
+    across, along = torch.rand(num, 2, dtype=dtype, generator=generator, device=device).unbind(1)
+    root = across.sqrt()
+    weights = torch.stack([1 - root, root * (1 - along), root * along], dim=1)
+    points = (mesh.verts[mesh.faces[face_ids]] * weights[:, :, None]).sum(1)
+    return SurfaceSamples(points, face_normals(mesh)[face_ids], face_ids)
+
+
+def connected_components(mesh: Mesh) -> Int[Tensor, " verts"]:
+    """Label vertices by the connected piece they belong to: 0, 1, ... in order of first vertex.
+
+    A vertex that no face uses is a piece of its own.
+    """
+    links = torch.cat([mesh.faces[:, :2], mesh.faces[:, 1:]])
+    return _link_labels(links, len(mesh.verts))
+
+
+def euler_number(mesh: Mesh) -> int:
+    """Vertices - edges + faces, counting only vertices that a face uses; 2 for a closed ball."""
+    starts, ends = _half_edges(mesh.faces)
+    keys = _pair_keys(torch.minimum(starts, ends), torch.maximum(starts, ends))
+    return len(torch.unique(mesh.faces)) - len(torch.unique(keys)) + len(mesh.faces)
+
+
+def is_oriented(mesh: Mesh) -> bool:
     """Tell whether neighbouring faces wind alike: no edge is walked twice in one direction."""
-    if len(faces) == 0:
-        return True
-    starts, ends = faces.reshape(-1), faces.roll(-1, dims=1).reshape(-1)
-    keys = starts * (int(faces.max()) + 1) + ends
+    keys = _pair_keys(*_half_edges(mesh.faces))
     return len(torch.unique(keys)) == len(keys)
+
+
+def is_watertight(mesh: Mesh) -> bool:
+    """Tell whether the surface is closed: each edge has a face on either side, wound alike.
+
+    Every edge is walked equally often in both directions, so the mesh bounds a volume. False for a
+    mesh without faces.
+    """
+    if len(mesh.faces) == 0:
+        return False
+    starts, ends = _half_edges(mesh.faces)
+    forward = _pair_keys(starts, ends).sort().values
+    return torch.equal(forward, _pair_keys(ends, starts).sort().values)
+
+
+def is_manifold(mesh: Mesh) -> bool:
+    """Tell whether the mesh is a closed, consistently oriented 2-manifold.
+
+    Each edge borders exactly two faces, which walk it in opposite directions, and the faces about
+    each vertex form one fan.
+    """
+    starts, ends = _half_edges(mesh.faces)
+    if (starts == ends).any() or not is_watertight(mesh) or not is_oriented(mesh):
+        return False
+    # Link the corners of a vertex whose faces share an edge. Half-edge i starts at corner i.
+    twin = torch.empty_like(starts)
+    twin[_pair_keys(starts, ends).argsort()] = _pair_keys(ends, starts).argsort()
+    corners = torch.arange(len(starts), device=starts.device)
+    following = torch.where(corners % 3 == 2, corners - 2, corners + 1)
+    fans = _link_labels(torch.stack([corners, following[twin]], dim=1), len(corners))
+    return int(fans.max()) + 1 == len(torch.unique(mesh.faces))
+
+
+def _face_crosses(mesh: Mesh) -> Float[Tensor, "faces 3"]:
+    """Cross product of two sides: along the normal, twice the area long."""
+    first, second, third = mesh.verts[mesh.faces].unbind(1)
+    return torch.linalg.cross(second - first, third - first)
+
+
+def _normalize(vectors: Float[Tensor, "vectors 3"]) -> Float[Tensor, "vectors 3"]:
+    """Make vectors unit length; zero vectors stay zero, with a finite gradient."""
+    largest = vectors.detach().abs().amax(1, keepdim=True)  # keeps squares from underflowing
+    return F.normalize(vectors / torch.where(largest > 0, largest, 1), dim=1)
+
+
+def _half_edges(
+    faces: Int[Tensor, "faces 3"],
+) -> tuple[Int[Tensor, " halves"], Int[Tensor, " halves"]]:
+    """Start and end of the three directed edges of each face."""
+    return faces.reshape(-1), faces.roll(-1, dims=1).reshape(-1)
+
+
+def _pair_keys(
+    first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"]
+) -> Int[Tensor, " pairs"]:
+    """One number for each ordered pair of indices below 2^31."""
+    return (first << 32) | second
+
+
+def _link_labels(links: Int[Tensor, "links 2"], num: int) -> Int[Tensor, " items"]:
+    """Label the connected components of a graph by hooking roots and jumping pointers.
+
+    Every item points at one of a lower number in its component, or at itself. Each round hooks the
+    higher root of every link onto the lower one, then shortens all paths, until nothing is left.
+    """
+    parent = torch.arange(num, device=links.device)
+    while True:
+        low, high = parent[links].aminmax(dim=1)
+        apart = low != high
+        if not apart.any():
+            break
+        links = links[apart]
+        parent = parent.scatter_reduce(0, high[apart], low[apart], "amin")
+        while not torch.equal(parent, grand := parent[parent]):
+            parent = grand
+    is_root = parent == torch.arange(num, device=links.device)
+    return (is_root.cumsum(0) - 1)[parent]
