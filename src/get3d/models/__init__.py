@@ -1,1 +1,20 @@
-"""."""
+"""The networks: layers, mapping, tri-planes, volume, fields, generator, discriminators."""
+
+from get3d.models.config import GeneratorConfig, ImagingConfig
+from get3d.models.discriminator import Discriminator, DiscriminatorConfig
+from get3d.models.fields import Fields
+from get3d.models.generator import Generator, Surface
+from get3d.models.mapping import mix_styles
+from get3d.models.triplane import sample_triplane
+
+__all__ = [
+    "Discriminator",
+    "DiscriminatorConfig",
+    "Fields",
+    "Generator",
+    "GeneratorConfig",
+    "ImagingConfig",
+    "Surface",
+    "mix_styles",
+    "sample_triplane",
+]

@@ -1,0 +1,103 @@
+"""Sizes and options of the generator, with the published values as defaults."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """Which generator, how large, on what grid."""
+
+    architecture: Literal["unified", "separate"] = "unified"
+    """One backbone for shape and texture (the improved generator), or 3D convolutions for the shape
+    and a tri-plane for the texture (the main figure)."""
+
+    z_dim: int = 512
+    """Width of the latent codes."""
+
+    w_dim: int = 512
+    """Width of the style vectors."""
+
+    mapping_layers: int = 8
+    """Layers of each mapping network."""
+
+    plane_resolution: int = 256
+    """Side of the tri-planes, in texels: a power of two, 4 or more."""
+
+    channel_base: int = 32768
+    """A layer of the tri-plane backbone at resolution r is channel_base / r wide."""
+
+    channel_max: int = 512
+    """No layer of the tri-plane backbone is wider."""
+
+    mlp_width: int = 32
+    """Width of the point networks behind the tri-planes."""
+
+    mlp_hidden_layers: int = 1
+    """Hidden layers of the point networks behind the tri-planes."""
+
+    iso_surface: Literal["dmtet", "flexicubes"] = "dmtet"
+    """How the surface is extracted; flexicubes adds the network for its weights."""
+
+    grid_resolution: int = 90
+    """Fineness of the grid that carries the signed distances."""
+
+    scale: float = 1.0
+    """Side of the cube that the grid fills, in scene units."""
+
+    deformation_multiplier: float = 1.0
+    """Grid vertices move by at most 1 / (grid_resolution * deformation_multiplier)."""
+
+    sdf_base: Literal["none", "sphere"] = "none"
+    """Shape that the network's signed distances are added to (the paper has none)."""
+
+    sdf_base_radius: float = 0.35
+    """Radius of the base sphere, in scene units."""
+
+    sdf_base_weight: float = 0.1
+    """Factor on the network's signed distances where there is a base shape."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot be built."""
+        side = self.plane_resolution
+        if side < 4 or side & (side - 1):
+            raise ValueError(f"plane_resolution must be a power of two, 4 or more, got {side}")
+        if self.channel_base < side:
+            raise ValueError(
+                f"channel_base must be at least plane_resolution ({side}), got {self.channel_base}"
+            )
+        counts = ("z_dim", "w_dim", "mapping_layers", "channel_max", "mlp_width")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.mlp_hidden_layers < 0:
+            raise ValueError(
+                f"mlp_hidden_layers must not be negative, got {self.mlp_hidden_layers}"
+            )
+        if self.grid_resolution < 3:
+            raise ValueError(f"grid_resolution must be at least 3, got {self.grid_resolution}")
+        for name in ("scale", "deformation_multiplier", "sdf_base_radius", "sdf_base_weight"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.iso_surface == "flexicubes" and self.architecture == "separate":
+            raise ValueError('iso_surface "flexicubes" needs architecture "unified"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagingConfig:
+    """How pictures are made of meshes and colour fields."""
+
+    composite: Literal["published", "antialiased"] = "published"
+    """published: colour where a pixel's centre is covered, the colour layer's bias elsewhere.
+    antialiased: colour wherever the mask is positive, blended with a black background by the mask."""
+
+    mask_supersample: int = 4
+    """Composite antialiased: sub-pixels along each side of a pixel that are searched for a colour."""
+
+    detach_positions: bool = True
+    """Keep the colour's gradient from moving the surface (as published)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn."""
+        if self.mask_supersample < 1:
+            raise ValueError(f"mask_supersample must be at least 1, got {self.mask_supersample}")

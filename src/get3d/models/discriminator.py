@@ -1,0 +1,182 @@
+"""The judges of colour and of silhouette: one class, two instances (paper, section 3.2)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from get3d.core import DiscriminatorOutput, Images
+from get3d.models.filters import downsample
+from get3d.models.layers import EqualConv, EqualLinear
+from get3d.models.mapping import Mapping
+from get3d.models.synthesis import resolutions
+
+_FREQUENCIES = 3
+_ANGLE_FEATURES = 2 * (2 * _FREQUENCIES + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorConfig:
+    """Size of the two discriminators; the defaults are the published ones."""
+
+    image_size: int = 1024
+    """Side of the pictures, in pixels: a power of two, 8 or more."""
+
+    channel_base: int = 32768
+    """A layer at resolution r is channel_base / r wide."""
+
+    channel_max: int = 512
+    """No layer is wider."""
+
+    mbstd_group_size: int = 4
+    """Pictures among which the standard deviation is taken; must divide the batch."""
+
+    camera_condition: bool = True
+    """Tell the discriminators the camera's rotation and polar angle."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot be built."""
+        size = self.image_size
+        if size < 8 or size & (size - 1):
+            raise ValueError(f"image_size must be a power of two, 8 or more, got {size}")
+        if self.channel_base < size:
+            raise ValueError(
+                f"channel_base must be at least image_size ({size}), got {self.channel_base}"
+            )
+        for name in ("channel_max", "mbstd_group_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+class DiscriminatorBlock(nn.Module):
+    """One resolution: colours in, two convolutions, half the size out."""
+
+    def __init__(self, image_channels: int, in_channels: int, out_channels: int) -> None:
+        """Draw the weights.
+
+        Args:
+            image_channels: Of the picture that enters at every resolution.
+            in_channels: Of the features that enter.
+            out_channels: Of the features that leave.
+        """
+        super().__init__()
+        self.from_image = EqualConv(image_channels, in_channels, kernel=(1, 1))
+        self.conv0 = EqualConv(in_channels, in_channels, kernel=(3, 3))
+        self.conv1 = EqualConv(in_channels, out_channels, kernel=(3, 3), downsamples=True)
+
+
+class CameraEmbedding(nn.Module):
+    """What the discriminator compares its verdict with: a vector that depends on the camera."""
+
+    def __init__(self, w_dim: int) -> None:
+        """Draw the weights; `w_dim` is the width of the result."""
+        super().__init__()
+        self.embed = EqualLinear(_ANGLE_FEATURES, w_dim)
+        self.mapping = Mapping(w_dim, w_dim, tracks_average=False)
+
+    def forward(self, angles_rad: Float[Tensor, "n 2"]) -> Float[Tensor, "n w"]:
+        """Embed the cameras' rotation and polar angle."""
+        return self.mapping(self.embed(encode_angles(angles_rad)))
+
+
+def encode_angles(angles_rad: Float[Tensor, "n 2"]) -> Float[Tensor, "n 14"]:
+    """Sines and cosines of 1, 2 and 4 times the angles, then the angles."""
+    multiples = [angles_rad * 2.0**i for i in range(_FREQUENCIES)]
+    waves = [wave for angle in multiples for wave in (angle.sin(), angle.cos())]
+    return torch.cat([*waves, angles_rad], dim=1)
+
+
+class Judge(nn.Module):
+    """One discriminator (StyleGAN2, "skip" architecture with projected camera condition)."""
+
+    def __init__(self, image_channels: int, config: DiscriminatorConfig) -> None:
+        """Draw the weights.
+
+        Args:
+            image_channels: 3 to judge colour, 1 to judge silhouettes.
+            config: Sizes.
+        """
+        super().__init__()
+        sizes = resolutions(config.image_size)[::-1]
+        widths = [min(config.channel_base // r, config.channel_max) for r in sizes]
+        last = widths[-1]
+        self.blocks = nn.ModuleList(
+            DiscriminatorBlock(image_channels, a, b)
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.from_image = EqualConv(image_channels, last, kernel=(1, 1))
+        self.conv = EqualConv(last + 1, last, kernel=(3, 3))
+        self.fc = EqualLinear(last * 16, last, activated=True)
+        self.camera = CameraEmbedding(last) if config.camera_condition else None
+        self.out = EqualLinear(last, last if config.camera_condition else 1)
+        self.group_size = config.mbstd_group_size
+
+    def forward(
+        self, image: Float[Tensor, "n c h w"], camera_angles: Float[Tensor, "n 2"]
+    ) -> Float[Tensor, " n"]:
+        """Judge pictures: one logit each."""
+        image = image.contiguous(memory_format=torch.channels_last)
+        x: Tensor | None = None
+        for block in self.blocks:
+            colors = block.from_image(image)
+            x = block.conv1(block.conv0(colors if x is None else x + colors))
+            image = downsample(image)
+        assert x is not None  # image_size >= 8, so there is a block
+        x = x + self.from_image(image)
+        x = self.conv(append_group_deviation(x, self.group_size))
+        x = self.out(self.fc(x.flatten(1)))
+        if self.camera is None:
+            return x[:, 0]
+        return (x * self.camera(camera_angles)).sum(dim=1) / math.sqrt(x.shape[1])
+
+
+def append_group_deviation(
+    x: Float[Tensor, "n c h w"], group_size: int
+) -> Float[Tensor, "n c+1 h w"]:
+    """Append how much the pictures of a group differ, as one constant channel.
+
+    Groups are interleaved: of n pictures in g groups, picture i is in group i modulo g.
+
+    Raises:
+        ValueError: If groups of this size cannot be formed.
+    """
+    num = len(x)
+    size = min(group_size, num)
+    if num % size:
+        raise ValueError(f"a batch of {num} pictures cannot be split into groups of {size}")
+    grouped = x.unflatten(0, (size, -1))
+    deviation = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    channel = deviation.repeat(size)[:, None, None, None].expand(-1, 1, *x.shape[2:])
+    return torch.cat([x, channel], dim=1)
+
+
+class Discriminator(nn.Module):
+    """Both judges: of colour and of silhouettes."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        """Draw the weights of networks of the given sizes."""
+        super().__init__()
+        self.config = config
+        self.rgb = Judge(3, config)
+        self.mask = Judge(1, config)
+
+    def forward(self, images: Images, camera_angles: Float[Tensor, "n 2"]) -> DiscriminatorOutput:
+        """Judge pictures.
+
+        Args:
+            images: Of the configured size.
+            camera_angles: Rotation and polar angle of each camera, in radians
+                (`get3d.geometry.camera_angles`).
+
+        Raises:
+            ValueError: If the pictures have another size.
+        """
+        size = self.config.image_size
+        if images.rgb.shape[-2:] != (size, size):
+            height, width = images.rgb.shape[-2:]
+            raise ValueError(f"pictures must be {size} x {size}, got {width} x {height}")
+        return DiscriminatorOutput(
+            rgb=self.rgb(images.rgb, camera_angles), mask=self.mask(images.mask, camera_angles)
+        )

@@ -1,0 +1,335 @@
+"""The generator: latent codes to styles, fields, meshes and pictures (paper, section 3.1)."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from get3d.core import Cameras, Images, Mesh, Styles
+from get3d.geometry import (
+    SurfaceTopology,
+    TetGrid,
+    bcc_grid,
+    rescue_empty,
+    sdf_sign_change_loss,
+    surface_meshes,
+    surface_topology,
+)
+from get3d.models.config import GeneratorConfig, ImagingConfig
+from get3d.models.fields import (
+    Fields,
+    Texture,
+    TextureHeads,
+    TriplaneGeometry,
+    TriplaneHeads,
+    sphere_sdf,
+)
+from get3d.models.imaging import render_images
+from get3d.models.mapping import Mapping, repeat_style
+from get3d.models.packing import row_slots, to_rows
+from get3d.models.synthesis import PLANE_CHANNELS, PlaneSynthesis
+from get3d.models.triplane import GridLookup
+from get3d.models.volume import VolumeGeometry, VolumeHeads
+
+_GRID_TENSORS = tuple(f.name for f in dataclasses.fields(TetGrid) if f.name != "resolution")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surface:
+    """The surfaces of a batch, with what the losses on them need.
+
+    Attributes:
+        meshes: One a shape, differentiable.
+        sdf: Signed distances on the grid, as the network made them.
+        rescued_sdf: The same, but shapes without a surface given a small one.
+        was_rescued: Which shapes had no surface.
+        sign_change_loss: Regulariser on the edges that the surfaces cross, without its weight.
+        empty_penalty: Mean |SDF| of the shapes without a surface; 0 if there is none.
+    """
+
+    meshes: list[Mesh]
+    sdf: Float[Tensor, "b grid"]
+    rescued_sdf: Float[Tensor, "b grid"]
+    was_rescued: Bool[Tensor, " b"]
+    sign_change_loss: Float[Tensor, ""]
+    empty_penalty: Float[Tensor, ""]
+
+
+class UnifiedNetwork(nn.Module):
+    """One backbone paints the tri-planes of shape and texture (the improved generator)."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        """Draw the weights."""
+        super().__init__()
+        self.backbone = _backbone(config, config.w_dim, outputs=2)
+        self.geometry = TriplaneHeads(
+            PLANE_CHANNELS,
+            config.w_dim,
+            width=config.mlp_width,
+            hidden_layers=config.mlp_hidden_layers,
+            has_weights=config.iso_surface == "flexicubes",
+        )
+        self.texture = _texture_heads(config, config.w_dim)
+        mlp_layers = config.mlp_hidden_layers + 1
+        self.num_geo = self.backbone.num_styles + mlp_layers
+        self.num_tex = len(self.backbone.blocks) + mlp_layers
+
+    def forward(
+        self, styles: Styles, lookup: GridLookup, extent: float
+    ) -> tuple[TriplaneGeometry, Texture]:
+        """Make both parts of the fields.
+
+        Args:
+            styles: As many as `num_geo` and `num_tex`.
+            lookup: Of the grid's vertices.
+            extent: Side of the cube that the planes cover, in scene units.
+        """
+        num_convs, num_blocks = self.backbone.num_styles, len(self.backbone.blocks)
+        geo, tex = self.backbone(styles.geo[:, :num_convs], styles.tex[:, :num_blocks])
+        geo_styles, tex_styles = styles.geo[:, num_convs:], styles.tex[:, num_blocks:]
+        geometry = TriplaneGeometry(
+            self.geometry, geo, geo_styles, lookup, lookup.sample(geo), extent
+        )
+        return geometry, Texture(self.texture, tex, tex_styles, styles.tex[:, -1], extent)
+
+
+class SeparateNetwork(nn.Module):
+    """3D convolutions for the shape, a tri-plane for the texture (the paper's main figure)."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        """Draw the weights."""
+        super().__init__()
+        self.geometry = VolumeHeads(config.w_dim)
+        self.backbone = _backbone(config, 2 * config.w_dim, outputs=1)
+        self.texture = _texture_heads(config, 2 * config.w_dim)
+        self.num_geo = self.geometry.num_styles
+        self.num_tex = self.backbone.num_styles + config.mlp_hidden_layers + 1
+
+    def forward(
+        self, styles: Styles, grid_verts: Float[Tensor, "grid 3"], extent: float
+    ) -> tuple[VolumeGeometry, Texture]:
+        """Make both parts of the fields.
+
+        Args:
+            styles: As many as `num_geo` and `num_tex`.
+            grid_verts: In scene units.
+            extent: Side of the cube that volumes and planes cover, in scene units.
+        """
+        geometry = VolumeGeometry(
+            self.geometry,
+            self.geometry.sdf.volume(styles.geo),
+            self.geometry.deformation.volume(styles.geo),
+            styles.geo,
+            grid_verts,
+            extent,
+        )
+        # The texture sees the shape: the geometry style of the same index (the last one once they
+        # run out) is joined to each texture style.
+        index = torch.arange(self.num_tex, device=styles.geo.device).clamp(max=self.num_geo - 1)
+        joined = torch.cat([styles.tex, styles.geo[:, index]], dim=2)
+        num_convs = self.backbone.num_styles
+        (planes,) = self.backbone(joined[:, :num_convs])
+        texture = Texture(self.texture, planes, joined[:, num_convs:], styles.tex[:, -1], extent)
+        return geometry, texture
+
+
+class Generator(nn.Module):
+    """Everything from latent codes to meshes and pictures; each step is a method.
+
+    Weights are drawn from torch's global random numbers.
+    """
+
+    def __init__(self, config: GeneratorConfig, *, grid: TetGrid | None = None) -> None:
+        """Draw the weights.
+
+        Args:
+            config: Sizes and options.
+            grid: Carries the signed distances; None makes one of the configured resolution.
+
+        Raises:
+            ValueError: If `grid` has another resolution than the config.
+        """
+        super().__init__()
+        if grid is None:
+            grid = bcc_grid(config.grid_resolution, scale=config.scale)
+        if grid.resolution != config.grid_resolution:
+            raise ValueError(
+                f"the grid has resolution {grid.resolution}, "
+                f"the config grid_resolution {config.grid_resolution}"
+            )
+        self.config = config
+        self.mapping_geo = Mapping(config.z_dim, config.w_dim, num_layers=config.mapping_layers)
+        self.mapping_tex = Mapping(config.z_dim, config.w_dim, num_layers=config.mapping_layers)
+        self.lookup: GridLookup | None = None
+        self.network: UnifiedNetwork | SeparateNetwork
+        match config.architecture:
+            case "unified":
+                self.network = UnifiedNetwork(config)
+                self.lookup = GridLookup(grid.verts, extent=config.scale)
+            case "separate":
+                self.network = SeparateNetwork(config)
+        self._grid_resolution = grid.resolution
+        for name in _GRID_TENSORS:
+            self.register_buffer(f"_grid_{name}", getattr(grid, name), persistent=False)
+        base = (
+            sphere_sdf(grid.verts, config.sdf_base_radius) if config.sdf_base == "sphere" else None
+        )
+        self.register_buffer("_grid_base", base, persistent=False)
+
+    @property
+    def grid(self) -> TetGrid:
+        """The grid, on the device of the network."""
+        tensors = {name: getattr(self, f"_grid_{name}") for name in _GRID_TENSORS}
+        return TetGrid(**tensors, resolution=self._grid_resolution)
+
+    def map(
+        self,
+        z_geo: Float[Tensor, "b z"],
+        z_tex: Float[Tensor, "b z"],
+        *,
+        truncation: float = 1.0,
+        truncation_cutoff: int | None = None,
+    ) -> Styles:
+        """Map latent codes to style vectors.
+
+        Args:
+            z_geo: Latent codes of the shapes.
+            z_tex: Latent codes of the textures.
+            truncation: 1 shows the whole variety, 0 only the average.
+            truncation_cutoff: Truncate only the first so many layers; None means all.
+        """
+        geo, tex = (
+            repeat_style(
+                mapping(z),
+                mapping.w_avg,
+                num_layers,
+                truncation=truncation,
+                truncation_cutoff=truncation_cutoff,
+            )
+            for mapping, z, num_layers in (
+                (self.mapping_geo, z_geo, self.network.num_geo),
+                (self.mapping_tex, z_tex, self.network.num_tex),
+            )
+        )
+        return Styles(geo, tex)
+
+    def update_w_avg(self, styles: Styles, *, beta: float = 0.998) -> None:
+        """Move the average styles, to which truncation pulls, towards those of a training batch.
+
+        Args:
+            styles: Before truncation; the first layer's are used, which style mixing leaves alone.
+            beta: Share of the old average that stays.
+        """
+        self.mapping_geo.update_average(styles.geo[:, 0], beta=beta)
+        self.mapping_tex.update_average(styles.tex[:, 0], beta=beta)
+
+    def fields(self, styles: Styles) -> Fields:
+        """Make functions of space from styles.
+
+        Raises:
+            ValueError: If the number of styles is not the one `map` gives.
+        """
+        wanted = (self.network.num_geo, self.network.num_tex)
+        if (styles.geo.shape[1], styles.tex.shape[1]) != wanted:
+            raise ValueError(
+                f"{wanted[0]} geometry and {wanted[1]} texture styles are needed, "
+                f"got {styles.geo.shape[1]} and {styles.tex.shape[1]}"
+            )
+        where = self._grid_verts if self.lookup is None else self.lookup
+        geometry, texture = self.network(styles, where, self.config.scale)
+        config = self.config
+        return Fields(
+            geometry, texture, self._grid_base, config.sdf_base_radius, config.sdf_base_weight
+        )
+
+    def surface(self, fields: Fields) -> list[Mesh]:
+        """Extract the meshes; a shape whose field has one sign everywhere gets a small surface."""
+        return self.extract(fields).meshes
+
+    def extract(self, fields: Fields) -> Surface:
+        """Extract the meshes and what the losses on them need.
+
+        Offsets are evaluated only where a surface passes: the rest would change nothing.
+
+        Raises:
+            ValueError: If the generator is one for FlexiCubes.
+        """
+        if self.config.iso_surface != "dmtet":
+            raise ValueError(
+                f'surfaces can be extracted with iso_surface "dmtet", got "{self.config.iso_surface}"'
+            )
+        grid = self.grid
+        raw = fields.grid_sdf()
+        sdf, was_rescued = rescue_empty(raw, grid)
+        topology = surface_topology(grid, sdf.detach())
+        positions = self._active_positions(fields, topology, grid)
+        empty = raw[was_rescued].abs().mean() if bool(was_rescued.any()) else raw.new_zeros(())
+        return Surface(
+            meshes=surface_meshes(topology, sdf, positions),
+            sdf=raw,
+            rescued_sdf=sdf,
+            was_rescued=was_rescued,
+            sign_change_loss=sdf_sign_change_loss(sdf, grid.edges),
+            empty_penalty=empty,
+        )
+
+    def offsets(self, raw: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Turn the raw deformation into offsets of grid vertices, in scene units."""
+        config = self.config
+        return raw.tanh() / (config.grid_resolution * config.deformation_multiplier)
+
+    def _active_positions(
+        self, fields: Fields, topology: SurfaceTopology, grid: TetGrid
+    ) -> Float[Tensor, "active 3"]:
+        """Deformed positions of the vertices that the surfaces pass, shape by shape."""
+        slots, width = row_slots(topology.active_shape, topology.num_shapes)
+        verts = to_rows(topology.active_verts, slots, num_rows=topology.num_shapes, width=width)
+        offsets = self.offsets(fields.grid_deformation(verts).flatten(0, 1)[slots])
+        return grid.verts[topology.active_verts] + offsets
+
+    def render(
+        self,
+        fields: Fields,
+        meshes: list[Mesh],
+        cameras: Cameras,
+        image_size: int,
+        *,
+        config: ImagingConfig | None = None,
+    ) -> Images:
+        """Draw the meshes in the colours of their fields.
+
+        Args:
+            fields: Of the same shapes.
+            meshes: From `surface`.
+            cameras: One a mesh, or k a mesh, those of a mesh following each other.
+            image_size: Pixels on a side.
+            config: How; None as published.
+
+        Raises:
+            ValueError: If the number of cameras is not a multiple of the number of meshes.
+        """
+        return render_images(fields, meshes, cameras, image_size, config=config or ImagingConfig())
+
+
+def _backbone(config: GeneratorConfig, w_dim: int, *, outputs: int) -> PlaneSynthesis:
+    """Make the tri-plane network of a config."""
+    return PlaneSynthesis(
+        config.plane_resolution,
+        w_dim,
+        channel_base=config.channel_base,
+        channel_max=config.channel_max,
+        outputs=outputs,
+    )
+
+
+def _texture_heads(config: GeneratorConfig, w_dim: int) -> TextureHeads:
+    """Make the colour network of a config."""
+    return TextureHeads(
+        PLANE_CHANNELS,
+        w_dim,
+        width=config.mlp_width,
+        hidden_layers=config.mlp_hidden_layers,
+        color_w_dim=config.w_dim,
+    )

@@ -1,0 +1,241 @@
+"""Equalised and style-modulated layers (StyleGAN2), written once for points, images and volumes.
+
+Weights are drawn from N(0, 1) and scaled when used, so that Adam's step has the same relative size
+in every layer. Modulation multiplies a layer's input channels by a style and demodulation divides
+its output channels by the norm this gives the weights. Both are applied to activations rather than
+to a copy of the weights per sample: convolving `x * s` and multiplying by `d` is the same map.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from get3d.models.filters import blur
+
+GAIN = math.sqrt(2.0)
+CLAMP = 256.0
+
+
+def activate(x: Float[Tensor, "..."], *, limit: float | None = None) -> Float[Tensor, "..."]:
+    """Leaky ReLU (slope 0.2), in place, without its gain.
+
+    The gain sqrt(2) is positive, so callers multiply it into the map before: no extra pass.
+
+    Args:
+        x: Pre-activations, overwritten.
+        limit: Clamp to [-limit, limit].
+    """
+    x = F.leaky_relu_(x, 0.2)
+    return x if limit is None else x.clamp(-limit, limit)
+
+
+class EqualLinear(nn.Module):
+    """A fully connected layer with equalised learning rate."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        lr_multiplier: float = 1.0,
+        bias_init: float = 0.0,
+        activated: bool = False,
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            in_features: Width of the input.
+            out_features: Width of the output.
+            lr_multiplier: Factor on the learning rate of this layer.
+            bias_init: Value of every bias at the start.
+            activated: Follow with a leaky ReLU of gain sqrt(2).
+        """
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.full((out_features,), bias_init / lr_multiplier))
+        self.lr_multiplier = lr_multiplier
+        self.activated = activated
+
+    def forward(self, x: Float[Tensor, "n in_features"]) -> Float[Tensor, "n out_features"]:
+        """Apply the layer."""
+        gain = self.lr_multiplier * (GAIN if self.activated else 1.0)
+        scale = gain / math.sqrt(self.weight.shape[1])
+        y = torch.addmm(self.bias, x, self.weight.T, beta=gain, alpha=scale)
+        return activate(y) if self.activated else y
+
+
+class EqualConv(nn.Module):
+    """A convolution with equalised learning rate, in 2D or 3D by the length of its kernel."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel: tuple[int, ...],
+        downsamples: bool = False,
+        is_linear: bool = False,
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            in_channels: Width of the input.
+            out_channels: Width of the output.
+            kernel: Size along each axis, odd; two numbers for images, three for volumes.
+            downsamples: Filter first, then keep every second sample (images only).
+            is_linear: No bias and no leaky ReLU.
+        """
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, *kernel))
+        self.bias = None if is_linear else nn.Parameter(torch.zeros(out_channels))
+        self.downsamples = downsamples
+
+    def forward(
+        self, x: Float[Tensor, "n in_channels *space"], *, gain: float = 1.0
+    ) -> Float[Tensor, "n out_channels *space2"]:
+        """Apply the layer and multiply its result by a positive `gain`."""
+        gain = gain if self.bias is None else gain * GAIN
+        weight = self.weight * (gain / math.sqrt(self.weight[0].numel()))
+        bias = None if self.bias is None else self.bias * gain
+        convolve = F.conv2d if self.weight.ndim == 4 else F.conv3d
+        if self.downsamples:
+            y = convolve(blur(x, padding=2), weight, bias, stride=2)
+        else:
+            y = convolve(x, weight, bias, padding=self.weight.shape[-1] // 2)
+        return y if self.bias is None else activate(y)
+
+
+class Modulated(nn.Module):
+    """What all style-modulated layers share: an affine map from w, a weight and a bias."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, *, kernel: tuple[int, ...] = ()
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            in_channels: Width of the input.
+            out_channels: Width of the output.
+            w_dim: Width of the style vectors.
+            kernel: Size along each axis of space; none for layers on points.
+        """
+        super().__init__()
+        self.affine = EqualLinear(w_dim, in_channels, bias_init=1.0)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, *kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def scales(
+        self, w: Float[Tensor, "b w"], *, gain: float
+    ) -> tuple[Float[Tensor, "b in_channels"], Float[Tensor, "b out_channels"]]:
+        """Compute the factors on input channels (style) and output channels (demodulation, gain)."""
+        style = self.affine(w)
+        energy = self.weight.square()
+        if energy.ndim > 2:
+            energy = energy.flatten(2).sum(2)
+        return style, torch.rsqrt(style.square() @ energy.T + 1e-8) * gain
+
+
+class ModulatedConv(Modulated):
+    """A 3-wide modulated convolution with bias and leaky ReLU; images may be doubled, with noise."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        w_dim: int,
+        *,
+        dims: int = 2,
+        upsamples: bool = False,
+        noise_size: int = 0,
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            in_channels: Width of the input.
+            out_channels: Width of the output.
+            w_dim: Width of the style vectors.
+            dims: 2 for images, 3 for volumes.
+            upsamples: Double the image.
+            noise_size: Side of the constant noise image that is added, 0 for none.
+        """
+        super().__init__(in_channels, out_channels, w_dim, kernel=(3,) * dims)
+        self.upsamples = upsamples
+        self.noise_strength: nn.Parameter | None = None
+        if noise_size:
+            self.noise_strength = nn.Parameter(torch.zeros(()))
+            self.register_buffer("noise", torch.randn(noise_size, noise_size))
+
+    def forward(
+        self,
+        x: Float[Tensor, "b in_channels *space"],
+        w: Float[Tensor, "b w"],
+        *,
+        gain: float = 1.0,
+    ) -> Float[Tensor, "b out_channels *space2"]:
+        """Apply the layer and multiply its result by a positive `gain`."""
+        space = (1,) * (x.ndim - 2)
+        gain = gain * GAIN
+        style, demodulation = self.scales(w, gain=gain)
+        x = x * style.view(*style.shape, *space)
+        if self.upsamples:
+            x = F.conv_transpose2d(x, self.weight.transpose(0, 1), stride=2)
+            x = blur(x, padding=1, gain=4.0)
+        else:
+            convolve = F.conv2d if len(space) == 2 else F.conv3d
+            x = convolve(x, self.weight, padding=1)
+        shift = (self.bias * gain).view(-1, *space)
+        if self.noise_strength is not None:
+            shift = shift + self.noise * (self.noise_strength * gain)
+        x = torch.addcmul(shift, x, demodulation.view(*demodulation.shape, *space))
+        return activate(x, limit=CLAMP * gain)
+
+
+class ModulatedPoints(Modulated):
+    """A modulated fully connected layer over the points of each sample."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, *, is_linear: bool = False
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            in_channels: Width of the input.
+            out_channels: Width of the output.
+            w_dim: Width of the style vectors.
+            is_linear: No leaky ReLU and no gain (still demodulated).
+        """
+        super().__init__(in_channels, out_channels, w_dim)
+        self.gain = 1.0 if is_linear else GAIN
+        self.is_linear = is_linear
+
+    def sample_weights(self, w: Float[Tensor, "b w"]) -> Float[Tensor, "b in out"]:
+        """Weights of every sample, with demodulation and gain inside; they are small here."""
+        style, demodulation = self.scales(w, gain=self.gain)
+        return style[:, :, None] * self.weight.T * demodulation[:, None, :]
+
+    def finish(self, y: Float[Tensor, "b n out"]) -> Float[Tensor, "b n out"]:
+        """Turn the weighted sums, bias included, into the layer's output (in place)."""
+        limit = CLAMP * self.gain
+        return y.clamp(-limit, limit) if self.is_linear else activate(y, limit=limit)
+
+    def forward(
+        self, x: Float[Tensor, "b n in"], w: Float[Tensor, "b w"]
+    ) -> Float[Tensor, "b n out"]:
+        """Apply the layer."""
+        bias = (self.bias * self.gain).expand(x.shape[0], 1, -1)
+        return self.finish(torch.baddbmm(bias, x, self.sample_weights(w)))
+
+
+class ToColor(Modulated):
+    """StyleGAN2's to-RGB: a pointwise modulated linear layer without demodulation."""
+
+    def forward(
+        self, x: Float[Tensor, "b n in"], w: Float[Tensor, "b w"]
+    ) -> Float[Tensor, "b n out"]:
+        """Apply the layer to points, or to the pixels of an image as points."""
+        style = self.affine(w) / math.sqrt(self.weight.shape[1])
+        weights = style[:, :, None] * self.weight.T
+        return torch.baddbmm(self.bias.expand(x.shape[0], 1, -1), x, weights).clamp(-CLAMP, CLAMP)

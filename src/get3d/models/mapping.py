@@ -1,0 +1,118 @@
+"""From noise to styles: the mapping networks, truncation and style mixing (paper, section 3.1)."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from get3d.core import Styles
+from get3d.models.layers import EqualLinear
+
+
+def normalize_rms(x: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+    """Divide each row by its root mean square."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class Mapping(nn.Module):
+    """Fully connected layers from a latent vector to a style vector, and the average style.
+
+    The average is only read here; the trainer moves it through `update_average`.
+    """
+
+    w_avg: Float[Tensor, " w"]
+
+    def __init__(
+        self, in_dim: int, w_dim: int, *, num_layers: int = 8, tracks_average: bool = True
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            in_dim: Width of the input.
+            w_dim: Width of the output and of everything between.
+            num_layers: How many fully connected layers.
+            tracks_average: Whether there is a `w_avg`.
+        """
+        super().__init__()
+        widths = [in_dim] + [w_dim] * num_layers
+        self.layers = nn.ModuleList(
+            EqualLinear(a, b, lr_multiplier=0.01, activated=True)
+            for a, b in zip(widths, widths[1:], strict=False)
+        )
+        if tracks_average:
+            self.register_buffer("w_avg", torch.zeros(w_dim))
+
+    def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b w"]:
+        """Map latent vectors, which are normalised first."""
+        x = normalize_rms(z)
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    @torch.no_grad()
+    def update_average(self, w: Float[Tensor, "b w"], *, beta: float = 0.998) -> None:
+        """Move the average style towards the mean of a batch: `beta` of the old value stays."""
+        self.w_avg.lerp_(w.detach().mean(dim=0).to(self.w_avg.dtype), 1.0 - beta)
+
+
+def repeat_style(
+    w: Float[Tensor, "b w"],
+    w_avg: Float[Tensor, " w"],
+    num_layers: int,
+    *,
+    truncation: float = 1.0,
+    truncation_cutoff: int | None = None,
+) -> Float[Tensor, "b layers w"]:
+    """Give every layer the same style, pulled towards the average one.
+
+    Args:
+        w: Style vectors.
+        w_avg: The average style.
+        num_layers: How many layers to serve.
+        truncation: 1 leaves the styles as they are, 0 gives the average (more typical shapes).
+        truncation_cutoff: Pull only the first so many layers; None means all.
+    """
+    styles = w[:, None, :].expand(-1, num_layers, -1)
+    if truncation == 1.0:
+        return styles
+    pulled = torch.lerp(w_avg, w, truncation)[:, None, :].expand(-1, num_layers, -1)
+    cutoff = num_layers if truncation_cutoff is None else truncation_cutoff
+    return torch.cat([pulled[:, :cutoff], styles[:, cutoff:]], dim=1)
+
+
+def mix_styles(
+    styles: Styles, other: Styles, *, probability: float, generator: torch.Generator
+) -> Styles:
+    """Replace the later layers of a batch's styles by other ones (StyleGAN2's style mixing).
+
+    Geometry and texture are mixed independently: each with `probability`, from a uniformly drawn
+    layer (never the first) to the last.
+
+    Args:
+        styles: Kept before the crossover.
+        other: Taken from the crossover on.
+        probability: Chance that a kind of styles is mixed at all; the paper uses 0.9.
+        generator: Source of randomness, on the CPU.
+
+    Raises:
+        ValueError: If `probability` is not in [0, 1].
+    """
+    if not 0.0 <= probability <= 1.0:
+        raise ValueError(f"probability must be in [0, 1], got {probability}")
+    geo = _cross(styles.geo, other.geo, probability, generator)
+    tex = _cross(styles.tex, other.tex, probability, generator)
+    return replace(styles, geo=geo, tex=tex)
+
+
+def _cross(
+    a: Float[Tensor, "b layers w"],
+    b: Float[Tensor, "b layers w"],
+    probability: float,
+    generator: torch.Generator,
+) -> Float[Tensor, "b layers w"]:
+    """Mix one kind of styles; draws the same two numbers whether it mixes or not."""
+    num_layers = a.shape[1]
+    is_mixed = torch.rand((), generator=generator).item() < probability
+    crossover = int(torch.randint(1, max(num_layers, 2), (), generator=generator))
+    return torch.cat([a[:, :crossover], b[:, crossover:]], dim=1) if is_mixed else a

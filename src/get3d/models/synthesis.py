@@ -1,0 +1,112 @@
+"""The 2D convolutional networks that paint tri-planes (StyleGAN2, "skip" architecture)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from get3d.models.filters import upsample
+from get3d.models.layers import ModulatedConv, ToColor
+
+PLANE_CHANNELS = 32
+
+
+def resolutions(last: int) -> list[int]:
+    """List 4, 8, ... up to `last`."""
+    return [2**i for i in range(2, last.bit_length())]
+
+
+def as_points(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h*w c"]:
+    """See pixels as points; no copy where the image is stored channels last."""
+    return image.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def as_image(points: Float[Tensor, "b pixels c"]) -> Float[Tensor, "b c h w"]:
+    """See the points of a square as an image stored channels last."""
+    size = round(points.shape[1] ** 0.5)
+    return points.unflatten(1, (size, size)).permute(0, 3, 1, 2)
+
+
+class SynthesisBlock(nn.Module):
+    """One resolution: convolutions, then one to-plane layer for each output."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, *, resolution: int, outputs: int
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            in_channels: Width of the input; 0 for the first block, which has none.
+            out_channels: Width of the block.
+            w_dim: Width of the style vectors.
+            resolution: Side of the block's images.
+            outputs: How many tri-planes are painted, 1 or 2.
+        """
+        super().__init__()
+        self.conv0: ModulatedConv | None = None
+        if in_channels:
+            self.conv0 = ModulatedConv(
+                in_channels, out_channels, w_dim, upsamples=True, noise_size=resolution
+            )
+        self.conv1 = ModulatedConv(out_channels, out_channels, w_dim, noise_size=resolution)
+        self.to_planes = nn.ModuleList(
+            ToColor(out_channels, 3 * PLANE_CHANNELS, w_dim) for _ in range(outputs)
+        )
+
+
+class PlaneSynthesis(nn.Module):
+    """Paint one or two tri-planes from a learnt constant.
+
+    With two outputs (the unified generator) the convolutions and the first tri-plane take the
+    geometry styles, the second one takes texture styles, one a block.
+    """
+
+    def __init__(
+        self, resolution: int, w_dim: int, *, channel_base: int, channel_max: int, outputs: int
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            resolution: Side of the planes, a power of two.
+            w_dim: Width of the style vectors.
+            channel_base: A block at resolution r is `channel_base / r` wide.
+            channel_max: No block is wider.
+            outputs: How many tri-planes are painted, 1 or 2.
+        """
+        super().__init__()
+        widths = [min(channel_base // r, channel_max) for r in resolutions(resolution)]
+        self.const = nn.Parameter(torch.randn(widths[0], 4, 4))
+        self.blocks = nn.ModuleList(
+            SynthesisBlock(a, b, w_dim, resolution=r, outputs=outputs)
+            for a, b, r in zip([0, *widths], widths, resolutions(resolution), strict=False)
+        )
+
+    @property
+    def num_styles(self) -> int:
+        """How many style vectors the convolutions and the first output use: 3 k - 1."""
+        return 3 * len(self.blocks) - 1
+
+    def forward(
+        self, styles: Float[Tensor, "b layers w"], *other: Float[Tensor, "b blocks w"]
+    ) -> list[Float[Tensor, "b 96 r r"]]:
+        """Paint.
+
+        Args:
+            styles: For the convolutions and the first output, in order of use.
+            other: For the second output, one a block.
+        """
+        queue = iter(styles.unbind(1))
+        x = self.const.expand(len(styles), -1, -1, -1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        images: list[Tensor] = []
+        for i, block in enumerate(self.blocks):
+            if block.conv0 is not None:
+                x = block.conv0(x, next(queue))
+            x = block.conv1(x, next(queue))
+            ws = [next(queue), *(w[:, i] for w in other)]
+            painted = [
+                as_image(layer(as_points(x), w))
+                for layer, w in zip(block.to_planes, ws, strict=True)
+            ]
+            before = [upsample(image) for image in images]
+            images = [a + b for a, b in zip(painted, before, strict=True)] if before else painted
+        return images

@@ -1,0 +1,174 @@
+"""Geometry from 3D convolutions: the shape part of the separate generator (paper, appendix)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from get3d.models.fields import PointMLP
+from get3d.models.layers import EqualConv, ModulatedConv
+from get3d.models.triplane import normalize_points
+
+_WIDTHS = (256, 256, 128, 64)  # at resolutions 4, 8, 16 and 32
+_MLP_WIDTH = 256
+_SDF_HIDDEN, _DEFORMATION_HIDDEN = 3, 2
+_POSITION_FEATURES = 6
+
+
+class VolumeBlock(nn.Module):
+    """One resolution: double the volume, then two convolutions beside a linear skip."""
+
+    def __init__(self, in_channels: int, out_channels: int, w_dim: int) -> None:
+        """Draw the weights.
+
+        Args:
+            in_channels: Width of the input.
+            out_channels: Width of the block.
+            w_dim: Width of the style vectors.
+        """
+        super().__init__()
+        self.conv0 = ModulatedConv(in_channels, out_channels, w_dim, dims=3)
+        self.conv1 = ModulatedConv(out_channels, out_channels, w_dim, dims=3)
+        self.skip = EqualConv(in_channels, out_channels, kernel=(1, 1, 1), is_linear=True)
+
+    def forward(
+        self, x: Float[Tensor, "b c d h w"], w0: Float[Tensor, "b w"], w1: Float[Tensor, "b w"]
+    ) -> Float[Tensor, "b c2 d2 h2 w2"]:
+        """Apply the block; `w0` and `w1` are the styles of its convolutions."""
+        x = F.interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
+        y = self.conv1(self.conv0(x, w0), w1, gain=math.sqrt(0.5))
+        return y + self.skip(x, gain=math.sqrt(0.5))
+
+
+class VolumeNetwork(nn.Module):
+    """A feature volume of 32^3 voxels, and the point network that reads it."""
+
+    def __init__(self, out_features: int, w_dim: int, *, hidden_layers: int) -> None:
+        """Draw the weights.
+
+        Args:
+            out_features: Width of the point network's output.
+            w_dim: Width of the style vectors.
+            hidden_layers: Of the point network.
+        """
+        super().__init__()
+        self.const = nn.Parameter(torch.randn(_WIDTHS[0], 4, 4, 4))
+        self.conv = ModulatedConv(_WIDTHS[0], _WIDTHS[0], w_dim, dims=3)
+        self.blocks = nn.ModuleList(
+            VolumeBlock(a, b, w_dim) for a, b in zip(_WIDTHS, _WIDTHS[1:], strict=False)
+        )
+        widths = [_WIDTHS[-1] + _POSITION_FEATURES, *[_MLP_WIDTH] * hidden_layers, out_features]
+        self.mlp = PointMLP(widths, w_dim)
+
+    @property
+    def num_convs(self) -> int:
+        """How many styles the convolutions use."""
+        return 1 + 2 * len(self.blocks)
+
+    @property
+    def num_styles(self) -> int:
+        """How many styles are used in all."""
+        return self.num_convs + len(self.mlp.layers)
+
+    def volume(self, styles: Float[Tensor, "b layers w"]) -> Float[Tensor, "b c d h w"]:
+        """Make the feature volume; x runs along its last axis."""
+        queue = iter(styles.unbind(1))
+        x = self.const.expand(len(styles), -1, -1, -1, -1)
+        x = self.conv(x, next(queue))
+        for block in self.blocks:
+            x = block(x, next(queue), next(queue))
+        return x
+
+    def read(
+        self,
+        volume: Float[Tensor, "b c d h w"],
+        points: Float[Tensor, "*b n 3"],
+        styles: Float[Tensor, "b layers w"],
+        *,
+        extent: float,
+    ) -> Float[Tensor, "b n out"]:
+        """Evaluate the field at points.
+
+        Args:
+            volume: From `volume` of the same styles.
+            points: Positions, in scene units, of each sample or shared by all; without gradient.
+            styles: All styles of this network, in order of use.
+            extent: Side of the cube that the volume covers, in scene units.
+        """
+        points = points.detach()
+        if points.ndim == 2:
+            points = points.expand(len(volume), -1, -1)
+        coordinates = normalize_points(points, extent=extent)[:, :, None, None]
+        sampled = F.grid_sample(volume, coordinates, mode="bilinear", align_corners=True)
+        features = sampled[..., 0, 0].transpose(1, 2)
+        angle = points * math.pi
+        x = torch.cat([angle.sin(), angle.cos(), features], dim=-1)
+        return self.mlp(x, styles[:, self.num_convs :])
+
+
+class VolumeHeads(nn.Module):
+    """Two volume networks, one for the SDF and one for the offsets; they share their styles."""
+
+    def __init__(self, w_dim: int) -> None:
+        """Draw the weights; `w_dim` is the width of the style vectors."""
+        super().__init__()
+        self.sdf = VolumeNetwork(1, w_dim, hidden_layers=_SDF_HIDDEN)
+        self.deformation = VolumeNetwork(3, w_dim, hidden_layers=_DEFORMATION_HIDDEN)
+
+    @property
+    def num_styles(self) -> int:
+        """How many styles the longer one uses."""
+        return max(self.sdf.num_styles, self.deformation.num_styles)
+
+
+@dataclass(frozen=True)
+class VolumeGeometry:
+    """SDF and offsets read from feature volumes.
+
+    Attributes:
+        heads: The networks behind the lookup.
+        sdf_volume: Features for the SDF.
+        deformation_volume: Features for the offsets.
+        styles: In order of use.
+        grid_verts: Vertices of the generator's grid, in scene units.
+        extent: Side of the cube that the volumes cover, in scene units.
+    """
+
+    heads: VolumeHeads
+    sdf_volume: Float[Tensor, "b c d h w"]
+    deformation_volume: Float[Tensor, "b c d h w"]
+    styles: Float[Tensor, "b layers w"]
+    grid_verts: Float[Tensor, "grid 3"]
+    extent: float
+
+    def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
+        """Signed distance at points."""
+        return self.heads.sdf.read(self.sdf_volume, points, self.styles, extent=self.extent)[..., 0]
+
+    def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
+        """Offsets at points, before the tanh."""
+        return self.heads.deformation.read(
+            self.deformation_volume, points, self.styles, extent=self.extent
+        )
+
+    def grid_sdf(self) -> Float[Tensor, "b grid"]:
+        """Signed distance at every grid vertex."""
+        return self.sdf(self.grid_verts)
+
+    def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
+        """Offsets at some grid vertices of each sample, before the tanh."""
+        return self.deformation(self.grid_verts[verts])
+
+    def __getitem__(self, index: slice) -> "VolumeGeometry":
+        """Pick samples."""
+        return VolumeGeometry(
+            self.heads,
+            self.sdf_volume[index],
+            self.deformation_volume[index],
+            self.styles[index],
+            self.grid_verts,
+            self.extent,
+        )
