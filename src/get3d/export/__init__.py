@@ -1,1 +1,22 @@
-"""."""
+"""Textured meshes as files: UV atlas, texture bake, GLB, OBJ and PLY."""
+
+from get3d.export.atlas import unwrap
+from get3d.export.bake import ColorFn, bake, texture_mesh
+from get3d.export.files import EXPORT_SUFFIXES, check_export_suffix, save
+from get3d.export.glb import encode_glb, save_glb
+from get3d.export.obj import save_obj
+from get3d.export.ply import save_ply
+
+__all__ = [
+    "EXPORT_SUFFIXES",
+    "ColorFn",
+    "bake",
+    "check_export_suffix",
+    "encode_glb",
+    "save",
+    "save_glb",
+    "save_obj",
+    "save_ply",
+    "texture_mesh",
+    "unwrap",
+]

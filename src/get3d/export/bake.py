@@ -1,0 +1,231 @@
+"""From a colour field to a picture on the surface: every texel that can be seen asks the field."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from get3d.core.types import Material, Mesh, TexturedMesh
+from get3d.export.atlas import unwrap
+from get3d.render import rasterize
+
+ColorFn = Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
+
+_CHUNK_TEXELS = 1 << 18
+# Bilinear lookups reach one texel beyond those that a chart touches: these ask the field too.
+# The first mip levels reach further: these copy a neighbour.
+_ASKED_RINGS = 1
+_COPIED_RINGS = 3
+_SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
+
+
+def texture_mesh(mesh: Mesh, color_fn: ColorFn, *, texture_size: int = 1024) -> TexturedMesh:
+    """Unwrap a mesh and paint its texture by a colour field.
+
+    Args:
+        mesh: What `color_fn` colours; at least one face.
+        color_fn: sRGB colours in [0, 1] at object-space positions; values outside are clipped.
+        texture_size: Side of the texture, in texels.
+
+    Returns:
+        The same vertices and faces with texture coordinates and one opaque material.
+
+    Raises:
+        ValueError: If the mesh has no faces, a position or colour is not finite, or the texture is
+            too small for the mesh's charts.
+    """
+    uvs, uv_faces = unwrap(mesh, texture_size=texture_size)
+    texture = bake(mesh, uvs, uv_faces, color_fn, texture_size)
+    return TexturedMesh(
+        mesh=mesh.detach(),
+        uvs=uvs,
+        uv_faces=uv_faces,
+        materials=(Material(texture=F.pad(texture, (0, 1), value=1.0)),),
+        face_material=torch.zeros(len(mesh.faces), dtype=torch.int64, device=mesh.faces.device),
+    )
+
+
+@torch.no_grad()
+def bake(
+    mesh: Mesh,
+    uvs: Float[Tensor, "uvs 2"],
+    uv_faces: Int[Tensor, "faces 3"],
+    color_fn: ColorFn,
+    texture_size: int,
+) -> Float[Tensor, "h w 3"]:
+    """Paint a texture by asking a colour field at the surface point of each texel.
+
+    Texels that a chart touches without covering their centre, and one ring more, ask for the
+    colour of the nearest point of the chart; so bilinear lookups show no seam. All other texels
+    take colours from around them: none is black unless the field is.
+
+    Args:
+        mesh: Positions and faces.
+        uvs: Texture coordinates in [0, 1], origin at the bottom left; charts must not overlap.
+        uv_faces: Three indices a face into `uvs`.
+        color_fn: sRGB colours in [0, 1] at object-space positions; asked in parts of bounded size.
+        texture_size: Side of the texture, in texels.
+
+    Returns:
+        sRGB colours in [0, 1], row 0 at the top.
+
+    Raises:
+        ValueError: If `color_fn` returns another shape or colours that are not finite, or if there
+            are no faces.
+    """
+    if len(uv_faces) == 0:
+        raise ValueError("the mesh has no faces, so there is nothing to bake")
+    corners = uvs.detach() * texture_size
+    # Texels count from the top left: a texel's centre is at half-integers of (column, row).
+    corners = torch.stack([corners[:, 0], texture_size - corners[:, 1]], dim=1)[uv_faces]
+    face_of = _chart_texels(uvs, uv_faces, corners, texture_size)
+    for _ in range(_ASKED_RINGS):
+        face_of = _grow(face_of)
+    texels = (face_of.flatten() >= 0).nonzero().squeeze(1)
+    texture = mesh.verts.new_zeros(texture_size * texture_size, 3)
+    for part in texels.split(_CHUNK_TEXELS):
+        points = _surface_points(mesh, corners, face_of.flatten()[part], part, texture_size)
+        texture[part] = _ask(color_fn, points)
+    return _fill(texture.view(texture_size, texture_size, 3), face_of >= 0)
+
+
+def _chart_texels(
+    uvs: Float[Tensor, "uvs 2"],
+    uv_faces: Int[Tensor, "faces 3"],
+    corners: Float[Tensor, "faces 3 2"],
+    texture_size: int,
+) -> Int[Tensor, "h w"]:
+    """Name a face for every texel that a chart covers or touches, -1 elsewhere."""
+    flat = torch.stack([uvs[:, 0] * 2 - 1, 1 - uvs[:, 1] * 2], dim=1).detach()
+    clip_verts = F.pad(F.pad(flat, (0, 1)), (0, 1), value=1.0)
+    face_of = rasterize(clip_verts, uv_faces, texture_size).long()
+    # A texel that is touched, but not covered, is crossed by the chart's outline.
+    starts, ends, outline_faces = _outline(uv_faces, corners)
+    num_steps = ((ends - starts).norm(dim=1) * 2).ceil().long() + 1
+    edge_of = torch.repeat_interleave(num_steps)
+    first_step = num_steps.cumsum(0) - num_steps
+    step = torch.arange(len(edge_of), device=uvs.device) - first_step[edge_of]
+    along = (step.to(uvs.dtype) / num_steps[edge_of]).unsqueeze(1)
+    column, row = starts[edge_of].lerp(ends[edge_of], along).floor().long().unbind(dim=1)
+    texels = row.clamp(0, texture_size - 1) * texture_size + column.clamp(0, texture_size - 1)
+    touched = torch.full_like(face_of.flatten(), len(uv_faces))
+    touched = touched.scatter_reduce(0, texels, outline_faces[edge_of], "amin").view_as(face_of)
+    return torch.where((face_of < 0) & (touched < len(uv_faces)), touched, face_of)
+
+
+def _outline(
+    uv_faces: Int[Tensor, "faces 3"], corners: Float[Tensor, "faces 3 2"]
+) -> tuple[Float[Tensor, "edges 2"], Float[Tensor, "edges 2"], Int[Tensor, " edges"]]:
+    """List the edges that one face alone has, by their ends, with that face."""
+    ends = torch.stack([uv_faces, uv_faces.roll(-1, dims=1)]).flatten(1)
+    low, high = ends.amin(dim=0), ends.amax(dim=0)
+    key = low * (uv_faces.max() + 1) + high
+    _, edge_of, num_faces = key.unique(return_inverse=True, return_counts=True)
+    picked = ((num_faces[edge_of] == 1) & (low != high)).nonzero().squeeze(1)
+    starts, stops = corners.flatten(0, 1), corners.roll(-1, dims=1).flatten(0, 1)
+    return starts[picked], stops[picked], picked // 3
+
+
+def _grow(ids: Int[Tensor, "h w"]) -> Int[Tensor, "h w"]:
+    """Give every texel without an id (-1) that of a neighbour; edges go before corners."""
+    height, width = ids.shape
+    padded = F.pad(ids, (1, 1, 1, 1), value=-1)
+    grown = ids.clone()
+    for down, right in _SIDES:
+        neighbour = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
+        grown = torch.where(grown < 0, neighbour, grown)
+    return grown
+
+
+def _surface_points(
+    mesh: Mesh,
+    corners: Float[Tensor, "faces 3 2"],
+    faces: Int[Tensor, " n"],
+    texels: Int[Tensor, " n"],
+    texture_size: int,
+) -> Float[Tensor, "n 3"]:
+    """Find the point of a face that a texel's centre shows, or the nearest one of that face."""
+    centres = torch.stack([texels % texture_size, texels // texture_size], dim=1) + 0.5
+    weights = _closest_weights(corners[faces], centres.to(corners.dtype))
+    triangles = mesh.verts.detach()[mesh.faces[faces]]
+    return torch.einsum("nc,ncd->nd", weights, triangles)
+
+
+def _closest_weights(
+    triangles: Float[Tensor, "n 3 2"], points: Float[Tensor, "n 2"]
+) -> Float[Tensor, "n 3"]:
+    """Compute barycentric weights of the point of each triangle that is nearest to a point."""
+    first, second, third = triangles.unbind(dim=1)
+    area = _cross(second - first, third - first)
+    safe_area = torch.where(area == 0, torch.ones_like(area), area)
+    weights = torch.stack(
+        [
+            _cross(second - points, third - points),
+            _cross(third - points, first - points),
+            _cross(first - points, second - points),
+        ],
+        dim=1,
+    ) / safe_area.unsqueeze(1)
+    outside = ((weights < 0).any(dim=1) | (area == 0)).nonzero().squeeze(1)
+    weights[outside] = _closest_outline_weights(triangles[outside], points[outside])
+    return weights
+
+
+def _closest_outline_weights(
+    triangles: Float[Tensor, "n 3 2"], points: Float[Tensor, "n 2"]
+) -> Float[Tensor, "n 3"]:
+    """Compute the weights of the point on each triangle's outline that is nearest to a point."""
+    edges = triangles.roll(-1, dims=1) - triangles
+    offsets = points.unsqueeze(1) - triangles
+    length_squared = edges.square().sum(dim=2)
+    safe = torch.where(length_squared == 0, torch.ones_like(length_squared), length_squared)
+    along = ((offsets * edges).sum(dim=2) / safe).clamp(0, 1)
+    distances = (offsets - along.unsqueeze(2) * edges).square().sum(dim=2)
+    edge = distances.argmin(dim=1, keepdim=True)
+    share = along.gather(1, edge)
+    weights = triangles.new_zeros(len(triangles), 3)
+    weights.scatter_(1, edge, 1 - share)
+    return weights.scatter_(1, (edge + 1) % 3, share)
+
+
+def _cross(a: Float[Tensor, "n 2"], b: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
+    return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+
+
+def _ask(color_fn: ColorFn, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    colors = color_fn(points)
+    if colors.shape != points.shape:
+        raise ValueError(
+            f"color_fn must return one RGB colour a point, {list(points.shape)}; "
+            f"got {list(colors.shape)}"
+        )
+    if not colors.isfinite().all():
+        raise ValueError("color_fn returned colours that are not finite")
+    return colors.to(points.dtype).clamp(0, 1)
+
+
+def _fill(texture: Float[Tensor, "h w 3"], is_known: Tensor) -> Float[Tensor, "h w 3"]:
+    """Colour all other texels: those near charts like their neighbour, the rest by averages."""
+    sources = torch.arange(is_known.numel(), device=texture.device).view_as(is_known)
+    sources = torch.where(is_known, sources, -1)
+    for _ in range(_COPIED_RINGS):
+        sources = _grow(sources)
+    texture = texture.flatten(0, 1)[sources.clamp(min=0)]
+    is_known = (sources >= 0).to(texture.dtype)
+    return _fill_from_coarse(texture.permute(2, 0, 1) * is_known, is_known[None]).permute(1, 2, 0)
+
+
+def _fill_from_coarse(
+    color: Float[Tensor, "3 h w"], weight: Float[Tensor, "1 h w"]
+) -> Float[Tensor, "3 h w"]:
+    """Fill texels of weight zero from ever coarser averages of those that have a weight."""
+    height, width = weight.shape[1:]
+    if min(height, width) == 1 or bool((weight > 0).all()):
+        return color / weight.clamp(min=1e-12)
+    coarse = _fill_from_coarse(
+        F.avg_pool2d(color, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)
+    )
+    coarse = coarse.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)[:, :height, :width]
+    return torch.where(weight > 0, color / weight.clamp(min=1e-12), coarse)

@@ -1,0 +1,52 @@
+"""One function that writes a textured mesh; the suffix picks the format."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from get3d.core.types import TexturedMesh
+from get3d.export.glb import save_glb
+from get3d.export.obj import save_obj
+from get3d.export.ply import save_ply
+
+_WRITERS: dict[str, Callable[[TexturedMesh, Path], None]] = {
+    ".glb": save_glb,
+    ".obj": save_obj,
+    ".ply": save_ply,
+}
+EXPORT_SUFFIXES = tuple(_WRITERS)
+
+
+def save(textured_mesh: TexturedMesh, path: Path | str) -> None:
+    """Write a textured mesh to a file; the suffix picks the format.
+
+    `.glb` holds everything in one file; `.obj` comes with a material library and PNG textures;
+    `.ply` has colours at the vertices. Files appear whole or not at all, and missing folders are
+    made.
+
+    Args:
+        textured_mesh: At least one face.
+        path: Where the file goes; a file that is there is replaced.
+
+    Raises:
+        ValueError: If the suffix is unknown, there are no faces, or a position is not finite.
+        OSError: If the file cannot be written.
+    """
+    path = Path(path)
+    check_export_suffix(path.suffix)
+    _WRITERS[path.suffix.lower()](textured_mesh, path)
+
+
+def check_export_suffix(suffix: str) -> None:
+    """Refuse a format that cannot be written, before the work starts.
+
+    Args:
+        suffix: Such as ".glb"; upper case will do.
+
+    Raises:
+        ValueError: Listing what is accepted.
+    """
+    if suffix.lower() not in _WRITERS:
+        raise ValueError(
+            f"meshes cannot be written as {suffix or 'a file without suffix'!r}; "
+            f"accepted: {', '.join(_WRITERS)}"
+        )

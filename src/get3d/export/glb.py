@@ -1,0 +1,196 @@
+"""Binary glTF 2.0: one file with the mesh, its texture and its materials."""
+
+import io
+import json
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+
+from get3d.core.files import atomic_path
+from get3d.core.types import Material, TexturedMesh
+from get3d.export.pictures import material_picture
+from get3d.export.split import SplitMesh, split_corners
+from get3d.geometry import is_watertight
+
+# Numbers of the glTF 2.0 specification, section 5.1 and on.
+_FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
+_ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
+_LINEAR, _LINEAR_MIPMAP_LINEAR = 9729, 9987
+_CLAMP_TO_EDGE, _REPEAT = 33071, 10497
+_KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
+
+
+def save_glb(textured_mesh: TexturedMesh, path: Path | str) -> None:
+    """Write a binary glTF file: PNG textures inside, normals, y up, vertices split at UV seams.
+
+    Every used material becomes a primitive, rough and without metal. Closed meshes are one-sided.
+
+    Args:
+        textured_mesh: At least one face.
+        path: Where the file goes; it appears whole or not at all.
+    """
+    glb = encode_glb(textured_mesh)
+    with atomic_path(path) as temp_path:
+        temp_path.write_bytes(glb)
+
+
+def encode_glb(textured_mesh: TexturedMesh) -> bytes:
+    """Build the bytes of a binary glTF file, for a file or for a web page."""
+    builder = _Builder()
+    is_closed = is_watertight(textured_mesh.mesh)
+    samplers: dict[int, int] = {}
+    primitives = []
+    for index, part in split_corners(textured_mesh):
+        material = textured_mesh.materials[index]
+        wrap = _wrap_mode(part.uvs)
+        if material.texture is not None and part.uvs is not None and wrap not in samplers:
+            samplers[wrap] = builder.add("samplers", _sampler(wrap))
+        primitives.append(
+            _primitive(builder, part)
+            | {"material": _add_material(builder, material, part, samplers, is_closed)}
+        )
+    builder.add("meshes", {"primitives": primitives})
+    builder.add("nodes", {"mesh": 0})
+    builder.add("scenes", {"nodes": [0]})
+    return builder.to_bytes()
+
+
+@dataclass
+class _Builder:
+    """A glTF document under construction: its lists of things, and the one binary buffer."""
+
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    binary: bytearray = field(default_factory=bytearray)
+
+    def add(self, kind: str, thing: dict[str, Any]) -> int:
+        """Append to one of the lists; returns its index there."""
+        things = self.lists.setdefault(kind, [])
+        things.append(thing)
+        return len(things) - 1
+
+    def add_view(self, content: bytes, target: int | None = None) -> int:
+        """Append bytes to the buffer, starting at a multiple of four."""
+        self.binary += b"\0" * (-len(self.binary) % 4)
+        view = {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(content)}
+        self.binary += content
+        return self.add("bufferViews", view | ({} if target is None else {"target": target}))
+
+    def add_attribute(self, values: Float[np.ndarray, "n c"], *, bounds: bool = False) -> int:
+        """Append a vertex attribute; bounds are required of positions only."""
+        values = np.ascontiguousarray(values, dtype="<f4")
+        accessor: dict[str, Any] = {
+            "bufferView": self.add_view(values.tobytes(), _ARRAY_BUFFER),
+            "componentType": _FLOAT,
+            "count": len(values),
+            "type": _KINDS[values.shape[1]],
+        }
+        if bounds:
+            accessor["min"] = values.min(axis=0).tolist()
+            accessor["max"] = values.max(axis=0).tolist()
+        return self.add("accessors", accessor)
+
+    def add_indices(self, faces: Int[np.ndarray, "faces 3"], num_verts: int) -> int:
+        """Append triangle indices, in two bytes each where they fit (65535 is reserved)."""
+        is_short = num_verts <= 0xFFFF
+        content = faces.astype("<u2" if is_short else "<u4").tobytes()
+        return self.add(
+            "accessors",
+            {
+                "bufferView": self.add_view(content, _ELEMENT_ARRAY_BUFFER),
+                "componentType": _UINT16 if is_short else _UINT32,
+                "count": faces.size,
+                "type": "SCALAR",
+            },
+        )
+
+    def to_bytes(self) -> bytes:
+        """Join header, JSON chunk and binary chunk."""
+        binary = bytes(self.binary) + b"\0" * (-len(self.binary) % 4)
+        document = {
+            "asset": {"version": "2.0", "generator": "get3d"},
+            "scene": 0,
+            "buffers": [{"byteLength": len(binary)}],
+            **self.lists,
+        }
+        text = json.dumps(document, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 4)
+        total = 12 + 8 + len(text) + 8 + len(binary)
+        return b"".join(
+            [
+                struct.pack("<4sII", b"glTF", 2, total),
+                struct.pack("<I4s", len(text), b"JSON"),
+                text,
+                struct.pack("<I4s", len(binary), b"BIN\0"),
+                binary,
+            ]
+        )
+
+
+def _wrap_mode(uvs: Float[np.ndarray, "n 2"] | None) -> int:
+    """Atlases must not wrap around at their border; coordinates beyond the border say they do."""
+    is_inside = uvs is None or (uvs.min() >= 0 and uvs.max() <= 1)
+    return _CLAMP_TO_EDGE if is_inside else _REPEAT
+
+
+def _sampler(wrap: int) -> dict[str, Any]:
+    return {
+        "magFilter": _LINEAR,
+        "minFilter": _LINEAR_MIPMAP_LINEAR,
+        "wrapS": wrap,
+        "wrapT": wrap,
+    }
+
+
+def _primitive(builder: _Builder, part: SplitMesh) -> dict[str, Any]:
+    attributes = {
+        "POSITION": builder.add_attribute(part.verts, bounds=True),
+        "NORMAL": builder.add_attribute(part.normals),
+    }
+    if part.uvs is not None:
+        # glTF counts v from the top.
+        attributes["TEXCOORD_0"] = builder.add_attribute(part.uvs * (1, -1) + (0, 1))
+    if part.colors is not None:
+        attributes["COLOR_0"] = builder.add_attribute(part.colors)
+    return {"attributes": attributes, "indices": builder.add_indices(part.faces, len(part.verts))}
+
+
+def _add_material(
+    builder: _Builder,
+    material: Material,
+    part: SplitMesh,
+    samplers: dict[int, int],
+    is_closed: bool,
+) -> int:
+    """Append a material with its texture."""
+    look: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+    is_clear = material.base_color[3] < 1
+    if material.base_color != (1.0, 1.0, 1.0, 1.0):
+        look["baseColorFactor"] = list(material.base_color)
+    if material.texture is not None and part.uvs is not None:
+        picture_u8 = material_picture(material.texture)
+        is_clear |= picture_u8.shape[-1] == 4
+        view = builder.add_view(_encode_png(picture_u8))
+        image = builder.add("images", {"bufferView": view, "mimeType": "image/png"})
+        sampler = samplers[_wrap_mode(part.uvs)]
+        look["baseColorTexture"] = {
+            "index": builder.add("textures", {"source": image, "sampler": sampler})
+        }
+    if part.colors is not None:
+        is_clear |= bool(part.colors[:, 3].min() < 1)
+    return builder.add(
+        "materials",
+        {"name": material.name, "pbrMetallicRoughness": look}
+        | ({"alphaMode": "BLEND"} if is_clear else {})
+        | ({} if is_closed else {"doubleSided": True}),
+    )
+
+
+def _encode_png(picture_u8: UInt8[np.ndarray, "h w c"]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture_u8).save(buffer, format="PNG")
+    return buffer.getvalue()

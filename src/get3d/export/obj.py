@@ -1,0 +1,115 @@
+"""Wavefront OBJ with its material library and pictures: text that every program reads."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from PIL import Image
+
+from get3d.core.files import atomic_path
+from get3d.core.types import Material, TexturedMesh
+from get3d.export.pictures import linear_to_srgb, material_picture
+from get3d.export.split import check_exportable, unit_normals
+
+
+def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
+    """Write an OBJ file, and beside it an MTL file and one PNG a textured material.
+
+    The surface stays closed: positions are not split at seams. Base colours are written as `Kd`
+    in sRGB, as `get3d.data.load_mesh` reads them; vertex colours have no place in this format.
+
+    Args:
+        textured_mesh: At least one face.
+        path: Where the OBJ file goes; the others take its name, blanks replaced by underscores.
+
+    Raises:
+        ValueError: If there are no faces or a position is not finite.
+    """
+    check_exportable(textured_mesh)
+    path = Path(path)
+    stem = "_".join(path.stem.split())
+    names = _material_names(textured_mesh.materials)
+    # All are written before the first takes its place, the OBJ file last.
+    with ExitStack() as stack:
+        obj_path = stack.enter_context(atomic_path(path))
+        mtl_path = stack.enter_context(atomic_path(path.with_name(f"{stem}.mtl")))
+        pictures: dict[int, str] = {}
+        for index, material in enumerate(textured_mesh.materials):
+            if material.texture is not None and len(textured_mesh.uvs):
+                is_only = len(textured_mesh.materials) == 1
+                pictures[index] = f"{stem}.png" if is_only else f"{stem}_{names[index]}.png"
+                png_path = stack.enter_context(atomic_path(path.with_name(pictures[index])))
+                Image.fromarray(material_picture(material.texture)).save(png_path, format="PNG")
+        mtl_path.write_text(
+            _material_library(textured_mesh.materials, names, pictures),
+            encoding="utf-8",
+            newline="\n",
+        )
+        text = f"mtllib {stem}.mtl\n" + _geometry(textured_mesh, names)
+        obj_path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _material_names(materials: tuple[Material, ...]) -> list[str]:
+    """Make names that are unique and have no blanks or other signs that the format cannot hold."""
+    plain = [
+        "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in material.name)
+        for material in materials
+    ]
+    return [
+        name if name and plain.count(name) == 1 else f"{name or 'material'}_{index}"
+        for index, name in enumerate(plain)
+    ]
+
+
+def _material_library(
+    materials: tuple[Material, ...], names: list[str], pictures: dict[int, str]
+) -> str:
+    lines = []
+    for index, (material, name) in enumerate(zip(materials, names, strict=True)):
+        red, green, blue = linear_to_srgb(np.clip(material.base_color[:3], 0, 1))
+        lines += [
+            f"newmtl {name}",
+            "Ka 0 0 0",
+            f"Kd {red:.6g} {green:.6g} {blue:.6g}",
+            "Ks 0 0 0",
+            f"d {material.base_color[3]:.6g}",
+            "illum 1",
+        ]
+        if index in pictures:
+            lines.append(f"map_Kd {pictures[index]}")
+    return "\n".join(lines) + "\n"
+
+
+def _geometry(textured_mesh: TexturedMesh, names: list[str]) -> str:
+    """Write positions, texture coordinates, normals and the faces, material by material."""
+    mesh = textured_mesh.mesh
+    uvs = textured_mesh.uvs.detach().cpu().numpy()
+    verts = mesh.verts.detach().cpu().numpy()
+    parts = [_rows("v", verts), _rows("vt", uvs), _rows("vn", unit_normals(textured_mesh))]
+    faces = mesh.faces.cpu().numpy() + 1
+    uv_faces = textured_mesh.uv_faces.cpu().numpy() + 1
+    face_material = textured_mesh.face_material.cpu().numpy()
+    for material in np.unique(face_material):
+        picked = face_material == material
+        parts.append(f"usemtl {names[material]}\n")
+        parts.append(_face_rows(faces[picked], uv_faces[picked] if len(uvs) else None))
+    return "".join(parts)
+
+
+def _rows(keyword: str, values: Float[np.ndarray, "n c"]) -> str:
+    """Format one line a row; nine digits bring every float32 back exactly."""
+    line = " ".join([keyword] + ["%.9g"] * values.shape[1]) + "\n"
+    return (line * len(values)) % tuple(values.flatten().tolist())
+
+
+def _face_rows(
+    faces: Int[np.ndarray, "faces 3"], uv_faces: Int[np.ndarray, "faces 3"] | None
+) -> str:
+    if uv_faces is None:
+        corners = np.stack([faces, faces], axis=2)
+        line = "f %d//%d %d//%d %d//%d\n"
+    else:
+        corners = np.stack([faces, uv_faces, faces], axis=2)
+        line = "f %d/%d/%d %d/%d/%d %d/%d/%d\n"
+    return (line * len(faces)) % tuple(corners.flatten().tolist())

@@ -1,0 +1,101 @@
+"""Binary PLY with a colour at every vertex."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from get3d.core.files import atomic_path
+from get3d.core.types import Material, TexturedMesh
+from get3d.export.pictures import linear_to_srgb, srgb_to_linear
+from get3d.export.split import check_exportable, unit_normals
+
+
+def save_ply(textured_mesh: TexturedMesh, path: Path | str) -> None:
+    """Write a PLY file: positions, normals and sRGB colours of the vertices, and faces.
+
+    The format's common readers know no textures, so each vertex takes the mean colour that its
+    corners have in the texture: detail finer than the triangles is lost. The surface stays closed.
+
+    Args:
+        textured_mesh: At least one face.
+        path: Where the file goes; it appears whole or not at all.
+
+    Raises:
+        ValueError: If there are no faces or a position is not finite.
+    """
+    check_exportable(textured_mesh)
+    mesh = textured_mesh.mesh
+    floats = np.dtype([(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")])
+    colors = np.dtype([(name, "u1") for name in ("red", "green", "blue", "alpha")])
+    vertex = np.zeros(len(mesh.verts), dtype=floats.descr + colors.descr)
+    positions = mesh.verts.detach().cpu().numpy()
+    for name, column in zip("xyz", positions.T, strict=True):
+        vertex[name] = column
+    for name, column in zip(("nx", "ny", "nz"), unit_normals(textured_mesh).T, strict=True):
+        vertex[name] = column
+    for name, column in zip(colors.names or (), vertex_colors_u8(textured_mesh).T, strict=True):
+        vertex[name] = column
+    face = np.zeros(len(mesh.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
+    face["count"], face["corners"] = 3, mesh.faces.cpu().numpy()
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        "comment get3d",
+        f"element vertex {len(vertex)}",
+        *(f"property float {name}" for name in floats.names or ()),
+        *(f"property uchar {name}" for name in colors.names or ()),
+        f"element face {len(face)}",
+        "property list uchar int vertex_indices",
+        "end_header",
+    ]
+    with atomic_path(path) as temp_path:
+        text = "\n".join(header) + "\n"
+        temp_path.write_bytes(text.encode() + vertex.tobytes() + face.tobytes())
+
+
+def vertex_colors_u8(textured_mesh: TexturedMesh) -> UInt8[np.ndarray, "verts 4"]:
+    """Bring textures, base colours and vertex colours together at the vertices.
+
+    Args:
+        textured_mesh: With any mix of materials.
+
+    Returns:
+        sRGB with alpha; a vertex between materials or at a seam gets the mean of its corners.
+    """
+    mesh = textured_mesh.mesh
+    corner_colors = torch.ones(len(mesh.faces), 3, 4, dtype=torch.float64)
+    for index, material in enumerate(textured_mesh.materials):
+        picked = (textured_mesh.face_material == index).cpu().nonzero().squeeze(1)
+        corner_colors[picked] = _linear_colors(textured_mesh, material, picked)
+    corners = mesh.faces.cpu().flatten()
+    sums = torch.zeros(len(mesh.verts), 4, dtype=torch.float64)
+    sums.index_add_(0, corners, corner_colors.flatten(0, 1))
+    counts = corners.bincount(minlength=len(mesh.verts)).clamp(min=1).unsqueeze(1)
+    linear = (sums / counts).numpy()
+    if textured_mesh.vert_colors is not None:
+        linear = linear * textured_mesh.vert_colors.detach().cpu().numpy()
+    colors = np.clip(linear, 0, 1)
+    colors[:, :3] = linear_to_srgb(colors[:, :3])
+    return (colors * 255 + 0.5).astype(np.uint8)
+
+
+def _linear_colors(
+    textured_mesh: TexturedMesh, material: Material, faces: Tensor
+) -> Float[Tensor, "faces 3 4"]:
+    """Look up the corners of some faces in a material's texture, in linear light."""
+    factor = torch.tensor(material.base_color, dtype=torch.float64)
+    if material.texture is None or len(textured_mesh.uvs) == 0:
+        return factor.expand(len(faces), 3, 4)
+    picture = material.texture.detach().cpu().double().permute(2, 0, 1)
+    uvs = textured_mesh.uvs.detach().cpu().double()[textured_mesh.uv_faces.cpu()[faces]]
+    is_inside = bool(((uvs >= 0) & (uvs <= 1)).all())
+    uvs = uvs if is_inside else uvs % 1.0
+    grid = torch.stack([uvs[..., 0] * 2 - 1, 1 - uvs[..., 1] * 2], dim=-1)
+    sampled = F.grid_sample(picture[None], grid[None], padding_mode="border", align_corners=False)
+    colors = sampled[0].permute(1, 2, 0).clamp(0, 1)
+    rgb = torch.from_numpy(srgb_to_linear(colors[..., :3].numpy()))
+    return torch.cat([rgb, colors[..., 3:]], dim=-1) * factor
