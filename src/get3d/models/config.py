@@ -88,11 +88,12 @@ class ImagingConfig:
     """How pictures are made of meshes and colour fields."""
 
     composite: Literal["published", "antialiased"] = "published"
-    """published: colour where a pixel's centre is covered, the colour layer's bias elsewhere.
-    antialiased: colour wherever the mask is positive, blended with a black background by the mask."""
+    """published: colour where the centre of a pixel is covered, the colour layer's bias elsewhere.
+    antialiased: colour wherever anything is seen, blended with black by the mask."""
 
-    mask_supersample: int = 4
-    """Composite antialiased: sub-pixels along each side of a pixel that are searched for a colour."""
+    mask_supersample: int = 1
+    """Masks are drawn this many times larger each way, then averaged; with the composite
+    antialiased, colours are looked for among the same sub-pixels."""
 
     detach_positions: bool = True
     """Keep the colour's gradient from moving the surface (as published)."""

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from get3d.core import DiscriminatorOutput, Images
 from get3d.models.filters import downsample
-from get3d.models.layers import EqualConv, EqualLinear
+from get3d.models.layers import EqualConv, EqualLinear, Stack
 from get3d.models.mapping import Mapping
 from get3d.models.synthesis import resolutions
 
@@ -102,9 +103,8 @@ class Judge(nn.Module):
         sizes = resolutions(config.image_size)[::-1]
         widths = [min(config.channel_base // r, config.channel_max) for r in sizes]
         last = widths[-1]
-        self.blocks = nn.ModuleList(
-            DiscriminatorBlock(image_channels, a, b)
-            for a, b in zip(widths, widths[1:], strict=False)
+        self.blocks: Stack[DiscriminatorBlock] = Stack(
+            DiscriminatorBlock(image_channels, a, b) for a, b in pairwise(widths)
         )
         self.from_image = EqualConv(image_channels, last, kernel=(1, 1))
         self.conv = EqualConv(last + 1, last, kernel=(3, 3))

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from get3d.models.layers import ModulatedPoints, ToColor
+from get3d.models.layers import ModulatedPoints, Stack, ToColor
 from get3d.models.packing import row_slots, to_rows
 from get3d.models.triplane import GridLookup, sample_triplane
 
@@ -25,9 +26,9 @@ class PointMLP(nn.Module):
         """
         super().__init__()
         last = len(widths) - 2
-        self.layers = nn.ModuleList(
+        self.layers: Stack[ModulatedPoints] = Stack(
             ModulatedPoints(a, b, w_dim, is_linear=i == last)
-            for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+            for i, (a, b) in enumerate(pairwise(widths))
         )
 
     def forward(
@@ -45,15 +46,15 @@ class PointMLP(nn.Module):
             spread: A linear map from rows to points, applied inside the first layer: the result is
                 that of `self(spread(x), styles)`, at less cost if there are fewer rows than points.
         """
+        first, *others = self.layers
         ws = styles.unbind(1)
-        first = self.layers[0]
         if spread is None:
             y = first(x, ws[0])
         else:
             y = first.finish(
                 spread(torch.bmm(x, first.sample_weights(ws[0]))) + first.bias * first.gain
             )
-        for layer, w in zip(self.layers[1:], ws[1:], strict=False):
+        for layer, w in zip(others, ws[1:], strict=False):
             y = layer(y, w)
         return y
 
@@ -280,6 +281,7 @@ class Fields:
         return self.color(rows).flatten(0, 1)[slots]
 
     def __len__(self) -> int:
+        """Count the shapes."""
         return len(self.texture.planes)
 
     def __getitem__(self, index: slice) -> "Fields":

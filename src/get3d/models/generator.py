@@ -141,6 +141,8 @@ class Generator(nn.Module):
     Weights are drawn from torch's global random numbers.
     """
 
+    _grid_base: Float[Tensor, " grid"] | None
+
     def __init__(self, config: GeneratorConfig, *, grid: TetGrid | None = None) -> None:
         """Draw the weights.
 
@@ -258,7 +260,8 @@ class Generator(nn.Module):
         """
         if self.config.iso_surface != "dmtet":
             raise ValueError(
-                f'surfaces can be extracted with iso_surface "dmtet", got "{self.config.iso_surface}"'
+                'surfaces can be extracted with iso_surface "dmtet" only, '
+                f'got "{self.config.iso_surface}"'
             )
         grid = self.grid
         raw = fields.grid_sdf()

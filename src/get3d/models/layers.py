@@ -7,6 +7,8 @@ to a copy of the weights per sample: convolving `x * s` and multiplying by `d` i
 """
 
 import math
+from collections.abc import Iterator
+from typing import Generic, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,16 @@ from get3d.models.filters import blur
 
 GAIN = math.sqrt(2.0)
 CLAMP = 256.0
+
+_Layer = TypeVar("_Layer", bound=nn.Module)
+
+
+class Stack(nn.ModuleList, Generic[_Layer]):
+    """A list of layers of one kind, known as such to type checkers."""
+
+    def __iter__(self) -> Iterator[_Layer]:
+        """Iterate over the layers."""
+        return cast("Iterator[_Layer]", super().__iter__())
 
 
 def activate(x: Float[Tensor, "..."], *, limit: float | None = None) -> Float[Tensor, "..."]:
@@ -130,7 +142,7 @@ class Modulated(nn.Module):
     def scales(
         self, w: Float[Tensor, "b w"], *, gain: float
     ) -> tuple[Float[Tensor, "b in_channels"], Float[Tensor, "b out_channels"]]:
-        """Compute the factors on input channels (style) and output channels (demodulation, gain)."""
+        """Compute the factors on input channels (the style) and output channels."""
         style = self.affine(w)
         energy = self.weight.square()
         if energy.ndim > 2:
@@ -139,7 +151,9 @@ class Modulated(nn.Module):
 
 
 class ModulatedConv(Modulated):
-    """A 3-wide modulated convolution with bias and leaky ReLU; images may be doubled, with noise."""
+    """A 3-wide modulated convolution with leaky ReLU; images may be doubled and get noise."""
+
+    noise: Float[Tensor, "size size"]
 
     def __init__(
         self,

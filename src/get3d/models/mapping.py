@@ -1,13 +1,14 @@
 """From noise to styles: the mapping networks, truncation and style mixing (paper, section 3.1)."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from get3d.core import Styles
-from get3d.models.layers import EqualLinear
+from get3d.models.layers import EqualLinear, Stack
 
 
 def normalize_rms(x: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
@@ -36,9 +37,8 @@ class Mapping(nn.Module):
         """
         super().__init__()
         widths = [in_dim] + [w_dim] * num_layers
-        self.layers = nn.ModuleList(
-            EqualLinear(a, b, lr_multiplier=0.01, activated=True)
-            for a, b in zip(widths, widths[1:], strict=False)
+        self.layers: Stack[EqualLinear] = Stack(
+            EqualLinear(a, b, lr_multiplier=0.01, activated=True) for a, b in pairwise(widths)
         )
         if tracks_average:
             self.register_buffer("w_avg", torch.zeros(w_dim))

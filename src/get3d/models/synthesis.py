@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from get3d.models.filters import upsample
-from get3d.models.layers import ModulatedConv, ToColor
+from get3d.models.layers import ModulatedConv, Stack, ToColor
 
 PLANE_CHANNELS = 32
 
@@ -48,7 +48,7 @@ class SynthesisBlock(nn.Module):
                 in_channels, out_channels, w_dim, upsamples=True, noise_size=resolution
             )
         self.conv1 = ModulatedConv(out_channels, out_channels, w_dim, noise_size=resolution)
-        self.to_planes = nn.ModuleList(
+        self.to_planes: Stack[ToColor] = Stack(
             ToColor(out_channels, 3 * PLANE_CHANNELS, w_dim) for _ in range(outputs)
         )
 
@@ -75,7 +75,7 @@ class PlaneSynthesis(nn.Module):
         super().__init__()
         widths = [min(channel_base // r, channel_max) for r in resolutions(resolution)]
         self.const = nn.Parameter(torch.randn(widths[0], 4, 4))
-        self.blocks = nn.ModuleList(
+        self.blocks: Stack[SynthesisBlock] = Stack(
             SynthesisBlock(a, b, w_dim, resolution=r, outputs=outputs)
             for a, b, r in zip([0, *widths], widths, resolutions(resolution), strict=False)
         )

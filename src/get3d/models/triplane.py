@@ -62,6 +62,7 @@ class GridLookup(nn.Module):
     coordinates nothing is gained and nothing lost.
     """
 
+    pairs: Float[Tensor, "m 2"]
     index: Int[Tensor, "n 3"]
 
     def __init__(self, verts: Float[Tensor, "n 3"], *, extent: float) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from get3d.models.fields import PointMLP
-from get3d.models.layers import EqualConv, ModulatedConv
+from get3d.models.layers import EqualConv, ModulatedConv, Stack
 from get3d.models.triplane import normalize_points
 
 _WIDTHS = (256, 256, 128, 64)  # at resolutions 4, 8, 16 and 32
@@ -57,8 +58,8 @@ class VolumeNetwork(nn.Module):
         super().__init__()
         self.const = nn.Parameter(torch.randn(_WIDTHS[0], 4, 4, 4))
         self.conv = ModulatedConv(_WIDTHS[0], _WIDTHS[0], w_dim, dims=3)
-        self.blocks = nn.ModuleList(
-            VolumeBlock(a, b, w_dim) for a, b in zip(_WIDTHS, _WIDTHS[1:], strict=False)
+        self.blocks: Stack[VolumeBlock] = Stack(
+            VolumeBlock(a, b, w_dim) for a, b in pairwise(_WIDTHS)
         )
         widths = [_WIDTHS[-1] + _POSITION_FEATURES, *[_MLP_WIDTH] * hidden_layers, out_features]
         self.mlp = PointMLP(widths, w_dim)
