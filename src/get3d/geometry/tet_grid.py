@@ -5,6 +5,7 @@ neither sorting nor searching.
 """
 
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -99,24 +100,7 @@ def load_grid(path: Path | str, *, resolution: int | None = None, scale: float =
         ValueError: If it is not a grid file, or `scale` is not positive.
     """
     _check_scale(scale)
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = [name for name in ("vertices", "tets") if name not in arrays]
-            if missing:
-                raise ValueError(
-                    f"{path} must hold the arrays 'vertices' and 'tets', {missing} missing; "
-                    f"it has {sorted(arrays)}"
-                )
-            verts, tets = arrays["vertices"], arrays["tets"]
-    except (zipfile.BadZipFile, EOFError, TypeError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise ValueError(f"{path} is not a readable .npz file: {error}") from error
-    if verts.ndim != 2 or verts.shape[1] != 3 or tets.ndim != 2 or tets.shape[1] != 4:
-        raise ValueError(
-            f"{path} must hold vertices [N, 3] and tets [T, 4], "
-            f"got {list(verts.shape)} and {list(tets.shape)}"
-        )
+    verts, tets = _read_arrays(Path(path))
     positions = torch.from_numpy(verts.astype(np.float64))
     if len(positions) == 0 or not positions.isfinite().all():
         raise ValueError(f"{path}: vertices must be finite and not empty")
@@ -233,6 +217,28 @@ def _tets_about_faces(
     below, above = centres[:-1], centres[1:]
     sides = [torch.stack([below, above, loop[i], loop[(i + 1) % 4]], dim=-1) for i in range(4)]
     return torch.stack(sides, dim=-2).reshape(-1, 4)
+
+
+def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read `vertices` and `tets` from an .npz file, or say what is wrong with it."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ("vertices", "tets") if name in archive}
+    except FileNotFoundError:
+        raise
+    # numpy raises any of these for a file that is not an archive, or an archive cut short
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a readable .npz file: {error}") from error
+    missing = [name for name in ("vertices", "tets") if name not in arrays]
+    if missing:
+        raise ValueError(f"{path} must hold the arrays 'vertices' and 'tets', {missing} missing")
+    verts, tets = arrays["vertices"], arrays["tets"]
+    if verts.ndim != 2 or verts.shape[1] != 3 or tets.ndim != 2 or tets.shape[1] != 4:
+        raise ValueError(
+            f"{path} must hold vertices [N, 3] and tets [T, 4], "
+            f"got {list(verts.shape)} and {list(tets.shape)}"
+        )
+    return verts, tets
 
 
 def _check_scale(scale: float) -> None:

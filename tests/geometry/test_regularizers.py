@@ -1,0 +1,102 @@
+"""The field's regulariser and the rescue of empty shapes, against the formulas written out."""
+
+import math
+
+import pytest
+import torch
+
+from get3d.geometry import (
+    bcc_grid,
+    empty_penalty,
+    rescue_empty,
+    sdf_sign_change_loss,
+    surface_meshes,
+    surface_topology,
+)
+
+GRID = bcc_grid(8)
+EDGE = torch.tensor([[0, 1], [1, 2], [0, 2]])
+
+
+def softplus(value: float) -> float:
+    return math.log1p(math.exp(value))
+
+
+def test_sign_change_loss_by_hand():
+    # Edges 0-1 and 0-2 cross. First ends: 2, twice; second ends: -1 and -3.
+    sdf = torch.tensor([[2.0, -1.0, -3.0]])
+    expected = softplus(2) + (softplus(1) + softplus(3)) / 2
+    assert sdf_sign_change_loss(sdf, EDGE).item() == pytest.approx(expected)
+
+
+def test_sign_change_loss_pools_the_batch():
+    sdf = torch.tensor([[2.0, -1.0, -3.0], [1.0, 1.0, 1.0], [-1.0, -1.0, 4.0]])
+    # shape 2 adds edges 1-2 and 0-2
+    first = (2 * softplus(2) + 2 * softplus(1)) / 4
+    second = (softplus(1) + softplus(3) + 2 * softplus(4)) / 4
+    assert sdf_sign_change_loss(sdf, EDGE).item() == pytest.approx(first + second)
+
+
+def test_sign_change_loss_pushes_crossings_together_and_passes_gradcheck():
+    generator = torch.Generator().manual_seed(0)
+    sdf = torch.randn(2, len(GRID.verts), dtype=torch.float64, generator=generator)
+    sdf.requires_grad_()
+    loss = sdf_sign_change_loss(sdf, GRID.edges)
+    (gradient,) = torch.autograd.grad(loss, sdf)
+    assert (gradient * sdf >= 0).all()  # descent lowers |sdf| at crossings, never raises it
+    small = torch.randn(2, 3, dtype=torch.float64, generator=generator, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda s: sdf_sign_change_loss(s, EDGE), small)
+
+
+def test_without_a_crossing_loss_and_gradient_are_zero():
+    sdf = torch.ones(2, 3, requires_grad=True)
+    loss = sdf_sign_change_loss(sdf, EDGE)
+    loss.backward()
+    assert loss.item() == 0
+    assert (sdf.grad == 0).all()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_rescue_gives_a_surface_and_leaves_the_rest(sign):
+    generator = torch.Generator().manual_seed(0)
+    raw = torch.randn(3, len(GRID.verts), generator=generator)
+    raw[1] = sign * (0.1 + raw[1].abs())
+    raw.requires_grad_()
+    rescued, was_rescued = rescue_empty(raw, GRID)
+    assert was_rescued.tolist() == [False, True, False]
+    assert torch.equal(rescued[[0, 2]], raw[[0, 2]])
+    assert rescued[1, GRID.centre] == 1 - raw.min()
+    assert (rescued[1, GRID.boundary] == -1 - raw.max()).all()
+    changed = torch.zeros(len(GRID.verts), dtype=torch.bool)
+    changed[GRID.boundary] = True
+    changed[GRID.centre] = True
+    assert torch.equal(rescued[1, ~changed], raw[1, ~changed])
+    rescued.sum().backward()
+    assert (raw.grad[1, changed] == 0).all()
+    assert (raw.grad[1, ~changed] == 1).all()
+    assert (raw.grad[[0, 2]] == 1).all()
+    topology = surface_topology(GRID, rescued)
+    meshes = surface_meshes(topology, rescued, GRID.verts[topology.active_verts])
+    assert all(len(mesh.faces) > 0 for mesh in meshes)
+
+
+def test_nothing_to_rescue_returns_the_field_itself():
+    sdf = torch.randn(2, len(GRID.verts))
+    rescued, was_rescued = rescue_empty(sdf, GRID)
+    assert rescued is sdf
+    assert not was_rescued.any()
+
+
+def test_zero_everywhere_is_empty():
+    rescued, was_rescued = rescue_empty(torch.zeros(1, len(GRID.verts)), GRID)
+    assert was_rescued.all()
+    assert (rescued > 0).sum() == 1
+
+
+def test_empty_penalty():
+    sdf = torch.tensor([[1.0, 3.0], [5.0, -5.0], [-4.0, -4.0]], requires_grad=True)
+    assert empty_penalty(sdf, torch.tensor([True, False, True])).item() == 3
+    nothing = empty_penalty(sdf, torch.zeros(3, dtype=torch.bool))
+    nothing.backward()
+    assert nothing.item() == 0
+    assert (sdf.grad == 0).all()
