@@ -62,7 +62,7 @@ def test_nothing_is_executed(tmp_path):
 
     path = tmp_path / "images-000000008.pt"
     with path.open("wb") as file:
-        pickle.dump(Hostile(), file)
+        pickle.dump(Hostile(), file, protocol=2)
     with pytest.raises(ValueError, match="damaged or no checkpoint"):
         load_checkpoint(path)
     torch.save({"state": Hostile()}, path)

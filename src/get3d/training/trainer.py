@@ -98,6 +98,7 @@ class Trainer:
             lr=optimizer.generator_lr,
             betas=optimizer.betas,
             eps=optimizer.eps,
+            fused=True,
         )
         # Lazy regularisation adds one optimiser step every r1_interval; the rates are scaled so that
         # the sum of both has the effect of one (StyleGAN2, appendix B).
@@ -107,6 +108,7 @@ class Trainer:
             lr=optimizer.discriminator_lr * share,
             betas=(optimizer.betas[0] ** share, optimizer.betas[1] ** share),
             eps=optimizer.eps,
+            fused=True,
         )
         self._base_rates = (optimizer.generator_lr, optimizer.discriminator_lr * share)
 

@@ -1,0 +1,118 @@
+"""`get3d train`: learn textured shapes from pictures."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from get3d.apps import Model, ModelInfo, save_model
+from get3d.cli.device import pick_device
+from get3d.config import load_config
+from get3d.data import ImageDataset, open_dataset
+from get3d.geometry import camera_angles
+from get3d.models import Generator
+from get3d.training import RunConfig, Trainer, TrainingImages, TrainingRun
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainArgs:
+    """Learn textured shapes from a data set of pictures with masks and cameras.
+
+    The run folder holds the resolved config, logs, sample pictures, checkpoints, and in `model/` a
+    model that `get3d generate` takes. Ctrl-C saves; the same command goes on where it stopped.
+    """
+
+    config: tyro.conf.Positional[str]
+    """A YAML file, or a preset's name such as tiny-64; flags below override single values."""
+
+    data: Path
+    """Data set: made by `get3d render`, in the published layout, or NeRF transforms.json folders."""
+
+    out: Path
+    """Run folder."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or any other name that PyTorch knows."""
+
+    settings: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+
+
+def run(args: list[str]) -> int:
+    """Train as the command line says.
+
+    Args:
+        args: Command line behind `get3d train`.
+
+    Returns:
+        Exit code: 0 finished, 1 stopped before the end by a signal (everything is saved).
+    """
+    settings = load_config(args[0]) if args and not args[0].startswith("-") else RunConfig()
+    default = TrainArgs(tyro.MISSING, tyro.MISSING, tyro.MISSING, settings=settings)
+    parsed = tyro.cli(TrainArgs, args=args, default=default, prog="get3d train")
+    device = pick_device(parsed.device)
+    config = parsed.settings
+    images = _read_images(open_dataset(parsed.data).split("train"), config.discriminator.image_size)
+    print(f"{len(images.rgba_u8)} pictures of {parsed.data}, training on {device}")
+
+    def save(generator: Generator, seen_images: int) -> None:
+        info = ModelInfo(name=parsed.out.name, description=f"{seen_images} images of {parsed.data}")
+        save_model(Model(generator, info=info), parsed.out / "model")
+
+    training = TrainingRun(config, images, parsed.out, device=device, on_checkpoint=save)
+    if training.is_resumed:
+        print(f"goes on at {training.trainer.seen_images} images")
+    is_finished = _train_with_bar(training)
+    seen_images = training.trainer.seen_images
+    if is_finished:
+        print(f"finished: {seen_images} images. Next: get3d generate {parsed.out} --out shapes")
+    else:
+        print(f"stopped and saved at {seen_images} images; the same command goes on from here")
+    return 0 if is_finished else 1
+
+
+def _train_with_bar(training: TrainingRun) -> bool:
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("images"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, refresh_per_second=2) as progress:
+        task = progress.add_task("", total=training.config.schedule.total_images)
+
+        def on_step(trainer: Trainer, scalars: dict[str, float]) -> None:
+            text = " ".join(
+                f"{label} {scalars[name]:.2f}"
+                for label, name in (
+                    ("images/s", "images_per_s"),
+                    ("G", "generator/rgb_loss"),
+                    ("D", "discriminator/rgb_loss"),
+                )
+                if name in scalars
+            )
+            progress.update(task, completed=trainer.seen_images, description=text)
+
+        return training.train(on_step=on_step)
+
+
+def _read_images(dataset: ImageDataset, image_size: int) -> TrainingImages:
+    """All pictures of the training split in memory, at the discriminators' size."""
+    return TrainingImages(
+        dataset.load_all(image_size=image_size),
+        camera_angles(dataset.cameras),
+        dataset.distribution,
+    )

@@ -1,0 +1,124 @@
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from get3d.training import NonFiniteError, TrainingRun
+from get3d.training.checkpoints import list_checkpoints, load_checkpoint
+from tests.training.test_trainer import weights
+
+
+def test_a_run_leaves_everything_a_user_needs(tmp_path, config, images):
+    seen = []
+    run = TrainingRun(config, images, tmp_path, on_checkpoint=lambda _, seen_images: seen.append(seen_images))
+    assert run.train()
+    assert (tmp_path / "config.yaml").is_file()
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + 24 // 4
+    names = sorted(path.name for path in (tmp_path / "samples").iterdir())
+    assert names == [f"images-{count:09d}.png" for count in (0, 12, 24)]
+    with Image.open(tmp_path / "samples" / names[-1]) as sheet:
+        assert sheet.getextrema() != ((255, 255),) * 3
+    assert seen == [0, 8, 16, 24]
+    assert len(list_checkpoints(tmp_path / "checkpoints")) == 4
+
+
+def test_stop_and_resume_equals_an_unbroken_run(tmp_path, config, images):
+    whole = TrainingRun(config, images, tmp_path / "whole")
+    whole.train()
+    first = TrainingRun(config, images, tmp_path / "parts")
+    stopped = not first.train(
+        on_step=lambda trainer, _: first._request_stop() if trainer.seen_images == 12 else None
+    )
+    assert stopped
+    second = TrainingRun(config, images, tmp_path / "parts")
+    assert second.is_resumed
+    assert second.trainer.seen_images == 12
+    assert second.train()
+    for name in ("generator", "discriminator", "average"):
+        assert torch.equal(
+            weights(getattr(whole.trainer, name)), weights(getattr(second.trainer, name))
+        )
+
+
+def test_ctrl_c_saves_and_gives_the_handler_back(tmp_path, config, images):
+    before = signal.getsignal(signal.SIGINT)
+    run = TrainingRun(config, images, tmp_path)
+
+    def interrupt(trainer, _):
+        if trainer.seen_images == 8:
+            signal.raise_signal(signal.SIGINT)
+
+    assert not run.train(on_step=interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert list_checkpoints(tmp_path / "checkpoints")[-1].name == "images-000000008.pt"
+
+
+def _run_forever(folder, config, images):
+    torch.set_num_threads(1)
+    schedule = replace(config.schedule, total_images=10**9, checkpoint_every_images=4)
+    TrainingRun(replace(config, schedule=schedule), images, folder).train()
+
+
+def test_kill_9_continues(tmp_path, config, images):
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_run_forever, args=(tmp_path, config, images))
+    process.start()
+    deadline = time.monotonic() + 120
+    while len(list_checkpoints(tmp_path / "checkpoints")) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    schedule = replace(config.schedule, total_images=10**9, checkpoint_every_images=4)
+    run = TrainingRun(replace(config, schedule=schedule), images, tmp_path)
+    assert run.is_resumed
+    start = run.trainer.seen_images
+    assert start >= 8
+    run.train(on_step=lambda *_: run._request_stop())
+    assert run.trainer.seen_images == start + 4
+
+
+def test_nan_names_the_last_checkpoint_which_is_finite(tmp_path, config, images):
+    run = TrainingRun(config, images, tmp_path)
+
+    def poison(trainer, _):
+        if trainer.seen_images == 12:
+            with torch.no_grad():
+                next(trainer.generator.parameters()).fill_(float("inf"))
+
+    with pytest.raises(NonFiniteError, match=r"images-000000008\.pt"):
+        run.train(on_step=poison)
+    last = list_checkpoints(tmp_path / "checkpoints")[-1]
+    state = load_checkpoint(last)["state"]
+    assert all(tensor.isfinite().all() for tensor in state["generator"].values())
+
+
+def test_other_config_in_the_same_folder_is_refused(tmp_path, config, images):
+    TrainingRun(config, images, tmp_path).train()
+    other = replace(config, loss=replace(config.loss, r1_gamma=7.0))
+    with pytest.raises(ValueError, match=r"another config \(loss.r1_gamma\)"):
+        TrainingRun(other, images, tmp_path)
+
+
+def test_a_finished_run_can_be_prolonged(tmp_path, config, images):
+    TrainingRun(config, images, tmp_path).train()
+    longer = replace(config, schedule=replace(config.schedule, total_images=32))
+    run = TrainingRun(longer, images, tmp_path)
+    assert run.train()
+    assert run.trainer.seen_images == 32
+
+
+def test_damaged_checkpoint_is_named_and_nothing_else_touched(tmp_path, config, images):
+    TrainingRun(config, images, tmp_path).train()
+    last = list_checkpoints(tmp_path / "checkpoints")[-1]
+    last.write_bytes(last.read_bytes()[:1000])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match="delete it"):
+        TrainingRun(config, images, tmp_path)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    last.unlink()
+    assert TrainingRun(config, images, tmp_path).trainer.seen_images == 16
