@@ -1,4 +1,4 @@
-"""A texture atlas: the surface cut into flat charts, packed without overlap into the unit square."""
+"""A texture atlas: the surface cut into charts, laid out without overlap in the unit square."""
 
 import logging
 from dataclasses import dataclass

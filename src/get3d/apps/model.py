@@ -1,0 +1,174 @@
+"""What users hold: a trained network that makes textured meshes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from get3d.core import TexturedMesh
+from get3d.export import texture_mesh
+from get3d.models import Generator
+
+_GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What people should know about a model.
+
+    Attributes:
+        name: Short, without a path.
+        description: What it makes and how it was trained: data, hours, machine.
+        licence: Of the weights, as an SPDX identifier where there is one.
+        source: Where it was loaded from; not saved.
+    """
+
+    name: str = "model"
+    description: str = ""
+    licence: str = "unknown"
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A generator with its description.
+
+    Attributes:
+        generator: The network; its device is where shapes are made.
+        info: What it is.
+    """
+
+    generator: Generator
+    info: ModelInfo = ModelInfo()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is, and where shapes are made."""
+        return next(self.generator.parameters()).device
+
+    def to(self, device: torch.device | str) -> "Model":
+        """Move the network, in place, to a device."""
+        self.generator.to(device)
+        return self
+
+    def generate(
+        self,
+        num: int = 1,
+        *,
+        seed: int = 0,
+        texture_seed: int | None = None,
+        truncation: float = 0.7,
+        texture_size: int = 1024,
+    ) -> list[TexturedMesh]:
+        """Make textured meshes; the same arguments give the same meshes on the same machine.
+
+        Args:
+            num: How many.
+            seed: Any whole number from 0; shape i depends on it and on i, not on `num`.
+            texture_seed: Of the textures; None takes `seed`.
+            truncation: 1 shows the whole variety, smaller values more typical shapes.
+            texture_size: Side of the textures, in texels.
+
+        Returns:
+            The shapes, on the device of the network.
+
+        Raises:
+            ValueError: If an argument is out of range, or a shape has no surface or more charts
+                than the texture can hold.
+
+        Example:
+            >>> from get3d.models import GeneratorConfig
+            >>> config = GeneratorConfig(
+            ...     z_dim=8, w_dim=8, plane_resolution=4, channel_base=16, grid_resolution=8
+            ... )
+            >>> [shape] = Model(Generator(config)).generate(texture_size=64)
+            >>> shape.materials[0].texture.shape
+            torch.Size([64, 64, 4])
+        """
+        return list(
+            self.iter_generate(
+                num,
+                seed=seed,
+                texture_seed=texture_seed,
+                truncation=truncation,
+                texture_size=texture_size,
+            )
+        )
+
+    def iter_generate(
+        self,
+        num: int,
+        *,
+        seed: int = 0,
+        texture_seed: int | None = None,
+        truncation: float = 0.7,
+        texture_size: int = 1024,
+    ) -> Iterator[TexturedMesh]:
+        """Make textured meshes one at a time, each when it is asked for.
+
+        An error in one shape names it, and the next shape can still be asked for.
+
+        Args:
+            num: As for `generate`.
+            seed: As for `generate`.
+            texture_seed: As for `generate`.
+            truncation: As for `generate`.
+            texture_size: As for `generate`.
+
+        Returns:
+            An iterator over the shapes that `generate` would return.
+
+        Raises:
+            ValueError: As `generate`; wrong arguments at once, a failed shape when its turn comes.
+        """
+        if num < 0:
+            raise ValueError(f"num must not be negative, got {num}")
+        if not 16 <= texture_size <= 16384:
+            raise ValueError(f"texture_size must be from 16 to 16384, got {texture_size}")
+        if not np.isfinite(truncation):
+            raise ValueError(f"truncation must be finite, got {truncation}")
+        texture_seed = seed if texture_seed is None else texture_seed
+        for name, value in (("seed", seed), ("texture_seed", texture_seed)):
+            if value < 0:
+                raise ValueError(f"{name} must not be negative, got {value}")
+
+        def make(index: int) -> TexturedMesh:
+            try:
+                z_geo = self._latent(seed, index, _GEOMETRY_STREAM)
+                z_tex = self._latent(texture_seed, index, _TEXTURE_STREAM)
+                return self._make_shape(z_geo, z_tex, truncation, texture_size)
+            except ValueError as error:
+                raise ValueError(f"shape {index} of seed {seed}: {error}") from error
+
+        # Unlike a generator function, a map goes on after one of its calls has failed.
+        return map(make, range(num))
+
+    def _latent(self, seed: int, index: int, stream: int) -> Float[Tensor, "1 z"]:
+        """Draw a latent code that depends on nothing else; on the CPU, so not on the device."""
+        mixed = np.random.SeedSequence([seed, index, stream]).generate_state(1, np.uint64)
+        rng = torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
+        return torch.randn(1, self.generator.config.z_dim, generator=rng)
+
+    @torch.no_grad()
+    def _make_shape(
+        self,
+        z_geo: Float[Tensor, "1 z"],
+        z_tex: Float[Tensor, "1 z"],
+        truncation: float,
+        texture_size: int,
+    ) -> TexturedMesh:
+        weight = next(self.generator.parameters())
+        styles = self.generator.map(z_geo.to(weight), z_tex.to(weight), truncation=truncation)
+        fields = self.generator.fields(styles)
+        (mesh,) = self.generator.surface(fields)
+        if len(mesh.faces) == 0:
+            raise ValueError("the signed distances have no surface; the model may be untrained")
+
+        def color(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+            # The networks learn from sRGB pictures in [-1, 1], so what they say is sRGB too.
+            return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
+
+        return texture_mesh(mesh, color, texture_size=texture_size)
