@@ -77,7 +77,7 @@ class CameraEmbedding(nn.Module):
         self.embed = EqualLinear(_ANGLE_FEATURES, w_dim)
         self.mapping = Mapping(w_dim, w_dim, tracks_average=False)
 
-    def forward(self, angles_rad: Float[Tensor, "n 2"]) -> Float[Tensor, "n w"]:
+    def forward(self, angles_rad: Float[Tensor, "n 2"]) -> Float[Tensor, "n w_dim"]:
         """Embed the cameras' rotation and polar angle."""
         return self.mapping(self.embed(encode_angles(angles_rad)))
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -34,7 +34,7 @@ class PointMLP(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "b n in"],
-        styles: Float[Tensor, "b layers w"],
+        styles: Float[Tensor, "b layers w_dim"],
         *,
         spread: Callable[[Float[Tensor, "b n c"]], Float[Tensor, "b points c"]] | None = None,
     ) -> Float[Tensor, "b points out"]:
@@ -59,6 +59,7 @@ class PointMLP(nn.Module):
         return y
 
 
+@runtime_checkable
 class Geometry(Protocol):
     """The shape part of `Fields`, whichever network it comes from."""
 
@@ -114,8 +115,8 @@ class TriplaneGeometry:
     """
 
     heads: TriplaneHeads
-    planes: Float[Tensor, "b 3*c h w"]
-    styles: Float[Tensor, "b layers w"]
+    planes: Float[Tensor, "b channels h w"]
+    styles: Float[Tensor, "b layers w_dim"]
     lookup: GridLookup
     rows: Float[Tensor, "b m c"]
     extent: float
@@ -200,9 +201,9 @@ class Texture:
     """
 
     heads: TextureHeads
-    planes: Float[Tensor, "b 3*c h w"]
-    styles: Float[Tensor, "b layers w"]
-    color_style: Float[Tensor, "b color_w"]
+    planes: Float[Tensor, "b channels h w"]
+    styles: Float[Tensor, "b layers w_dim"]
+    color_style: Float[Tensor, "b color_w_dim"]
     extent: float
 
     def features(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 16"]:
@@ -266,6 +267,16 @@ class Fields:
     def color(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Colour at points, nominally in [-1, 1], not clipped."""
         return self.texture.color(points)
+
+    def flexi_weights(self, corners: Float[Tensor, "cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
+        """Raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by their corners.
+
+        Raises:
+            ValueError: If the generator was not built for FlexiCubes.
+        """
+        if not isinstance(self.geometry, TriplaneGeometry):
+            raise ValueError("FlexiCubes weights need the unified generator")
+        return self.geometry.flexi_weights(corners)
 
     def color_packed(
         self, points: Float[Tensor, "n 3"], shape: Int[Tensor, " n"]

@@ -72,7 +72,7 @@ def render_images(
     return Images(rgb=rgb if is_published else (rgb - BACKGROUND) * mask + BACKGROUND, mask=mask)
 
 
-def nearest_covered(face_id: Int[Tensor, "n h*side w*side"], side: int) -> Pixels:
+def nearest_covered(face_id: Int[Tensor, "n fine_h fine_w"], side: int) -> Pixels:
     """Choose in every block of pixels the covered one nearest to the block's centre.
 
     Args:

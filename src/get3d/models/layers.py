@@ -140,7 +140,7 @@ class Modulated(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def scales(
-        self, w: Float[Tensor, "b w"], *, gain: float
+        self, w: Float[Tensor, "b w_dim"], *, gain: float
     ) -> tuple[Float[Tensor, "b in_channels"], Float[Tensor, "b out_channels"]]:
         """Compute the factors on input channels (the style) and output channels."""
         style = self.affine(w)
@@ -185,7 +185,7 @@ class ModulatedConv(Modulated):
     def forward(
         self,
         x: Float[Tensor, "b in_channels *space"],
-        w: Float[Tensor, "b w"],
+        w: Float[Tensor, "b w_dim"],
         *,
         gain: float = 1.0,
     ) -> Float[Tensor, "b out_channels *space2"]:
@@ -225,7 +225,7 @@ class ModulatedPoints(Modulated):
         self.gain = 1.0 if is_linear else GAIN
         self.is_linear = is_linear
 
-    def sample_weights(self, w: Float[Tensor, "b w"]) -> Float[Tensor, "b in out"]:
+    def sample_weights(self, w: Float[Tensor, "b w_dim"]) -> Float[Tensor, "b in out"]:
         """Weights of every sample, with demodulation and gain inside; they are small here."""
         style, demodulation = self.scales(w, gain=self.gain)
         return style[:, :, None] * self.weight.T * demodulation[:, None, :]
@@ -236,7 +236,7 @@ class ModulatedPoints(Modulated):
         return y.clamp(-limit, limit) if self.is_linear else activate(y, limit=limit)
 
     def forward(
-        self, x: Float[Tensor, "b n in"], w: Float[Tensor, "b w"]
+        self, x: Float[Tensor, "b n in"], w: Float[Tensor, "b w_dim"]
     ) -> Float[Tensor, "b n out"]:
         """Apply the layer."""
         bias = (self.bias * self.gain).expand(x.shape[0], 1, -1)
@@ -247,7 +247,7 @@ class ToColor(Modulated):
     """StyleGAN2's to-RGB: a pointwise modulated linear layer without demodulation."""
 
     def forward(
-        self, x: Float[Tensor, "b n in"], w: Float[Tensor, "b w"]
+        self, x: Float[Tensor, "b n in"], w: Float[Tensor, "b w_dim"]
     ) -> Float[Tensor, "b n out"]:
         """Apply the layer to points, or to the pixels of an image as points."""
         style = self.affine(w) / math.sqrt(self.weight.shape[1])

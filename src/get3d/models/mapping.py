@@ -22,7 +22,7 @@ class Mapping(nn.Module):
     The average is only read here; the trainer moves it through `update_average`.
     """
 
-    w_avg: Float[Tensor, " w"]
+    w_avg: Float[Tensor, " w_dim"]
 
     def __init__(
         self, in_dim: int, w_dim: int, *, num_layers: int = 8, tracks_average: bool = True
@@ -43,7 +43,7 @@ class Mapping(nn.Module):
         if tracks_average:
             self.register_buffer("w_avg", torch.zeros(w_dim))
 
-    def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b w"]:
+    def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b w_dim"]:
         """Map latent vectors, which are normalised first."""
         x = normalize_rms(z)
         for layer in self.layers:
@@ -51,19 +51,19 @@ class Mapping(nn.Module):
         return x
 
     @torch.no_grad()
-    def update_average(self, w: Float[Tensor, "b w"], *, beta: float = 0.998) -> None:
+    def update_average(self, w: Float[Tensor, "b w_dim"], *, beta: float = 0.998) -> None:
         """Move the average style towards the mean of a batch: `beta` of the old value stays."""
         self.w_avg.lerp_(w.detach().mean(dim=0).to(self.w_avg.dtype), 1.0 - beta)
 
 
 def repeat_style(
-    w: Float[Tensor, "b w"],
-    w_avg: Float[Tensor, " w"],
+    w: Float[Tensor, "b w_dim"],
+    w_avg: Float[Tensor, " w_dim"],
     num_layers: int,
     *,
     truncation: float = 1.0,
     truncation_cutoff: int | None = None,
-) -> Float[Tensor, "b layers w"]:
+) -> Float[Tensor, "b layers w_dim"]:
     """Give every layer the same style, pulled towards the average one.
 
     Args:
@@ -106,11 +106,11 @@ def mix_styles(
 
 
 def _cross(
-    a: Float[Tensor, "b layers w"],
-    b: Float[Tensor, "b layers w"],
+    a: Float[Tensor, "b layers w_dim"],
+    b: Float[Tensor, "b layers w_dim"],
     probability: float,
     generator: torch.Generator,
-) -> Float[Tensor, "b layers w"]:
+) -> Float[Tensor, "b layers w_dim"]:
     """Mix one kind of styles; draws the same two numbers whether it mixes or not."""
     num_layers = a.shape[1]
     is_mixed = torch.rand((), generator=generator).item() < probability

@@ -86,7 +86,7 @@ class PlaneSynthesis(nn.Module):
         return 3 * len(self.blocks) - 1
 
     def forward(
-        self, styles: Float[Tensor, "b layers w"], *other: Float[Tensor, "b blocks w"]
+        self, styles: Float[Tensor, "b layers w_dim"], *other: Float[Tensor, "b blocks w_dim"]
     ) -> list[Float[Tensor, "b 96 r r"]]:
         """Paint.
 

@@ -16,7 +16,7 @@ def normalize_points(points: Float[Tensor, "*n 3"], *, extent: float) -> Float[T
 
 
 def sample_triplane(
-    planes: Float[Tensor, "b 3*c h w"], points: Float[Tensor, "*b n 3"], *, extent: float
+    planes: Float[Tensor, "b channels h w"], points: Float[Tensor, "*b n 3"], *, extent: float
 ) -> Float[Tensor, "b n c"]:
     """Sum bilinear lookups of 3D points on the xy, yz and xz planes.
 
@@ -85,7 +85,7 @@ class GridLookup(nn.Module):
         self.register_buffer("pairs", torch.cat([pairs for pairs, _ in found]), persistent=False)
         self.register_buffer("index", index, persistent=False)
 
-    def sample(self, planes: Float[Tensor, "b 3*c h w"]) -> Float[Tensor, "b m c"]:
+    def sample(self, planes: Float[Tensor, "b channels h w"]) -> Float[Tensor, "b m c"]:
         """Read each plane at its distinct coordinates; one row each."""
         pairs = self.pairs.expand(len(planes), -1, -1)
         return torch.cat(

@@ -36,7 +36,10 @@ class VolumeBlock(nn.Module):
         self.skip = EqualConv(in_channels, out_channels, kernel=(1, 1, 1), is_linear=True)
 
     def forward(
-        self, x: Float[Tensor, "b c d h w"], w0: Float[Tensor, "b w"], w1: Float[Tensor, "b w"]
+        self,
+        x: Float[Tensor, "b c d h w"],
+        w0: Float[Tensor, "b w_dim"],
+        w1: Float[Tensor, "b w_dim"],
     ) -> Float[Tensor, "b c2 d2 h2 w2"]:
         """Apply the block; `w0` and `w1` are the styles of its convolutions."""
         x = F.interpolate(x, scale_factor=2, mode="trilinear", align_corners=False)
@@ -74,7 +77,7 @@ class VolumeNetwork(nn.Module):
         """How many styles are used in all."""
         return self.num_convs + len(self.mlp.layers)
 
-    def volume(self, styles: Float[Tensor, "b layers w"]) -> Float[Tensor, "b c d h w"]:
+    def volume(self, styles: Float[Tensor, "b layers w_dim"]) -> Float[Tensor, "b c d h w"]:
         """Make the feature volume; x runs along its last axis."""
         queue = iter(styles.unbind(1))
         x = self.const.expand(len(styles), -1, -1, -1, -1)
@@ -87,7 +90,7 @@ class VolumeNetwork(nn.Module):
         self,
         volume: Float[Tensor, "b c d h w"],
         points: Float[Tensor, "*b n 3"],
-        styles: Float[Tensor, "b layers w"],
+        styles: Float[Tensor, "b layers w_dim"],
         *,
         extent: float,
     ) -> Float[Tensor, "b n out"]:
@@ -141,7 +144,7 @@ class VolumeGeometry:
     heads: VolumeHeads
     sdf_volume: Float[Tensor, "b c d h w"]
     deformation_volume: Float[Tensor, "b c d h w"]
-    styles: Float[Tensor, "b layers w"]
+    styles: Float[Tensor, "b layers w_dim"]
     grid_verts: Float[Tensor, "grid 3"]
     extent: float
 
