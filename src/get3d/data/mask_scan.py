@@ -1,0 +1,99 @@
+"""A look at every picture of a dataset: can it be read, and what does its mask show?"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from get3d.data.images import premultiplied, read_image
+from get3d.data.layouts import DatasetError, DatasetIndex
+from get3d.data.silhouettes import MASK_SIDE
+
+_NUM_THREADS = 8
+_HALF = 128  # alpha from which a pixel counts as covered
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskScan:
+    """What was seen of every picture, in the order of the dataset.
+
+    Attributes:
+        masks: Coarse silhouettes; empty where a picture could not be read.
+        is_read: Which pictures could be read.
+        is_touching: Which silhouettes touch the border.
+        is_empty: Which show nothing.
+        is_full: Which have no background.
+        side_px: Of each picture, 0 where it could not be read.
+        errors: What is wrong with the others.
+    """
+
+    masks: Bool[Tensor, "images s s"]
+    is_read: Bool[Tensor, " images"]
+    is_touching: Bool[Tensor, " images"]
+    is_empty: Bool[Tensor, " images"]
+    is_full: Bool[Tensor, " images"]
+    side_px: int
+    errors: list[str]
+
+
+def scan_masks(index: DatasetIndex, on_progress: Callable[[int, int], None]) -> MaskScan:
+    """Read all pictures, several at a time.
+
+    Args:
+        index: The dataset.
+        on_progress: Called with the pictures read so far and their number.
+
+    Returns:
+        What was seen.
+    """
+    paths = [image for views in index.objects for image in views.image_paths]
+    masks = torch.zeros(len(paths), MASK_SIDE, MASK_SIDE, dtype=torch.bool)
+    flags = torch.zeros(4, len(paths), dtype=torch.bool)
+    side_px = index.image_size or _first_side(paths)
+
+    def read(number: int) -> str | None:
+        try:
+            image = read_image(paths[number], image_size=side_px or None)
+        except DatasetError as error:
+            return str(error)
+        alpha = np.asarray(image.getchannel("A"))
+        border = (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1])
+        flags[0, number] = True
+        flags[1, number] = bool(max(edge.max() for edge in border) >= _HALF)
+        flags[2, number] = bool(alpha.max() < _HALF)
+        flags[3, number] = bool(alpha.min() >= _HALF)
+        small = premultiplied(image, image_size=min(MASK_SIDE, image.width))[3]
+        rows = np.arange(MASK_SIDE) * small.shape[0] // MASK_SIDE
+        masks[number] = torch.from_numpy(small[rows][:, rows] >= _HALF)
+        return None
+
+    errors = []
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        for done, error in enumerate(pool.map(read, range(len(paths))), start=1):
+            if error is not None:
+                errors.append(error)
+            on_progress(done, len(paths))
+    return MaskScan(
+        masks=masks,
+        is_read=flags[0],
+        is_touching=flags[1],
+        is_empty=flags[2],
+        is_full=flags[3],
+        side_px=side_px,
+        errors=errors,
+    )
+
+
+def _first_side(paths: Iterable[Path]) -> int:
+    """Side of the first picture that can be read; 0 if none can."""
+    for path in paths:
+        try:
+            return read_image(path).width
+        except DatasetError:
+            continue
+    return 0

@@ -1,0 +1,90 @@
+"""How training pictures are taken of meshes."""
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+from get3d.geometry.cameras import CameraDistribution
+
+# What may change between two runs into the same folder: it leaves the pictures as they are.
+_NOT_IN_PICTURES = ("category", "val_fraction", "test_fraction", "workers")
+_NEAR = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderConfig:
+    """Settings of `render_dataset`; the defaults are those of the published data.
+
+    Attributes:
+        views: Pictures of each object.
+        size: Side of the square pictures, in pixels.
+        longest_side: Of each object's box, in scene units; the box is centred on the origin.
+        distribution: From where the pictures are taken.
+        light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours.
+        supersample: Samples along each side of a pixel, for smooth edges.
+        up_axis: Which axis of the files points up; many PLY and STL files have z up.
+        seed: Of the cameras and the splits.
+        category: First part of each object's name.
+        val_fraction: Share of the objects kept back for validation.
+        test_fraction: Share of the objects kept back for evaluation.
+        workers: Processes; None takes one for each core.
+    """
+
+    views: int = 24
+    size: int = 128
+    longest_side: float = 0.9
+    distribution: CameraDistribution = field(
+        default_factory=lambda: CameraDistribution(radius=1.2, fovy_deg=49.13)
+    )
+    light: Literal["studio", "none"] = "studio"
+    supersample: int = 4
+    up_axis: Literal["y", "z"] = "y"
+    seed: int = 0
+    category: str = "objects"
+    val_fraction: float = 0.0
+    test_fraction: float = 0.1
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("views", "size", "supersample"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers must be at least 1, got {self.workers}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+        if not 0 < self.longest_side < math.inf:
+            raise ValueError(f"longest_side must be positive, got {self.longest_side}")
+        corner = self.longest_side * math.sqrt(3) / 2
+        if self.distribution.radius < corner + _NEAR:
+            raise ValueError(
+                f"distribution.radius must be at least {corner + _NEAR:.2f}, outside any object "
+                f"with longest side {self.longest_side}, got {self.distribution.radius}"
+            )
+        if min(self.val_fraction, self.test_fraction) < 0 or (
+            self.val_fraction + self.test_fraction >= 1
+        ):
+            raise ValueError(
+                "val_fraction and test_fraction must not be negative and must leave objects to "
+                f"train on, got {self.val_fraction} and {self.test_fraction}"
+            )
+        is_plain = self.category and not set(self.category) & set('/\\:*?"<>|')
+        if not is_plain or self.category.startswith("."):
+            raise ValueError(f"category must be a plain folder name, got {self.category!r}")
+
+
+def picture_differences(old: RenderConfig, new: RenderConfig) -> list[str]:
+    """Name the settings that would make two runs give different pictures.
+
+    Args:
+        old: Settings that a folder was rendered with.
+        new: Settings of a run that wants to go on in that folder.
+
+    Returns:
+        One "name: old value, now new value" for each difference.
+    """
+    return [
+        f"{item.name}: {getattr(old, item.name)}, now {getattr(new, item.name)}"
+        for item in fields(RenderConfig)
+        if item.name not in _NOT_IN_PICTURES and getattr(old, item.name) != getattr(new, item.name)
+    ]

@@ -1,0 +1,307 @@
+"""Everything that would spoil a training run, said before it starts: behind `get3d validate`."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from get3d.core.pictures import contact_sheet, save_png
+from get3d.core.types import Cameras
+from get3d.data.dataset import scan_dataset
+from get3d.data.images import read_image
+from get3d.data.layouts import DatasetError, DatasetIndex, ObjectViews, join_cameras, list_pngs
+from get3d.data.mask_scan import MaskScan, scan_masks
+from get3d.data.overlay import draw_overlay
+from get3d.data.silhouettes import Hull, camera_alternatives, carve_hull, mask_reach
+from get3d.geometry.cameras import camera_angles, camera_origins, clip_matrices, to_clip
+
+_FEW_IMAGES = 500
+_HULL_OBJECTS = 12
+_HULL_VIEWS = 24
+_OVERLAY_IMAGES = 16
+_LEAST_AGREEMENT = 0.85
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationReport:
+    """What was found out about a dataset.
+
+    Attributes:
+        root: The folder.
+        errors: What stops or spoils a training run; each names a file and a remedy.
+        warnings: What is worth a look.
+        statistics: Counts, sizes and ranges by name.
+    """
+
+    root: Path
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+    statistics: dict[str, str]
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether training can start."""
+        return not self.errors
+
+
+def validate_dataset(
+    path: Path | str,
+    *,
+    overlay_path: Path | str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ValidationReport:
+    """Read a whole dataset and look for everything that would spoil a training run.
+
+    Args:
+        path: The dataset's folder, of any layout.
+        overlay_path: Where to write a picture that shows boxes and axes drawn on images through
+            their cameras (PNG); None writes none.
+        on_progress: Called with the pictures read so far and their number.
+
+    Returns:
+        Errors, warnings and statistics.
+
+    Raises:
+        FileNotFoundError: If there is no dataset.
+    """
+    root = Path(path)
+    try:
+        index = scan_dataset(root)
+    except DatasetError as error:
+        return ValidationReport(root=root, errors=(str(error),), warnings=(), statistics={})
+    errors, warnings = list(index.problems), []
+    if not index.objects:
+        errors.append(f"{root}: the dataset has no usable objects")
+        return ValidationReport(root=root, errors=tuple(errors), warnings=(), statistics={})
+    scan = scan_masks(index, on_progress or (lambda done, total: None))
+    cameras = join_cameras([views.cameras for views in index.objects])
+    errors += scan.errors
+    for found_errors, found_warnings in (
+        _check_files(index),
+        _check_masks(index, scan),
+        _check_cameras(cameras),
+    ):
+        errors += found_errors
+        warnings += found_warnings
+    statistics = _statistics(index, cameras, scan)
+    if scan.is_read.any():
+        half_extent = float(mask_reach(scan.masks, cameras)[scan.is_read].quantile(0.99)) * 1.2
+        hulls, found = _check_agreement(index, scan, half_extent)
+        errors += found
+        statistics["silhouettes explained by their cameras"] = _mean_explained(hulls)
+        statistics["largest object side"] = _largest_side(hulls)
+        if overlay_path is not None:
+            _write_overlay(Path(overlay_path), index, scan, hulls)
+    return ValidationReport(
+        root=root, errors=tuple(errors), warnings=tuple(warnings), statistics=statistics
+    )
+
+
+def _check_files(index: DatasetIndex) -> tuple[list[str], list[str]]:
+    """Compare the folders with what the cameras are for."""
+    warnings = []
+    num_images = sum(len(views.image_paths) for views in index.objects)
+    if num_images < _FEW_IMAGES:
+        warnings.append(
+            f"{index.root}: only {num_images} images; below about {_FEW_IMAGES} the discriminators "
+            "learn them by heart, so render more objects or views"
+        )
+    if index.layout != "transforms":
+        for views in index.objects:
+            folder = views.image_paths[0].parent
+            extra = set(list_pngs(folder)) - {image.name for image in views.image_paths}
+            if extra:
+                warnings.append(
+                    f"{folder}: {len(extra)} images without a camera are not used, such as "
+                    f"{min(extra)}"
+                )
+    return [], warnings
+
+
+def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[str]]:
+    """Look for silhouettes that teach nothing or the wrong thing."""
+    paths = [image for views in index.objects for image in views.image_paths]
+    errors, warnings = [], []
+    num_read = int(scan.is_read.sum())
+    # The published settings cut off the corners of a few objects, so that is never an error.
+    for flags, what, remedy, can_be_error in (
+        (
+            scan.is_empty,
+            "show no object (empty mask)",
+            "delete their objects or render them again",
+            True,
+        ),
+        (
+            scan.is_full,
+            "have no background (alpha is opaque everywhere)",
+            "save images with alpha 0 outside the object",
+            True,
+        ),
+        (
+            scan.is_touching & ~scan.is_full,
+            "show an object cut off by the border",
+            "move the cameras back or make the objects smaller (longest side)",
+            False,
+        ),
+    ):
+        number = int(flags.sum())
+        if number:
+            first = paths[int(flags.nonzero()[0])]
+            text = f"{first}: {number} of {num_read} images {what}, this is the first; {remedy}"
+            is_error = can_be_error and number > num_read / 2
+            (errors if is_error else warnings).append(text)
+    return errors, warnings
+
+
+def _check_cameras(cameras: Cameras) -> tuple[list[str], list[str]]:
+    """Look for cameras that the sampler of the training could not have drawn."""
+    errors, warnings = [], []
+    clip = to_clip(torch.zeros(1, 3), clip_matrices(cameras))[:, 0]
+    is_off = (clip[:, 3] <= 0) | (clip[:, :2].abs() > clip[:, 3:]).any(dim=1)
+    if is_off.any():
+        errors.append(
+            f"{int(is_off.sum())} of {len(cameras)} cameras do not look at the origin, where the "
+            f"object should be; the first is of image {int(is_off.nonzero()[0])}: move the scene "
+            "so that its centre is the origin"
+        )
+    roll_deg = torch.rad2deg(cameras.world_to_camera[:, 0, 1].clamp(-1, 1).asin().abs())
+    up = cameras.world_to_camera[:, 1, 1]
+    if float(up.median()) < 0:
+        warnings.append(
+            "most cameras are upside down; transforms.json needs a world with z up, as in Blender"
+        )
+    if float(roll_deg.max()) > 3:
+        warnings.append(
+            f"cameras are rolled by up to {float(roll_deg.max()):.0f} degrees; generated shapes "
+            "are shown without roll, so the two can be told apart"
+        )
+    distance = camera_origins(cameras).norm(dim=1)
+    spread = float((distance.max() - distance.min()) / distance.mean())
+    if spread > 0.05:
+        warnings.append(
+            f"distances of the cameras range from {float(distance.min()):.3g} to "
+            f"{float(distance.max()):.3g}; generated shapes are shown from the mean distance only"
+        )
+    focal = cameras.intrinsics[:, 1]
+    if float(focal.max() - focal.min()) > 0.02 * float(focal.mean()):
+        warnings.append("fields of view differ; generated shapes are shown with their mean only")
+    angles_deg = torch.rad2deg(camera_angles(cameras))
+    if len(cameras) > 8 and float(angles_deg[:, 0].max()) < 6.3:
+        warnings.append("all rotations lie below 6.3 degrees; the files seem to hold radians")
+    return errors, warnings
+
+
+def _pick_objects(index: DatasetIndex, count: int) -> list[int]:
+    """Numbers of some objects, spread evenly over all."""
+    count = min(count, len(index.objects))
+    return [number * len(index.objects) // count for number in range(count)]
+
+
+def _object_masks(
+    index: DatasetIndex, scan: MaskScan, number: int
+) -> tuple[ObjectViews, Bool[Tensor, "views s s"], Cameras]:
+    """Silhouettes and cameras of one object, without pictures that say nothing."""
+    start = sum(len(views.image_paths) for views in index.objects[:number])
+    views = index.objects[number]
+    stop = start + len(views.image_paths)
+    is_good = (scan.is_read & ~scan.is_empty & ~scan.is_full)[start:stop]
+    picked = is_good.nonzero().squeeze(1)[:_HULL_VIEWS]
+    return views, scan.masks[start:stop][picked], views.cameras[picked]
+
+
+def _check_agreement(
+    index: DatasetIndex, scan: MaskScan, half_extent: float
+) -> tuple[dict[int, Hull], list[str]]:
+    """Carve hulls of some objects with the cameras as they are, and as they might be meant."""
+    hulls: dict[int, Hull] = {}
+    others: dict[str, list[float]] = {}
+    for number in _pick_objects(index, _HULL_OBJECTS):
+        _, masks, cameras = _object_masks(index, scan, number)
+        if len(masks) < 3:
+            continue
+        hulls[number] = carve_hull(masks, cameras, half_extent=half_extent)
+        for text, alternative in camera_alternatives(cameras).items():
+            hull = carve_hull(masks, alternative, half_extent=half_extent)
+            others.setdefault(text, []).append(hull.explained)
+    if not hulls:
+        return hulls, []
+    as_is = sum(hull.explained for hull in hulls.values()) / len(hulls)
+    text, best = max(
+        ((text, sum(values) / len(values)) for text, values in others.items()),
+        key=lambda item: item[1],
+    )
+    if best > as_is + max(0.05, 0.3 * (1 - as_is)):
+        return hulls, [
+            f"{index.root}: cameras and images disagree, and agree better ({best:.0%} instead of "
+            f"{as_is:.0%}) if {text}; look at the overlay and correct the camera files"
+        ]
+    if as_is < _LEAST_AGREEMENT:
+        return hulls, [
+            f"{index.root}: silhouettes of one object contradict each other through their cameras "
+            f"(only {as_is:.0%} explained); look at the overlay and check the camera convention"
+        ]
+    return hulls, []
+
+
+def _statistics(index: DatasetIndex, cameras: Cameras, scan: MaskScan) -> dict[str, str]:
+    """Counts and ranges in words."""
+    counts = [len(views.image_paths) for views in index.objects]
+    distance = camera_origins(cameras).norm(dim=1)
+    angles_deg = torch.rad2deg(camera_angles(cameras))
+    fovy_deg = math.degrees(2 * math.atan(0.5 / float(cameras.intrinsics[:, 1].mean())))
+    coverage = scan.masks[scan.is_read].float().mean() if scan.is_read.any() else torch.zeros(())
+    statistics = {
+        "layout": index.layout,
+        "objects": str(len(counts)),
+        "images": str(sum(counts)),
+        "views of an object": _span([float(count) for count in counts], 0),
+        "image size": f"{scan.side_px} x {scan.side_px}",
+        "covered by the object": f"{float(coverage):.0%}",
+        "camera distance": _span(distance.tolist(), 3),
+        "vertical field of view (degrees)": f"{fovy_deg:.2f}",
+        "rotation (degrees)": _span(angles_deg[:, 0].tolist(), 1),
+        "polar angle (degrees)": _span(angles_deg[:, 1].tolist(), 1),
+    }
+    for name, names in index.splits.items():
+        statistics[f"objects in {name}"] = str(len(names))
+    return statistics
+
+
+def _span(values: list[float], digits: int) -> str:
+    """One value, or the lowest and the highest."""
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _mean_explained(hulls: dict[int, Hull]) -> str:
+    """Mean share of the silhouettes that the hulls fill."""
+    if not hulls:
+        return "not known (too few views)"
+    return f"{sum(hull.explained for hull in hulls.values()) / len(hulls):.1%}"
+
+
+def _largest_side(hulls: dict[int, Hull]) -> str:
+    """Longest side of the objects looked at, in scene units, about."""
+    sides = [float((hull.high - hull.low).max()) for hull in hulls.values()]
+    return f"about {max(sides):.2f}" if sides else "not known (too few views)"
+
+
+def _write_overlay(path: Path, index: DatasetIndex, scan: MaskScan, hulls: dict[int, Hull]) -> None:
+    """Draw the box of each object's hull on two of its pictures."""
+    pictures, labels = [], []
+    for number, hull in list(hulls.items())[: _OVERLAY_IMAGES // 2]:
+        views = index.objects[number]
+        for view in (0, len(views.image_paths) // 2):
+            try:
+                image = read_image(views.image_paths[view])
+            except DatasetError:
+                continue
+            camera = views.cameras[view : view + 1]
+            pictures.append(draw_overlay(image, camera, hull.low, hull.high))
+            labels.append(f"{views.name} {views.image_paths[view].stem}")
+    if pictures:
+        save_png(path, contact_sheet(pictures, columns=4, labels=labels))
