@@ -11,6 +11,7 @@ from typing import Literal, get_args
 import torch
 import tyro
 
+from get3d.apps import load
 from get3d.cli.device import pick_device
 from get3d.core.presets import preset_names
 from get3d.render import rasterize
@@ -44,7 +45,7 @@ def doctor() -> list[Finding]:
         _check_device(),
         *(_check_backend(name) for name in get_args(Backend)),
         _check_compiled_code(),
-        _check_bundled_model(),
+        _attempt("bundled model", lambda: load().info.name),
         Finding("presets", ", ".join(preset_names()) or "none", is_well=bool(preset_names())),
         _check_tensorboard(),
     ]

@@ -1,0 +1,68 @@
+"""`get3d render`: training pictures of 3D models."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from get3d.cli.parsing import parse
+from get3d.cli.progress import progress_bar
+from get3d.data import RenderConfig, RenderProgress, RenderReport, render_dataset
+
+
+@dataclass(frozen=True)
+class RenderArgs:
+    """Make a data set: pictures of 3D models from random cameras, with masks and cameras.
+
+    Reads GLB, glTF, OBJ, PLY, STL and OFF; each object is centred and scaled to the same size.
+    Files that cannot be used are named at the end, with the reason. The same command goes on where
+    it was stopped, and takes up models that were added.
+    """
+
+    meshes: tyro.conf.Positional[tuple[Path, ...]]
+    """Mesh files, and folders that are searched for them."""
+
+    out: Path
+    """Folder of the data set: new, empty, or one that the same settings made."""
+
+    config: Annotated[tyro.conf.OmitArgPrefixes[RenderConfig], tyro.conf.arg(name="")] = field(
+        default_factory=RenderConfig
+    )
+
+
+def run(args: list[str]) -> int:
+    """Render as the command line says.
+
+    Args:
+        args: Command line behind `get3d render`.
+
+    Returns:
+        Exit code 0; files that could not be used are a note, not a failure.
+    """
+    parsed = parse(RenderArgs, "render", args)
+    if not parsed.meshes:
+        raise ValueError("no meshes named; give files, or folders that hold them")
+    with progress_bar("objects") as progress:
+        task = progress.add_task("", total=None)
+
+        def show(state: RenderProgress) -> None:
+            progress.update(task, completed=state.done, total=state.total)
+            if state.outcome is not None:
+                progress.update(task, description=state.outcome.job.name)
+
+        report = render_dataset(parsed.meshes, parsed.out, parsed.config, on_progress=show)
+    _print_report(report)
+    return 0
+
+
+def _print_report(report: RenderReport) -> None:
+    for name, notes in sorted(report.notes.items()):
+        print(f"note: {name}: {'; '.join(notes)}")
+    for item in report.skipped:
+        print(f"skipped: {item.file}: {item.reason}")
+    kept = f" ({report.num_kept} of them were there)" if report.num_kept else ""
+    print(
+        f"{report.num_rendered + report.num_kept} objects{kept}, {report.num_images} pictures in "
+        f"{report.out}; {len(report.skipped)} files skipped. Next: get3d validate {report.out}"
+    )

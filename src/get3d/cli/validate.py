@@ -1,0 +1,61 @@
+"""`get3d validate`: what is wrong with a data set, said before a training run starts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from get3d.cli.parsing import parse
+from get3d.cli.progress import progress_bar
+from get3d.data import ValidationReport, validate_dataset
+
+
+@dataclass(frozen=True)
+class ValidateArgs:
+    """Read a whole data set and say everything that would spoil a training run.
+
+    Counts, sizes, masks, cut-off objects, cameras; and whether the silhouettes of each object agree
+    through their cameras. Nothing in the data set is changed.
+    """
+
+    data: tyro.conf.Positional[Path]
+    """Data set: from `get3d render`, in the published layout, or NeRF transforms.json folders."""
+
+    overlay: Path | None = None
+    """PNG file for pictures with boxes and axes drawn through the cameras, to look at."""
+
+
+def run(args: list[str]) -> int:
+    """Validate as the command line says.
+
+    Args:
+        args: Command line behind `get3d validate`.
+
+    Returns:
+        Exit code: 0 if training can start, else 1.
+    """
+    parsed = parse(ValidateArgs, "validate", args)
+    with progress_bar("pictures") as progress:
+        task = progress.add_task("", total=None)
+        report = validate_dataset(
+            parsed.data,
+            overlay_path=parsed.overlay,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    _print_report(report)
+    if parsed.overlay is not None and parsed.overlay.exists():
+        print(f"boxes drawn through the cameras: {parsed.overlay}")
+    return 0 if report.is_usable else 1
+
+
+def _print_report(report: ValidationReport) -> None:
+    width = max(map(len, report.statistics), default=0)
+    for name, value in report.statistics.items():
+        print(f"{name:<{width}}  {value}")
+    for text in report.warnings:
+        print(f"warning: {text}")
+    for text in report.errors:
+        print(f"error: {text}")
+    counts = f"{len(report.errors)} errors, {len(report.warnings)} warnings"
+    verdict = "training can start" if report.is_usable else "training would fail or learn nothing"
+    print(f"{report.root}: {counts}; {verdict}")

@@ -1,0 +1,94 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import trimesh
+
+from get3d.apps import Model, save_model
+from get3d.cli import main
+from get3d.models import Generator, GeneratorConfig
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network: a ball with bumps."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model")
+    config = GeneratorConfig(
+        z_dim=8, w_dim=8, plane_resolution=8, channel_base=32, grid_resolution=10, sdf_base="sphere"
+    )
+    save_model(Model(Generator(config)), folder)
+    return folder
+
+
+def _generate(model_folder: Path, out: Path, *flags: str) -> int:
+    sizes = ["--num", "2", "--texture-size", "64", "--device", "cpu"]
+    return main(["generate", str(model_folder), "--out", str(out), *sizes, *flags])
+
+
+def test_writes_shapes_a_sheet_and_a_record(model_folder: Path, tmp_path: Path) -> None:
+    assert _generate(model_folder, tmp_path) == 0
+    record = json.loads((tmp_path / "generation.json").read_text())
+    assert record["settings"]["seed"] == 0
+    assert list(record["shapes"]) == ["shape_0000.glb", "shape_0001.glb"]
+    for name, counts in record["shapes"].items():
+        mesh = trimesh.load(tmp_path / name, force="mesh")
+        assert len(mesh.faces) == counts["faces"] > 0
+    assert (tmp_path / "contact_sheet.png").stat().st_size > 0
+
+
+def test_the_same_command_may_run_again_and_another_may_not(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _generate(model_folder, tmp_path) == 0
+    first = (tmp_path / "shape_0001.glb").read_bytes()
+    assert _generate(model_folder, tmp_path) == 0
+    assert (tmp_path / "shape_0001.glb").read_bytes() == first
+    capsys.readouterr()
+    assert _generate(model_folder, tmp_path, "--seed", "1") == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "shape_0001.glb").read_bytes() == first
+    assert _generate(model_folder, tmp_path, "--seed", "1", "--overwrite") == 0
+    assert (tmp_path / "shape_0001.glb").read_bytes() != first
+
+
+def test_a_stranger_s_file_is_not_replaced(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "shape_0000.glb").write_text("mine")
+    assert _generate(model_folder, tmp_path) == 1
+    assert (tmp_path / "shape_0000.glb").read_text() == "mine"
+
+
+@pytest.mark.parametrize("suffix", ["obj", "ply"])
+def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
+    assert _generate(model_folder, tmp_path, "--format", suffix) == 0
+    assert len(trimesh.load(tmp_path / f"shape_0000.{suffix}", force="mesh").faces) > 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (["--num", "0"], "num must be at least 1"),
+        (["--texture-size", "1"], "texture_size must be"),
+        (["--seed", "-1"], "seed must not be negative"),
+        (["--device", "toaster"], "device must be one that PyTorch can use here, got toaster"),
+    ],
+)
+def test_bad_options_write_nothing(
+    model_folder: Path,
+    tmp_path: Path,
+    flags: list[str],
+    text: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    assert _generate(model_folder, out, *flags) == 1
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_missing_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _generate(tmp_path / "nothing", tmp_path / "out") == 1
+    assert "nothing" in capsys.readouterr().err
