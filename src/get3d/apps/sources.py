@@ -1,8 +1,8 @@
 """Finding a model by what the user calls it."""
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -59,12 +59,6 @@ def _local_folder(path: Path) -> Path:
     return in_run if (in_run / CONFIG_NAME).is_file() else path
 
 
-class _Download(Protocol):
-    """The one function of huggingface_hub that is used."""
-
-    def __call__(self, *, repo_id: str, revision: str | None, allow_patterns: list[str]) -> str: ...
-
-
 def _fetch(source: str) -> Path:
     """Download a model, or find it in the hub's cache; returns its folder."""
     owner, _, rest = source.removeprefix(_HUB_PREFIX).partition("/")
@@ -95,7 +89,7 @@ def _fetch(source: str) -> Path:
     return Path(folder) / inside
 
 
-def _hub_download() -> _Download:
+def _hub_download() -> Callable[..., str]:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -103,5 +97,5 @@ def _hub_download() -> _Download:
             f"{_HUB_PREFIX} needs huggingface_hub: pip install huggingface_hub; or download the "
             "folder and name it"
         ) from error
-    download: _Download = snapshot_download
+    download: Callable[..., str] = snapshot_download
     return download
