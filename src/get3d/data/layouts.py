@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from get3d.core.strict import from_dict
 from get3d.core.types import Cameras
 from get3d.geometry.cameras import CameraDistribution, camera_angles, camera_origins, orbit_cameras
 
@@ -142,11 +143,11 @@ def read_get3d(root: Path) -> DatasetIndex:
     path = root / METADATA_NAME
     metadata = read_metadata(path)
     objects, problems = [], []
+    if not metadata.get("complete"):
+        raise DatasetError(
+            f"{path}: rendering did not finish; run the same `get3d render` command again"
+        )
     try:
-        if not metadata["complete"]:
-            raise DatasetError(
-                f"{path}: rendering did not finish; run the same `get3d render` command again"
-            )
         for entry in metadata["objects"]:
             matrices = torch.tensor(entry["world_to_camera"], dtype=torch.float32)
             cameras = Cameras(matrices, torch.tensor(entry["intrinsics"], dtype=torch.float32))
@@ -161,10 +162,10 @@ def read_get3d(root: Path) -> DatasetIndex:
                 )
                 continue
             objects.append(ObjectViews(name=entry["name"], image_paths=paths, cameras=cameras))
-        distribution = _distribution_from(metadata["distribution"])
+        distribution = from_dict(CameraDistribution, metadata["distribution"])
         splits = {name: tuple(names) for name, names in metadata["splits"].items()}
         image_size = int(metadata["image_size"])
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DatasetError(
             f"{path}: damaged metadata ({type(error).__name__}: {error}); render the dataset again"
         ) from error
@@ -268,18 +269,6 @@ def list_pngs(folder: Path) -> list[str]:
     return sorted(
         (name for name in names if name.lower().endswith(".png") and not name.startswith(".")),
         key=lambda name: (len(name), name),
-    )
-
-
-def distribution_to_json(distribution: CameraDistribution) -> dict[str, Any]:
-    """Named values for dataset.json."""
-    return asdict(distribution)
-
-
-def _distribution_from(values: Mapping[str, Any]) -> CameraDistribution:
-    """Read back what `distribution_to_json` gave."""
-    return CameraDistribution(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     )
 
 

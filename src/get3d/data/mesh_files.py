@@ -50,10 +50,10 @@ def find_meshes(paths: Iterable[Path | str]) -> list[Path]:
     """
     known = " ".join(MESH_SUFFIXES)
     found: dict[Path, Path] = {}
-    paths = [Path(path) for path in paths]
-    if not paths:
+    given = [Path(path) for path in paths]
+    if not given:
         raise FileNotFoundError("no mesh files or folders given; name at least one")
-    for path in paths:
+    for path in given:
         if path.is_dir():
             files = [file for file in path.rglob("*") if _is_mesh_file(file)]
             if not files:
@@ -169,7 +169,8 @@ def _one_line(error: Exception) -> str:
 
 def _read_parts(scene: trimesh.Scene, suffix: str) -> tuple[list[_Part], list[Material]]:
     """Flatten a scene; a geometry that stands at several places gives several parts."""
-    parts, materials = [], []
+    parts: list[_Part] = []
+    materials: list[Material] = []
     material_of: dict[int, int] = {}
     for node in sorted(scene.graph.nodes_geometry):
         transform, name = scene.graph[node]

@@ -46,15 +46,18 @@ def part_material(part: trimesh.Trimesh, suffix: str) -> Material:
     """
     material = getattr(part.visual, "material", None)
     if isinstance(material, trimesh.visual.material.PBRMaterial):
-        return _from_pbr(material, has_uv=_has_uv(part))
+        return _from_pbr(material, has_uv=part_uvs(part) is not None)
     if isinstance(material, trimesh.visual.material.SimpleMaterial):
-        return _from_mtl(material, has_uv=_has_uv(part), suffix=suffix)
+        return _from_mtl(material, has_uv=part_uvs(part) is not None, suffix=suffix)
     return Material()
 
 
 def part_uvs(part: trimesh.Trimesh) -> Float[np.ndarray, "verts 2"] | None:
     """Texture coordinates, one a vertex, or None."""
-    return np.asarray(part.visual.uv, dtype=np.float64) if _has_uv(part) else None
+    uv = getattr(part.visual, "uv", None)
+    if uv is None or np.shape(uv) != (len(part.vertices), 2):
+        return None
+    return np.asarray(uv, dtype=np.float64)
 
 
 def part_vert_colors(part: trimesh.Trimesh, suffix: str) -> Float[np.ndarray, "verts 4"] | None:
@@ -63,7 +66,7 @@ def part_vert_colors(part: trimesh.Trimesh, suffix: str) -> Float[np.ndarray, "v
     if isinstance(visual, trimesh.visual.ColorVisuals):
         colors = visual.vertex_colors if visual.kind == "vertex" else None
     else:
-        colors = visual.vertex_attributes.get("color")
+        colors = getattr(visual, "vertex_attributes", {}).get("color")
     return None if colors is None else _linear_rgba(np.asarray(colors), suffix)
 
 
@@ -73,12 +76,6 @@ def part_face_colors(part: trimesh.Trimesh, suffix: str) -> Float[np.ndarray, "f
     if isinstance(visual, trimesh.visual.ColorVisuals) and visual.kind == "face":
         return _linear_rgba(np.asarray(visual.face_colors), suffix)
     return None
-
-
-def _has_uv(part: trimesh.Trimesh) -> bool:
-    """Say whether a part has one usable texture coordinate a vertex."""
-    uv = getattr(part.visual, "uv", None)
-    return uv is not None and np.shape(uv) == (len(part.vertices), 2)
 
 
 def _linear_rgba(colors: np.ndarray, suffix: str) -> Float[np.ndarray, "n 4"]:

@@ -125,7 +125,8 @@ def _check_files(index: DatasetIndex) -> tuple[list[str], list[str]]:
 def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[str]]:
     """Look for silhouettes that teach nothing or the wrong thing."""
     paths = [image for views in index.objects for image in views.image_paths]
-    errors, warnings = [], []
+    errors: list[str] = []
+    warnings: list[str] = []
     num_read = int(scan.is_read.sum())
     # The published settings cut off the corners of a few objects, so that is never an error.
     for flags, what, remedy, can_be_error in (
@@ -159,7 +160,8 @@ def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[s
 
 def _check_cameras(cameras: Cameras) -> tuple[list[str], list[str]]:
     """Look for cameras that the sampler of the training could not have drawn."""
-    errors, warnings = [], []
+    errors: list[str] = []
+    warnings: list[str] = []
     clip = to_clip(torch.zeros(1, 3), clip_matrices(cameras))[:, 0]
     is_off = (clip[:, 3] <= 0) | (clip[:, :2].abs() > clip[:, 3:]).any(dim=1)
     if is_off.any():
