@@ -9,12 +9,7 @@ from get3d.geometry.cameras import (
     sample_cameras,
     to_clip,
 )
-from get3d.geometry.marching_tets import (
-    SurfaceTopology,
-    marching_tets,
-    surface_meshes,
-    surface_topology,
-)
+from get3d.geometry.marching_tets import marching_tets, surface_meshes, surface_topology
 from get3d.geometry.measures import (
     SurfaceSamples,
     connected_components,
@@ -31,6 +26,7 @@ from get3d.geometry.measures import (
 )
 from get3d.geometry.regularizers import empty_penalty, rescue_empty, sdf_sign_change_loss
 from get3d.geometry.tet_grid import TetGrid, bcc_grid, load_grid, make_grid
+from get3d.geometry.topology import SurfaceTopology
 
 __all__ = [
     "CameraDistribution",

@@ -34,6 +34,7 @@ class CameraDistribution:
     polar_deg: tuple[float, float] = (60.0, 90.0)
 
     def __post_init__(self) -> None:
+        """Refuse values that no camera can have."""
         if not (math.isfinite(self.radius) and self.radius > 0):
             raise ValueError(f"radius must be positive and finite, got {self.radius}")
         if not 0 < self.fovy_deg < 180:

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from get3d.geometry.marching_tets import crossed_edges
 from get3d.geometry.tet_grid import TetGrid
+from get3d.geometry.topology import crossed_edges
 
 
 def sdf_sign_change_loss(

@@ -1,0 +1,250 @@
+"""Which grid edges a surface crosses, and how the crossings join to triangles: integers only.
+
+Eight shapes share one byte: bit i of a vertex tells whether it is inside shape i. So the tables of
+the grid are walked once for eight shapes, and only what a surface touches is looked at one by one.
+
+There are two ways to the same result, in the same order: tensor code for any device, and compiled
+loops for CPUs (`topology_kernels.py`).
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, UInt8
+from torch import Tensor
+
+from get3d.geometry import topology_kernels as kernels
+from get3d.geometry.tet_grid import TET_EDGES
+
+_WORD = 8  # shapes in a byte
+
+
+def _triangles_of_case(case: int) -> list[tuple[int, int, int]]:
+    """Triangles, as indices into `TET_EDGES`, of a tet whose corner c is inside if bit c is set."""
+
+    def cut(*pairs: tuple[int, int]) -> tuple[int, int, int]:
+        first, second, third = (TET_EDGES.index((min(pair), max(pair))) for pair in pairs)
+        return first, second, third
+
+    inside = [corner for corner in range(4) if case >> corner & 1]
+    outside = [corner for corner in range(4) if corner not in inside]
+    order = inside + outside
+    if sum(a > b for a, b in combinations(order, 2)) % 2:  # make it an even permutation
+        larger = inside if len(inside) > 1 else outside
+        larger[0], larger[1] = larger[1], larger[0]
+    match inside, outside:
+        case [i], [j, k, l]:
+            return [cut((i, j), (i, k), (i, l))]
+        case [i, j, k], [l]:
+            return [cut((i, l), (j, l), (k, l))]
+        case [i, j], [k, l]:
+            return [cut((i, k), (i, l), (j, l)), cut((i, k), (j, l), (j, k))]
+        case _:
+            return []
+
+
+_CASES = [_triangles_of_case(case) for case in range(16)]
+_NUM_TRIANGLES = [len(triangles) for triangles in _CASES]
+_TRIANGLES = [(triangles + [(0, 0, 0)] * 2)[:2] for triangles in _CASES]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurfaceTopology:
+    """Which grid edges the surfaces of a batch cross, and how the crossings form triangles.
+
+    Packed: the vertices and faces of all shapes follow each other, shape by shape.
+
+    Attributes:
+        num_shapes: Size of the batch.
+        edge_verts: Grid vertices at the two ends of each crossed edge; every crossing is a vertex
+            of the surface.
+        edge_shape: Shape that each crossing belongs to, ascending.
+        faces: Indices of crossings (in the packed order), counter-clockwise seen from outside.
+        vert_counts: Number of surface vertices of each shape.
+        face_counts: Number of faces of each shape.
+        active_verts: Grid vertices that are the end of some crossing, shape by shape.
+        active_shape: Shape that each of them belongs to, ascending.
+        edge_active: For each end of each crossing its index in `active_verts`.
+    """
+
+    num_shapes: int
+    edge_verts: Int[Tensor, "crossings 2"]
+    edge_shape: Int[Tensor, " crossings"]
+    faces: Int[Tensor, "faces 3"]
+    vert_counts: Int[Tensor, " shapes"]
+    face_counts: Int[Tensor, " shapes"]
+    active_verts: Int[Tensor, " active"]
+    active_shape: Int[Tensor, " active"]
+    edge_active: Int[Tensor, "crossings 2"]
+
+
+def find_topology(
+    occupied: Bool[Tensor, "shapes verts"],
+    tets: Int[Tensor, "tets 4"],
+    edges: Int[Tensor, "edges 2"],
+    tet_edges: Int[Tensor, "tets 6"],
+) -> SurfaceTopology:
+    """Find crossings and triangles, in the way that is fastest on the device.
+
+    Args:
+        occupied: Which vertices are inside, for each of at least one shape.
+        tets: Positively oriented, so that faces wind outward.
+        edges: The two ends of each edge.
+        tet_edges: For each tet its six edges.
+    """
+    find = find_topology_compiled if occupied.device.type == "cpu" else find_topology_torch
+    return find(occupied, tets, edges, tet_edges)
+
+
+def find_topology_compiled(
+    occupied: Bool[Tensor, "shapes verts"],
+    tets: Int[Tensor, "tets 4"],
+    edges: Int[Tensor, "edges 2"],
+    tet_edges: Int[Tensor, "tets 6"],
+) -> SurfaceTopology:
+    """`find_topology` with compiled loops, for tensors in main memory."""
+    num_shapes = len(occupied)
+    words = kernels.pack(occupied.contiguous().numpy())
+    shape, edge, vert_counts = kernels.find_crossings(words, _array(edges), num_shapes)
+    numbers = kernels.number_crossings(shape, edge, (num_shapes, len(edges)))
+    tables = np.array(_NUM_TRIANGLES), np.array(_TRIANGLES)
+    cut = kernels.find_cases(words, _array(tets), tables[0], num_shapes)
+    faces = kernels.join_triangles(cut, _array(tet_edges), numbers, tables)
+    edge_verts = _array(edges)[edge]
+    active = kernels.find_active(edge_verts, shape, (num_shapes, occupied.shape[1]))
+    active_verts, active_shape, edge_active = active
+    return SurfaceTopology(
+        num_shapes=num_shapes,
+        edge_verts=torch.from_numpy(edge_verts),
+        edge_shape=torch.from_numpy(shape),
+        faces=torch.from_numpy(faces),
+        vert_counts=torch.from_numpy(vert_counts),
+        face_counts=torch.from_numpy(cut[3]),
+        active_verts=torch.from_numpy(active_verts),
+        active_shape=torch.from_numpy(active_shape),
+        edge_active=torch.from_numpy(edge_active),
+    )
+
+
+def find_topology_torch(
+    occupied: Bool[Tensor, "shapes verts"],
+    tets: Int[Tensor, "tets 4"],
+    edges: Int[Tensor, "edges 2"],
+    tet_edges: Int[Tensor, "tets 6"],
+) -> SurfaceTopology:
+    """`find_topology` with tensor code, for any device."""
+    num_shapes, num_verts = occupied.shape
+    shape, edge = _crossed_edges_torch(occupied, edges)
+    edge_verts = edges.index_select(0, edge)
+    flat_verts = edge_verts + (shape * num_verts)[:, None]
+    is_active = torch.zeros(num_shapes * num_verts, dtype=torch.bool, device=edges.device)
+    active = is_active.index_fill_(0, flat_verts.view(-1), True).nonzero().squeeze(1)
+
+    face_shape, face_edges = _triangles(occupied, tets, tet_edges)
+    flat_edges = face_edges + (face_shape * len(edges))[:, None]
+    return SurfaceTopology(
+        num_shapes=num_shapes,
+        edge_verts=edge_verts,
+        edge_shape=shape,
+        faces=_rank(shape * len(edges) + edge, flat_edges, num_shapes * len(edges)),
+        vert_counts=torch.bincount(shape, minlength=num_shapes),
+        face_counts=torch.bincount(face_shape, minlength=num_shapes),
+        active_verts=active % num_verts,
+        active_shape=active // num_verts,
+        edge_active=_rank(active, flat_verts, num_shapes * num_verts),
+    )
+
+
+def crossed_edges(
+    occupied: Bool[Tensor, "shapes verts"], edges: Int[Tensor, "edges 2"]
+) -> tuple[Int[Tensor, " crossings"], Int[Tensor, " crossings"]]:
+    """Find the edges that have exactly one end inside.
+
+    Args:
+        occupied: Which vertices are inside, for each shape.
+        edges: The two ends of each edge.
+
+    Returns:
+        The shape and the edge of each crossing, ordered by shape, then by edge.
+    """
+    if occupied.device.type == "cpu":
+        words = kernels.pack(occupied.contiguous().numpy())
+        shape, edge, _ = kernels.find_crossings(words, _array(edges), len(occupied))
+        return torch.from_numpy(shape), torch.from_numpy(edge)
+    return _crossed_edges_torch(occupied, edges)
+
+
+def _crossed_edges_torch(
+    occupied: Bool[Tensor, "shapes verts"], edges: Int[Tensor, "edges 2"]
+) -> tuple[Int[Tensor, " crossings"], Int[Tensor, " crossings"]]:
+    """`crossed_edges` with tensor code, for any device."""
+    starts, ends = edges.t().contiguous()
+    differ = [word.index_select(0, starts) ^ word.index_select(0, ends) for word in _pack(occupied)]
+    return _unpack(differ)
+
+
+def _triangles(
+    occupied: Bool[Tensor, "shapes verts"],
+    tets: Int[Tensor, "tets 4"],
+    tet_edges: Int[Tensor, "tets 6"],
+) -> tuple[Int[Tensor, " faces"], Int[Tensor, "faces 3"]]:
+    """Look up the triangles of every cut tet: their shape, and the grid edges at their corners."""
+    # Byte c of a tet's number is the byte of its corner c, whose bit s tells: inside shape s.
+    corners = [word.index_select(0, tets.reshape(-1)).view(torch.int32) for word in _pack(occupied)]
+    shape, tet = _unpack([_is_mixed(word) for word in corners])
+    word = torch.cat(corners)[(shape // _WORD) * len(tets) + tet]
+    bits = (word >> (shape % _WORD)) & 0x01010101
+    case = (bits | (bits >> 7) | (bits >> 14) | (bits >> 21)) & 15
+    num_triangles = torch.tensor(_NUM_TRIANGLES, device=tets.device)[case]
+    rows, which = torch.stack([num_triangles > 0, num_triangles > 1], dim=1).nonzero(as_tuple=True)
+    local = torch.tensor(_TRIANGLES, device=tets.device)[case[rows], which]
+    return shape[rows], tet_edges.reshape(-1)[(tet[rows] * 6)[:, None] + local]
+
+
+def _is_mixed(corners: Int[Tensor, " tets"]) -> UInt8[Tensor, " tets"]:
+    """Tell, bit by bit, which tets have corners inside and outside: the four bytes differ."""
+    some = corners | (corners >> 16)
+    every = corners & (corners >> 16)
+    return ((some | (some >> 8)) ^ (every & (every >> 8))).to(torch.uint8)
+
+
+def _pack(occupied: Bool[Tensor, "shapes verts"]) -> list[UInt8[Tensor, " verts"]]:
+    """Put eight shapes into the bits of one byte a vertex."""
+    words = []
+    for first in range(0, len(occupied), _WORD):
+        group = occupied[first : first + _WORD].view(torch.uint8)
+        word = torch.zeros_like(group[0])
+        for i, shape in enumerate(group):
+            word |= shape << i
+        words.append(word)
+    return words
+
+
+def _unpack(
+    words: list[UInt8[Tensor, " items"]],
+) -> tuple[Int[Tensor, " found"], Int[Tensor, " found"]]:
+    """List the (shape, item) pairs whose bit is set, ordered by shape, then by item."""
+    shapes, items = [], []
+    for number, word in enumerate(words):
+        some = word.nonzero().squeeze(1)
+        shifts = torch.arange(_WORD, dtype=torch.uint8, device=word.device)
+        bits = (word.index_select(0, some) >> shifts[:, None]) & 1
+        shape, item = bits.nonzero(as_tuple=True)
+        shapes.append(shape + number * _WORD)
+        items.append(some.index_select(0, item))
+    return torch.cat(shapes), torch.cat(items)
+
+
+def _rank(keys: Int[Tensor, " keys"], queries: Int[Tensor, "..."], size: int) -> Int[Tensor, "..."]:
+    """Find the place of each query among distinct keys below `size`."""
+    # Only the places of keys are written, and only they are read.
+    places = torch.empty(size, dtype=torch.int32, device=keys.device)
+    places[keys] = torch.arange(len(keys), dtype=torch.int32, device=keys.device)
+    return places[queries].long()
+
+
+def _array(table: Int[Tensor, "..."]) -> np.ndarray:
+    """View a table of indices as the array that the loops are compiled for."""
+    return table.long().contiguous().numpy()
