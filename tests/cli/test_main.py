@@ -81,7 +81,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_unknown_flag_is_a_usage_error(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--no-such-flag"]) == 2
-    assert "no-such-flag" in capsys.readouterr().err
+    assert f"get3d {name} --help" in capsys.readouterr().err
 
 
 def test_an_unknown_command_is_answered_with_the_nearest(

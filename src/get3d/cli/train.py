@@ -17,6 +17,7 @@ from rich.progress import (
 
 from get3d.apps import Model, ModelInfo, save_model
 from get3d.cli.device import pick_device
+from get3d.cli.parsing import parse
 from get3d.config import load_config
 from get3d.data import ImageDataset, open_dataset
 from get3d.geometry import camera_angles
@@ -38,7 +39,7 @@ class TrainArgs:
     """A YAML file, or a preset's name such as tiny-64; flags below override single values."""
 
     data: Path
-    """Data set: made by `get3d render`, in the published layout, or NeRF transforms.json folders."""
+    """Data set: from `get3d render`, in the published layout, or NeRF transforms.json folders."""
 
     out: Path
     """Run folder."""
@@ -58,9 +59,14 @@ def run(args: list[str]) -> int:
     Returns:
         Exit code: 0 finished, 1 stopped before the end by a signal (everything is saved).
     """
-    settings = load_config(args[0]) if args and not args[0].startswith("-") else RunConfig()
-    default = TrainArgs(tyro.MISSING, tyro.MISSING, tyro.MISSING, settings=settings)
-    parsed = tyro.cli(TrainArgs, args=args, default=default, prog="get3d train")
+    preset = load_config(args[0]) if args and not args[0].startswith("-") else RunConfig()
+
+    @dataclass(frozen=True)
+    class Args(TrainArgs):
+        __doc__ = TrainArgs.__doc__
+        settings: Annotated[RunConfig, tyro.conf.arg(name="")] = preset
+
+    parsed = parse(Args, "train", args)
     device = pick_device(parsed.device)
     config = parsed.settings
     images = _read_images(open_dataset(parsed.data).split("train"), config.discriminator.image_size)
