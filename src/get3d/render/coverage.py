@@ -81,14 +81,10 @@ def find_crossings(
     """
     width = face_id.shape[2]
     with torch.no_grad():
-        across, down = choose_backend(views.clip.device, backend).silhouette(views, face_id)
-        found = [
-            ((keys.flatten() >= 0) & (keys.flatten() & 3 != NO_EDGE)).nonzero().squeeze(1)
-            for keys in (across, down)
-        ]
-        key = torch.cat([across.flatten()[found[0]], down.flatten()[found[1]]])
-        low = torch.cat(found)
-        high = torch.cat([found[0] + 1, found[1] + width])
+        found = choose_backend(views.clip.device, backend).silhouette(views, face_id)
+        across, down = (each[:, each[1] & 3 != NO_EDGE] for each in found)
+        low, key = torch.cat([across, down], 1)
+        high = torch.cat([across[0] + 1, down[0] + width])
         is_low_covered = face_id.flatten()[low] >= 0
         side, face = key & 3, LAST_FACE - ((key >> 2) & 0xFFFFFFFF)
         image = low // face_id[0].numel()
@@ -100,7 +96,7 @@ def find_crossings(
             empty=torch.where(is_low_covered, high, low),
             ends=ends,
             distance=(key >> 34).to(views.clip.dtype) / CROSSING_SCALE,
-            num_across=found[0].shape[0],
+            num_across=across.shape[1],
         )
 
 

@@ -5,6 +5,7 @@ process forks after use, and both happen in ordinary data loading. `torch.set_nu
 how many there are.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from get3d.render import numba_kernels as kernels
-from get3d.render.snapping import ScreenTriangles, cut_faces, gather_corners
+from get3d.render.snapping import ScreenTriangles, classify, cut_faces, gather_corners
 from get3d.render.views import Views
 
+Job = TypeVar("Job")
 Result = TypeVar("Result")
+MIN_WORK_NS = 3_000_000
+"""Below this, waking other threads costs more than it saves."""
 
 
 def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]:
@@ -29,57 +33,55 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
     face_id = torch.empty((len(views), height, width), dtype=torch.int64)
     keys = face_id.view(len(views), -1).numpy()
     meshes = _split(views)
+    threads = _threads(views, image_size)
+    parts = -(-threads // max(len(views), 1))
 
-    def draw(image: int, part: int, parts: int) -> np.ndarray:
+    def draw(job: tuple[int, int]) -> int:
+        image, part = job
         begin, end = height * part // parts, height * (part + 1) // parts
         band = keys[image, begin * width : end * width]
         band.fill(kernels.MAX_KEY)
-        needs_cut = kernels.draw_faces(keys[image], *meshes[image], begin, end, height, width)
-        if not needs_cut.size:
+        num_to_cut = kernels.draw_faces(keys[image], *meshes[image], begin, end, height, width)
+        if not num_to_cut:
             kernels.keys_to_faces(band)
-        return needs_cut
+        return num_to_cut
 
-    results = _run(draw, len(views))
-    for image, needs_cut in enumerate(results):
-        if needs_cut.size:
-            cut = _cut(views, image, needs_cut, image_size)
-            kernels.draw_triangles(
-                keys[image],
-                *(each.numpy() for each in (cut.x, cut.y, cut.z, cut.face)),
-                height,
-                width,
-            )
+    jobs = [(image, part) for part in range(parts) for image in range(len(views))]
+    for image, num_to_cut in enumerate(_run(draw, jobs, threads)[: len(views)]):
+        if num_to_cut:
+            cut = _cut(views, image, image_size)
+            corners = (each.numpy() for each in (cut.x, cut.y, cut.z, cut.face))
+            kernels.draw_triangles(keys[image], *corners, height, width)
             kernels.keys_to_faces(keys[image])
     return face_id
 
 
 def silhouette(
     views: Views, face_id: Int[Tensor, "n h w"]
-) -> tuple[Int[Tensor, "n h w"], Int[Tensor, "n h w"]]:
+) -> tuple[Int[Tensor, "2 a"], Int[Tensor, "2 d"]]:
     """Find the outermost side between a covered and an empty neighbour; see `coverage.py`."""
     num, height, width = face_id.shape
-    across, down = torch.full_like(face_id, -1), torch.full_like(face_id, -1)
     seen = face_id.reshape(num, -1).numpy()
-    keys_across, keys_down = across.view(num, -1).numpy(), down.view(num, -1).numpy()
     meshes = _split(views)
+    shift = max(0, (max(height, width) - 1).bit_length() - 7)  # some 128 tiles each way
 
-    def search(image: int, part: int, parts: int) -> np.ndarray:
-        rows = (height * part // parts, height * (part + 1) // parts)
-        columns = (width * part // parts, width * (part + 1) // parts)
-        return kernels.search_faces(
-            keys_across[image], keys_down[image], seen[image], *meshes[image],
-            rows, columns, height, width,
-        )  # fmt: skip
+    def search(image: int) -> list[np.ndarray]:
+        across, down = np.empty(height * width, np.int64), np.empty(height * width, np.int64)
+        *pairs, tiles = kernels.find_border(seen[image], across, down, height, width, shift)
+        if kernels.search_faces(
+            across, down, seen[image], *meshes[image], tiles, shift, height, width
+        ):
+            cut = _cut(views, image, (height, width))
+            corners = (each.numpy() for each in (cut.x, cut.y, cut.opposite, cut.face))
+            kernels.search_triangles(across, down, seen[image], *corners, height, width)
+        return [
+            np.stack([pair + image * height * width, keys[pair]])[:, keys[pair] >= 0]
+            for pair, keys in zip(pairs, (across, down), strict=True)
+        ]
 
-    for image, needs_cut in enumerate(_run(search, num)):
-        if needs_cut.size:
-            cut = _cut(views, image, needs_cut, (height, width))
-            kernels.search_triangles(
-                keys_across[image], keys_down[image], seen[image],
-                *(each.numpy() for each in (cut.x, cut.y, cut.opposite, cut.face)),
-                height, width,
-            )  # fmt: skip
-    return across, down
+    found = _run(search, list(range(num)), _threads(views, (height, width)))
+    across, down = (np.concatenate(each, 1) for each in zip(*found, strict=True))
+    return torch.from_numpy(across), torch.from_numpy(down)
 
 
 def _split(views: Views) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -94,31 +96,39 @@ def _split(views: Views) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
-def _cut(
-    views: Views, image: int, needs_cut: np.ndarray, image_size: tuple[int, int]
-) -> ScreenTriangles:
-    face = torch.from_numpy(needs_cut).nonzero().squeeze(1)
+def _cut(views: Views, image: int, image_size: tuple[int, int]) -> ScreenTriangles:
+    """Cut the faces of one image that cannot be drawn as they are."""
+    face = torch.arange(int(views.spans[image, 2]))
     images = torch.full_like(face, image)
-    return cut_faces(gather_corners(views, images, face), images, face, image_size)
+    clip = gather_corners(views, images, face)
+    _, is_hard = classify(clip, image_size)
+    return cut_faces(clip[is_hard], images[is_hard], face[is_hard], image_size)
 
 
-def _run(task: Callable[[int, int, int], Result], num: int) -> list[Result]:
-    """Do `task(image, part, parts)` for all images on all threads; return the first parts' results."""
-    threads = torch.get_num_threads()
-    parts = max(1, -(-threads // max(num, 1)))
-    jobs = [(image, part, parts) for part in range(parts) for image in range(num)]
-    if threads == 1 or len(jobs) < 2:
-        return [task(*job) for job in jobs][:num]
-    pool = _pool(os.getpid(), threads - 1)
-    share = -(-len(jobs) // threads)
-    futures = [
-        pool.submit(lambda part: [task(*job) for job in part], jobs[i : i + share])
-        for i in range(share, len(jobs), share)
-    ]
-    results = [task(*job) for job in jobs[:share]]
+def _threads(views: Views, image_size: tuple[int, int]) -> int:
+    """Choose how many threads are worth their while."""
+    work_ns = 15 * int(views.spans[:, 2].sum()) + 4 * len(views) * image_size[0] * image_size[1]
+    return torch.get_num_threads() if work_ns > MIN_WORK_NS else 1
+
+
+def _run(task: Callable[[Job], Result], jobs: list[Job], threads: int) -> list[Result]:
+    """Do `task(job)` for all jobs, on this thread and helpers; results in the order of the jobs."""
+    results: dict[int, Result] = {}
+    waiting = list(enumerate(jobs))[::-1]
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                index, job = waiting.pop()
+                results[index] = task(job)
+
+    helpers = min(threads, len(jobs)) - 1
+    futures = [_pool(os.getpid(), helpers).submit(work) for _ in range(helpers)]
+    work()
     for future in futures:
-        results += future.result()
-    return results[:num]
+        if not future.cancel():  # else the work was done before this helper woke up
+            future.result()
+    return [results[index] for index in range(len(jobs))]
 
 
 @lru_cache(maxsize=4)

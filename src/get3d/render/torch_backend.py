@@ -65,18 +65,22 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
             column = begin[piece][owner] + offset
             triangle, row = spans.triangle[piece][owner], spans.line[piece][owner]
             depth = _depth(corners, triangle, column, row)
-            is_drawn = (depth >= -1.0) & (depth <= 1.0)
             key = ((depth + 1.0) * DEPTH_SCALE).long() << 32 | triangles.face[part][triangle]
             pixel = (triangles.image[part][triangle] * height + row) * width + column
-            keys.scatter_reduce_(0, pixel[is_drawn], key[is_drawn], "amin")
+            keys.scatter_reduce_(0, pixel, key, "amin")
     faces = torch.where(keys == MAX_KEY, -1, keys & 0xFFFFFFFF)
     return faces.view(len(views), height, width)
 
 
 def silhouette(
     views: Views, face_id: Int[Tensor, "n h w"]
-) -> tuple[Int[Tensor, "n h w"], Int[Tensor, "n h w"]]:
-    """Find the outermost side between a covered and an empty neighbour; see `coverage.py`."""
+) -> tuple[Int[Tensor, "2 a"], Int[Tensor, "2 d"]]:
+    """Find the outermost side between a covered and an empty neighbour; see `coverage.py`.
+
+    Returns:
+        For pairs side by side and one above the other: the flat index of the first pixel and the
+        key of the winner, which holds distance, face and side.
+    """
     num, height, width = face_id.shape
     triangles = screen_triangles(views, (height, width))
     covered = (face_id >= 0).flatten()
@@ -105,7 +109,8 @@ def silhouette(
                 key = ((gap * CROSSING_SCALE).long() << 34 | rank | side)[is_pair][is_border]
                 pair = torch.minimum(pixel_in, pixel_out)[is_border]
                 keys.scatter_reduce_(0, pair, key, "amax")
-    return across.view(face_id.shape), down.view(face_id.shape)
+    pairs = [(keys >= 0).nonzero().squeeze(1) for keys in (across, down)]
+    return torch.stack([pairs[0], across[pairs[0]]]), torch.stack([pairs[1], down[pairs[1]]])
 
 
 def _chunks(v: Int[Tensor, "m 3"], u: Int[Tensor, "m 3"], lines: int) -> list[Int[Tensor, " c"]]:
@@ -208,9 +213,9 @@ def _depth(
     """Interpolate z/w linearly over the screen, in a fixed order of operations."""
     (u0, u1, u2), (v0, v1, v2) = corners.u.double().unbind(1), corners.v.double().unbind(1)
     z0, z1, z2 = corners.z.unbind(1)
-    area = corners.area.double()
-    slope_u = ((z1 - z0) * (v2 - v0) - (z2 - z0) * (v1 - v0)) / area
-    slope_v = ((z2 - z0) * (u1 - u0) - (z1 - z0) * (u2 - u0)) / area
+    inverse = 1.0 / corners.area.double()
+    slope_u = ((z1 - z0) * (v2 - v0) - (z2 - z0) * (v1 - v0)) * inverse
+    slope_v = ((z2 - z0) * (u1 - u0) - (z1 - z0) * (u2 - u0)) * inverse
     du = (column * SUBPIXELS + HALF).double() - u0[triangle]
     dv = (row * SUBPIXELS + HALF).double() - v0[triangle]
     depth = (z0[triangle] + slope_v[triangle] * dv) + slope_u[triangle] * du

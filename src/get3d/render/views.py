@@ -122,7 +122,9 @@ def parse_image_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
 
 def _check_indices(faces: Int[Tensor, "_ 3"], num_verts: int) -> None:
     if faces.numel():
-        low, high = torch.aminmax(faces)
+        # numpy on the CPU: torch would wake threads that then spin in the rasteriser's way.
+        indices = faces.numpy() if faces.device.type == "cpu" else faces
+        low, high = indices.min(), indices.max()
         if low < 0 or high >= num_verts:
             raise ValueError(
                 f"faces must index the {num_verts} vertices (0 to {num_verts - 1}), got indices "
