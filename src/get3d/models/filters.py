@@ -19,10 +19,8 @@ def blur(
         gain: Factor on the result.
         stride: Keep every `stride`-th sample.
     """
-    channels = image.shape[1]
-    taps = image.new_tensor(_TAPS)
-    kernel = (torch.outer(taps, taps) * gain).expand(channels, 1, 4, 4)
-    return F.conv2d(image, kernel, padding=padding, stride=stride, groups=channels)
+    kernel = _kernel(image, gain)
+    return F.conv2d(image, kernel, padding=padding, stride=stride, groups=len(kernel))
 
 
 def downsample(image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
@@ -31,11 +29,12 @@ def downsample(image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
 
 
 def upsample(image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
-    """Double an image: a zero after each sample, then the filter with gain 4.
+    """Double an image: a zero after each sample, then the filter with gain 4."""
+    kernel = _kernel(image, 4.0)
+    return F.conv_transpose2d(image, kernel, stride=2, padding=1, groups=len(kernel))
 
-    The filter's two phases are (1, 3) / 4 and (3, 1) / 4: bilinear interpolation of the image
-    surrounded by zeros.
-    """
-    framed = F.pad(image, (1, 1, 1, 1))
-    doubled = F.interpolate(framed, scale_factor=2, mode="bilinear", align_corners=False)
-    return doubled[:, :, 2:-2, 2:-2]
+
+def _kernel(image: Float[Tensor, "n c h w"], gain: float) -> Float[Tensor, "c 1 4 4"]:
+    """Make the filter, once for each channel."""
+    taps = image.new_tensor(_TAPS)
+    return (torch.outer(taps, taps) * gain).expand(image.shape[1], 1, 4, 4)

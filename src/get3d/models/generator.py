@@ -90,7 +90,7 @@ class UnifiedNetwork(nn.Module):
         geo, tex = self.backbone(styles.geo[:, :num_convs], styles.tex[:, :num_blocks])
         geo_styles, tex_styles = styles.geo[:, num_convs:], styles.tex[:, num_blocks:]
         geometry = TriplaneGeometry(
-            self.geometry, geo, geo_styles, lookup, lookup.sample(geo), extent
+            self.geometry, geo, geo_styles, lookup, lookup.read(geo), extent
         )
         return geometry, Texture(self.texture, tex, tex_styles, styles.tex[:, -1], extent)
 
@@ -169,7 +169,9 @@ class Generator(nn.Module):
         match config.architecture:
             case "unified":
                 self.network = UnifiedNetwork(config)
-                self.lookup = GridLookup(grid.verts, extent=config.scale)
+                self.lookup = GridLookup(
+                    grid.verts, extent=config.scale, resolution=config.plane_resolution
+                )
             case "separate":
                 self.network = SeparateNetwork(config)
         self._grid_resolution = grid.resolution

@@ -1,11 +1,11 @@
 """Reading features of 3D points from three planes (paper, section 3.1.1; EG3D)."""
 
-from itertools import pairwise
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from get3d.models.sparse import SparseMap
 
 AXES = ((0, 1), (1, 2), (0, 2))  # of the xy, yz and xz plane; the first runs along the width
 
@@ -62,49 +62,68 @@ class GridLookup(nn.Module):
     coordinates nothing is gained and nothing lost.
     """
 
-    pairs: Float[Tensor, "m 2"]
     index: Int[Tensor, "n 3"]
 
-    def __init__(self, verts: Float[Tensor, "n 3"], *, extent: float) -> None:
+    def __init__(self, verts: Float[Tensor, "n 3"], *, extent: float, resolution: int) -> None:
         """Find the distinct coordinates.
 
         Args:
             verts: Grid vertices, in scene units.
             extent: Side of the cube that the planes cover, in scene units.
+            resolution: Side of the planes, in texels.
         """
         super().__init__()
         points = normalize_points(verts, extent=extent)
-        found = [torch.unique(points[:, axes], dim=0, return_inverse=True) for axes in AXES]
-        starts = [0]
-        for pairs, _ in found:
-            starts.append(starts[-1] + len(pairs))
-        self.spans = tuple(pairwise(starts))
-        index = torch.stack(
-            [inverse + a for (_, inverse), (a, _) in zip(found, self.spans, strict=True)], 1
-        )
-        self.register_buffer("pairs", torch.cat([pairs for pairs, _ in found]), persistent=False)
-        self.register_buffer("index", index, persistent=False)
+        texels, weights, index, start = [], [], [], 0
+        for plane, axes in enumerate(AXES):
+            pairs, inverse = torch.unique(points[:, axes], dim=0, return_inverse=True)
+            texel, weight = bilinear_taps(pairs, resolution)
+            texels.append(texel * 3 + plane)  # the planes of a texel follow each other
+            weights.append(weight)
+            index.append(inverse + start)
+            start += len(pairs)
+        self.reading = SparseMap(torch.cat(texels), torch.cat(weights), 3 * resolution**2)
+        self.register_buffer("index", torch.stack(index, dim=1), persistent=False)
+        self.summing = SparseMap(self.index, torch.ones_like(verts), start)
 
-    def sample(self, planes: Float[Tensor, "b channels h w"]) -> Float[Tensor, "b m c"]:
+    def read(self, planes: Float[Tensor, "b channels h w"]) -> Float[Tensor, "b m c"]:
         """Read each plane at its distinct coordinates; one row each."""
-        pairs = self.pairs.expand(len(planes), -1, -1)
-        return torch.cat(
-            [
-                _sample(plane, pairs[:, a:b].to(planes.dtype))
-                for plane, (a, b) in zip(planes.chunk(3, dim=1), self.spans, strict=True)
-            ],
-            dim=1,
-        )
+        texels = planes.permute(0, 2, 3, 1).flatten(1, 2)
+        return self.reading(texels.unflatten(2, (3, -1)).flatten(1, 2))
 
     def gather(self, rows: Float[Tensor, "b m c"]) -> Float[Tensor, "b n c"]:
         """Sum the three rows of every grid vertex."""
-        xy, yz, xz = self.index.unbind(1)
-        return rows[:, xy] + rows[:, yz] + rows[:, xz]
+        return self.summing(rows)
 
     def gather_at(
         self, rows: Float[Tensor, "b m c"], verts: Int[Tensor, "b k"]
     ) -> Float[Tensor, "b k c"]:
         """Sum the three rows of some grid vertices of each sample."""
-        shape = torch.arange(len(rows), device=rows.device)[:, None]
-        xy, yz, xz = self.index[verts].unbind(2)
-        return rows[shape, xy] + rows[shape, yz] + rows[shape, xz]
+        shift = torch.arange(len(rows), device=rows.device)[:, None] * rows.shape[1]
+        flat = rows.flatten(0, 1)
+        xy, yz, xz = (
+            flat.index_select(0, (each + shift).flatten()) for each in self.index[verts].unbind(2)
+        )
+        return (xy + yz + xz).unflatten(0, verts.shape)
+
+
+def bilinear_taps(
+    coordinates: Float[Tensor, "n 2"], size: int
+) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
+    """Find the four texels that `sample_triplane` blends, and their weights.
+
+    Args:
+        coordinates: In [-1, 1]; the first runs along the width.
+        size: Side of the plane, in texels.
+
+    Returns:
+        Texel indices, row by row, and weights; zero for texels outside the plane.
+    """
+    place = ((coordinates + 1) * size - 1) / 2
+    low = place.floor()
+    steps = torch.cartesian_prod(torch.arange(2), torch.arange(2)).to(low)
+    texel = low[:, None] + steps
+    weight = torch.where(steps > 0, (place - low)[:, None], 1 - (place - low)[:, None]).prod(2)
+    is_inside = ((texel >= 0) & (texel < size)).all(2)
+    column, row = texel.long().clamp(0, size - 1).unbind(2)
+    return row * size + column, weight * is_inside
