@@ -108,12 +108,11 @@ def find_topology_compiled(
     num_shapes = len(occupied)
     words = kernels.pack(occupied.contiguous().numpy())
     shape, edge, vert_counts = kernels.find_crossings(words, _array(edges), num_shapes)
-    numbers = kernels.number_crossings(shape, edge, (num_shapes, len(edges)))
-    tables = np.array(_NUM_TRIANGLES), np.array(_TRIANGLES)
+    tables = np.array(_NUM_TRIANGLES), np.array(_TRIANGLES), _array(tet_edges)
     cut = kernels.find_cases(words, _array(tets), tables[0], num_shapes)
-    faces = kernels.join_triangles(cut, _array(tet_edges), numbers, tables)
+    faces = kernels.join_triangles(cut, (edge, vert_counts), tables, len(edges))
     edge_verts = _array(edges)[edge]
-    active = kernels.find_active(edge_verts, shape, (num_shapes, occupied.shape[1]))
+    active = kernels.find_active(edge_verts, vert_counts, occupied.shape[1])
     active_verts, active_shape, edge_active = active
     return SurfaceTopology(
         num_shapes=num_shapes,

@@ -63,15 +63,6 @@ def find_crossings(
 
 
 @compiled
-def number_crossings(shapes: np.ndarray, edges: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Tabulate the crossings' numbers: [shapes, edges], written only where there is one."""
-    numbers = np.empty(size, np.int32)
-    for i in range(len(edges)):
-        numbers[shapes[i], edges[i]] = i
-    return numbers
-
-
-@compiled
 def find_cases(
     words: np.ndarray, tets: np.ndarray, num_triangles: np.ndarray, num_shapes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -100,7 +91,7 @@ def find_cases(
                 counts[group * _WORD + _LOWEST_BIT[left]] += 1
                 left &= left - 1
     places = np.cumsum(counts) - counts
-    found_tet = np.empty(counts.sum(), np.int64)
+    found_tet = np.empty(counts.sum(), np.int32)
     found_case = np.empty(counts.sum(), np.uint8)
     for group in range(len(words)):
         word = words[group]
@@ -122,65 +113,75 @@ def find_cases(
 @compiled
 def join_triangles(
     cut: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-    tet_edges: np.ndarray,
-    numbers: np.ndarray,
-    tables: tuple[np.ndarray, np.ndarray],
+    crossings: tuple[np.ndarray, np.ndarray],
+    tables: tuple[np.ndarray, np.ndarray, np.ndarray],
+    num_edges: int,
 ) -> np.ndarray:
     """Write the triangles of all cut tets, in their order.
 
     Args:
         cut: From `find_cases`.
-        tet_edges: [tets, 6] edge indices.
-        numbers: From `number_crossings`.
-        tables: Number of triangles [16] of a case, and their edges [16, 2, 3] within the tet.
+        crossings: Edge of each crossing, and the number of crossings a shape.
+        tables: Number of triangles [16] of a case, their edges [16, 2, 3] within the tet, and the
+            edges of the tets [tets, 6].
+        num_edges: Number of grid edges.
 
     Returns:
         [faces, 3] numbers of crossings.
     """
-    tets, cases, counts, num_faces = cut
-    num_triangles, triangles = tables
+    tets, cases, num_cut, num_faces = cut
+    edges, num_crossings = crossings
+    num_triangles, triangles, tet_edges = tables
     faces = np.empty((num_faces.sum(), 3), np.int64)
-    place, first = 0, 0
-    for shape in range(len(counts)):
-        for i in range(first, first + counts[shape]):
+    numbers = np.empty(num_edges, np.int32)  # of one shape at a time, so it stays in the cache
+    place, first_cut, first_crossing = 0, 0, 0
+    for shape in range(len(num_cut)):
+        for i in range(first_crossing, first_crossing + num_crossings[shape]):
+            numbers[edges[i]] = i
+        for i in range(first_cut, first_cut + num_cut[shape]):
             for triangle in range(num_triangles[cases[i]]):
                 for corner in range(3):
                     edge = tet_edges[tets[i], triangles[cases[i], triangle, corner]]
-                    faces[place, corner] = numbers[shape, edge]
+                    faces[place, corner] = numbers[edge]
                 place += 1
-        first += counts[shape]
+        first_crossing += num_crossings[shape]
+        first_cut += num_cut[shape]
     return faces
 
 
 @compiled
 def find_active(
-    ends: np.ndarray, shapes: np.ndarray, size: tuple[int, int]
+    ends: np.ndarray, counts: np.ndarray, num_verts: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """List the grid vertices at crossings, by shape, then by vertex.
 
     Args:
-        ends: [crossings, 2] vertex indices.
-        shapes: Shape of each crossing.
-        size: Number of shapes and of grid vertices.
+        ends: [crossings, 2] vertex indices, by shape.
+        counts: Number of crossings a shape.
+        num_verts: Number of grid vertices.
 
     Returns:
         The active vertices and their shapes, and for each end of each crossing [crossings, 2] its
         index among them.
     """
-    ranks = np.zeros(size, np.int32)
-    for i in range(len(ends)):
-        ranks[shapes[i], ends[i, 0]] = 1
-        ranks[shapes[i], ends[i, 1]] = 1
-    verts = np.empty(ranks.sum(), np.int64)
+    is_active = np.zeros((len(counts), num_verts), np.bool_)
+    first = 0
+    for shape in range(len(counts)):
+        for i in range(first, first + counts[shape]):
+            is_active[shape, ends[i, 0]] = True
+            is_active[shape, ends[i, 1]] = True
+        first += counts[shape]
+    verts = np.empty(is_active.sum(), np.int64)
     owners = np.empty(len(verts), np.int64)
-    place = 0
-    for shape in range(size[0]):
-        for vert in range(size[1]):
-            if ranks[shape, vert]:
-                verts[place], owners[place], ranks[shape, vert] = vert, shape, place
-                place += 1
     active = np.empty(ends.shape, np.int64)
-    for i in range(len(ends)):
-        active[i, 0] = ranks[shapes[i], ends[i, 0]]
-        active[i, 1] = ranks[shapes[i], ends[i, 1]]
+    ranks = np.empty(num_verts, np.int32)
+    place, first = 0, 0
+    for shape in range(len(counts)):
+        for vert in range(num_verts):
+            if is_active[shape, vert]:
+                verts[place], owners[place], ranks[vert] = vert, shape, place
+                place += 1
+        for i in range(first, first + counts[shape]):
+            active[i, 0], active[i, 1] = ranks[ends[i, 0]], ranks[ends[i, 1]]
+        first += counts[shape]
     return verts, owners, active
