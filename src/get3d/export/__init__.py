@@ -1,7 +1,7 @@
 """Textured meshes as files: UV atlas, texture bake, GLB, OBJ and PLY."""
 
 from get3d.export.atlas import unwrap
-from get3d.export.bake import ColorFn, bake, texture_mesh
+from get3d.export.bake import ColorFn, bake_texture, texture_mesh
 from get3d.export.files import EXPORT_SUFFIXES, check_export_suffix, save
 from get3d.export.glb import encode_glb, save_glb
 from get3d.export.obj import save_obj
@@ -10,7 +10,7 @@ from get3d.export.ply import save_ply
 __all__ = [
     "EXPORT_SUFFIXES",
     "ColorFn",
-    "bake",
+    "bake_texture",
     "check_export_suffix",
     "encode_glb",
     "save",

@@ -37,7 +37,7 @@ def texture_mesh(mesh: Mesh, color_fn: ColorFn, *, texture_size: int = 1024) -> 
             too small for the mesh's charts.
     """
     uvs, uv_faces = unwrap(mesh, texture_size=texture_size)
-    texture = bake(mesh, uvs, uv_faces, color_fn, texture_size)
+    texture = bake_texture(mesh, uvs, uv_faces, color_fn, texture_size)
     return TexturedMesh(
         mesh=mesh.detach(),
         uvs=uvs,
@@ -48,7 +48,7 @@ def texture_mesh(mesh: Mesh, color_fn: ColorFn, *, texture_size: int = 1024) -> 
 
 
 @torch.no_grad()
-def bake(
+def bake_texture(
     mesh: Mesh,
     uvs: Float[Tensor, "uvs 2"],
     uv_faces: Int[Tensor, "faces 3"],

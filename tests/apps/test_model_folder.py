@@ -1,0 +1,166 @@
+import shutil
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from get3d.apps import load, save_model
+from get3d.apps.model import Model
+from get3d.geometry import make_grid
+from get3d.models import Generator
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    save_model(model, tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+def edit_config(folder, **changes):
+    path = folder / "config.yaml"
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content.update(changes)
+    path.write_text(yaml.safe_dump(content))
+    return content
+
+
+def edit_weights(folder, change):
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def test_what_is_saved_is_loaded(model, folder):
+    before = torch.get_rng_state()
+    found = load(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert found.generator.config == model.generator.config
+    assert (found.info.name, found.info.description) == ("tiny", "Ünfug")
+    assert (found.info.licence, found.info.source) == ("MIT", str(folder))
+    expected = model.generator.state_dict()
+    for name, tensor in found.generator.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+    assert not any(weight.requires_grad for weight in found.generator.parameters())
+    (first,), (second,) = (each.generate(texture_size=32) for each in (model, found))
+    assert torch.equal(first.mesh.verts, second.mesh.verts)
+    assert torch.equal(first.materials[0].texture, second.materials[0].texture)
+
+
+def test_folder_holds_three_files_and_a_card(folder):
+    names = {entry.name for entry in folder.iterdir()}
+    assert names == {"config.yaml", "model.safetensors", "README.md"}
+    head, body = (folder / "README.md").read_text(encoding="utf-8").split("---\n")[1:]
+    assert yaml.safe_load(head)["license"] == "MIT"
+    assert "# tiny" in body
+    assert "Ünfug" in body
+
+
+def test_a_grid_of_ones_own_is_kept(model, tmp_path):
+    grid = model.generator.grid
+    bent = make_grid(grid.verts * 0.9, grid.tets, resolution=grid.resolution)
+    own = Model(Generator(model.generator.config, grid=bent))
+    save_model(own, tmp_path)
+    torch.testing.assert_close(load(tmp_path).generator.grid.verts, bent.verts)
+    assert torch.equal(load(tmp_path).generator.grid.tets, bent.tets)
+
+
+def test_saving_again_replaces_the_model_and_keeps_other_files(model, folder):
+    (folder / "notes.txt").write_text("mine")
+    with torch.no_grad():
+        for weight in model.generator.parameters():
+            weight.zero_()
+    save_model(model, folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert all((weight == 0).all() for weight in load(folder).generator.parameters())
+
+
+def test_a_failed_save_leaves_the_old_model(model, folder, monkeypatch):
+    before = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
+
+    def fail(*_args, **_kwargs):
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr("get3d.apps.model_folder.save_file", fail)
+    with pytest.raises(OSError, match="no space left on the disk"):
+        save_model(model, folder)
+    assert {entry.name: entry.read_bytes() for entry in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "model.safetensors"])
+def test_missing_file(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"saved holds no {name}"):
+        load(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 500, -1])
+def test_truncated_weights(folder, kept):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged or no safetensors file"):
+        load(folder)
+
+
+def test_weights_of_another_config(model, folder, tmp_path):
+    config = type(model.generator.config)(**{**vars(model.generator.config), "scale": 0.8})
+    save_model(Model(Generator(config)), tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "model.safetensors", folder)
+    with pytest.raises(ValueError, match=r"do not belong together: scale is 1\.0 in the one and"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensors: tensors.pop("mapping_geo.w_avg"), "w_avg is only in config.yaml"),
+        (lambda tensors: tensors.update(extra=torch.zeros(1)), "extra is only in model.safetens"),
+        (
+            lambda tensors: tensors.update({"mapping_geo.w_avg": torch.zeros(9)}),
+            r"mapping_geo.w_avg has shape \[9\], the config wants \[8\]",
+        ),
+        (
+            lambda tensors: tensors["mapping_geo.w_avg"].fill_(torch.nan),
+            "mapping_geo.w_avg has values that are not finite",
+        ),
+        (lambda tensors: tensors.update({"grid.verts": torch.zeros(4, 3)}), "half a grid: verts"),
+    ],
+)
+def test_weights_that_do_not_fit(folder, change, message):
+    edit_weights(folder, change)
+    with pytest.raises(ValueError, match=message):
+        load(folder)
+
+
+def test_half_precision_weights_are_read(folder, model):
+    edit_weights(folder, lambda tensors: tensors.update({k: v.half() for k, v in tensors.items()}))
+    weight = next(load(folder).generator.parameters())
+    assert weight.dtype == torch.float32
+    torch.testing.assert_close(weight, next(model.generator.parameters()), atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(2, "upgrade get3d"), (0, "save it again")])
+def test_other_formats_say_so(folder, number, remedy):
+    edit_config(folder, format=number)
+    with pytest.raises(ValueError, match=rf"has format {number}, this get3d .* reads 1; {remedy}"):
+        load(folder)
+
+
+@pytest.mark.parametrize("text", ["", "just text", "[1, 2]", "format: one", "generator: {}"])
+def test_config_of_something_else(folder, text):
+    (folder / "config.yaml").write_text(text)
+    with pytest.raises(ValueError, match="it has no format number"):
+        load(folder)
+
+
+@pytest.mark.parametrize("content", [b"format: [1", b"\xff\xfe\x00"])
+def test_config_that_is_no_yaml(folder, content):
+    (folder / "config.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.yaml is no valid YAML"):
+        load(folder)
+
+
+def test_unknown_key(folder):
+    edit_config(folder, generator={"plane_resolutoin": 8})
+    with pytest.raises(ValueError, match=r"config\.yaml: unknown key generator\.plane_resolutoin"):
+        load(folder)

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from get3d.core import Mesh
+from get3d.data import load_mesh
+from get3d.export import save_obj
+
+
+def corners(textured_mesh):
+    """Positions and texture coordinates of every corner, whatever the indices."""
+    mesh = textured_mesh.mesh
+    return torch.cat([mesh.verts[mesh.faces], textured_mesh.uvs[textured_mesh.uv_faces]], dim=2)
+
+
+def test_file_holds_what_the_mesh_holds(textured, tmp_path):
+    path = tmp_path / "a square.obj"
+    save_obj(textured, path)
+    assert {entry.name for entry in tmp_path.iterdir()} == {
+        "a square.obj",
+        "a_square.mtl",
+        "a_square.png",
+    }
+    lines = path.read_text().splitlines()
+    assert lines[0] == "mtllib a_square.mtl"
+    assert sum(line.startswith("v ") for line in lines) == 4
+    assert sum(line.startswith("vn ") for line in lines) == 4
+    assert [line for line in lines if line.startswith("f ")] == [
+        "f 1/1/1 2/2/2 3/3/3",
+        "f 1/1/1 3/3/3 4/4/4",
+    ]
+    picture = np.asarray(Image.open(tmp_path / "a_square.png"))
+    assert picture.shape == (8, 8, 3)
+    assert picture[7, 0].tolist() == [255, 0, 0]
+
+
+def test_our_reader_gets_it_back(textured, tmp_path):
+    save_obj(textured, tmp_path / "square.obj")
+    found = load_mesh(tmp_path / "square.obj")
+    torch.testing.assert_close(corners(found), corners(textured))
+    torch.testing.assert_close(found.materials[0].texture, textured.materials[0].texture)
+
+
+def test_positions_come_back_exactly(textured, tmp_path):
+    verts = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    mesh = Mesh(verts, textured.mesh.faces)
+    save_obj(type(textured)(**{**vars(textured), "mesh": mesh}), tmp_path / "a.obj")
+    lines = (tmp_path / "a.obj").read_text().splitlines()
+    found = [list(map(float, line.split()[1:])) for line in lines if line.startswith("v ")]
+    assert torch.equal(torch.tensor(found), verts)
+
+
+def test_materials_have_names_and_pictures_of_their_own(two_materials, tmp_path):
+    save_obj(two_materials, tmp_path / "ball.obj")
+    library = (tmp_path / "ball.mtl").read_text()
+    assert library.count("newmtl") == 3
+    assert "newmtl red_glass\nKa 0 0 0\nKd 1 0 0" in library
+    assert "d 0.5" in library
+    assert "map_Kd ball_grey.png" in library
+    assert (tmp_path / "ball_grey.png").is_file()
+    text = (tmp_path / "ball.obj").read_text()
+    assert text.index("usemtl red_glass") < text.index("usemtl grey")
+    assert "usemtl unused" not in text
+
+
+def test_nothing_is_left_of_a_failed_write(textured, tmp_path, monkeypatch):
+    save_obj(textured, tmp_path / "square.obj")
+    before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+
+    def fail(*_args, **_kwargs):
+        raise OSError(5, "input/output error")
+
+    monkeypatch.setattr("PIL.Image.Image.save", fail)
+    moved = Mesh(textured.mesh.verts + 1, textured.mesh.faces)
+    with pytest.raises(OSError, match="input/output"):
+        save_obj(type(textured)(**{**vars(textured), "mesh": moved}), tmp_path / "square.obj")
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
