@@ -1,0 +1,136 @@
+"""Where the time of a training step goes.
+
+Times each stage of a step by itself and the whole step, on made-up pictures (their content does not
+change the cost).
+
+    python benchmarks/train_step.py tiny-64 --threads 2 --out train_step.json
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from get3d.config import load_config
+from get3d.geometry import CameraDistribution, camera_angles, sample_cameras
+from get3d.training import RunConfig, Trainer, TrainingImages
+from get3d.training.losses import generator_loss, r1_penalty
+
+
+def make_images(config: RunConfig) -> TrainingImages:
+    """Discs of random colours: as good as any pictures for timing."""
+    size, num = config.discriminator.image_size, 64
+    axis = torch.linspace(-1, 1, size).square()
+    alpha = (axis[:, None] + axis[None, :] < 0.5).float().expand(num, 1, size, size)
+    rgba = torch.cat([alpha * torch.rand(num, 3, 1, 1), alpha], dim=1)
+    distribution = CameraDistribution(radius=1.2, fovy_deg=49.13)
+    cameras = sample_cameras(distribution, num, generator=torch.Generator().manual_seed(0))
+    return TrainingImages((rgba * 255).to(torch.uint8), camera_angles(cameras), distribution)
+
+
+T = TypeVar("T")
+
+
+class Stopwatch:
+    """Collects wall times by name."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.times_s: dict[str, list[float]] = {}
+
+    def __call__(self, name: str, work: Callable[[], T]) -> T:
+        """Run and time one piece of work."""
+        self._wait()
+        start = time.perf_counter()
+        result = work()
+        self._wait()
+        self.times_s.setdefault(name, []).append(time.perf_counter() - start)
+        return result
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def time_stages(trainer: Trainer, watch: Stopwatch, seed: int) -> None:
+    """One generator pass and one discriminator pass, stage by stage, without optimiser steps."""
+    config, generator, judge = trainer.config, trainer.generator, trainer.discriminator
+    batch, size = config.schedule.batch_size, config.discriminator.image_size
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(2, batch, config.generator.z_dim, generator=rng).to(trainer.device)
+    cameras = sample_cameras(trainer.images.distribution, batch, generator=rng).to(trainer.device)
+    angles = camera_angles(cameras)
+    generator.zero_grad(set_to_none=True)
+    judge.zero_grad(set_to_none=True)
+
+    styles = watch("map", lambda: generator.map(z[0], z[1]))
+    fields = watch("paint planes", lambda: generator.fields(styles))
+    surface = watch("SDF on the grid, surface", lambda: generator.extract(fields))
+    images = watch(
+        "rasterise, colour",
+        lambda: generator.render(fields, surface.meshes, cameras, size, config=config.imaging),
+    )
+    judge.requires_grad_(False)
+    verdict = watch("judge the fakes", lambda: judge(images, angles))
+    loss = generator_loss(verdict.rgb).mean() + generator_loss(verdict.mask).mean()
+    watch("generator's backward", loss.backward)
+    judge.requires_grad_(True)
+    real = next(iter(trainer._real_batches()))
+    verdict = watch("judge the real ones", lambda: judge(real.images, real.angles))
+    watch("judges' backward", (verdict.rgb.mean() + verdict.mask.mean()).backward)
+    judge.zero_grad(set_to_none=True)
+    penalty = watch("R1", lambda: r1_penalty(judge, real.images, real.angles))
+    watch("R1's backward", (penalty.rgb.mean() + penalty.mask.mean()).backward)
+
+
+def main() -> None:
+    """Print a table; the minimum and the median of several repetitions."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", nargs="?", default="tiny-64", help="preset or YAML file")
+    parser.add_argument("--grid-resolution", type=int, help="in place of the config's")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--out", type=Path, help="JSON file")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    config = load_config(args.config)
+    if args.grid_resolution:
+        generator = replace(config.generator, grid_resolution=args.grid_resolution)
+        config = replace(config, generator=generator)
+    trainer = Trainer(config, make_images(config), device=args.device)
+    watch = Stopwatch(trainer.device)
+    for repeat in range(args.repeats + 2):
+        if repeat == 2:  # the first ones compile kernels and fill caches
+            watch.times_s.clear()
+        time_stages(trainer, watch, repeat)
+    for _ in range(2 * config.loss.r1_interval):
+        watch("a whole step", trainer.step)
+
+    batch = config.schedule.batch_size
+    print(f"{args.config}, batch {batch}, {args.threads} threads, {platform.processor()}")
+    for name, times_s in watch.times_s.items():
+        print(f"{name:28s} min {min(times_s):8.4f} s   median {statistics.median(times_s):8.4f} s")
+    mean_s = statistics.fmean(watch.times_s["a whole step"])
+    print(f"{batch / mean_s:.1f} images/s, R1 steps included")
+    if args.out:
+        summary = {
+            "config": args.config,
+            "grid_verts": len(trainer.generator.grid.verts),
+            "threads": args.threads,
+            "machine": platform.platform(),
+            "images_per_s": batch / mean_s,
+            "median_s": {name: statistics.median(t) for name, t in watch.times_s.items()},
+        }
+        args.out.write_text(json.dumps(summary, indent=2))
+
+
+if __name__ == "__main__":
+    main()

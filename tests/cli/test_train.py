@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import yaml
+from PIL import Image, ImageDraw
+
+from get3d.cli import main
+
+TINY = {
+    "generator": {
+        "z_dim": 8,
+        "w_dim": 8,
+        "mapping_layers": 2,
+        "plane_resolution": 8,
+        "channel_base": 64,
+        "channel_max": 8,
+        "mlp_width": 8,
+        "grid_resolution": 8,
+        "sdf_base": "sphere",
+    },
+    "discriminator": {"image_size": 16, "channel_base": 64, "channel_max": 8},
+    "imaging": {"composite": "antialiased", "mask_supersample": 2},
+    "schedule": {"total_images": 8, "batch_size": 4},
+}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two red discs in the published layout, four views each."""
+    root = tmp_path / "data"
+    for name, radius in (("a", 8), ("b", 11)):
+        views = root / "img" / "discs" / name
+        views.mkdir(parents=True)
+        image = Image.new("RGBA", (32, 32))
+        box = (16 - radius, 16 - radius, 15 + radius, 15 + radius)
+        ImageDraw.Draw(image).ellipse(box, fill=(200, 30, 30, 255))
+        for index in range(4):
+            image.save(views / f"{index:03d}.png")
+        cameras = root / "camera" / "discs" / name
+        cameras.mkdir(parents=True)
+        np.save(cameras / "rotation.npy", np.linspace(0, 270, 4))
+        np.save(cameras / "elevation.npy", np.full(4, 15.0))
+    return root
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY))
+    return path
+
+
+def test_trains_resumes_and_leaves_a_model(tmp_path, data, config, capsys):
+    run = tmp_path / "run"
+    command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
+    assert main(command) == 0
+    assert "8 pictures" in capsys.readouterr().out
+    assert (run / "model" / "model.safetensors").is_file()
+    assert main([*command, "--schedule.total-images", "12"]) == 0
+    out = capsys.readouterr().out
+    assert "goes on at 8 images" in out
+    assert "finished: 12 images" in out
+    resolved = yaml.safe_load((run / "config.yaml").read_text())
+    assert resolved["schedule"]["total_images"] == 12
+    shapes = tmp_path / "shapes"
+    assert main(["generate", str(run), "--num", "1", "--texture-size", "64", "--out", str(shapes)]) == 0
+    assert list(shapes.glob("*.glb"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"los": {}}, "unknown key los; did you mean loss?"),
+        ({"loss": {"r1_gamma": "1e-3"}}, "loss.r1_gamma"),
+        ({"loss": {"r1_interval": 0}}, "r1_interval must be at least 1"),
+        ({"discriminator": {"image_size": 48}}, "image_size must be a power of two"),
+    ],
+)
+def test_wrong_configs_are_one_line(tmp_path, data, capsys, change, message):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump(change))
+    assert main(["train", str(path), "--data", str(data), "--out", str(tmp_path / "run")]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_data_is_one_line(tmp_path, config, capsys):
+    for place in ("nowhere", "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        arguments = ["--data", str(tmp_path / place), "--out", str(tmp_path / "run")]
+        assert main(["train", str(config), *arguments]) == 1
+        error = capsys.readouterr().err
+        assert str(tmp_path / place) in error
+        assert error.count("\n") == 1
+
+
+def test_images_larger_than_the_data_are_refused(tmp_path, data, config, capsys):
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run")]
+    assert main(["train", str(config), *arguments, "--discriminator.image-size", "64"]) == 1
+    assert "image_size must lie between 1 and 32" in capsys.readouterr().err
+
+
+def test_a_truncated_picture_is_named(tmp_path, data, config, capsys):
+    path = data / "img" / "discs" / "b" / "002.png"
+    path.write_bytes(path.read_bytes()[:60])
+    assert main(["train", str(config), "--data", str(data), "--out", str(tmp_path / "run")]) == 1
+    assert "002.png" in capsys.readouterr().err
