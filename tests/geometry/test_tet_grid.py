@@ -116,6 +116,12 @@ def test_bad_files_are_named(tmp_path):
     np.savez(path, vertices=np.full((4, 3), np.nan), tets=np.zeros((1, 4), np.int64))
     with pytest.raises(ValueError, match="finite"):
         load_grid(path)
+    np.savez(path, vertices=np.zeros((4, 3)), tets=np.zeros((1, 4), np.int64))
+    with pytest.raises(ValueError, match=r"bad\.npz.*one point"):
+        load_grid(path)
+    np.savez(path, vertices=np.eye(4)[:, :3], tets=np.array([[0, 1, 2, 9]]))
+    with pytest.raises(ValueError, match=r"bad\.npz.*indices"):
+        load_grid(path)
     cut = tmp_path / "cut.npz"
     np.savez(path, vertices=np.zeros((40, 3)), tets=np.zeros((10, 4), np.int64))
     cut.write_bytes(path.read_bytes()[:300])

@@ -8,6 +8,7 @@ import torch
 from get3d.geometry import bcc_grid
 from get3d.geometry.topology import (
     crossed_edges,
+    find_topology,
     find_topology_compiled,
     find_topology_torch,
 )
@@ -30,6 +31,18 @@ def test_compiled_loops_agree_with_tensor_code(num_shapes):
             assert ours.dtype == theirs.dtype == torch.int64
             assert torch.equal(ours, theirs), field.name
     assert found.num_shapes == expected.num_shapes == num_shapes
+
+
+@pytest.mark.gpu
+def test_gpu_agrees_with_cpu():
+    occupied = torch.rand(9, len(GRID.verts), generator=torch.Generator().manual_seed(0)) < 0.4
+    on_gpu = GRID.to("cuda")
+    tables = (on_gpu.tets, on_gpu.edges, on_gpu.tet_edges)
+    found = find_topology(occupied.to("cuda"), *tables)
+    expected = find_topology(occupied, GRID.tets, GRID.edges, GRID.tet_edges)
+    assert torch.equal(found.faces.cpu(), expected.faces)
+    assert torch.equal(found.edge_verts.cpu(), expected.edge_verts)
+    assert torch.equal(found.edge_active.cpu(), expected.edge_active)
 
 
 def test_tables_of_any_layout_are_taken():

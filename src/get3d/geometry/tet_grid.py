@@ -105,12 +105,17 @@ def load_grid(path: Path | str, *, resolution: int | None = None, scale: float =
     if len(positions) == 0 or not positions.isfinite().all():
         raise ValueError(f"{path}: vertices must be finite and not empty")
     low, high = positions.amin(0), positions.amax(0)
+    if not (high > low).any():
+        raise ValueError(f"{path}: vertices must not all lie in one point")
     positions = (positions - (low + high) / 2) * (scale / (high - low).max())
     if resolution is None:
-        resolution = round((len(tets) / _TETS_PER_RESOLUTION_CUBED) ** (1 / 3))
-    return make_grid(
-        positions.float(), torch.from_numpy(tets.astype(np.int64)), resolution=resolution
-    )
+        resolution = max(1, round((len(tets) / _TETS_PER_RESOLUTION_CUBED) ** (1 / 3)))
+    try:
+        return make_grid(
+            positions.float(), torch.from_numpy(tets.astype(np.int64)), resolution=resolution
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def make_grid(
