@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from PIL import Image
@@ -266,7 +265,6 @@ def _run_jobs(
 def _start_worker() -> None:
     """Set up a worker process: one core, no traceback on Ctrl-C, no life after its parent's."""
     torch.set_num_threads(1)
-    numba.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
 

@@ -19,7 +19,7 @@ from get3d.geometry.cameras import to_clip as project
 
 _GRID = 40
 _LEAST_SEEN = 0.6  # share of the views that must show a point
-MASK_SIDE = 40
+MASK_SIDE = 64
 
 
 @dataclass(frozen=True, kw_only=True)

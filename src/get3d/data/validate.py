@@ -6,24 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
-from get3d.core.pictures import contact_sheet, save_png
 from get3d.core.types import Cameras
+from get3d.data.agreement import check_agreement, write_overlay
 from get3d.data.dataset import scan_dataset
-from get3d.data.images import read_image
-from get3d.data.layouts import DatasetError, DatasetIndex, ObjectViews, join_cameras, list_pngs
+from get3d.data.layouts import DatasetError, DatasetIndex, join_cameras, list_pngs
 from get3d.data.mask_scan import MaskScan, scan_masks
-from get3d.data.overlay import draw_overlay
-from get3d.data.silhouettes import Hull, camera_alternatives, carve_hull, mask_reach
 from get3d.geometry.cameras import camera_angles, camera_origins, clip_matrices, to_clip
 
 _FEW_IMAGES = 500
-_HULL_OBJECTS = 12
-_HULL_VIEWS = 24
-_OVERLAY_IMAGES = 16
-_LEAST_AGREEMENT = 0.85
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +80,11 @@ def validate_dataset(
         warnings += found_warnings
     statistics = _statistics(index, cameras, scan)
     if scan.is_read.any():
-        half_extent = float(mask_reach(scan.masks, cameras)[scan.is_read].quantile(0.99)) * 1.2
-        hulls, found = _check_agreement(index, scan, half_extent)
-        errors += found
-        statistics["silhouettes explained by their cameras"] = _mean_explained(hulls)
-        statistics["largest object side"] = _largest_side(hulls)
+        agreement = check_agreement(index, scan)
+        errors += agreement.problems
+        statistics |= agreement.statistics
         if overlay_path is not None:
-            _write_overlay(Path(overlay_path), index, scan, hulls)
+            write_overlay(Path(overlay_path), index, agreement)
     return ValidationReport(
         root=root, errors=tuple(errors), warnings=tuple(warnings), statistics=statistics
     )
@@ -197,58 +186,6 @@ def _check_cameras(cameras: Cameras) -> tuple[list[str], list[str]]:
     return errors, warnings
 
 
-def _pick_objects(index: DatasetIndex, count: int) -> list[int]:
-    """Numbers of some objects, spread evenly over all."""
-    count = min(count, len(index.objects))
-    return [number * len(index.objects) // count for number in range(count)]
-
-
-def _object_masks(
-    index: DatasetIndex, scan: MaskScan, number: int
-) -> tuple[ObjectViews, Bool[Tensor, "views s s"], Cameras]:
-    """Silhouettes and cameras of one object, without pictures that say nothing."""
-    start = sum(len(views.image_paths) for views in index.objects[:number])
-    views = index.objects[number]
-    stop = start + len(views.image_paths)
-    is_good = (scan.is_read & ~scan.is_empty & ~scan.is_full)[start:stop]
-    picked = is_good.nonzero().squeeze(1)[:_HULL_VIEWS]
-    return views, scan.masks[start:stop][picked], views.cameras[picked]
-
-
-def _check_agreement(
-    index: DatasetIndex, scan: MaskScan, half_extent: float
-) -> tuple[dict[int, Hull], list[str]]:
-    """Carve hulls of some objects with the cameras as they are, and as they might be meant."""
-    hulls: dict[int, Hull] = {}
-    others: dict[str, list[float]] = {}
-    for number in _pick_objects(index, _HULL_OBJECTS):
-        _, masks, cameras = _object_masks(index, scan, number)
-        if len(masks) < 3:
-            continue
-        hulls[number] = carve_hull(masks, cameras, half_extent=half_extent)
-        for text, alternative in camera_alternatives(cameras).items():
-            hull = carve_hull(masks, alternative, half_extent=half_extent)
-            others.setdefault(text, []).append(hull.explained)
-    if not hulls:
-        return hulls, []
-    as_is = sum(hull.explained for hull in hulls.values()) / len(hulls)
-    text, best = max(
-        ((text, sum(values) / len(values)) for text, values in others.items()),
-        key=lambda item: item[1],
-    )
-    if best > as_is + max(0.05, 0.3 * (1 - as_is)):
-        return hulls, [
-            f"{index.root}: cameras and images disagree, and agree better ({best:.0%} instead of "
-            f"{as_is:.0%}) if {text}; look at the overlay and correct the camera files"
-        ]
-    if as_is < _LEAST_AGREEMENT:
-        return hulls, [
-            f"{index.root}: silhouettes of one object contradict each other through their cameras "
-            f"(only {as_is:.0%} explained); look at the overlay and check the camera convention"
-        ]
-    return hulls, []
-
-
 def _statistics(index: DatasetIndex, cameras: Cameras, scan: MaskScan) -> dict[str, str]:
     """Counts and ranges in words."""
     counts = [len(views.image_paths) for views in index.objects]
@@ -277,33 +214,3 @@ def _span(values: list[float], digits: int) -> str:
     """One value, or the lowest and the highest."""
     low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
     return low if low == high else f"{low} to {high}"
-
-
-def _mean_explained(hulls: dict[int, Hull]) -> str:
-    """Mean share of the silhouettes that the hulls fill."""
-    if not hulls:
-        return "not known (too few views)"
-    return f"{sum(hull.explained for hull in hulls.values()) / len(hulls):.1%}"
-
-
-def _largest_side(hulls: dict[int, Hull]) -> str:
-    """Longest side of the objects looked at, in scene units, about."""
-    sides = [float((hull.high - hull.low).max()) for hull in hulls.values()]
-    return f"about {max(sides):.2f}" if sides else "not known (too few views)"
-
-
-def _write_overlay(path: Path, index: DatasetIndex, scan: MaskScan, hulls: dict[int, Hull]) -> None:
-    """Draw the box of each object's hull on two of its pictures."""
-    pictures, labels = [], []
-    for number, hull in list(hulls.items())[: _OVERLAY_IMAGES // 2]:
-        views = index.objects[number]
-        for view in (0, len(views.image_paths) // 2):
-            try:
-                image = read_image(views.image_paths[view])
-            except DatasetError:
-                continue
-            camera = views.cameras[view : view + 1]
-            pictures.append(draw_overlay(image, camera, hull.low, hull.high))
-            labels.append(f"{views.name} {views.image_paths[view].stem}")
-    if pictures:
-        save_png(path, contact_sheet(pictures, columns=4, labels=labels))
