@@ -62,7 +62,7 @@ def test_bundled_model(folder, monkeypatch):
 
 
 def test_missing_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no model folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"no model folder .*nowhere"):
         load(tmp_path / "nowhere")
 
 

@@ -18,7 +18,7 @@ def main(glb_path: str, png_path: str) -> None:
     scene = bpy.context.scene
     meshes = [thing for thing in scene.objects if thing.type == "MESH"]
     images = [image for image in bpy.data.images if image.size[0] > 0]
-    print(f"MESHES {len(meshes)} IMAGES {len(images)}")
+    print(f"MESHES {len(meshes)} IMAGES {len(images)}")  # noqa: T201
 
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     # glTF (x, y, z) is Blender (x, -z, y).
