@@ -1,31 +1,11 @@
 """A fixed sparse linear map over rows, as fast backward as forward."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-
-class _Sums(torch.autograd.Function):
-    """Weighted sums of rows; the gradient is the same operation with the lists turned around."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, lists: tuple[Tensor, ...], turned: tuple[Tensor, ...]
-    ) -> Tensor:
-        """Sum, for each output row, the rows in its list."""
-        ctx.lists, ctx.turned = lists, turned
-        members, starts, weights = lists
-        return F.embedding_bag(
-            members, rows.contiguous(), starts, mode="sum", per_sample_weights=weights
-        )
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        """Sum, for each input row, the gradients of the lists it is in."""
-        return _Sums.apply(grad, ctx.turned, ctx.lists), None, None
+from get3d.models.linear import apply_linear
 
 
 class SparseMap(nn.Module):
@@ -65,15 +45,24 @@ class SparseMap(nn.Module):
 
     def forward(self, rows: Float[Tensor, "b inputs c"]) -> Float[Tensor, "b outputs c"]:
         """Apply the map to every sample."""
-        num, inputs, outputs = len(rows), len(self.turned_starts), len(self.starts)
-        sample = torch.arange(num, device=rows.device, dtype=torch.int32)[:, None]
-        links = sample * len(self.members)
+        return apply_linear(rows, self._sum, adjoint=self._sum_turned)
 
-        def lists(turned: str, num_rows: int) -> tuple[Tensor, Tensor, Tensor]:
-            members = getattr(self, f"{turned}members") + sample * num_rows
-            starts = getattr(self, f"{turned}starts") + links
-            weights = getattr(self, f"{turned}weights").to(rows.dtype).repeat(num)
-            return members.flatten(), starts.flatten(), weights
+    def _sum(self, rows: Tensor) -> Tensor:
+        return _sums(rows, self.members, self.starts, self.weights)
 
-        sums = _Sums.apply(rows.flatten(0, 1), lists("", inputs), lists("turned_", outputs))
-        return sums.unflatten(0, (num, outputs))
+    def _sum_turned(self, rows: Tensor) -> Tensor:
+        return _sums(rows, self.turned_members, self.turned_starts, self.turned_weights)
+
+
+def _sums(rows: Tensor, members: Tensor, starts: Tensor, weights: Tensor) -> Tensor:
+    """Sum, for each output row of every sample, the weighted rows in its list."""
+    num, inputs, channels = rows.shape
+    sample = torch.arange(num, device=rows.device, dtype=members.dtype)[:, None]
+    sums = F.embedding_bag(
+        (members + sample * inputs).flatten(),
+        rows.reshape(-1, channels),
+        (starts + sample * len(members)).flatten(),
+        mode="sum",
+        per_sample_weights=weights.to(rows.dtype).repeat(num),
+    )
+    return sums.unflatten(0, (num, len(starts)))

@@ -107,6 +107,6 @@ class PlaneSynthesis(nn.Module):
                 as_image(layer(as_points(x), w))
                 for layer, w in zip(block.to_planes, ws, strict=True)
             ]
-            before = [upsample(image) for image in images]
-            images = [a + b for a, b in zip(painted, before, strict=True)] if before else painted
+            below = [upsample(image) for image in images]
+            images = [a.add_(b) for a, b in zip(below, painted, strict=True)] if below else painted
         return images
