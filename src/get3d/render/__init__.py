@@ -1,6 +1,6 @@
 """Rasterising with gradients: which face each pixel sees, and everything that follows from it."""
 
-from get3d.render.coverage import coverage
+from get3d.render.antialiasing import coverage
 from get3d.render.gbuffer import (
     Pixels,
     SurfacePoints,
@@ -12,15 +12,18 @@ from get3d.render.gbuffer import (
     surface_points,
 )
 from get3d.render.rasterizer import rasterize, rasterize_views
+from get3d.render.shading import Light, linear_to_srgb, render_textured, srgb_to_linear
 from get3d.render.views import Views, pack_views, project_meshes
 
 __all__ = [
+    "Light",
     "Pixels",
     "SurfacePoints",
     "Views",
     "coverage",
     "covered_pixels",
     "interpolate",
+    "linear_to_srgb",
     "pack_views",
     "project_meshes",
     "rasterize",
@@ -28,5 +31,7 @@ __all__ = [
     "render_mask",
     "render_mesh",
     "render_meshes",
+    "render_textured",
+    "srgb_to_linear",
     "surface_points",
 ]

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from get3d.core.types import Cameras, GBuffer, Mesh
-from get3d.render.coverage import coverage
+from get3d.render.antialiasing import coverage
 from get3d.render.rasterizer import Backend, rasterize_views
 from get3d.render.views import Views, parse_image_size, project_meshes
 

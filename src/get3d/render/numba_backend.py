@@ -59,7 +59,7 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
 def silhouette(
     views: Views, face_id: Int[Tensor, "n h w"]
 ) -> tuple[Int[Tensor, "2 a"], Int[Tensor, "2 d"]]:
-    """Find the outermost side between a covered and an empty neighbour; see `coverage.py`."""
+    """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`."""
     num, height, width = face_id.shape
     seen = face_id.reshape(num, -1).numpy()
     meshes = _split(views)

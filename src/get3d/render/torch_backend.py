@@ -34,7 +34,10 @@ class _Sorted:
 
 @dataclass(frozen=True)
 class _Spans:
-    """Intervals of triangles on scan lines; an end at column q + r / den, in pixels from centres."""
+    """Intervals [begin, end) of triangles on scan lines, in pixels.
+
+    The gaps are distances from the outermost covered centres to the sides that end the interval.
+    """
 
     triangle: Int[Tensor, " s"]
     line: Int[Tensor, " s"]
@@ -75,7 +78,7 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
 def silhouette(
     views: Views, face_id: Int[Tensor, "n h w"]
 ) -> tuple[Int[Tensor, "2 a"], Int[Tensor, "2 d"]]:
-    """Find the outermost side between a covered and an empty neighbour; see `coverage.py`.
+    """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`.
 
     Returns:
         For pairs side by side and one above the other: the flat index of the first pixel and the
@@ -192,8 +195,12 @@ def _cross(
     end: Int[Tensor, "s 1"],
     centre: Int[Tensor, " s"],
 ) -> tuple[Int[Tensor, " s"], Float[Tensor, " s"]]:
-    """Where a side crosses a line: the first pixel centre not before it, and how far past the one
-    before that centre it lies, in (0, 1]."""
+    """Find where sides cross scan lines.
+
+    Returns:
+        The first pixel whose centre is not before the crossing, and how far past the centre of the
+        pixel before that it lies, in (0, 1].
+    """
     u0, v0 = u.gather(1, start)[:, 0], v.gather(1, start)[:, 0]
     du, dv = u.gather(1, end)[:, 0] - u0, v.gather(1, end)[:, 0] - v0
     top = (u0 - HALF) * dv + (centre - v0) * du

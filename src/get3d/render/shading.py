@@ -1,0 +1,197 @@
+"""Pictures of textured meshes, for data sets and contact sheets. Light is added up linearly."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from get3d.core.types import Cameras, Material, TexturedMesh
+from get3d.geometry.cameras import camera_origins
+from get3d.render.gbuffer import Pixels, SurfacePoints, covered_pixels, surface_points
+from get3d.render.rasterizer import Backend, rasterize_views
+from get3d.render.views import parse_image_size, project_meshes
+
+SAMPLES_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class Light:
+    """Fixed, simple light: a sky above, ground below, and a lamp on the camera.
+
+    Attributes:
+        sky: Brightness of surfaces that look up (+y).
+        ground: Brightness of surfaces that look down.
+        camera: Brightness that the lamp adds where it shines on straight.
+    """
+
+    sky: float = 0.65
+    ground: float = 0.35
+    camera: float = 0.5
+
+
+def render_textured(
+    textured_mesh: TexturedMesh,
+    cameras: Cameras,
+    image_size: int | tuple[int, int],
+    *,
+    light: Light | None = None,
+    supersample: int = 4,
+    backend: Backend | None = None,
+) -> Float[Tensor, "views h w 4"]:
+    """Picture a textured mesh.
+
+    Both sides of faces are seen. What lies behind a transparent face is not drawn: its alpha goes
+    into the picture.
+
+    Args:
+        textured_mesh: The mesh with its look.
+        cameras: One a picture.
+        image_size: In pixels, square or (height, width).
+        light: None passes the colours through unchanged.
+        supersample: Samples each way in a pixel; they are averaged in linear light.
+        backend: See `rasterize`.
+
+    Returns:
+        sRGB colours with straight alpha, in [0, 1]; black where nothing is seen.
+
+    Raises:
+        ValueError: If `supersample` is not positive, or a size or the backend does not fit.
+    """
+    if supersample < 1:
+        raise ValueError(f"supersample must be at least 1, got {supersample}")
+    height, width = parse_image_size(image_size)
+    fine_size = height * supersample, width * supersample
+    step = max(1, SAMPLES_AT_ONCE // (fine_size[0] * fine_size[1]))
+    pictures = [textured_mesh.mesh.verts.new_zeros(0, height, width, 4)]
+    for start in range(0, len(cameras), step):
+        part = cameras[start : start + step]
+        samples = _render_samples(textured_mesh, part, fine_size, light, backend)
+        samples = samples.unflatten(1, (height, supersample)).unflatten(3, (width, supersample))
+        pictures.append(_finish(samples.mean((2, 4))))
+    return torch.cat(pictures)
+
+
+def srgb_to_linear(color: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Decode sRGB values (IEC 61966-2-1) to linear light."""
+    bright = ((color.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(color <= 0.04045, color / 12.92, bright)
+
+
+def linear_to_srgb(color: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    """Encode linear light as sRGB values (IEC 61966-2-1)."""
+    bright = 1.055 * color.clamp(min=0.0031308) ** (1.0 / 2.4) - 0.055
+    return torch.where(color <= 0.0031308, color * 12.92, bright)
+
+
+def sample_texture(
+    texture: Float[Tensor, "h w 4"], uv: Float[Tensor, "p 2"]
+) -> Float[Tensor, "p 4"]:
+    """Look up an sRGB texture bilinearly, in linear light; it repeats in both directions.
+
+    Args:
+        texture: Picture with alpha, row 0 at v = 1.
+        uv: Where to look; (0, 0) is the bottom left corner.
+
+    Returns:
+        Linear RGB and alpha.
+    """
+    height, width = texture.shape[:2]
+    u = (uv[:, 0] - uv[:, 0].floor()) * width - 0.5
+    v = (1.0 - (uv[:, 1] - uv[:, 1].floor())) * height - 0.5
+    left, top = u.floor(), v.floor()
+    total = uv.new_zeros(uv.shape[0], 4)
+    for down in (0, 1):
+        for right in (0, 1):
+            column, row = (left.long() + right) % width, (top.long() + down) % height
+            weight = (1 - right - (u - left)).abs() * (1 - down - (v - top)).abs()
+            texel = texture[row, column].to(uv.dtype)
+            texel = torch.cat([srgb_to_linear(texel[:, :3]), texel[:, 3:]], 1)
+            total = total + weight[:, None] * texel
+    return total
+
+
+def _render_samples(
+    textured_mesh: TexturedMesh,
+    cameras: Cameras,
+    fine_size: tuple[int, int],
+    light: Light | None,
+    backend: Backend | None,
+) -> Float[Tensor, "views h w 4"]:
+    """Colour every sample: linear light, multiplied by alpha."""
+    mesh = textured_mesh.mesh
+    views, verts = project_meshes([mesh], cameras, views_per_mesh=len(cameras))
+    face_id = rasterize_views(views, fine_size, backend=backend)
+    pixels = covered_pixels(face_id)
+    points = surface_points(views, verts, pixels, fine_size)
+    # Rounding may put a sample on a side slightly past it.
+    weights = points.barycentric.clamp(0.0, 1.0)
+    weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-12)
+    color = _base_color(textured_mesh, pixels.face, weights)
+    if light is not None:
+        lit = _brightness(textured_mesh, cameras, pixels, points, light)[:, None]
+        color = torch.cat([(color[:, :3] * lit).clamp(max=1.0), color[:, 3:]], 1)
+    color = torch.cat([color[:, :3] * color[:, 3:], color[:, 3:]], 1)
+    samples = verts.new_zeros(*face_id.shape, 4)
+    return samples.index_put((pixels.image, pixels.row, pixels.column), color)
+
+
+def _finish(linear: Float[Tensor, "views h w 4"]) -> Float[Tensor, "views h w 4"]:
+    """Divide by alpha again and encode."""
+    rgb, alpha = linear[..., :3], linear[..., 3:]
+    straight = torch.where(alpha > 0, rgb / alpha.clamp(min=1e-12), 0.0)
+    return torch.cat([linear_to_srgb(straight).clamp(0.0, 1.0), alpha.clamp(0.0, 1.0)], -1)
+
+
+def _base_color(
+    textured_mesh: TexturedMesh, face: Int[Tensor, " p"], weights: Float[Tensor, "p 3"]
+) -> Float[Tensor, "p 4"]:
+    """Multiply factor, texture and vertex colour."""
+    color = weights.new_ones(face.shape[0], 4)
+    material_id = textured_mesh.face_material[face]
+    for index, material in enumerate(textured_mesh.materials):
+        mine = (material_id == index).nonzero().squeeze(1)
+        if mine.numel():
+            color[mine] = _material_color(material, textured_mesh, face[mine], weights[mine])
+    if textured_mesh.vert_colors is not None:
+        corners = textured_mesh.vert_colors[textured_mesh.mesh.faces[face]].to(weights)
+        color = color * (weights[..., None] * corners).sum(1)
+    return color
+
+
+def _material_color(
+    material: Material,
+    textured_mesh: TexturedMesh,
+    face: Int[Tensor, " p"],
+    weights: Float[Tensor, "p 3"],
+) -> Float[Tensor, "p 4"]:
+    factor = weights.new_tensor(material.base_color)
+    if material.texture is None or not textured_mesh.uvs.shape[0]:
+        return factor.expand(face.shape[0], 4)
+    corners = textured_mesh.uvs[textured_mesh.uv_faces[face]].to(weights)
+    uv = (weights[..., None] * corners).sum(1)
+    return factor * sample_texture(material.texture.to(weights.device), uv)
+
+
+def _brightness(
+    textured_mesh: TexturedMesh,
+    cameras: Cameras,
+    pixels: Pixels,
+    points: SurfacePoints,
+    light: Light,
+) -> Float[Tensor, " p"]:
+    """How bright white would be; surfaces are lit on the side that is seen."""
+    mesh = textured_mesh.mesh
+    corners = mesh.verts[mesh.faces[pixels.face]]
+    flat = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    to_camera = camera_origins(cameras).to(points.position)[pixels.image] - points.position
+    side = torch.where((flat * to_camera).sum(1, keepdim=True) < 0, -1.0, 1.0)
+    normal = flat
+    if textured_mesh.normals is not None:
+        normals = textured_mesh.normals[mesh.faces[pixels.face]].to(points.position)
+        normal = (points.barycentric[..., None] * normals).sum(1)
+    normal = torch.nn.functional.normalize(side * normal, dim=1)
+    to_camera = torch.nn.functional.normalize(to_camera, dim=1)
+    facing = (normal * to_camera).sum(1).clamp(min=0.0)
+    upward = 0.5 + 0.5 * normal[:, 1]
+    return light.ground + (light.sky - light.ground) * upward + light.camera * facing
