@@ -42,6 +42,7 @@ class Stopwatch:
     """Collects wall times by name."""
 
     def __init__(self, device: torch.device) -> None:
+        """Start without times; CUDA work is waited for before the clock is read."""
         self.device = device
         self.times_s: dict[str, list[float]] = {}
 

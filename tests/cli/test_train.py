@@ -62,7 +62,10 @@ def test_trains_resumes_and_leaves_a_model(tmp_path, data, config, capsys):
     resolved = yaml.safe_load((run / "config.yaml").read_text())
     assert resolved["schedule"]["total_images"] == 12
     shapes = tmp_path / "shapes"
-    assert main(["generate", str(run), "--num", "1", "--texture-size", "64", "--out", str(shapes)]) == 0
+    assert (
+        main(["generate", str(run), "--num", "1", "--texture-size", "64", "--out", str(shapes)])
+        == 0
+    )
     assert list(shapes.glob("*.glb"))
 
 

@@ -15,7 +15,9 @@ from tests.training.test_trainer import weights
 
 def test_a_run_leaves_everything_a_user_needs(tmp_path, config, images):
     seen = []
-    run = TrainingRun(config, images, tmp_path, on_checkpoint=lambda _, seen_images: seen.append(seen_images))
+    run = TrainingRun(
+        config, images, tmp_path, on_checkpoint=lambda _, seen_images: seen.append(seen_images)
+    )
     assert run.train()
     assert (tmp_path / "config.yaml").is_file()
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + 24 // 4

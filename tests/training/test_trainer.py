@@ -8,7 +8,9 @@ from get3d.training import NonFiniteError, Trainer
 
 
 def weights(module):
-    return torch.cat([tensor.detach().double().flatten() for tensor in module.state_dict().values()])
+    return torch.cat(
+        [tensor.detach().double().flatten() for tensor in module.state_dict().values()]
+    )
 
 
 def test_a_step_moves_both_networks_and_the_average(config, images):

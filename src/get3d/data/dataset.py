@@ -66,6 +66,7 @@ class ImageDataset:
     splits: dict[str, tuple[str, ...]]
 
     def __len__(self) -> int:
+        """Count the pictures."""
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> Sample:

@@ -32,6 +32,7 @@ class MeshFileError(ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
+        """Say both in one line."""
         return f"{self.path}: {self.reason}"
 
 

@@ -46,6 +46,7 @@ class RenderConfig:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        """Refuse what cannot be rendered."""
         for name in ("views", "size", "supersample"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

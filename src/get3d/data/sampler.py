@@ -35,6 +35,7 @@ class ShuffledSampler:
     )
 
     def __post_init__(self) -> None:
+        """Refuse what cannot be drawn from."""
         if self.num_images < 1:
             raise ValueError(f"num_images must be at least 1, got {self.num_images}")
         if self.position < 0 or self.seed < 0:

@@ -63,7 +63,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"{path} is damaged or no checkpoint ({reason}); delete it to continue from the one before"
+            f"{path} is damaged or no checkpoint ({reason}); delete it to go on from the one before"
         ) from error
     if not isinstance(content, dict) or "state" not in content:
         raise ValueError(f"{path} is no training checkpoint of get3d")

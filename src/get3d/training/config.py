@@ -14,7 +14,7 @@ class LossConfig:
     """Weights of the terms both networks are trained with."""
 
     r1_gamma: float = 40.0
-    """R1 weight of the colour discriminator; scale it with pixels over batch (40 is for 1024 px)."""
+    """R1 weight of the colour discriminator; scale it with pixels over batch (40: 1024 px)."""
 
     r1_gamma_mask: float = 40.0
     """R1 weight of the silhouette discriminator."""
@@ -60,7 +60,7 @@ class OptimizerConfig:
     """Adam's epsilon."""
 
     final_lr_factor: float = 1.0
-    """Learning rates fall linearly to this share of themselves over the run; 1 keeps them constant."""
+    """Learning rates fall linearly to this share of themselves over the run; 1 keeps them."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
@@ -97,8 +97,8 @@ class ScheduleConfig:
     ones (published: new ones). Saves one generator pass a step."""
 
     mirror: bool = False
-    """Show real pictures also mirrored, with the camera's rotation mirrored, so that left-handed and
-    right-handed shapes are equally likely."""
+    """Show real pictures also mirrored, with the camera's rotation mirrored, so that left-handed
+    and right-handed shapes are equally likely."""
 
     ema_half_life_images: int = 10_000
     """Half-life of the weight average."""

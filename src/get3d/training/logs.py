@@ -16,6 +16,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, *, resume_images: int = 0) -> None:
+        """Open the log of a run folder, without the rows after `resume_images`."""
         self._path = folder / "log.csv"
         self._columns: list[str] = []
         if self._path.exists():
@@ -81,7 +82,7 @@ class RunLog:
         self._columns = columns
 
 
-def _tensorboard_writer(folder: Path, purge_images: int) -> Any:  # noqa: ANN401
+def _tensorboard_writer(folder: Path, purge_images: int) -> Any:
     """A SummaryWriter (it has no types), or None where tensorboard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter

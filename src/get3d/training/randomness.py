@@ -28,9 +28,7 @@ def step_generator(seed: int, stream: int, step: int, device: torch.device) -> t
     return torch.Generator(device).manual_seed(mixed & _MASK)
 
 
-def shuffled_indices(
-    num: int, *, seed: int, start: int, count: int
-) -> Int[Tensor, " count"]:
+def shuffled_indices(num: int, *, seed: int, start: int, count: int) -> Int[Tensor, " count"]:
     """Entries `start` to `start + count` of an endless walk that visits all of `num` every epoch.
 
     Example:

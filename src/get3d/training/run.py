@@ -83,9 +83,7 @@ class TrainingRun:
     def _checkpoint_folder(self) -> Path:
         return self.folder / "checkpoints"
 
-    def train(
-        self, *, on_step: Callable[[Trainer, dict[str, float]], None] | None = None
-    ) -> bool:
+    def train(self, *, on_step: Callable[[Trainer, dict[str, float]], None] | None = None) -> bool:
         """Train until the schedule is finished or a signal asks to stop; then save.
 
         Args:
@@ -98,9 +96,10 @@ class TrainingRun:
             NonFiniteError: If a loss became NaN or infinite; the message names the last checkpoint.
         """
         trainer = self.trainer
-        with _signals_as_request(self._request_stop), RunLog(
-            self.folder, resume_images=trainer.seen_images
-        ) as log:
+        with (
+            _signals_as_request(self._request_stop),
+            RunLog(self.folder, resume_images=trainer.seen_images) as log,
+        ):
             if not self.is_resumed:
                 self._save()  # so that there is always a checkpoint from before
                 self._draw_samples()
@@ -193,9 +192,7 @@ class _Meter:
 
     def flush(self, seen_images: int) -> dict[str, float]:
         now_s = time.perf_counter()
-        self.last = {
-            name: float(total) / self._counts[name] for name, total in self._sums.items()
-        }
+        self.last = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self.last["images_per_s"] = (seen_images - self._since_images) / (now_s - self._since_s)
         self._sums, self._counts = {}, {}
         self._since_images, self._since_s = seen_images, now_s
@@ -224,7 +221,7 @@ def _signals_as_request(request_stop: Callable[[], None]) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
         logger.warning("stopping after this step (once more to stop at once, unsaved)")
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[signal.Signals(number)])
         request_stop()
 
     previous = {}

@@ -77,6 +77,7 @@ class Trainer:
     def __init__(
         self, config: RunConfig, images: TrainingImages, *, device: torch.device | str = "cpu"
     ) -> None:
+        """Make fresh networks and optimisers for pictures of the config's size."""
         size = config.discriminator.image_size
         if images.rgba_u8.shape[-2:] != (size, size):
             raise ValueError(
@@ -100,8 +101,8 @@ class Trainer:
             eps=optimizer.eps,
             fused=True,
         )
-        # Lazy regularisation adds one optimiser step every r1_interval; the rates are scaled so that
-        # the sum of both has the effect of one (StyleGAN2, appendix B).
+        # Lazy regularisation adds one optimiser step every r1_interval; the rates are scaled so
+        # that the sum of both has the effect of one (StyleGAN2, appendix B).
         share = loss.r1_interval / (loss.r1_interval + 1)
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator.parameters(),
