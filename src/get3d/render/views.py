@@ -33,7 +33,7 @@ class Views:
 
 
 def pack_views(
-    clip_verts: Sequence[Float[Tensor, "*views verts 4"]], faces: Sequence[Int[Tensor, "_ 3"]]
+    clip_verts: Sequence[Float[Tensor, "*_ 4"]], faces: Sequence[Int[Tensor, "_ 3"]]
 ) -> Views:
     """Put meshes and their views behind one another; images are ordered by mesh, then by view.
 
@@ -68,10 +68,10 @@ def pack_views(
         num_faces += triangles.shape[0]
         num_verts += corners.shape[-2]
     flat = [corners.reshape(-1, 4) for corners in clip_verts]
-    triangles = [each.long() for each in faces]
+    indices = [each.long() for each in faces]
     return Views(
         flat[0] if len(flat) == 1 else torch.cat(flat),
-        triangles[0] if len(triangles) == 1 else torch.cat(triangles),
+        indices[0] if len(indices) == 1 else torch.cat(indices),
         torch.tensor(spans, dtype=torch.int64).reshape(-1, 4),
     )
 
