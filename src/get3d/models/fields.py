@@ -1,6 +1,5 @@
 """What a pair of latent codes becomes: functions of space for the SDF, its offsets and colour."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -9,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from get3d.models.layers import ModulatedPoints, Stack, ToColor
+from get3d.models.grid_field import activated_sums
+from get3d.models.layers import CLAMP, ModulatedPoints, Stack, ToColor
 from get3d.models.packing import row_slots, to_rows
 from get3d.models.triplane import GridLookup, sample_triplane
 
@@ -32,31 +32,59 @@ class PointMLP(nn.Module):
         )
 
     def forward(
-        self,
-        x: Float[Tensor, "b n in"],
-        styles: Float[Tensor, "b layers w_dim"],
-        *,
-        spread: Callable[[Float[Tensor, "b n c"]], Float[Tensor, "b points c"]] | None = None,
-    ) -> Float[Tensor, "b points out"]:
+        self, x: Float[Tensor, "b n in"], styles: Float[Tensor, "b layers w_dim"]
+    ) -> Float[Tensor, "b n out"]:
         """Apply the network.
 
         Args:
-            x: Input features, one row a point.
+            x: Input features.
             styles: In order of use; more than there are layers may be given.
-            spread: A linear map from rows to points, applied inside the first layer: the result is
-                that of `self(spread(x), styles)`, at less cost if there are fewer rows than points.
         """
+        for layer, w in zip(self.layers, styles.unbind(1), strict=False):
+            x = layer(x, w)
+        return x
+
+    def share_first(
+        self,
+        x: Float[Tensor, "b m in"],
+        styles: Float[Tensor, "b layers w_dim"],
+        bias_share: Float[Tensor, "m 1"],
+    ) -> Float[Tensor, "b m hidden"]:
+        """Apply the linear part of the first layer to rows that are summed afterwards.
+
+        Args:
+            x: Rows whose sums are the input features.
+            styles: In order of use.
+            bias_share: Part of the bias that goes to each row; the parts of a sum add up to 1.
+        """
+        first = next(iter(self.layers))
+        bias = (bias_share * (first.bias * first.gain)).expand(len(x), -1, -1)
+        return torch.baddbmm(bias, x, first.sample_weights(styles[:, 0]))
+
+    def finish(
+        self, y: Float[Tensor, "b n hidden"], styles: Float[Tensor, "b layers w_dim"]
+    ) -> Float[Tensor, "b n out"]:
+        """Go on from the sums of rows made by `share_first`; `y` is overwritten."""
         first, *others = self.layers
-        ws = styles.unbind(1)
-        if spread is None:
-            y = first(x, ws[0])
-        else:
-            y = first.finish(
-                spread(torch.bmm(x, first.sample_weights(ws[0]))) + first.bias * first.gain
-            )
-        for layer, w in zip(others, ws[1:], strict=False):
+        y = first.finish(y)
+        for layer, w in zip(others, styles.unbind(1)[1:], strict=False):
             y = layer(y, w)
         return y
+
+    def finish_sums(
+        self,
+        rows: Float[Tensor, "b m hidden"],
+        index: Int[Tensor, "n 3"],
+        styles: Float[Tensor, "b layers w_dim"],
+    ) -> Float[Tensor, "b n"]:
+        """Sum three rows made by `share_first` for each point, and go on to a single output."""
+        first, *others = self.layers
+        if len(others) != 1:
+            picked = [rows.index_select(1, each) for each in index.long().unbind(1)]
+            return self.finish(picked[0] + picked[1] + picked[2], styles)[..., 0]
+        (last,) = others
+        weight = last.sample_weights(styles[:, 1])[..., 0]
+        return activated_sums(rows, index, weight, limit=CLAMP * first.gain) + last.bias
 
 
 @runtime_checkable
@@ -146,13 +174,15 @@ class TriplaneGeometry:
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
         """Signed distance at every grid vertex."""
-        return self.heads.sdf(self.rows, self.styles, spread=self.lookup.gather)[..., 0]
+        head = self.heads.sdf
+        rows = head.share_first(self.rows, self.styles, self.lookup.bias_share)
+        return head.finish_sums(rows, self.lookup.index, self.styles)
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
         """Offsets at some grid vertices of each sample, before the tanh."""
-        return self.heads.deformation(
-            self.rows, self.styles, spread=lambda rows: self.lookup.gather_at(rows, verts)
-        )
+        head = self.heads.deformation
+        rows = head.share_first(self.rows, self.styles, self.lookup.bias_share)
+        return head.finish(self.lookup.gather_at(rows, verts), self.styles)
 
     def __getitem__(self, index: slice) -> "TriplaneGeometry":
         """Pick samples."""

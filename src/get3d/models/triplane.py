@@ -60,9 +60,14 @@ class GridLookup(nn.Module):
     planes are read there only; a vertex's feature is the sum of three such rows. Linear maps can be
     applied to the rows before that sum, where there are fewer of them. On a grid without repeated
     coordinates nothing is gained and nothing lost.
+
+    Attributes:
+        index: The three rows of every grid vertex.
+        bias_share: 1 for rows of the first plane, of which every vertex has one, else 0.
     """
 
     index: Int[Tensor, "n 3"]
+    bias_share: Float[Tensor, "m 1"]
 
     def __init__(self, verts: Float[Tensor, "n 3"], *, extent: float, resolution: int) -> None:
         """Find the distinct coordinates.
@@ -83,17 +88,14 @@ class GridLookup(nn.Module):
             index.append(inverse + start)
             start += len(pairs)
         self.reading = SparseMap(torch.cat(texels), torch.cat(weights), 3 * resolution**2)
-        self.register_buffer("index", torch.stack(index, dim=1), persistent=False)
-        self.summing = SparseMap(self.index, torch.ones_like(verts), start)
+        self.register_buffer("index", torch.stack(index, dim=1).int(), persistent=False)
+        is_first = torch.arange(start, device=verts.device)[:, None] <= index[0].max()
+        self.register_buffer("bias_share", is_first.to(verts.dtype), persistent=False)
 
     def read(self, planes: Float[Tensor, "b channels h w"]) -> Float[Tensor, "b m c"]:
         """Read each plane at its distinct coordinates; one row each."""
         texels = planes.permute(0, 2, 3, 1).flatten(1, 2)
         return self.reading(texels.unflatten(2, (3, -1)).flatten(1, 2))
-
-    def gather(self, rows: Float[Tensor, "b m c"]) -> Float[Tensor, "b n c"]:
-        """Sum the three rows of every grid vertex."""
-        return self.summing(rows)
 
     def gather_at(
         self, rows: Float[Tensor, "b m c"], verts: Int[Tensor, "b k"]
@@ -102,7 +104,8 @@ class GridLookup(nn.Module):
         shift = torch.arange(len(rows), device=rows.device)[:, None] * rows.shape[1]
         flat = rows.flatten(0, 1)
         xy, yz, xz = (
-            flat.index_select(0, (each + shift).flatten()) for each in self.index[verts].unbind(2)
+            flat.index_select(0, (each + shift).flatten())
+            for each in self.index[verts].long().unbind(2)
         )
         return (xy + yz + xz).unflatten(0, verts.shape)
 

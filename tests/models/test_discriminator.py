@@ -1,0 +1,85 @@
+import pytest
+import torch
+
+from get3d.core import Images
+from get3d.models import Discriminator, DiscriminatorConfig
+from get3d.models.discriminator import append_group_deviation, encode_angles
+
+TINY = {"image_size": 8, "channel_base": 64, "channel_max": 8}
+
+
+def pictures(num: int = 4, size: int = 8) -> tuple[Images, torch.Tensor]:
+    rng = torch.Generator().manual_seed(0)
+    images = Images(
+        torch.randn(num, 3, size, size, generator=rng, dtype=torch.float64),
+        torch.rand(num, 1, size, size, generator=rng, dtype=torch.float64),
+    )
+    return images, torch.rand(num, 2, generator=rng, dtype=torch.float64)
+
+
+def make(**changes: object) -> Discriminator:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Discriminator(DiscriminatorConfig(**(TINY | changes))).double()
+
+
+def test_each_judge_sees_its_own_picture() -> None:
+    images, angles = pictures()
+    judges = make()
+    before = judges(images, angles)
+    other = judges(Images(images.rgb + 0.1, images.mask), angles)
+    assert torch.equal(before.mask, other.mask)
+    assert not torch.equal(before.rgb, other.rgb)
+
+
+def test_cameras_matter_only_with_the_condition() -> None:
+    images, angles = pictures()
+    for condition in (True, False):
+        judges = make(camera_condition=condition)
+        same = torch.equal(judges(images, angles).rgb, judges(images, angles + 1).rgb)
+        assert same != condition
+
+
+def test_group_deviation() -> None:
+    x = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0)).double()
+    appended = append_group_deviation(x, 2)
+    assert appended.shape == (4, 4, 2, 2)
+    pair = torch.stack([x[1], x[3]])
+    expected = (pair.var(0, unbiased=False) + 1e-8).sqrt().mean()
+    torch.testing.assert_close(appended[[1, 3], 3], expected.expand(2, 2, 2))
+    with pytest.raises(ValueError, match="groups of 4"):
+        append_group_deviation(x.repeat(2, 1, 1, 1)[:6], 4)
+
+
+def test_angles_are_seen_as_waves() -> None:
+    code = encode_angles(torch.tensor([[0.5, 1.0]]))
+    assert code.shape == (1, 14)
+    torch.testing.assert_close(code[0, :4], torch.tensor([0.5, 1.0, 0.5, 1.0]).sin().where(
+        torch.tensor([True, True, False, False]), torch.tensor([0.5, 1.0, 0.5, 1.0]).cos()))  # fmt: skip
+    torch.testing.assert_close(code[0, -2:], torch.tensor([0.5, 1.0]))
+
+
+def test_second_derivatives_for_r1() -> None:
+    judges = make(image_size=8, channel_max=2, mbstd_group_size=2)
+    images, angles = pictures(2)
+
+    def penalty(rgb: torch.Tensor) -> torch.Tensor:
+        logits = judges(Images(rgb, images.mask), angles).rgb
+        (gradient,) = torch.autograd.grad(logits.sum(), rgb, create_graph=True)
+        return gradient.square().sum()
+
+    assert torch.autograd.gradcheck(penalty, images.rgb.requires_grad_(), fast_mode=True)
+
+
+@pytest.mark.parametrize(
+    "change", [{"image_size": 48}, {"image_size": 4}, {"channel_base": 4}, {"channel_max": 0}]
+)
+def test_impossible_sizes_are_refused(change: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        DiscriminatorConfig(**(TINY | change))
+
+
+def test_pictures_of_another_size_are_refused() -> None:
+    images, angles = pictures(size=16)
+    with pytest.raises(ValueError, match="8 x 8, got 16 x 16"):
+        make()(images, angles)

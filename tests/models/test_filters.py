@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from get3d.models.filters import blur, downsample, upsample
+
+
+def image(*shape: int) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(0)
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+
+def test_constants_stay_away_from_the_border() -> None:
+    ones = torch.ones(1, 2, 8, 8, dtype=torch.float64)
+    for result in (blur(ones, padding=2), upsample(ones), downsample(ones)):
+        torch.testing.assert_close(
+            result[..., 2:-2, 2:-2], torch.ones_like(result)[..., 2:-2, 2:-2]
+        )
+
+
+def test_sizes() -> None:
+    x = image(2, 3, 8, 6)
+    assert blur(x, padding=2).shape == (2, 3, 9, 7)
+    assert blur(x, padding=1).shape == (2, 3, 7, 5)
+    assert upsample(x).shape == (2, 3, 16, 12)
+    assert downsample(x).shape == (2, 3, 4, 3)
+
+
+def test_upsampling_fills_in_zeros_and_filters() -> None:
+    x = image(1, 1, 4, 4)
+    spread = torch.zeros(1, 1, 8, 8, dtype=torch.float64)
+    spread[..., ::2, ::2] = x
+    padded = torch.nn.functional.pad(spread, (2, 1, 2, 1))
+    torch.testing.assert_close(upsample(x), blur(padded, padding=0, gain=4.0))
+
+
+def test_a_shifted_impulse_is_not_flipped() -> None:
+    x = torch.zeros(1, 1, 4, 4, dtype=torch.float64)
+    x[0, 0, 1, 2] = 1
+    taps = torch.tensor([1.0, 3, 3, 1], dtype=torch.float64) / 4
+    expected = torch.zeros(8, 8, dtype=torch.float64)
+    expected[1:5, 3:7] = torch.outer(taps, taps)
+    torch.testing.assert_close(upsample(x)[0, 0], expected)
+
+
+@pytest.mark.parametrize(
+    "operation", [upsample, downsample, lambda x: blur(x, padding=1), lambda x: blur(x, padding=2)]
+)
+def test_first_and_second_derivatives(operation) -> None:  # type: ignore[no-untyped-def]
+    x = image(1, 2, 4, 4).requires_grad_()
+    assert torch.autograd.gradcheck(operation, x)
+    assert torch.autograd.gradgradcheck(operation, x)
