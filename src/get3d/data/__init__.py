@@ -3,16 +3,31 @@
 from get3d.data.dataset import ImageDataset, Sample, open_dataset
 from get3d.data.layouts import DatasetError
 from get3d.data.mesh_files import MeshFileError, find_meshes, load_mesh, normalize_mesh
+from get3d.data.render_config import RenderConfig
+from get3d.data.render_dataset import (
+    RenderProgress,
+    RenderReport,
+    SkippedFile,
+    render_dataset,
+)
 from get3d.data.sampler import ShuffledSampler
+from get3d.data.validate import ValidationReport, validate_dataset
 
 __all__ = [
     "DatasetError",
     "ImageDataset",
     "MeshFileError",
+    "RenderConfig",
+    "RenderProgress",
+    "RenderReport",
     "Sample",
     "ShuffledSampler",
+    "SkippedFile",
+    "ValidationReport",
     "find_meshes",
     "load_mesh",
     "normalize_mesh",
     "open_dataset",
+    "render_dataset",
+    "validate_dataset",
 ]

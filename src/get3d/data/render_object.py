@@ -16,9 +16,8 @@ from get3d.data.mesh_files import MeshFileError, load_mesh, normalize_mesh
 from get3d.data.mesh_notes import appearance_notes
 from get3d.data.render_config import RenderConfig
 from get3d.geometry.cameras import camera_angles, sample_cameras
-from get3d.render import render_textured
+from get3d.render import Light, render_textured
 
-_CHUNK_SAMPLES = 4_000_000  # samples drawn in one call, which bounds the memory
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -132,19 +131,15 @@ def take_pictures(
     Returns:
         RGBA bytes with straight alpha; the colour is 0 where alpha is 0.
     """
-    step = max(_CHUNK_SAMPLES // (config.size * config.supersample) ** 2, 1)
-    chunks = []
-    for start in range(0, len(cameras), step):
-        rgba = render_textured(
-            textured_mesh,
-            cameras[start : start + step],
-            config.size,
-            light=config.light,
-            supersample=config.supersample,
-        )
-        bytes_ = (rgba * 255.0 + 0.5).clamp(0, 255).to(torch.uint8)
-        chunks.append(bytes_ * (bytes_[..., 3:] > 0))
-    return torch.cat(chunks).numpy()
+    rgba = render_textured(
+        textured_mesh,
+        cameras,
+        config.size,
+        light=Light() if config.light == "studio" else None,
+        supersample=config.supersample,
+    )
+    bytes_ = (rgba * 255.0 + 0.5).clamp(0, 255).to(torch.uint8)
+    return (bytes_ * (bytes_[..., 3:] > 0)).numpy()
 
 
 def _upright(textured_mesh: TexturedMesh, up_axis: str) -> TexturedMesh:

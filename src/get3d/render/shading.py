@@ -97,6 +97,10 @@ def sample_texture(
         Linear RGB and alpha.
     """
     height, width = texture.shape[:2]
+    texture = texture.to(uv.dtype)
+    decode_first = 4 * uv.shape[0] > height * width  # decode every texel once, or each one used
+    if decode_first:
+        texture = torch.cat([srgb_to_linear(texture[..., :3]), texture[..., 3:]], 2)
     u = (uv[:, 0] - uv[:, 0].floor()) * width - 0.5
     v = (1.0 - (uv[:, 1] - uv[:, 1].floor())) * height - 0.5
     left, top = u.floor(), v.floor()
@@ -105,8 +109,9 @@ def sample_texture(
         for right in (0, 1):
             column, row = (left.long() + right) % width, (top.long() + down) % height
             weight = (1 - right - (u - left)).abs() * (1 - down - (v - top)).abs()
-            texel = texture[row, column].to(uv.dtype)
-            texel = torch.cat([srgb_to_linear(texel[:, :3]), texel[:, 3:]], 1)
+            texel = texture[row, column]
+            if not decode_first:
+                texel = torch.cat([srgb_to_linear(texel[:, :3]), texel[:, 3:]], 1)
             total = total + weight[:, None] * texel
     return total
 
