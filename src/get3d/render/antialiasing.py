@@ -68,7 +68,7 @@ def coverage(
     pixel = torch.where(distance.detach() < 0.5, crossings.covered, crossings.empty)
     soft = hard.index_add(0, pixel, change)
     soft = soft + (soft.clamp(0.0, 1.0) - soft).detach()
-    return soft.view(-1, height, width)
+    return soft.view(face_id.shape)
 
 
 def find_crossings(
@@ -79,7 +79,7 @@ def find_crossings(
     Raises:
         ValueError: If the backend is unknown or cannot work on the device.
     """
-    width = face_id.shape[2]
+    height, width = face_id.shape[1:]
     with torch.no_grad():
         found = choose_backend(views.clip.device, backend).silhouette(views, face_id)
         across, down = (each[:, each[1] & 3 != NO_EDGE] for each in found)
@@ -87,7 +87,7 @@ def find_crossings(
         high = torch.cat([across[0] + 1, down[0] + width])
         is_low_covered = face_id.flatten()[low] >= 0
         side, face = key & 3, LAST_FACE - ((key >> 2) & 0xFFFFFFFF)
-        image = low // face_id[0].numel()
+        image = low // (height * width)
         spans = views.spans.to(low.device)[image]
         corner = torch.stack([side, (side + 1) % 3], 1)
         ends = views.faces[spans[:, 1] + face].gather(1, corner) + spans[:, :1]

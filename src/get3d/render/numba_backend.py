@@ -31,7 +31,7 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
     """Find the nearest face of every pixel; the contract is that of `get3d.render.rasterize`."""
     height, width = image_size
     face_id = torch.empty((len(views), height, width), dtype=torch.int64)
-    keys = face_id.view(len(views), -1).numpy()
+    keys = face_id.view(len(views), height * width).numpy()
     meshes = _split(views)
     threads = _threads(views, image_size)
     parts = -(-threads // max(len(views), 1))
@@ -61,7 +61,7 @@ def silhouette(
 ) -> tuple[Int[Tensor, "2 a"], Int[Tensor, "2 d"]]:
     """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`."""
     num, height, width = face_id.shape
-    seen = face_id.reshape(num, -1).numpy()
+    seen = face_id.reshape(num, height * width).numpy()
     meshes = _split(views)
     shift = max(0, (max(height, width) - 1).bit_length() - 7)  # some 128 tiles each way
 
@@ -79,7 +79,8 @@ def silhouette(
             for pair, keys in zip(pairs, (across, down), strict=True)
         ]
 
-    found = _run(search, list(range(num)), _threads(views, (height, width)))
+    none = [np.zeros((2, 0), np.int64)] * 2
+    found = [none, *_run(search, list(range(num)), _threads(views, (height, width)))]
     across, down = (np.concatenate(each, 1) for each in zip(*found, strict=True))
     return torch.from_numpy(across), torch.from_numpy(down)
 

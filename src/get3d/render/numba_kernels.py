@@ -1,12 +1,13 @@
 """The loops of the CPU backend, compiled on first use.
 
 They repeat the arithmetic of `torch_backend.py` operation by operation; a test holds them to it.
-Each kernel works on one image and a band of its scan lines, and lets other threads run meanwhile.
+Each kernel works on one image, and lets other threads run meanwhile. Types are inferred by numba
+(and a wrapper that checks them at run time would be in its way).
 """
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, no_type_check
 
 import numba
 import numpy as np
@@ -35,7 +36,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_compiled
-def _project(clip, height, width):  # type: ignore[no-untyped-def]
+@no_type_check
+def _project(clip, height, width):
     """Snap the vertices of one image and say which planes each is beyond."""
     num = clip.shape[0]
     x, y = np.empty(num, np.int32), np.empty(num, np.int32)
@@ -64,7 +66,8 @@ def _project(clip, height, width):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _cross(u0, v0, u1, v1, line):  # type: ignore[no-untyped-def]
+@no_type_check
+def _cross(u0, v0, u1, v1, line):
     """Start walking along a side: numerator at this line, its step, and the denominator."""
     dv = v1 - v0
     du = u1 - u0
@@ -73,7 +76,8 @@ def _cross(u0, v0, u1, v1, line):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _ceil_divide(top, bottom, inverse):  # type: ignore[no-untyped-def]
+@no_type_check
+def _ceil_divide(top, bottom, inverse):
     """Exact ceiling of a quotient; the estimate is never off by more than one."""
     quotient = np.int64(np.floor(np.float64(top) * inverse))
     rest = top - quotient * bottom
@@ -81,7 +85,8 @@ def _ceil_divide(top, bottom, inverse):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _sort_corners(u, v, values):  # type: ignore[no-untyped-def]
+@no_type_check
+def _sort_corners(u, v, values):
     """Order corners along v, then u, so that the arithmetic does not depend on their order."""
     (u0, u1, u2), (v0, v1, v2), (a0, a1, a2) = u, v, values
     for first in (True, False, True):
@@ -99,7 +104,8 @@ def _sort_corners(u, v, values):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _depth_plane(u, v, z, area):  # type: ignore[no-untyped-def]
+@no_type_check
+def _depth_plane(u, v, z, area):
     """Slopes of z/w over the screen, for sorted corners."""
     du1, du2 = np.float64(u[1] - u[0]), np.float64(u[2] - u[0])
     dv1, dv2 = np.float64(v[1] - v[0]), np.float64(v[2] - v[0])
@@ -109,7 +115,8 @@ def _depth_plane(u, v, z, area):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _merge(keys, pixel, depth, low, high, face):  # type: ignore[no-untyped-def]
+@no_type_check
+def _merge(keys, pixel, depth, low, high, face):
     """Keep the nearer of what a pixel has and what it is offered."""
     depth = min(max(depth, low), high)
     key = np.int64((depth + 1.0) * DEPTH_SCALE) << 32 | face
@@ -118,7 +125,8 @@ def _merge(keys, pixel, depth, low, high, face):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _draw_small(keys, u, v, z, face, first, last, begin, end, width):  # type: ignore[no-untyped-def]
+@no_type_check
+def _draw_small(keys, u, v, z, face, first, last, begin, end, width):
     """Merge a triangle that reaches few pixels: try each of them."""
     du1, dv1, du2, dv2 = u[1] - u[0], v[1] - v[0], u[2] - u[0], v[2] - v[0]
     area = du1 * dv2 - du2 * dv1
@@ -156,7 +164,8 @@ def _draw_small(keys, u, v, z, face, first, last, begin, end, width):  # type: i
 
 
 @_compiled
-def _draw_large(keys, u, v, z, face, first, last, width):  # type: ignore[no-untyped-def]
+@no_type_check
+def _draw_large(keys, u, v, z, face, first, last, width):
     """Merge a triangle row by row: exact integer division tells where it begins and ends."""
     u, v, z = _sort_corners(u, v, z)
     area = (u[1] - u[0]) * (v[2] - v[0]) - (u[2] - u[0]) * (v[1] - v[0])
@@ -191,7 +200,8 @@ def _draw_large(keys, u, v, z, face, first, last, width):  # type: ignore[no-unt
 
 
 @_compiled
-def draw_faces(keys, clip, faces, band_begin, band_end, height, width):  # type: ignore[no-untyped-def]
+@no_type_check
+def draw_faces(keys, clip, faces, band_begin, band_end, height, width):
     """Draw a mesh into `keys` [h * w]; return how many faces must be cut first."""
     x, y, z, code = _project(clip, height, width)
     num_to_cut = 0
@@ -221,7 +231,8 @@ def draw_faces(keys, clip, faces, band_begin, band_end, height, width):  # type:
 
 
 @_compiled
-def draw_triangles(keys, x, y, z, face, height, width):  # type: ignore[no-untyped-def]
+@no_type_check
+def draw_triangles(keys, x, y, z, face, height, width):
     """Draw triangles that are already on the screen."""
     for i in range(face.shape[0]):
         u, v = (x[i, 0], x[i, 1], x[i, 2]), (y[i, 0], y[i, 1], y[i, 2])
@@ -232,7 +243,8 @@ def draw_triangles(keys, x, y, z, face, height, width):  # type: ignore[no-untyp
 
 
 @_compiled
-def keys_to_faces(keys):  # type: ignore[no-untyped-def]
+@no_type_check
+def keys_to_faces(keys):
     """Turn depth keys into face indices, in place."""
     for i in range(keys.shape[0]):
         key = keys[i]
@@ -240,7 +252,8 @@ def keys_to_faces(keys):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _search_one(keys, face_id, u, v, sides, face, first, last, length, line_step, step):  # type: ignore[no-untyped-def]
+@no_type_check
+def _search_one(keys, face_id, u, v, sides, face, first, last, length, line_step, step):
     """Offer the two ends of a triangle's interval on each scan line of a band."""
     (u0, u1, u2), (v0, v1, v2), (s0, s1, s2) = _sort_corners(u, v, sides)
     area = (u1 - u0) * (v2 - v0) - (u2 - u0) * (v1 - v0)
@@ -268,7 +281,8 @@ def _search_one(keys, face_id, u, v, sides, face, first, last, length, line_step
 
 
 @_compiled
-def find_border(face_id, across, down, height, width, shift):  # type: ignore[no-untyped-def]
+@no_type_check
+def find_border(face_id, across, down, height, width, shift):
     """List the pairs of neighbours of which one is covered, and clear their keys.
 
     Returns the pairs side by side, those one above the other (each by its first pixel), and the
@@ -300,7 +314,8 @@ def find_border(face_id, across, down, height, width, shift):  # type: ignore[no
 
 
 @_compiled
-def search_faces(across, down, face_id, clip, faces, tiles, shift, height, width):  # type: ignore[no-untyped-def]
+@no_type_check
+def search_faces(across, down, face_id, clip, faces, tiles, shift, height, width):
     """Fill the crossing keys of pairs on rows and on columns; return how many faces to cut."""
     x, y, _, code = _project(clip, height, width)
     num_to_cut = 0
@@ -334,7 +349,8 @@ def search_faces(across, down, face_id, clip, faces, tiles, shift, height, width
 
 
 @_compiled
-def search_triangles(across, down, face_id, x, y, sides, face, height, width):  # type: ignore[no-untyped-def]
+@no_type_check
+def search_triangles(across, down, face_id, x, y, sides, face, height, width):
     """The same for triangles that are already on the screen."""
     for i in range(face.shape[0]):
         u, v = (x[i, 0], x[i, 1], x[i, 2]), (y[i, 0], y[i, 1], y[i, 2])

@@ -15,7 +15,7 @@ Backend = Literal["torch", "numba"]
 
 
 def rasterize(
-    clip_verts: Float[Tensor, "*views verts 4"] | Sequence[Float[Tensor, "*_ 4"]],
+    clip_verts: Float[Tensor, "*views verts 4"] | Sequence[Float[Tensor, "... 4"]],
     faces: Int[Tensor, "faces 3"] | Sequence[Int[Tensor, "_ 3"]],
     image_size: int | tuple[int, int],
     *,
