@@ -124,6 +124,12 @@ def test_nothing_to_unwrap():
         unwrap(Mesh(torch.zeros(3, 3), torch.zeros(0, 3, dtype=torch.int64)))
 
 
+def test_no_face_has_area():
+    mesh = Mesh(torch.ones(3, 3), torch.tensor([[0, 1, 2], [0, 0, 1]]))
+    with pytest.raises(ValueError, match="all faces of the mesh are without area"):
+        unwrap(mesh)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_positions_must_be_finite(bad):
     mesh = to_mesh(SHAPES["box"])

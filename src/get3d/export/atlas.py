@@ -46,12 +46,14 @@ def unwrap(
         them; on the device and in the precision of the vertices.
 
     Raises:
-        ValueError: If the mesh has no faces or a vertex is not finite, or if the texture is so
+        ValueError: If no face has an area or a vertex is not finite, or if the texture is so
             small that neighbouring charts would share texels.
     """
     verts, faces = _checked_arrays(mesh, texture_size)
     blocks = _split_faces(verts, faces)
     atlas = _run_xatlas(_unit_scale(verts, faces), faces, blocks, texture_size)
+    if atlas.chart_count == 0:
+        raise ValueError("all faces of the mesh are without area, so there is nothing to unwrap")
     gap_texels = _GAP_TEXELS * texture_size / max(atlas.width, atlas.height)
     if gap_texels < _MIN_GAP_TEXELS:
         enough = 1 << int(np.ceil(np.log2(texture_size * 1.5 * _MIN_GAP_TEXELS / gap_texels)))

@@ -86,7 +86,7 @@ def bake_texture(
     texels = (face_of.flatten() >= 0).nonzero().squeeze(1)
     texture = mesh.verts.new_zeros(texture_size * texture_size, 3)
     for part in texels.split(_CHUNK_TEXELS):
-        points = _surface_points(mesh, corners, face_of.flatten()[part], part, texture_size)
+        points = _surface_points(mesh, corners, face_of.flatten()[part].long(), part, texture_size)
         texture[part] = _ask(color_fn, points)
     return _fill(texture.view(texture_size, texture_size, 3), face_of >= 0)
 
@@ -100,7 +100,7 @@ def _chart_texels(
     """Name a face for every texel that a chart covers or touches, -1 elsewhere."""
     flat = torch.stack([uvs[:, 0] * 2 - 1, 1 - uvs[:, 1] * 2], dim=1).detach()
     clip_verts = F.pad(F.pad(flat, (0, 1)), (0, 1), value=1.0)
-    face_of = rasterize(clip_verts, uv_faces, texture_size).long()
+    face_of = rasterize(clip_verts, uv_faces, texture_size).int()
     # A texel that is touched, but not covered, is crossed by the chart's outline.
     starts, ends, outline_faces = _outline(uv_faces, corners)
     num_steps = ((ends - starts).norm(dim=1) * 2).ceil().long() + 1
@@ -111,7 +111,9 @@ def _chart_texels(
     column, row = starts[edge_of].lerp(ends[edge_of], along).floor().long().unbind(dim=1)
     texels = row.clamp(0, texture_size - 1) * texture_size + column.clamp(0, texture_size - 1)
     touched = torch.full_like(face_of.flatten(), len(uv_faces))
-    touched = touched.scatter_reduce(0, texels, outline_faces[edge_of], "amin").view_as(face_of)
+    touched = touched.scatter_reduce(0, texels, outline_faces[edge_of].int(), "amin").view_as(
+        face_of
+    )
     return torch.where((face_of < 0) & (touched < len(uv_faces)), touched, face_of)
 
 
@@ -208,7 +210,8 @@ def _ask(color_fn: ColorFn, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"
 
 def _fill(texture: Float[Tensor, "h w 3"], is_known: Tensor) -> Float[Tensor, "h w 3"]:
     """Colour all other texels: those near charts like their neighbour, the rest by averages."""
-    sources = torch.arange(is_known.numel(), device=texture.device).view_as(is_known)
+    sources = torch.arange(is_known.numel(), dtype=torch.int32, device=texture.device)
+    sources = sources.view_as(is_known)
     sources = torch.where(is_known, sources, -1)
     for _ in range(_COPIED_RINGS):
         sources = _grow(sources)
