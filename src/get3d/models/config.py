@@ -30,6 +30,10 @@ class GeneratorConfig:
     channel_max: int = 512
     """No layer of the tri-plane backbone is wider."""
 
+    plane_noise: bool = True
+    """Add a constant noise image, of learnt strength, in every layer of the tri-plane backbone. A
+    texel of it runs through the whole cube along one axis: in short runs it shows as streaks."""
+
     mlp_width: int = 32
     """Width of the point networks behind the tri-planes."""
 

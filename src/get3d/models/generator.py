@@ -63,7 +63,7 @@ class UnifiedNetwork(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         """Draw the weights."""
         super().__init__()
-        self.backbone = _backbone(config, config.w_dim, outputs=2)
+        self.backbone = PlaneSynthesis(config, config.w_dim, outputs=2)
         self.geometry = TriplaneHeads(
             PLANE_CHANNELS,
             config.w_dim,
@@ -102,7 +102,7 @@ class SeparateNetwork(nn.Module):
         """Draw the weights."""
         super().__init__()
         self.geometry = VolumeHeads(config.w_dim)
-        self.backbone = _backbone(config, 2 * config.w_dim, outputs=1)
+        self.backbone = PlaneSynthesis(config, 2 * config.w_dim, outputs=1)
         self.texture = _texture_heads(config, 2 * config.w_dim)
         self.num_geo = self.geometry.num_styles
         self.num_tex = self.backbone.num_styles + config.mlp_hidden_layers + 1
@@ -316,17 +316,6 @@ class Generator(nn.Module):
             ValueError: If the number of cameras is not a multiple of the number of meshes.
         """
         return render_images(fields, meshes, cameras, image_size, config=config or ImagingConfig())
-
-
-def _backbone(config: GeneratorConfig, w_dim: int, *, outputs: int) -> PlaneSynthesis:
-    """Make the tri-plane network of a config."""
-    return PlaneSynthesis(
-        config.plane_resolution,
-        w_dim,
-        channel_base=config.channel_base,
-        channel_max=config.channel_max,
-        outputs=outputs,
-    )
 
 
 def _texture_heads(config: GeneratorConfig, w_dim: int) -> TextureHeads:

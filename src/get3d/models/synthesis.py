@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from get3d.models.config import GeneratorConfig
 from get3d.models.filters import upsample
 from get3d.models.layers import ModulatedConv, Stack, ToColor
 
@@ -30,7 +31,7 @@ class SynthesisBlock(nn.Module):
     """One resolution: convolutions, then one to-plane layer for each output."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, w_dim: int, *, resolution: int, outputs: int
+        self, in_channels: int, out_channels: int, w_dim: int, *, noise_size: int, outputs: int
     ) -> None:
         """Draw the weights.
 
@@ -38,16 +39,16 @@ class SynthesisBlock(nn.Module):
             in_channels: Width of the input; 0 for the first block, which has none.
             out_channels: Width of the block.
             w_dim: Width of the style vectors.
-            resolution: Side of the block's images.
+            noise_size: Side of the block's images, which get noise; 0 for none.
             outputs: How many tri-planes are painted, 1 or 2.
         """
         super().__init__()
         self.conv0: ModulatedConv | None = None
         if in_channels:
             self.conv0 = ModulatedConv(
-                in_channels, out_channels, w_dim, upsamples=True, noise_size=resolution
+                in_channels, out_channels, w_dim, upsamples=True, noise_size=noise_size
             )
-        self.conv1 = ModulatedConv(out_channels, out_channels, w_dim, noise_size=resolution)
+        self.conv1 = ModulatedConv(out_channels, out_channels, w_dim, noise_size=noise_size)
         self.to_planes: Stack[ToColor] = Stack(
             ToColor(out_channels, 3 * PLANE_CHANNELS, w_dim) for _ in range(outputs)
         )
@@ -60,24 +61,24 @@ class PlaneSynthesis(nn.Module):
     geometry styles, the second one takes texture styles, one a block.
     """
 
-    def __init__(
-        self, resolution: int, w_dim: int, *, channel_base: int, channel_max: int, outputs: int
-    ) -> None:
+    def __init__(self, config: GeneratorConfig, w_dim: int, *, outputs: int) -> None:
         """Draw the weights.
 
         Args:
-            resolution: Side of the planes, a power of two.
+            config: Of the generator; its `plane_resolution`, `channel_base`, `channel_max` and
+                `plane_noise` are used.
             w_dim: Width of the style vectors.
-            channel_base: A block at resolution r is `channel_base / r` wide.
-            channel_max: No block is wider.
             outputs: How many tri-planes are painted, 1 or 2.
         """
         super().__init__()
-        widths = [min(channel_base // r, channel_max) for r in resolutions(resolution)]
+        sides = resolutions(config.plane_resolution)
+        widths = [min(config.channel_base // side, config.channel_max) for side in sides]
         self.const = nn.Parameter(torch.randn(widths[0], 4, 4))
         self.blocks: Stack[SynthesisBlock] = Stack(
-            SynthesisBlock(a, b, w_dim, resolution=r, outputs=outputs)
-            for a, b, r in zip([0, *widths], widths, resolutions(resolution), strict=False)
+            SynthesisBlock(
+                a, b, w_dim, noise_size=side if config.plane_noise else 0, outputs=outputs
+            )
+            for a, b, side in zip([0, *widths], widths, sides, strict=False)
         )
 
     @property
