@@ -21,7 +21,7 @@ from get3d.core.pictures import contact_sheet, images_to_u8, save_png
 from get3d.core.types import TexturedMesh
 from get3d.export import save
 from get3d.geometry import orbit_cameras
-from get3d.render import render_textured
+from get3d.render import Light, render_textured
 
 RECORD_NAME = "generation.json"
 SHEET_NAME = "contact_sheet.png"
@@ -88,7 +88,6 @@ def run(args: list[str]) -> int:
         "shapes": {},
     }
     model = load(parsed.model, device=pick_device(parsed.device))
-    _write_record(parsed.out, record)
     num_made = _make_shapes(model, parsed, record)
     _write_record(parsed.out, record)
     print(f"{num_made} shapes in {parsed.out}, all of them on {parsed.out / SHEET_NAME}")
@@ -103,6 +102,7 @@ def _make_shapes(model: Model, parsed: GenerateArgs, record: dict[str, Any]) -> 
         truncation=parsed.truncation,
         texture_size=parsed.texture_size,
     )
+    _write_record(parsed.out, record)  # first, so that the same command may go over its own files
     pictures = {}
     with progress_bar("shapes") as progress:
         for name in progress.track(_file_names(parsed)):
@@ -139,7 +139,8 @@ def picture(shape: TexturedMesh) -> UInt8[np.ndarray, "h w 4"]:
     cameras = orbit_cameras(
         rotation_rad, polar_rad, radius=radius, fovy_rad=math.radians(_VIEW_FOVY_DEG)
     )
-    images = render_textured(shape, cameras.to(shape.mesh.verts.device), _VIEW_SIZE_PX)
+    cameras = cameras.to(shape.mesh.verts.device)
+    images = render_textured(shape, cameras, _VIEW_SIZE_PX, light=Light())
     images_u8 = images_to_u8(images.permute(0, 3, 1, 2), low=0.0)
     return np.concatenate(list(images_u8), axis=1)
 

@@ -18,8 +18,10 @@ def progress_bar(unit: str) -> Progress:
         unit: What is counted, in the plural.
 
     Returns:
-        A context manager; the text of its tasks is shown last. It leaves nothing behind.
+        A context manager; the text of its tasks is shown last. It leaves nothing behind, and shows
+        nothing where no one watches (in a file or a pipe).
     """
+    console = Console(stderr=True)
     return Progress(
         BarColumn(),
         MofNCompleteColumn(),
@@ -27,7 +29,8 @@ def progress_bar(unit: str) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
-        console=Console(stderr=True),
+        console=console,
         refresh_per_second=4,
         transient=True,
+        disable=not console.is_terminal,
     )
