@@ -18,7 +18,7 @@ from get3d.render import (
 
 
 def pixel_rays(cameras: Cameras, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ray origins and directions [k, h, w, 3] in object space; directions have length 1 along -z."""
+    """Ray origins and directions [k, h, w, 3] in object space; directions have length 1 on -z."""
     focal_x, focal_y, centre_x, centre_y = cameras.intrinsics.double().T[:, :, None, None]
     x = ((torch.arange(width).double() + 0.5) / width - centre_x) / focal_x
     y = -((torch.arange(height).double()[:, None] + 0.5) / height - centre_y) / focal_y

@@ -30,6 +30,7 @@ class Pixels:
     face: Int[Tensor, " p"]
 
     def __len__(self) -> int:
+        """Count the pixels."""
         return self.image.shape[0]
 
     def __getitem__(self, index: slice | Int[Tensor, " picked"]) -> "Pixels":
@@ -200,7 +201,8 @@ def interpolate(
         The attribute at each pixel centre, zero on background.
     """
     device = gbuffer.face_id.device
-    first_vert, packed, first_face = 0, [], []
+    first_vert, first_face = 0, []
+    packed: list[Tensor] = []
     for mesh in meshes:
         first_face.append(sum(each.shape[0] for each in packed))
         packed.append(mesh.faces + first_vert)

@@ -49,12 +49,12 @@ def rasterize(
                 [0, 0]])
     """
     size = parse_image_size(image_size)
-    is_list = not isinstance(clip_verts, Tensor)
-    if is_list != (not isinstance(faces, Tensor)):
+    if isinstance(clip_verts, Tensor) and isinstance(faces, Tensor):
+        face_id = rasterize_views(pack_views([clip_verts], [faces]), size, backend=backend)
+        return face_id[0] if clip_verts.ndim == 2 else face_id
+    if isinstance(clip_verts, Tensor) or isinstance(faces, Tensor):
         raise ValueError("clip_verts and faces must both be tensors or both be lists")
-    views = pack_views(clip_verts, faces) if is_list else pack_views([clip_verts], [faces])
-    face_id = rasterize_views(views, size, backend=backend)
-    return face_id[0] if not is_list and clip_verts.ndim == 2 else face_id
+    return rasterize_views(pack_views(clip_verts, faces), size, backend=backend)
 
 
 def rasterize_views(

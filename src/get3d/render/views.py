@@ -29,6 +29,7 @@ class Views:
     spans: Int[Tensor, "n 4"]
 
     def __len__(self) -> int:
+        """Count the images."""
         return self.spans.shape[0]
 
 
