@@ -27,10 +27,10 @@ def gradient_error(mesh: Mesh, moves: Tensor, cameras: Cameras, size: int, super
     mask = render_mask(project(verts, mesh.faces, cameras), size, supersample=supersample)
     rows = [torch.autograd.grad(each.mean(), verts, retain_graph=True)[0] for each in mask]
     ours = torch.stack(rows).flatten(1) @ moves.flatten(1).T
-    step = 2e-3
+    step = 3e-3
     differences = [
-        (hard_area(mesh.verts + step * move, mesh.faces, cameras, 2048)
-         - hard_area(mesh.verts - step * move, mesh.faces, cameras, 2048)) / (2 * step)
+        (hard_area(mesh.verts + step * move, mesh.faces, cameras, 1536)
+         - hard_area(mesh.verts - step * move, mesh.faces, cameras, 1536)) / (2 * step)
         for move in moves
     ]  # fmt: skip
     expected = torch.stack(differences, 1)
@@ -77,7 +77,8 @@ def test_gradient_where_a_rough_surface_has_several_faces_to_a_pixel(sphere, cam
 
 def test_gradient_of_single_vertices(box, cameras) -> None:
     mesh = box(0.5, 0.4, 0.6, dtype=torch.float64)
-    moves = torch.eye(24, dtype=torch.float64).view(24, 8, 3)
+    directions = torch.tensor([[0.6, 0.48, 0.64]], dtype=torch.float64).expand(8, 3)
+    moves = torch.diag_embed(directions.T).movedim(0, 2)  # one vertex at a time, [8, 8, 3]
     assert gradient_error(mesh, moves, cameras(2, dtype=torch.float64), 128) < 0.05
 
 
@@ -145,7 +146,9 @@ def test_nothing_happens_at_image_borders_and_without_faces() -> None:
     from get3d.render import pack_views
 
     full = torch.tensor([[-9.0, -9, 0, 1], [9, -9, 0, 1], [0, 30, 0, 1]], requires_grad=True)
-    views = pack_views([full, torch.zeros(0, 4)], [torch.tensor([[0, 1, 2]]), torch.zeros(0, 3).long()])
+    views = pack_views(
+        [full, torch.zeros(0, 4)], [torch.tensor([[0, 1, 2]]), torch.zeros(0, 3).long()]
+    )
     mask = coverage(views, rasterize_views(views, (3, 4)))
     assert torch.equal(mask.detach(), torch.stack([torch.ones(3, 4), torch.zeros(3, 4)]))
     mask.sum().backward()

@@ -60,7 +60,6 @@ def coverage(
     Raises:
         ValueError: If the backend is unknown or cannot work on the device.
     """
-    height, width = face_id.shape[1:]
     hard = (face_id >= 0).to(views.clip.dtype).flatten()
     crossings = find_crossings(views, face_id, backend=backend)
     distance, weight = _distances(views, crossings, face_id)

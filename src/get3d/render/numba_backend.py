@@ -90,7 +90,7 @@ def _split(views: Views) -> list[tuple[np.ndarray, np.ndarray]]:
     clip = views.clip.detach().contiguous().numpy()
     faces = views.faces.contiguous().numpy()
     spans = views.spans.tolist()
-    ends = [first for first, *_ in spans[1:]] + [clip.shape[0]]
+    ends = [*(first for first, *_ in spans[1:]), clip.shape[0]][: len(spans)]
     return [
         (clip[first:end], faces[first_face : first_face + num_faces])
         for (first, first_face, num_faces, _), end in zip(spans, ends, strict=True)
