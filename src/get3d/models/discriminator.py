@@ -37,6 +37,10 @@ class DiscriminatorConfig:
     camera_condition: bool = True
     """Tell the discriminators the camera's rotation and polar angle."""
 
+    rgb_sees_mask: bool = False
+    """Give the colour discriminator the silhouette too (published: colour alone). Without it a
+    generator may paint parts of a shape in the colour of the background to hide them."""
+
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
         size = self.image_size
@@ -96,7 +100,7 @@ class Judge(nn.Module):
         """Draw the weights.
 
         Args:
-            image_channels: 3 to judge colour, 1 to judge silhouettes.
+            image_channels: 3 to judge colour (4 with the silhouette), 1 to judge silhouettes.
             config: Sizes.
         """
         super().__init__()
@@ -159,7 +163,7 @@ class Discriminator(nn.Module):
         """Draw the weights of networks of the given sizes."""
         super().__init__()
         self.config = config
-        self.rgb = Judge(3, config)
+        self.rgb = Judge(4 if config.rgb_sees_mask else 3, config)
         self.mask = Judge(1, config)
 
     def forward(self, images: Images, camera_angles: Float[Tensor, "n 2"]) -> DiscriminatorOutput:
@@ -177,6 +181,9 @@ class Discriminator(nn.Module):
         if images.rgb.shape[-2:] != (size, size):
             height, width = images.rgb.shape[-2:]
             raise ValueError(f"pictures must be {size} x {size}, got {width} x {height}")
+        colors = images.rgb
+        if self.config.rgb_sees_mask:
+            colors = torch.cat([colors, images.mask], dim=1)
         return DiscriminatorOutput(
-            rgb=self.rgb(images.rgb, camera_angles), mask=self.mask(images.mask, camera_angles)
+            rgb=self.rgb(colors, camera_angles), mask=self.mask(images.mask, camera_angles)
         )

@@ -46,8 +46,9 @@ def r1_penalty(
 ) -> R1Penalty:
     """Squared norm of each judge's gradient at real pictures.
 
-    One backward pass serves both judges: the colour judge reads only `rgb`, the other only `mask`.
-    The result keeps its graph, so it can be differentiated again.
+    One backward pass serves both judges: the colour judge reads `rgb`, the other `mask` (where the
+    colour judge sees the mask as well, its gradient there counts with the other's). The result
+    keeps its graph, so it can be differentiated again.
 
     Args:
         discriminator: The two judges.
