@@ -14,13 +14,13 @@ from get3d.data.mask_scan import MaskScan
 from get3d.data.overlay import draw_overlay
 from get3d.data.silhouettes import Hull, camera_alternatives, carve_hull, mask_reach
 
-_HULL_OBJECTS = 12
+_HULL_OBJECTS = 8
 _HULL_VIEWS = 24
 _OVERLAY_IMAGES = 16
 _LEAST_AGREEMENT = 0.85
 _LEAST_GAIN = 0.05
 
-Silhouettes = tuple[Bool[Tensor, "views s s"], Cameras]
+Silhouettes = tuple[Bool[Tensor, "_ s s"], Cameras]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,9 @@ from get3d.core.types import Cameras
 from get3d.geometry.cameras import camera_angles, camera_origins, clip_matrices, orbit_cameras
 from get3d.geometry.cameras import to_clip as project
 
-_GRID = 40
+_GRID = 32
 _LEAST_SEEN = 0.6  # share of the views that must show a point
-MASK_SIDE = 64
+MASK_SIDE = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +63,10 @@ def carve_hull(masks: Bool[Tensor, "views s s"], cameras: Cameras, *, half_exten
     pixels, is_seen = _project_pixels(points, cameras, side)
     is_kept = is_seen.float().mean(dim=0) > _LEAST_SEEN
     points, pixels, is_seen = points[is_kept], pixels[:, is_kept], is_seen[:, is_kept]
-    hits = torch.zeros(wide.shape, dtype=torch.int32)
-    hits.scatter_add_(1, pixels, is_seen.int())
-    filled = _grow((hits > 0).view_as(masks)) & masks
+    hits = torch.zeros_like(wide)
+    first_pixel = torch.arange(len(masks))[:, None] * side * side
+    hits.view(-1)[(pixels + first_pixel)[is_seen]] = True
+    filled = _grow(hits.view_as(masks)) & masks
     kept = points if len(points) else torch.zeros(1, 3)
     return Hull(
         low=kept.amin(dim=0),
