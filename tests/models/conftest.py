@@ -12,6 +12,9 @@ TINY = {
     "channel_max": 8,
     "mlp_width": 8,
     "grid_resolution": 12,
+    "volume_resolution": 8,
+    "volume_channel_max": 8,
+    "volume_mlp_width": 8,
 }
 
 

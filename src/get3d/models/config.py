@@ -3,6 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
+_COUNTS = (
+    "z_dim",
+    "w_dim",
+    "mapping_layers",
+    "channel_max",
+    "mlp_width",
+    "volume_channel_max",
+    "volume_mlp_width",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
@@ -40,6 +50,18 @@ class GeneratorConfig:
     mlp_hidden_layers: int = 1
     """Hidden layers of the point networks behind the tri-planes."""
 
+    volume_resolution: int = 32
+    """Architecture separate: voxels along each side of the feature volumes, a power of two."""
+
+    volume_channel_base: int = 2048
+    """Architecture separate: a volume layer at resolution r is volume_channel_base / r wide."""
+
+    volume_channel_max: int = 256
+    """Architecture separate: no layer of the volumes is wider."""
+
+    volume_mlp_width: int = 256
+    """Architecture separate: width of the point networks behind the volumes."""
+
     iso_surface: Literal["dmtet", "flexicubes"] = "dmtet"
     """How the surface is extracted; flexicubes adds the network for its weights."""
 
@@ -63,15 +85,16 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
-        side = self.plane_resolution
-        if side < 4 or side & (side - 1):
-            raise ValueError(f"plane_resolution must be a power of two, 4 or more, got {side}")
-        if self.channel_base < side:
-            raise ValueError(
-                f"channel_base must be at least plane_resolution ({side}), got {self.channel_base}"
-            )
-        counts = ("z_dim", "w_dim", "mapping_layers", "channel_max", "mlp_width")
-        for name in counts:
+        for side, base in (
+            ("plane_resolution", "channel_base"),
+            ("volume_resolution", "volume_channel_base"),
+        ):
+            size, width = getattr(self, side), getattr(self, base)
+            if size < 4 or size & (size - 1):
+                raise ValueError(f"{side} must be a power of two, 4 or more, got {size}")
+            if width < size:
+                raise ValueError(f"{base} must be at least {side} ({size}), got {width}")
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.mlp_hidden_layers < 0:

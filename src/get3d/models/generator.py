@@ -101,7 +101,7 @@ class SeparateNetwork(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         """Draw the weights."""
         super().__init__()
-        self.geometry = VolumeHeads(config.w_dim)
+        self.geometry = VolumeHeads(config)
         self.backbone = PlaneSynthesis(config, 2 * config.w_dim, outputs=1)
         self.texture = _texture_heads(config, 2 * config.w_dim)
         self.num_geo = self.geometry.num_styles

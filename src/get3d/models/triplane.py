@@ -21,7 +21,7 @@ def sample_triplane(
     """Sum bilinear lookups of 3D points on the xy, yz and xz planes.
 
     Points outside the cube are clamped to its faces, so a vertex pushed slightly out by its offset
-    still gets the border's feature. Coordinates carry no gradient.
+    still gets the border's feature.
 
     Args:
         planes: Feature maps; a third of the channels belongs to each plane, in that order.
@@ -31,7 +31,7 @@ def sample_triplane(
     Raises:
         ValueError: If the points are of another number of samples than the planes.
     """
-    points = normalize_points(points.detach(), extent=extent)
+    points = normalize_points(points, extent=extent)
     if points.ndim == 2:
         points = points.expand(len(planes), -1, -1)
     if len(points) != len(planes):

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from get3d.models.config import GeneratorConfig
 from get3d.models.fields import PointMLP
 from get3d.models.layers import EqualConv, ModulatedConv, Stack
+from get3d.models.synthesis import resolutions
 from get3d.models.triplane import normalize_points
 
-_WIDTHS = (256, 256, 128, 64)  # at resolutions 4, 8, 16 and 32
-_MLP_WIDTH = 256
 _SDF_HIDDEN, _DEFORMATION_HIDDEN = 3, 2
 _POSITION_FEATURES = 6
 
@@ -48,23 +48,29 @@ class VolumeBlock(nn.Module):
 
 
 class VolumeNetwork(nn.Module):
-    """A feature volume of 32^3 voxels, and the point network that reads it."""
+    """A feature volume, and the point network that reads it."""
 
-    def __init__(self, out_features: int, w_dim: int, *, hidden_layers: int) -> None:
+    def __init__(self, out_features: int, config: GeneratorConfig, *, hidden_layers: int) -> None:
         """Draw the weights.
 
         Args:
             out_features: Width of the point network's output.
-            w_dim: Width of the style vectors.
+            config: Sizes.
             hidden_layers: Of the point network.
         """
         super().__init__()
-        self.const = nn.Parameter(torch.randn(_WIDTHS[0], 4, 4, 4))
-        self.conv = ModulatedConv(_WIDTHS[0], _WIDTHS[0], w_dim, dims=3)
+        w_dim = config.w_dim
+        channels = [
+            min(config.volume_channel_base // r, config.volume_channel_max)
+            for r in resolutions(config.volume_resolution)
+        ]
+        self.const = nn.Parameter(torch.randn(channels[0], 4, 4, 4))
+        self.conv = ModulatedConv(channels[0], channels[0], w_dim, dims=3)
         self.blocks: Stack[VolumeBlock] = Stack(
-            VolumeBlock(a, b, w_dim) for a, b in pairwise(_WIDTHS)
+            VolumeBlock(a, b, w_dim) for a, b in pairwise(channels)
         )
-        widths = [_WIDTHS[-1] + _POSITION_FEATURES, *[_MLP_WIDTH] * hidden_layers, out_features]
+        hidden = [config.volume_mlp_width] * hidden_layers
+        widths = [channels[-1] + _POSITION_FEATURES, *hidden, out_features]
         self.mlp = PointMLP(widths, w_dim)
 
     @property
@@ -98,11 +104,10 @@ class VolumeNetwork(nn.Module):
 
         Args:
             volume: From `volume` of the same styles.
-            points: Positions, in scene units, of each sample or shared by all; without gradient.
+            points: Positions, in scene units, of each sample or shared by all.
             styles: All styles of this network, in order of use.
             extent: Side of the cube that the volume covers, in scene units.
         """
-        points = points.detach()
         if points.ndim == 2:
             points = points.expand(len(volume), -1, -1)
         coordinates = normalize_points(points, extent=extent)[:, :, None, None]
@@ -116,11 +121,11 @@ class VolumeNetwork(nn.Module):
 class VolumeHeads(nn.Module):
     """Two volume networks, one for the SDF and one for the offsets; they share their styles."""
 
-    def __init__(self, w_dim: int) -> None:
-        """Draw the weights; `w_dim` is the width of the style vectors."""
+    def __init__(self, config: GeneratorConfig) -> None:
+        """Draw the weights of networks of the given sizes."""
         super().__init__()
-        self.sdf = VolumeNetwork(1, w_dim, hidden_layers=_SDF_HIDDEN)
-        self.deformation = VolumeNetwork(3, w_dim, hidden_layers=_DEFORMATION_HIDDEN)
+        self.sdf = VolumeNetwork(1, config, hidden_layers=_SDF_HIDDEN)
+        self.deformation = VolumeNetwork(3, config, hidden_layers=_DEFORMATION_HIDDEN)
 
     @property
     def num_styles(self) -> int:

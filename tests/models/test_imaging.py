@@ -1,0 +1,124 @@
+import math
+
+import pytest
+import torch
+
+from get3d.core import Mesh
+from get3d.geometry import orbit_cameras
+from get3d.models import Generator, GeneratorConfig, ImagingConfig
+from get3d.models.fields import Fields
+from get3d.models.imaging import nearest_covered
+
+SIZE = 32
+PUBLISHED = ImagingConfig()
+SMOOTH = ImagingConfig(composite="antialiased", mask_supersample=4)
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[Generator, Fields, list[Mesh]]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        generator = Generator(
+            GeneratorConfig(
+                z_dim=8,
+                w_dim=8,
+                plane_resolution=16,
+                channel_base=128,
+                grid_resolution=12,
+                sdf_base="sphere",
+                sdf_base_radius=0.3,
+                sdf_base_weight=0.01,
+            )
+        )
+    z = torch.randn(2, 2, 8, generator=torch.Generator().manual_seed(0))
+    fields = generator.fields(generator.map(z[0], z[1]))
+    return generator, fields, generator.surface(fields)
+
+
+def cameras(num: int):  # type: ignore[no-untyped-def]
+    return orbit_cameras(
+        torch.linspace(0, 3, num), torch.full((num,), 1.2), radius=1.2, fovy_rad=math.radians(49)
+    )
+
+
+def test_published_background_is_the_colour_layers_bias(scene) -> None:  # type: ignore[no-untyped-def]
+    generator, fields, meshes = scene
+    generator.network.texture.color.bias.data = torch.tensor([0.1, 0.2, 0.3])
+    images = generator.render(fields, meshes, cameras(2), SIZE, config=PUBLISHED)
+    torch.testing.assert_close(images.rgb[:, :, 0, 0], torch.tensor([[0.1, 0.2, 0.3]] * 2))
+    assert images.mask[:, 0, 0, 0].tolist() == [0, 0]
+    assert images.mask[:, 0, SIZE // 2, SIZE // 2].tolist() == [1, 1]
+
+
+def test_antialiased_background_is_black_and_borders_blend(scene) -> None:  # type: ignore[no-untyped-def]
+    generator, fields, meshes = scene
+    images = generator.render(fields, meshes, cameras(2), SIZE, config=SMOOTH)
+    assert torch.equal(images.rgb[:, :, 0, 0], torch.full((2, 3), -1.0))
+    is_border = ((images.mask > 0.05) & (images.mask < 0.95)).expand_as(images.rgb)
+    assert is_border.any()
+    color = (images.rgb + 1) / images.mask - 1
+    inner = images.mask.expand_as(color) > 0.99
+    # Undoing the blend gives the colour of the surface, so nothing dark was mixed in.
+    assert color[is_border].min() > color[inner].min() - 0.5
+
+
+def test_both_composites_agree_where_the_pixel_is_full(scene) -> None:  # type: ignore[no-untyped-def]
+    generator, fields, meshes = scene
+    hard = generator.render(fields, meshes, cameras(2), SIZE, config=PUBLISHED)
+    soft = generator.render(
+        fields, meshes, cameras(2), SIZE, config=ImagingConfig(composite="antialiased")
+    )
+    is_full = (soft.mask == 1).expand_as(soft.rgb)
+    torch.testing.assert_close(hard.rgb[is_full], soft.rgb[is_full])
+
+
+def test_several_views_of_each_shape(scene) -> None:  # type: ignore[no-untyped-def]
+    generator, fields, meshes = scene
+    views = cameras(6)
+    together = generator.render(fields, meshes, views, SIZE, config=SMOOTH)
+    second = generator.render(fields[1:2], meshes[1:], views[3:], SIZE, config=SMOOTH)
+    torch.testing.assert_close(together.rgb[3:], second.rgb)
+    torch.testing.assert_close(together.mask[3:], second.mask)
+
+
+def test_colour_moves_the_surface_only_if_asked(scene) -> None:  # type: ignore[no-untyped-def]
+    generator, fields, meshes = scene
+    for detach in (True, False):
+        verts = meshes[0].verts.detach().requires_grad_()
+        images = generator.render(
+            fields[:1],
+            [Mesh(verts, meshes[0].faces)],
+            cameras(1),
+            SIZE,
+            config=ImagingConfig(detach_positions=detach),
+        )
+        (gradient,) = torch.autograd.grad(images.rgb.sum() + 0 * images.mask.sum(), verts)
+        assert bool(gradient.any()) != detach
+
+
+def test_nothing_to_see(scene) -> None:  # type: ignore[no-untyped-def]
+    generator, fields, _ = scene
+    empty = Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
+    for config in (PUBLISHED, SMOOTH):
+        images = generator.render(fields, [empty, empty], cameras(2), SIZE, config=config)
+        assert images.mask.sum() == 0
+        assert images.rgb.isfinite().all()
+
+
+def test_cameras_must_be_a_multiple_of_the_meshes(scene) -> None:  # type: ignore[no-untyped-def]
+    generator, fields, meshes = scene
+    for count in (1, 3):
+        with pytest.raises(ValueError, match=f"{count} cameras"):
+            generator.render(fields, meshes, cameras(count), SIZE)
+
+
+def test_nearest_covered_sub_pixel() -> None:
+    face_id = torch.full((1, 8, 8), -1)
+    face_id[0, 0, 0] = 3  # a corner of block (0, 0)
+    face_id[0, 1, 2] = 4  # nearer to its centre
+    face_id[0, 7, 4] = 5  # block (1, 1)
+    pixels = nearest_covered(face_id, 4)
+    found = list(zip(pixels.row.tolist(), pixels.column.tolist(), strict=True))
+    assert found == [(1, 2), (7, 4)]
+    assert pixels.face.tolist() == [4, 5]
+    assert pixels.image.tolist() == [0, 0]
