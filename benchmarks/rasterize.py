@@ -187,8 +187,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     clip, faces = make_scene(args.views)
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, "
-          f"torch {torch.__version__}, numba {numba.__version__}, {faces.shape[0]} faces")  # fmt: skip
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {torch.get_num_threads()} threads, {faces.shape[0]} faces, "
+          f"torch {torch.__version__}, numba {numba.__version__}")  # fmt: skip
     for name in ("moderngl", "pytorch3d"):
         if not importlib.util.find_spec(name):
             print(f"{name}: not installed, left out")
@@ -205,8 +206,8 @@ def main() -> None:
         row = "".join(f"{value:13.2f}" for value in times.values())
         print(f"{size:6}{row}{ratios[0]:13.2f}{ratios[1]:13.2f}", flush=True)
     if args.out:
-        machine = {"processor": platform.processor(), "threads": torch.get_num_threads()}
-        args.out.write_text(json.dumps({"machine": machine, "ms_per_view": results}, indent=2))
+        about = {"machine": machine, "threads": torch.get_num_threads(), "ms_per_view": results}
+        args.out.write_text(json.dumps(about, indent=2))
 
 
 if __name__ == "__main__":
