@@ -83,3 +83,19 @@ def test_pictures_of_another_size_are_refused() -> None:
     images, angles = pictures(size=16)
     with pytest.raises(ValueError, match="8 x 8, got 16 x 16"):
         make()(images, angles)
+
+
+class TestColourJudgeAndSilhouette:
+    """`rgb_sees_mask` gives the colour judge a fourth channel."""
+
+    @pytest.mark.parametrize("sees", [False, True])
+    def test_only_then_the_mask_moves_the_colour_verdict(self, sees):
+        torch.manual_seed(0)
+        config = DiscriminatorConfig(
+            image_size=16, channel_base=64, channel_max=8, rgb_sees_mask=sees
+        )
+        judges = Discriminator(config)
+        mask = torch.rand(4, 1, 16, 16, requires_grad=True)
+        verdict = judges(Images(torch.randn(4, 3, 16, 16), mask), torch.rand(4, 2))
+        (slope,) = torch.autograd.grad(verdict.rgb.sum(), mask, allow_unused=True)
+        assert (slope is not None and bool(slope.abs().sum() > 0)) == sees
