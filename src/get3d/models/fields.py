@@ -13,6 +13,8 @@ from get3d.models.layers import CLAMP, ModulatedPoints, Stack, ToColor
 from get3d.models.packing import row_slots, to_rows
 from get3d.models.triplane import GridLookup, sample_triplane
 
+_CHUNK = 65536
+
 
 class PointMLP(nn.Module):
     """Modulated fully connected layers over points; the last one is linear."""
@@ -242,8 +244,10 @@ class Texture:
         return self.heads.mlp(sampled, self.styles)
 
     def color(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Colour at points, nominally in [-1, 1]."""
-        return self.heads.color(self.features(points), self.color_style)
+        """Colour at points, nominally in [-1, 1]; without gradients, a cache-sized part at a time."""
+        if torch.is_grad_enabled() or points.shape[-2] <= _CHUNK:
+            return self.heads.color(self.features(points), self.color_style)
+        return torch.cat([self.color(part) for part in points.split(_CHUNK, dim=-2)], dim=1)
 
     def __getitem__(self, index: slice) -> "Texture":
         """Pick samples."""
