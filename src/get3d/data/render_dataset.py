@@ -129,9 +129,10 @@ def render_dataset(
     previous = _read_previous(out, config)
     jobs = _plan(files, previous, config.category)
     names = {job.name for job in jobs}
-    _write_metadata(out, config, jobs, skipped=(), is_complete=False)
     kept = [job for job in jobs if is_rendered(out, job.name, config.views)]
     pending = [job for job in jobs if job not in set(kept)]
+    if pending:
+        _write_metadata(out, config, jobs, skipped=(), is_complete=False)
     report = on_progress or (lambda progress: None)
     report(RenderProgress(done=len(kept), total=len(kept) + len(pending)))
     outcomes = []
