@@ -244,7 +244,7 @@ class Texture:
         return self.heads.mlp(sampled, self.styles)
 
     def color(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Colour at points, nominally in [-1, 1]; without gradients, a cache-sized part at a time."""
+        """Colour at points, nominally in [-1, 1]; in portions where no gradient is needed."""
         if torch.is_grad_enabled() or points.shape[-2] <= _CHUNK:
             return self.heads.color(self.features(points), self.color_style)
         return torch.cat([self.color(part) for part in points.split(_CHUNK, dim=-2)], dim=1)
