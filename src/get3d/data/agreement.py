@@ -14,7 +14,7 @@ from get3d.data.mask_scan import MaskScan
 from get3d.data.overlay import draw_overlay
 from get3d.data.silhouettes import Hull, camera_alternatives, carve_hull, mask_reach
 
-_HULL_OBJECTS = 8
+_HULL_OBJECTS = 12
 _HULL_VIEWS = 24
 _OVERLAY_IMAGES = 16
 _LEAST_AGREEMENT = 0.85

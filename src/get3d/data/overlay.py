@@ -13,7 +13,7 @@ _SIDE = 256
 _BOX_COLOR = (255, 140, 0)
 _AXIS_COLORS = ((230, 40, 40), (40, 170, 40), (60, 90, 255))
 _MIN_W = 1e-3
-_BACKGROUND = (235, 235, 235, 255)
+_BACKGROUND = (96, 100, 110, 255)
 
 
 def draw_overlay(

@@ -8,18 +8,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from get3d.core.types import Cameras
 from get3d.geometry.cameras import camera_angles, camera_origins, clip_matrices, orbit_cameras
 from get3d.geometry.cameras import to_clip as project
 
-_GRID = 32
+_GRID = 40
 _LEAST_SEEN = 0.6  # share of the views that must show a point
-MASK_SIDE = 48
+MASK_SIDE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,27 +51,30 @@ def carve_hull(masks: Bool[Tensor, "views s s"], cameras: Cameras, *, half_exten
     Returns:
         The hull's box, and how well it explains the silhouettes.
     """
-    axis = ((torch.arange(_GRID) + 0.5) / _GRID * 2 - 1) * half_extent
-    points = torch.cartesian_prod(axis, axis, axis)
+    # NumPy on one core: the arrays are small, and waking threads would cost more than the work.
+    axis = ((np.arange(_GRID, dtype=np.float32) + 0.5) / _GRID * 2 - 1) * half_extent
+    points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    matrices = clip_matrices(cameras).numpy()
     side = masks.shape[-1]
     # One pixel of margin, so that thin parts survive the coarse grid.
-    wide = _grow(masks).flatten(1)
-    for view in range(len(masks)):
+    wide = _grow(masks.numpy()).reshape(len(masks), -1)
+    times_seen = np.zeros(len(points), dtype=np.int64)
+    for matrix, silhouette in zip(matrices, wide, strict=True):
         # View by view, because the first few already carve most of the grid away.
-        pixels, is_seen = _project_pixels(points, cameras[view : view + 1], side)
-        points = points[wide[view][pixels[0]] | ~is_seen[0]]
-    pixels, is_seen = _project_pixels(points, cameras, side)
-    is_kept = is_seen.float().mean(dim=0) > _LEAST_SEEN
-    points, pixels, is_seen = points[is_kept], pixels[:, is_kept], is_seen[:, is_kept]
-    hits = torch.zeros_like(wide)
-    first_pixel = torch.arange(len(masks))[:, None] * side * side
-    hits.view(-1)[(pixels + first_pixel)[is_seen]] = True
-    filled = _grow(hits.view_as(masks)) & masks
-    kept = points if len(points) else torch.zeros(1, 3)
+        pixels, is_seen = _project_pixels(points, matrix, side)
+        is_kept = silhouette[pixels] | ~is_seen
+        points, times_seen = points[is_kept], (times_seen + is_seen)[is_kept]
+    points = points[times_seen > _LEAST_SEEN * len(masks)]
+    hits = np.zeros_like(wide)
+    for matrix, hit in zip(matrices, hits, strict=True):
+        pixels, is_seen = _project_pixels(points, matrix, side)
+        hit[pixels[is_seen]] = True
+    filled = _grow(hits.reshape(masks.shape)) & masks.numpy()
+    kept = torch.from_numpy(points) if len(points) else torch.zeros(1, 3)
     return Hull(
         low=kept.amin(dim=0),
         high=kept.amax(dim=0),
-        explained=float(filled.sum() / masks.sum().clamp(min=1)),
+        explained=float(filled.sum() / max(int(masks.sum()), 1)),
     )
 
 
@@ -127,16 +130,20 @@ def mask_reach(masks: Bool[Tensor, "views s s"], cameras: Cameras) -> Float[Tens
 
 
 def _project_pixels(
-    points: Float[Tensor, "points 3"], cameras: Cameras, side: int
-) -> tuple[Int[Tensor, "views points"], Bool[Tensor, "views points"]]:
+    points: Float[np.ndarray, "points 3"], matrix: Float[np.ndarray, "4 4"], side: int
+) -> tuple[Int[np.ndarray, " points"], Bool[np.ndarray, " points"]]:
     """Index of the pixel that each point falls on, and whether it is on the picture at all."""
-    clip = project(points, clip_matrices(cameras))
-    pixels = (clip[..., :2] / clip[..., 3:].clamp(min=1e-6) + 1) / 2 * side
-    is_seen = (clip[..., 3] > 1e-6) & ((pixels >= 0) & (pixels < side)).all(dim=-1)
-    columns, rows = pixels.clamp(0, side - 1).long().unbind(-1)
+    x, y, _, w = (points @ matrix[:, :3].T + matrix[:, 3]).T
+    half = side / 2 / np.maximum(w, 1e-6)
+    columns, rows = x * half + side / 2, y * half + side / 2
+    is_seen = (w > 1e-6) & (columns >= 0) & (columns < side) & (rows >= 0) & (rows < side)
+    columns = np.where(is_seen, columns, 0).astype(np.int64)
+    rows = np.where(is_seen, rows, 0).astype(np.int64)
     return rows * side + columns, is_seen
 
 
-def _grow(masks: Bool[Tensor, "views s s"]) -> Bool[Tensor, "views s s"]:
+def _grow(masks: Bool[np.ndarray, "views s s"]) -> Bool[np.ndarray, "views s s"]:
     """Grow silhouettes by one pixel."""
-    return functional.max_pool2d(masks.float().unsqueeze(1), 3, 1, 1).squeeze(1) > 0
+    padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)))
+    wide = padded[:, 1:-1] | padded[:, :-2] | padded[:, 2:]
+    return wide[:, :, 1:-1] | wide[:, :, :-2] | wide[:, :, 2:]
