@@ -106,6 +106,19 @@ def test_other_config_in_the_same_folder_is_refused(tmp_path, config, images):
         TrainingRun(other, images, tmp_path)
 
 
+def test_options_newer_than_the_checkpoint_have_their_defaults(tmp_path, config, images):
+    TrainingRun(config, images, tmp_path).train()
+    last = list_checkpoints(tmp_path / "checkpoints")[-1]
+    content = load_checkpoint(last)
+    del content["config"]["schedule"]["mirror"]
+    torch.save(content, last)
+    assert TrainingRun(config, images, tmp_path).is_resumed
+    content["config"]["schedule"]["of_tomorrow"] = 1
+    torch.save(content, last)
+    with pytest.raises(ValueError, match=r"unknown key schedule\.of_tomorrow"):
+        TrainingRun(config, images, tmp_path)
+
+
 def test_a_finished_run_can_be_prolonged(tmp_path, config, images):
     TrainingRun(config, images, tmp_path).train()
     longer = replace(config, schedule=replace(config.schedule, total_images=32))

@@ -18,7 +18,7 @@ import yaml
 
 from get3d.core.files import remove_leftovers, write_text
 from get3d.core.pictures import contact_sheet, images_to_u8, save_png
-from get3d.core.strict import to_dict
+from get3d.core.strict import from_dict, to_dict
 from get3d.models import Generator
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
 from get3d.training.config import RunConfig
@@ -138,7 +138,13 @@ class TrainingRun:
 
     def _resume(self, path: Path) -> None:
         content = load_checkpoint(path)
-        if changed := _changed_fields(content["config"], self._config_dict):
+        try:  # through the dataclass, so that options newer than the checkpoint have their defaults
+            saved_config = to_dict(from_dict(RunConfig, content["config"]))
+        except ValueError as error:
+            raise ValueError(
+                f"{path} has a config that this get3d does not know: {error}"
+            ) from error
+        if changed := _changed_fields(saved_config, self._config_dict):
             raise ValueError(
                 f"{path} is of a run with another config ({', '.join(changed)}); use the same "
                 "config or another run folder"
