@@ -48,6 +48,21 @@ def test_many_threads_give_the_same() -> None:
     )
 
 
+def test_gradients_of_many_threads_are_those_of_one() -> None:
+    rows, index, weight = inputs(torch.float32, 4, verts=30_000)
+    rows.requires_grad_()
+    weight.requires_grad_()
+    before, grads = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            values = activated_sums(rows, index, weight, limit=10.0)
+            grads.append(torch.autograd.grad(values.sum(), (rows, weight)))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+
+
 def test_what_is_not_finite_stays_so() -> None:
     rows, index, weight = inputs(torch.float32, 1)
     rows[0, index[7, 1]] = float("nan")

@@ -1,28 +1,50 @@
 """Threads for compiled loops that let others run meanwhile (`get3d.core.compiled`)."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
+import torch
+
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
-def for_each(task: Callable[[Job], None], jobs: Iterable[Job], *, threads: int) -> None:
-    """Do `task(job)` for all jobs, on up to `threads` threads; one does it here and now.
+def run_jobs(task: Callable[[Job], Result], jobs: Sequence[Job], *, threads: int) -> list[Result]:
+    """Do `task(job)` for all jobs, on this thread and helpers.
+
+    No gradients are recorded: whether they are is a setting of each thread, so the helpers would
+    not know what the caller decided.
 
     Args:
         task: Must be safe to run for several jobs at once.
         jobs: Any number of them.
-        threads: At least 1.
+        threads: At least 1; no more are used than there are jobs.
+
+    Returns:
+        The results in the order of the jobs.
     """
-    if threads == 1:
-        for job in jobs:
-            task(job)
-        return
-    for _ in _pool(os.getpid(), threads).map(task, jobs):
-        pass
+    results: dict[int, Result] = {}
+    waiting = list(enumerate(jobs))[::-1]
+
+    def work() -> None:
+        with torch.no_grad():
+            while True:
+                try:
+                    index, job = waiting.pop()
+                except IndexError:  # another thread took the last one
+                    return
+                results[index] = task(job)
+
+    helpers = min(threads, len(jobs)) - 1
+    futures = [_pool(os.getpid(), helpers).submit(work) for _ in range(helpers)]
+    work()
+    for future in futures:
+        if not future.cancel():  # else the work was done before this helper woke up
+            future.result()
+    return [results[index] for index in range(len(jobs))]
 
 
 @lru_cache(maxsize=4)

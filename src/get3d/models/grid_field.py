@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from get3d.core.threads import for_each
+from get3d.core.threads import run_jobs
 from get3d.models import grid_kernels
 from get3d.models.layers import activate
 
@@ -40,29 +41,42 @@ class _ActivatedSums(torch.autograd.Function):
         ctx.save_for_backward(rows, index, weight)
         ctx.limit = limit
         out = rows.new_empty(len(rows), len(index))
+        # Arrays, not tensors, go to the threads: whether gradients are recorded is a thread's own.
+        each_row, each_weight, vertex_rows = _arrays(rows, weight, index)
+        (results,) = _arrays(out)
 
         def task(shape: int) -> None:
-            arrays = rows[shape].numpy(), index.numpy(), weight[shape].numpy()
-            grid_kernels.evaluate(*arrays, limit, out[shape].numpy())
+            grid_kernels.evaluate(
+                each_row[shape], vertex_rows, each_weight[shape], limit, results[shape]
+            )
 
-        with torch.no_grad():
-            for_each(task, range(len(rows)), threads=_threads(out))
+        run_jobs(task, range(len(rows)), threads=_threads(out))
         return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor, None]:
         rows, index, weight = ctx.saved_tensors
-        grad = grad.contiguous()
         grad_rows, grad_weight = torch.zeros_like(rows), torch.zeros_like(weight)
+        each_row, each_weight, vertex_rows = _arrays(rows, weight, index)
+        results = _arrays(grad.contiguous(), grad_rows, grad_weight)
 
         def task(shape: int) -> None:
-            arrays = rows[shape].numpy(), index.numpy(), weight[shape].numpy()
-            results = grad[shape].numpy(), grad_rows[shape].numpy(), grad_weight[shape].numpy()
-            grid_kernels.differentiate(*arrays, ctx.limit, *results)
+            grid_kernels.differentiate(
+                each_row[shape],
+                vertex_rows,
+                each_weight[shape],
+                ctx.limit,
+                *(array[shape] for array in results),
+            )
 
-        for_each(task, range(len(rows)), threads=_threads(grad))
+        run_jobs(task, range(len(rows)), threads=_threads(grad))
         return grad_rows, None, grad_weight, None
+
+
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
+    """See tensors as arrays over the same memory."""
+    return [tensor.detach().numpy() for tensor in tensors]
 
 
 def _threads(values: Float[Tensor, "b n"]) -> int:

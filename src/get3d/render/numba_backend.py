@@ -5,24 +5,16 @@ process forks after use, and both happen in ordinary data loading. `torch.set_nu
 how many there are.
 """
 
-import contextlib
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from typing import TypeVar
-
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from get3d.core.threads import run_jobs
 from get3d.render import numba_kernels as kernels
 from get3d.render.snapping import ScreenTriangles, classify, cut_faces, gather_corners
 from get3d.render.views import Views
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 MIN_WORK_NS = 3_000_000
 """Below this, waking other threads costs more than it saves."""
 
@@ -47,7 +39,7 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
         return num_to_cut
 
     jobs = [(image, part) for part in range(parts) for image in range(len(views))]
-    for image, num_to_cut in enumerate(_run(draw, jobs, threads)[: len(views)]):
+    for image, num_to_cut in enumerate(run_jobs(draw, jobs, threads=threads)[: len(views)]):
         if num_to_cut:
             cut = _cut(views, image, image_size)
             corners = (each.numpy() for each in (cut.x, cut.y, cut.z, cut.face))
@@ -80,7 +72,7 @@ def silhouette(
         ]
 
     none = [np.zeros((2, 0), np.int64)] * 2
-    found = [none, *_run(search, list(range(num)), _threads(views, (height, width)))]
+    found = [none, *run_jobs(search, range(num), threads=_threads(views, (height, width)))]
     across, down = (np.concatenate(each, 1) for each in zip(*found, strict=True))
     return torch.from_numpy(across), torch.from_numpy(down)
 
@@ -110,29 +102,3 @@ def _threads(views: Views, image_size: tuple[int, int]) -> int:
     """Choose how many threads are worth their while."""
     work_ns = 15 * int(views.spans[:, 2].sum()) + 4 * len(views) * image_size[0] * image_size[1]
     return torch.get_num_threads() if work_ns > MIN_WORK_NS else 1
-
-
-def _run(task: Callable[[Job], Result], jobs: list[Job], threads: int) -> list[Result]:
-    """Do `task(job)` for all jobs, on this thread and helpers; results in the order of the jobs."""
-    results: dict[int, Result] = {}
-    waiting = list(enumerate(jobs))[::-1]
-
-    def work() -> None:
-        with contextlib.suppress(IndexError):
-            while True:
-                index, job = waiting.pop()
-                results[index] = task(job)
-
-    helpers = min(threads, len(jobs)) - 1
-    futures = [_pool(os.getpid(), helpers).submit(work) for _ in range(helpers)]
-    work()
-    for future in futures:
-        if not future.cancel():  # else the work was done before this helper woke up
-            future.result()
-    return [results[index] for index in range(len(jobs))]
-
-
-@lru_cache(maxsize=4)
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Threads of this process; a forked child makes its own."""
-    return ThreadPoolExecutor(threads, thread_name_prefix=f"rasterize-{process}")
