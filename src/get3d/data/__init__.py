@@ -10,7 +10,6 @@ from get3d.data.render_dataset import (
     SkippedFile,
     render_dataset,
 )
-from get3d.data.sampler import ShuffledSampler
 from get3d.data.validate import ValidationReport, validate_dataset
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "RenderProgress",
     "RenderReport",
     "Sample",
-    "ShuffledSampler",
     "SkippedFile",
     "ValidationReport",
     "find_meshes",
