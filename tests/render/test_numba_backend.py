@@ -68,14 +68,3 @@ def test_many_threads_may_draw_at_once(sphere, cameras) -> None:
     for thread in threads:
         thread.join()
     assert results == [True] * 20
-
-
-def test_errors_in_helper_threads_are_raised() -> None:
-    def fail(job: int) -> int:
-        if job == 3:
-            raise OSError("disk on fire")
-        return job
-
-    with pytest.raises(OSError, match="disk on fire"):
-        numba_backend._run(fail, [1, 2, 3], 2)
-    assert numba_backend._run(fail, [4, 5, 6], 2) == [4, 5, 6]
