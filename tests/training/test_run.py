@@ -101,9 +101,22 @@ def test_nan_names_the_last_checkpoint_which_is_finite(tmp_path, config, images)
 
 def test_other_config_in_the_same_folder_is_refused(tmp_path, config, images):
     TrainingRun(config, images, tmp_path).train()
-    other = replace(config, loss=replace(config.loss, r1_gamma=7.0))
-    with pytest.raises(ValueError, match=r"another config \(loss.r1_gamma\)"):
+    other = replace(config, loss=replace(config.loss, r1_interval=7))
+    with pytest.raises(ValueError, match=r"another config \(loss.r1_interval\)"):
         TrainingRun(other, images, tmp_path)
+
+
+def test_the_remedies_for_an_unstable_run_may_be_taken(tmp_path, config, images):
+    TrainingRun(config, images, tmp_path).train()
+    calmer = replace(
+        config,
+        loss=replace(config.loss, r1_gamma=7.0),
+        optimizer=replace(config.optimizer, generator_lr=1e-4),
+        schedule=replace(config.schedule, total_images=28),
+    )
+    run = TrainingRun(calmer, images, tmp_path)
+    assert run.train()
+    assert run.trainer.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
 
 
 def test_options_newer_than_the_checkpoint_have_their_defaults(tmp_path, config, images):

@@ -84,6 +84,7 @@ def save_model(model: Model, folder: Path | str) -> None:
         save_file(tensors, weights_path, metadata={"generator": json.dumps(to_dict(config))})
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         config_path.write_text(text, encoding="utf-8")
+        weights_path.chmod(config_path.stat().st_mode)  # safetensors makes it the owner's alone
         card_path.write_text(_card(model), encoding="utf-8")
 
 

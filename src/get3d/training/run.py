@@ -28,13 +28,19 @@ from get3d.training.trainer import NonFiniteError, Trainer, TrainingImages
 
 logger = logging.getLogger(__name__)
 
-# What may change between two sessions of one run; everything else makes it another run.
+# What may change between two sessions of one run (the length, the bookkeeping, and the remedies for
+# an unstable run); everything else makes it another run.
 _FREE_FIELDS = {
     "total_images",
     "log_every_images",
     "sample_every_images",
     "checkpoint_every_images",
     "keep_checkpoints",
+    "generator_lr",
+    "discriminator_lr",
+    "final_lr_factor",
+    "r1_gamma",
+    "r1_gamma_mask",
 }
 
 
