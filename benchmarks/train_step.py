@@ -21,6 +21,7 @@ import torch
 from get3d.config import load_config
 from get3d.geometry import CameraDistribution, camera_angles, sample_cameras
 from get3d.training import RunConfig, Trainer, TrainingImages
+from get3d.training.images import read_batch
 from get3d.training.losses import generator_loss, r1_penalty
 
 
@@ -32,7 +33,9 @@ def make_images(config: RunConfig) -> TrainingImages:
     rgba = torch.cat([alpha * torch.rand(num, 3, 1, 1), alpha], dim=1)
     distribution = CameraDistribution(radius=1.2, fovy_deg=49.13)
     cameras = sample_cameras(distribution, num, generator=torch.Generator().manual_seed(0))
-    return TrainingImages((rgba * 255).to(torch.uint8), camera_angles(cameras), distribution)
+    return TrainingImages.in_memory(
+        (rgba * 255).to(torch.uint8), camera_angles(cameras), distribution
+    )
 
 
 T = TypeVar("T")
@@ -83,7 +86,8 @@ def time_stages(trainer: Trainer, watch: Stopwatch, seed: int) -> None:
     loss = generator_loss(verdict.rgb).mean() + generator_loss(verdict.mask).mean()
     watch("generator's backward", loss.backward)
     judge.requires_grad_(True)
-    real = next(iter(trainer._real_batches()))
+    batch_u8 = read_batch(trainer.images, config, 0)
+    real = next(batch_u8.portions(config, trainer.device))
     verdict = watch("judge the real ones", lambda: judge(real.images, real.angles))
     watch("judges' backward", (verdict.rgb.mean() + verdict.mask.mean()).backward)
     judge.zero_grad(set_to_none=True)

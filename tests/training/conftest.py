@@ -57,6 +57,6 @@ def images() -> TrainingImages:
     zeros = torch.zeros_like(alpha)
     rgba = torch.stack([alpha * 0.8, zeros, zeros, alpha], dim=1)
     angles = torch.stack([torch.linspace(0, 6, 10), torch.full((10,), math.pi / 3)], dim=1)
-    return TrainingImages(
+    return TrainingImages.in_memory(
         (rgba * 255).to(torch.uint8), angles, CameraDistribution(radius=1.2, fovy_deg=49.13)
     )

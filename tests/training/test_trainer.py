@@ -4,7 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from get3d.core import Images
 from get3d.training import NonFiniteError, Trainer
+from get3d.training.images import JudgedImages, read_batch
 
 
 def weights(module):
@@ -74,43 +76,36 @@ def test_resumed_state_continues_bit_by_bit(config, images, reuse_fakes, mirror)
         assert torch.equal(weights(getattr(whole, name)), weights(getattr(resumed, name)))
 
 
-def test_accumulated_gradient_is_that_of_the_whole_batch(config, images):
-    """Without minibatch statistics across the portions and with the same shapes, up to rounding."""
-    schedule = replace(config.schedule, batch_size=4, style_mixing=0.0)
-    trainer = Trainer(
-        replace(
-            config,
-            schedule=replace(schedule, accumulate=2),
-            discriminator=replace(config.discriminator, mbstd_group_size=1),
-        ),
-        images,
-    )
-    whole = list(trainer._real_batches())
-    assert [len(part.images.rgb) for part in whole] == [2, 2]
-    trainer.step()
-    assert trainer.seen_images == 4
+def test_accumulated_gradients_are_those_of_the_whole_batch(config, images):
+    """With statistics within single pictures only, which portions cannot change."""
+    judges = replace(config.discriminator, mbstd_group_size=1)
+    grads = []
+    for accumulate in (1, 2):
+        schedule = replace(config.schedule, accumulate=accumulate)
+        trainer = Trainer(replace(config, discriminator=judges, schedule=schedule), images)
+        rng = torch.Generator().manual_seed(0)
+        rgb, mask = torch.rand(4, 3, 16, 16, generator=rng), torch.rand(4, 1, 16, 16, generator=rng)
+        parts = zip(rgb.chunk(accumulate), mask.chunk(accumulate), strict=True)
+        angles = torch.ones(4 // accumulate, 2)
+        fakes = [JudgedImages(Images(*part), angles) for part in parts]
+        trainer._train_discriminator(fakes, read_batch(images, trainer.config, 0))
+        grads.append([parameter.grad for parameter in trainer.discriminator.parameters()])
+    for whole, summed in zip(*grads, strict=True):
+        torch.testing.assert_close(whole, summed, rtol=1e-4, atol=1e-6)
 
 
-def test_mirrored_pictures_mirror_their_cameras(config, images):
-    config = replace(config, schedule=replace(config.schedule, mirror=True))
-    trainer = Trainer(config, images)
-    index = torch.tensor([1, 2])
-    plain = trainer._real_batch(index, torch.tensor([False, False]))
-    mixed = trainer._real_batch(index, torch.tensor([False, True]))
-    assert torch.equal(mixed.images.rgb[0], plain.images.rgb[0])
-    assert torch.equal(mixed.images.rgb[1], plain.images.rgb[1].flip(-1))
-    full_turn = mixed.angles[1, 0] + plain.angles[1, 0]
-    assert torch.allclose(full_turn, torch.tensor(2 * torch.pi))
-    assert mixed.angles[1, 1] == plain.angles[1, 1]
+def test_pictures_read_one_by_one_train_alike(config, images):
+    asked = []
 
+    def read(index):
+        asked.append(index)
+        return images.read(index)
 
-def test_real_masks_are_binary_or_soft(config, images):
-    images = replace(images, rgba_u8=images.rgba_u8 // 2)
-    binary = Trainer(config, images)._real_batch(torch.arange(3), torch.zeros(3, dtype=torch.bool))
-    config = replace(config, loss=replace(config.loss, real_mask="soft"))
-    soft = Trainer(config, images)._real_batch(torch.arange(3), torch.zeros(3, dtype=torch.bool))
-    assert set(binary.images.mask.unique().tolist()) == {0.0, 1.0}
-    assert soft.images.mask.max() == pytest.approx(127 / 255)
+    memory, disk = Trainer(config, images), Trainer(config, replace(images, read=read))
+    for trainer in (memory, disk):
+        trainer.step()
+    assert torch.equal(weights(memory.discriminator), weights(disk.discriminator))
+    assert [len(index) for index in asked] == [1, 4]  # one for the size, then once a step
 
 
 def test_nan_stops_before_the_network_it_belongs_to_moves(config, images):
@@ -125,7 +120,7 @@ def test_nan_stops_before_the_network_it_belongs_to_moves(config, images):
 
 
 def test_pictures_of_another_size_are_refused(config, images):
-    wrong = replace(images, rgba_u8=images.rgba_u8[..., :8])
+    wrong = replace(images, read=lambda index: images.read(index)[..., :8])
     with pytest.raises(ValueError, match="image_size is 16, but the pictures are 8 x 16"):
         Trainer(config, wrong)
 

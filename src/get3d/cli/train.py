@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from jaxtyping import Int, UInt8
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from torch import Tensor
 
 from get3d.apps import Model, ModelInfo, save_model
 from get3d.cli.device import pick_device
@@ -25,6 +27,9 @@ from get3d.models import Generator
 from get3d.training import RunConfig, Trainer, TrainingImages, TrainingRun
 
 logger = logging.getLogger(__name__)
+
+MEMORY_BYTES = 4 << 30
+"""Data sets larger than this stay on the disk."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def run(args: list[str]) -> int:
     device = pick_device(parsed.device)
     config = parsed.settings
     images = _read_images(open_dataset(parsed.data).split("train"), config.discriminator.image_size)
-    print(f"{len(images.rgba_u8)} pictures of {parsed.data}, training on {device}")
+    print(f"{len(images)} pictures of {parsed.data}, training on {device}")
 
     def save(generator: Generator, seen_images: int) -> None:
         info = ModelInfo(name=parsed.out.name, description=f"{seen_images} images of {parsed.data}")
@@ -116,9 +121,13 @@ def _train_with_bar(training: TrainingRun) -> bool:
 
 
 def _read_images(dataset: ImageDataset, image_size: int) -> TrainingImages:
-    """All pictures of the training split in memory, at the discriminators' size."""
-    return TrainingImages(
-        dataset.load_all(image_size=image_size),
-        camera_angles(dataset.cameras),
-        dataset.distribution,
-    )
+    """All pictures in memory if they fit there, else each when its turn comes."""
+    angles = camera_angles(dataset.cameras)
+
+    def read(index: Int[Tensor, " n"]) -> UInt8[Tensor, "n 4 h w"]:
+        return dataset.load_all(image_size=image_size, indices=index.tolist())
+
+    if len(dataset) * 4 * image_size**2 > MEMORY_BYTES:
+        return TrainingImages(read, angles, dataset.distribution)
+    rgba_u8 = dataset.load_all(image_size=image_size)
+    return TrainingImages.in_memory(rgba_u8, angles, dataset.distribution)

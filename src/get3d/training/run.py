@@ -22,9 +22,10 @@ from get3d.core.strict import from_dict, to_dict
 from get3d.models import Generator
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
 from get3d.training.config import RunConfig
+from get3d.training.images import TrainingImages
 from get3d.training.logs import RunLog
 from get3d.training.samples import render_samples
-from get3d.training.trainer import NonFiniteError, Trainer, TrainingImages
+from get3d.training.trainer import NonFiniteError, Trainer
 
 logger = logging.getLogger(__name__)
 

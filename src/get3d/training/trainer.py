@@ -4,62 +4,27 @@ The loop around it (folders, logs, checkpoints, signals) is in `get3d.training.r
 """
 
 import copy
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from get3d.core import Cameras, Images, Styles
-from get3d.geometry import CameraDistribution, camera_angles, sample_cameras
+from get3d.core import Cameras, Styles
+from get3d.geometry import camera_angles, sample_cameras
 from get3d.models import Discriminator, Generator, Surface, mix_styles
 from get3d.training.config import RunConfig
 from get3d.training.ema import ema_decay, update_average
+from get3d.training.images import JudgedImages, RealBatch, TrainingImages, read_batch
 from get3d.training.losses import discriminator_loss, generator_loss, r1_penalty
-from get3d.training.randomness import shuffled_indices, step_generator
+from get3d.training.randomness import step_generator
 
-_INIT, _GENERATOR, _DISCRIMINATOR, _MIRROR = range(4)  # streams of randomness
+_GENERATOR, _DISCRIMINATOR = 1, 2  # streams of randomness
 
 
 class NonFiniteError(ArithmeticError):
     """A loss or gradient is NaN or infinite; no weight was changed by it."""
-
-
-@dataclass(frozen=True)
-class TrainingImages:
-    """The real pictures, in memory.
-
-    Attributes:
-        rgba_u8: Colour composited on black (so already multiplied by alpha), and alpha.
-        angles: Rotation and polar angle of each picture's camera, in radians.
-        distribution: Where the cameras of fakes are drawn from.
-    """
-
-    rgba_u8: UInt8[Tensor, "n 4 h w"]
-    angles: Float[Tensor, "n 2"]
-    distribution: CameraDistribution
-
-
-@dataclass(frozen=True)
-class JudgedImages:
-    """Pictures and the cameras the judges are told they were taken with.
-
-    Attributes:
-        images: Real or generated.
-        angles: Rotation and polar angle, in radians.
-    """
-
-    images: Images
-    angles: Float[Tensor, "n 2"]
-
-    def detach(self) -> "JudgedImages":
-        """Cut the pictures from the graph of the generator."""
-        return JudgedImages(
-            Images(self.images.rgb.detach(), self.images.mask.detach()), self.angles
-        )
 
 
 @dataclass(frozen=True)
@@ -79,10 +44,10 @@ class Trainer:
     ) -> None:
         """Make fresh networks and optimisers for pictures of the config's size."""
         size = config.discriminator.image_size
-        if images.rgba_u8.shape[-2:] != (size, size):
+        height, width = images.read(torch.zeros(1, dtype=torch.int64)).shape[-2:]
+        if (height, width) != (size, size):
             raise ValueError(
-                f"discriminator.image_size is {size}, but the pictures are "
-                f"{images.rgba_u8.shape[-1]} x {images.rgba_u8.shape[-2]}"
+                f"discriminator.image_size is {size}, but the pictures are {width} x {height}"
             )
         self.config = config
         self.images = images
@@ -99,7 +64,7 @@ class Trainer:
             lr=optimizer.generator_lr,
             betas=optimizer.betas,
             eps=optimizer.eps,
-            fused=True,
+            fused=self.device.type in ("cpu", "cuda"),
         )
         # Lazy regularisation adds one optimiser step every r1_interval; the rates are scaled so
         # that the sum of both has the effect of one (StyleGAN2, appendix B).
@@ -109,7 +74,7 @@ class Trainer:
             lr=optimizer.discriminator_lr * share,
             betas=(optimizer.betas[0] ** share, optimizer.betas[1] ** share),
             eps=optimizer.eps,
-            fused=True,
+            fused=self.device.type in ("cpu", "cuda"),
         )
         self._base_rates = (optimizer.generator_lr, optimizer.discriminator_lr * share)
 
@@ -138,9 +103,10 @@ class Trainer:
         if not self.config.schedule.reuse_fakes:
             with torch.no_grad():
                 fakes = [fake.judged for fake in self._generate(_DISCRIMINATOR)]
-        scalars |= self._train_discriminator(fakes)
+        real = read_batch(self.images, self.config, self.step_index)
+        scalars |= self._train_discriminator(fakes, real)
         if self.step_index % self.config.loss.r1_interval == 0:
-            scalars |= self._regularize_discriminator()
+            scalars |= self._regularize_discriminator(real)
         self.step_index += 1
         schedule = self.config.schedule
         decay = ema_decay(
@@ -237,12 +203,14 @@ class Trainer:
 
     # -- discriminators ----------------------------------------------------------------------------
 
-    def _train_discriminator(self, fakes: list[JudgedImages]) -> dict[str, Tensor]:
+    def _train_discriminator(
+        self, fakes: list[JudgedImages], batch: RealBatch
+    ) -> dict[str, Tensor]:
         """One optimiser step of both judges on real and fake pictures."""
         accumulate = self.config.schedule.accumulate
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         parts = []
-        for fake, real in zip(fakes, self._real_batches(), strict=True):
+        for fake, real in zip(fakes, batch.portions(self.config, self.device), strict=True):
             fake_logits = self.discriminator(fake.images, fake.angles)
             real_logits = self.discriminator(real.images, real.angles)
             rgb = discriminator_loss(real_logits.rgb, fake_logits.rgb).mean()
@@ -263,14 +231,14 @@ class Trainer:
         self.discriminator_optimizer.step()
         return scalars
 
-    def _regularize_discriminator(self) -> dict[str, Tensor]:
+    def _regularize_discriminator(self, batch: RealBatch) -> dict[str, Tensor]:
         """One optimiser step on R1 alone, with the weight of the steps it stands for."""
         loss_config, accumulate = self.config.loss, self.config.schedule.accumulate
         if loss_config.r1_gamma == 0 and loss_config.r1_gamma_mask == 0:
             return {}
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         parts = []
-        for real in self._real_batches():
+        for real in batch.portions(self.config, self.device):
             penalty = r1_penalty(self.discriminator, real.images, real.angles)
             rgb, mask = penalty.rgb.mean(), penalty.mask.mean()
             loss = rgb * (loss_config.r1_gamma / 2) + mask * (loss_config.r1_gamma_mask / 2)
@@ -280,38 +248,6 @@ class Trainer:
         _grad_norm("R1", self.discriminator)
         self.discriminator_optimizer.step()
         return _mean_scalars(parts)
-
-    def _real_batches(self) -> Iterator[JudgedImages]:
-        """The real pictures of this step, portion by portion."""
-        schedule = self.config.schedule
-        picked = shuffled_indices(
-            len(self.images.rgba_u8),
-            seed=schedule.seed,
-            start=self.seen_images,
-            count=schedule.batch_size,
-        )
-        flips = torch.zeros(schedule.batch_size, dtype=torch.bool)
-        if schedule.mirror:
-            rng = step_generator(schedule.seed, _MIRROR, self.step_index, torch.device("cpu"))
-            flips = torch.rand(schedule.batch_size, generator=rng) < 0.5
-        parts = zip(
-            picked.chunk(schedule.accumulate), flips.chunk(schedule.accumulate), strict=True
-        )
-        for index, flip in parts:
-            yield self._real_batch(index, flip)
-
-    def _real_batch(self, index: Int[Tensor, " n"], flip: Bool[Tensor, " n"]) -> JudgedImages:
-        rgba = self.images.rgba_u8[index]
-        angles = self.images.angles[index]
-        if bool(flip.any()):
-            rgba = torch.where(flip[:, None, None, None], rgba.flip(-1), rgba)
-            mirrored = torch.stack([(2 * math.pi - angles[:, 0]) % (2 * math.pi), angles[:, 1]], 1)
-            angles = torch.where(flip[:, None], mirrored, angles)
-        rgba = rgba.to(self.device).float() / 255.0
-        mask = rgba[:, 3:]
-        if self.config.loss.real_mask == "binary":
-            mask = (mask > 0).float()
-        return JudgedImages(Images(rgba[:, :3] * 2 - 1, mask), angles.to(self.device))
 
     # -- state -------------------------------------------------------------------------------------
 
