@@ -9,25 +9,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from get3d.core.colors import srgb_to_linear
 from get3d.core.types import Material
 
 _GLTF_SUFFIXES = (".gltf", ".glb")
-
-
-def srgb_to_linear(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Decode sRGB values to linear light (IEC 61966-2-1).
-
-    Args:
-        values: In [0, 1].
-
-    Returns:
-        Linear light in [0, 1].
-
-    Example:
-        >>> srgb_to_linear(np.array([0.0, 0.5, 1.0])).round(4).tolist()
-        [0.0, 0.214, 1.0]
-    """
-    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def part_material(part: trimesh.Trimesh, suffix: str) -> Material:
@@ -85,8 +70,13 @@ def _linear_rgba(colors: np.ndarray, suffix: str) -> Float[np.ndarray, "n 4"]:
     rgba = np.ones((len(values), 4))
     rgba[:, : values.shape[1]] = values
     if suffix not in _GLTF_SUFFIXES:
-        rgba[:, :3] = srgb_to_linear(rgba[:, :3])
+        rgba[:, :3] = _decode(rgba[:, :3])
     return rgba
+
+
+def _decode(values: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """Bring sRGB values to linear light; what lies outside [0, 1] is clipped."""
+    return srgb_to_linear(torch.from_numpy(values).clamp(0.0, 1.0)).numpy()
 
 
 def _from_pbr(material: Any, *, has_uv: bool) -> Material:
@@ -116,9 +106,9 @@ def _from_mtl(material: Any, *, has_uv: bool, suffix: str) -> Material:
     factor = np.ones(4)
     diffuse = options.get("kd")
     if isinstance(diffuse, list) and len(diffuse) == 3:
-        factor[:3] = srgb_to_linear(np.clip(np.asarray(diffuse, dtype=np.float64), 0.0, 1.0))
+        factor[:3] = _decode(np.asarray(diffuse, dtype=np.float64))
     elif isinstance(diffuse, float):
-        factor[:3] = srgb_to_linear(np.clip(np.full(3, diffuse), 0.0, 1.0))
+        factor[:3] = _decode(np.full(3, diffuse))
     if "d" in options:
         factor[3] = np.clip(float(options["d"][-1]), 0.0, 1.0)
     texture = None

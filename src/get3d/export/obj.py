@@ -4,12 +4,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from PIL import Image
 
+from get3d.core.colors import linear_to_srgb
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
-from get3d.export.pictures import linear_to_srgb, material_picture
+from get3d.export.pictures import material_picture
 from get3d.export.split import check_exportable, unit_normals
 
 
@@ -67,7 +69,8 @@ def _material_library(
 ) -> str:
     lines = []
     for index, (material, name) in enumerate(zip(materials, names, strict=True)):
-        red, green, blue = linear_to_srgb(np.clip(material.base_color[:3], 0, 1))
+        factor = torch.tensor(material.base_color[:3], dtype=torch.float64).clamp(0, 1)
+        red, green, blue = linear_to_srgb(factor).tolist()
         lines += [
             f"newmtl {name}",
             "Ka 0 0 0",

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
-from get3d.export.pictures import linear_to_srgb, srgb_to_linear
 from get3d.export.split import check_exportable, unit_normals
 
 
@@ -75,12 +75,12 @@ def vertex_colors_u8(textured_mesh: TexturedMesh) -> UInt8[np.ndarray, "verts 4"
     sums = torch.zeros(len(mesh.verts), 4, dtype=torch.float64)
     sums.index_add_(0, corners, corner_colors.flatten(0, 1))
     counts = corners.bincount(minlength=len(mesh.verts)).clamp(min=1).unsqueeze(1)
-    linear = (sums / counts).numpy()
+    linear = sums / counts
     if textured_mesh.vert_colors is not None:
-        linear = linear * textured_mesh.vert_colors.detach().cpu().numpy()
-    colors = np.clip(linear, 0, 1)
-    colors[:, :3] = linear_to_srgb(colors[:, :3])
-    return (colors * 255 + 0.5).astype(np.uint8)
+        linear = linear * textured_mesh.vert_colors.detach().cpu()
+    linear = linear.clamp(0, 1)
+    colors = torch.cat([linear_to_srgb(linear[:, :3]), linear[:, 3:]], dim=1)
+    return (colors * 255 + 0.5).to(torch.uint8).numpy()
 
 
 def _linear_colors(
@@ -97,5 +97,4 @@ def _linear_colors(
     grid = torch.stack([uvs[..., 0] * 2 - 1, 1 - uvs[..., 1] * 2], dim=-1)
     sampled = F.grid_sample(picture[None], grid[None], padding_mode="border", align_corners=False)
     colors = sampled[0].permute(1, 2, 0).clamp(0, 1)
-    rgb = torch.from_numpy(srgb_to_linear(colors[..., :3].numpy()))
-    return torch.cat([rgb, colors[..., 3:]], dim=-1) * factor
+    return torch.cat([srgb_to_linear(colors[..., :3]), colors[..., 3:]], dim=-1) * factor

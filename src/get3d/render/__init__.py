@@ -12,7 +12,7 @@ from get3d.render.gbuffer import (
     surface_points,
 )
 from get3d.render.rasterizer import rasterize, rasterize_views
-from get3d.render.shading import Light, linear_to_srgb, render_textured, srgb_to_linear
+from get3d.render.shading import Light, render_textured
 from get3d.render.views import Views, pack_views, project_meshes
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "coverage",
     "covered_pixels",
     "interpolate",
-    "linear_to_srgb",
     "pack_views",
     "project_meshes",
     "rasterize",
@@ -32,6 +31,5 @@ __all__ = [
     "render_mesh",
     "render_meshes",
     "render_textured",
-    "srgb_to_linear",
     "surface_points",
 ]

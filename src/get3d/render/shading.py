@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.types import Cameras, Material, TexturedMesh
 from get3d.geometry.cameras import camera_origins
 from get3d.render.gbuffer import Pixels, SurfacePoints, covered_pixels, surface_points
@@ -70,18 +71,6 @@ def render_textured(
         samples = samples.unflatten(1, (height, supersample)).unflatten(3, (width, supersample))
         pictures.append(_finish(samples.mean((2, 4))))
     return torch.cat(pictures)
-
-
-def srgb_to_linear(color: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    """Decode sRGB values (IEC 61966-2-1) to linear light."""
-    bright = ((color.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
-    return torch.where(color <= 0.04045, color / 12.92, bright)
-
-
-def linear_to_srgb(color: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    """Encode linear light as sRGB values (IEC 61966-2-1)."""
-    bright = 1.055 * color.clamp(min=0.0031308) ** (1.0 / 2.4) - 0.055
-    return torch.where(color <= 0.0031308, color * 12.92, bright)
 
 
 def sample_texture(
