@@ -88,6 +88,15 @@ def test_wrong_configs_are_one_line(tmp_path, data, capsys, change, message):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_config_behind_the_flags_is_refused_not_ignored(tmp_path, data, config, capsys):
+    run = tmp_path / "run"
+    assert main(["train", "--data", str(data), "--out", str(run), str(config)]) == 2
+    error = capsys.readouterr().err
+    assert "the configuration comes first" in error
+    assert error.count("\n") == 1
+    assert not run.exists()
+
+
 def test_wrong_data_is_one_line(tmp_path, config, capsys):
     for place in ("nowhere", "empty"):
         (tmp_path / "empty").mkdir(exist_ok=True)

@@ -1,32 +1,23 @@
 """`get3d train`: learn textured shapes from pictures."""
 
-import logging
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from jaxtyping import Int, UInt8
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from torch import Tensor
 
 from get3d.apps import Model, ModelInfo, save_model
 from get3d.cli.device import pick_device
 from get3d.cli.parsing import parse
+from get3d.cli.progress import progress_bar
 from get3d.config import load_config
 from get3d.data import ImageDataset, open_dataset
 from get3d.geometry import camera_angles
 from get3d.models import Generator
 from get3d.training import RunConfig, Trainer, TrainingImages, TrainingRun
-
-logger = logging.getLogger(__name__)
 
 MEMORY_BYTES = 4 << 30
 """Data sets larger than this stay on the disk."""
@@ -62,9 +53,19 @@ def run(args: list[str]) -> int:
         args: Command line behind `get3d train`.
 
     Returns:
-        Exit code: 0 finished, 1 stopped before the end by a signal (everything is saved).
+        Exit code: 0 finished, 1 stopped before the end by a signal (everything is saved), 2 the
+        configuration was not the first argument.
     """
-    preset = load_config(args[0]) if args and not args[0].startswith("-") else RunConfig()
+    is_config_first = bool(args) and not args[0].startswith("-")
+    if args and not is_config_first and not {"-h", "--help"} & set(args):
+        # Its values are the defaults of all flags, so it has to be known before they are read.
+        print(
+            "get3d train: the configuration comes first: get3d train CONFIG --data DATA --out RUN "
+            "(see get3d train --help)",
+            file=sys.stderr,
+        )
+        return 2
+    preset = load_config(args[0]) if is_config_first else RunConfig()
 
     @dataclass(frozen=True)
     class Args(TrainArgs):
@@ -78,7 +79,8 @@ def run(args: list[str]) -> int:
     print(f"{len(images)} pictures of {parsed.data}, training on {device}")
 
     def save(generator: Generator, seen_images: int) -> None:
-        info = ModelInfo(name=parsed.out.name, description=f"{seen_images} images of {parsed.data}")
+        about = f"{seen_images} images of {parsed.data}"
+        info = ModelInfo(name=parsed.out.resolve().name, description=about)
         save_model(Model(generator, info=info), parsed.out / "model")
 
     training = TrainingRun(config, images, parsed.out, device=device, on_checkpoint=save)
@@ -94,15 +96,7 @@ def run(args: list[str]) -> int:
 
 
 def _train_with_bar(training: TrainingRun) -> bool:
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("images"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, refresh_per_second=2) as progress:
+    with progress_bar("images") as progress:
         task = progress.add_task("", total=training.config.schedule.total_images)
 
         def on_step(trainer: Trainer, scalars: dict[str, float]) -> None:
