@@ -109,6 +109,16 @@ def test_picture_orientation_and_factor(tmp_path: Path) -> None:
     assert (material.texture[..., 3] == 1).all()
 
 
+def test_a_part_without_coordinates_leaves_the_others_their_picture(tmp_path: Path) -> None:
+    square = textured_square(baseColorFactor=[0.5, 1.0, 1.0, 1.0])
+    bare = trimesh.creation.box()
+    bare.visual = trimesh.visual.TextureVisuals(material=square.visual.material)
+    trimesh.Scene({"a": bare, "b": square}).export(tmp_path / "shared.glb")
+    loaded = load_mesh(tmp_path / "shared.glb")
+    textures = [loaded.materials[index].texture for index in loaded.face_material.tolist()]
+    assert [texture is not None for texture in textures] == [False] * 12 + [True] * 2
+
+
 @pytest.mark.parametrize(("mode", "alpha"), [("BLEND", 100 / 255), ("MASK", 0.0), ("OPAQUE", 1.0)])
 def test_alpha_counts_only_where_the_file_says_so(tmp_path: Path, mode: str, alpha: float) -> None:
     textured_square(alphaMode=mode).export(tmp_path / "square.glb")

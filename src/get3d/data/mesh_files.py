@@ -172,13 +172,15 @@ def _read_parts(scene: trimesh.Scene, suffix: str) -> tuple[list[_Part], list[Ma
     """Flatten a scene; a geometry that stands at several places gives several parts."""
     parts: list[_Part] = []
     materials: list[Material] = []
-    material_of: dict[int, int] = {}
+    material_of: dict[tuple[int, bool], int] = {}
     for node in sorted(scene.graph.nodes_geometry):
         transform, name = scene.graph[node]
         geometry = scene.geometry[name]
         if not isinstance(geometry, trimesh.Trimesh) or len(geometry.faces) == 0:
             continue
-        key = id(getattr(geometry.visual, "material", geometry))
+        # A part without texture coordinates has its material without the picture.
+        has_uvs = part_uvs(geometry) is not None
+        key = (id(getattr(geometry.visual, "material", geometry)), has_uvs)
         if key not in material_of:
             material_of[key] = len(materials)
             materials.append(part_material(geometry, suffix))
