@@ -150,7 +150,11 @@ def read_get3d(root: Path) -> DatasetIndex:
     try:
         for entry in metadata["objects"]:
             matrices = torch.tensor(entry["world_to_camera"], dtype=torch.float32)
-            cameras = Cameras(matrices, torch.tensor(entry["intrinsics"], dtype=torch.float32))
+            intrinsics = torch.tensor(entry["intrinsics"], dtype=torch.float32)
+            num = len(matrices)
+            if num == 0 or matrices.shape != (num, 4, 4) or intrinsics.shape != (num, 4):
+                raise ValueError(f"{entry['name']} has cameras of another form")
+            cameras = Cameras(matrices, intrinsics)
             folder = root / "img" / entry["name"]
             paths = tuple(folder / image_name(index) for index in range(len(cameras)))
             present = list_pngs(folder)

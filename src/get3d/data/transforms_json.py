@@ -87,7 +87,9 @@ def _read_object(path: Path) -> ObjectViews:
             matrix = torch.tensor(frame["transform_matrix"], dtype=torch.float64)
             images.append(_image_path(path, str(frame["file_path"])))
             intrinsics.append(_intrinsics({**content, **frame}))
-        except (KeyError, TypeError, ValueError) as error:
+            if not all(map(math.isfinite, intrinsics[-1])) or min(intrinsics[-1][:2]) <= 0:
+                raise ValueError(f"its lens must have positive focal lengths: {intrinsics[-1]}")
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             if isinstance(error, DatasetError):
                 raise
             reason = f"{type(error).__name__}: {error}"
