@@ -109,10 +109,11 @@ class ImageDataset:
         Raises:
             ValueError: If a name is unknown.
         """
-        unknown = sorted(set(names) - set(self.objects))
+        wanted = set(names)
+        unknown = sorted(wanted - set(self.objects))
         if unknown:
             raise ValueError(f"{self.root}: no object named {unknown[0]!r}")
-        kept = [index for index, name in enumerate(self.objects) if name in set(names)]
+        kept = [index for index, name in enumerate(self.objects) if name in wanted]
         new_index = torch.full((len(self.objects),), -1, dtype=torch.int64)
         new_index[kept] = torch.arange(len(kept))
         images = (new_index[self.image_object] >= 0).nonzero().squeeze(1)

@@ -129,8 +129,8 @@ def render_dataset(
     previous = _read_previous(out, config)
     jobs = _plan(files, previous, config.category)
     names = {job.name for job in jobs}
-    kept = [job for job in jobs if is_rendered(out, job.name, config.views)]
-    pending = [job for job in jobs if job not in set(kept)]
+    kept = {job for job in jobs if is_rendered(out, job.name, config.views)}
+    pending = [job for job in jobs if job not in kept]
     if pending:
         _write_metadata(out, config, jobs, skipped=(), is_complete=False)
     report = on_progress or (lambda progress: None)
@@ -147,7 +147,7 @@ def render_dataset(
         )
     )
     rendered = {item.job.name for item in outcomes if item.reason is None}
-    usable = [job for job in jobs if job.name in rendered or job in set(kept)]
+    usable = [job for job in jobs if job.name in rendered or job in kept]
     if not usable:
         _remove_traces(out, names)
         raise DatasetError(
