@@ -28,8 +28,8 @@ class MaskScan:
         is_touching: Which silhouettes touch the border.
         is_empty: Which show nothing.
         is_full: Which have no background.
-        side_px: Of each picture, 0 where it could not be read.
-        errors: What is wrong with the others.
+        side_px: Of the pictures, 0 if none could be read.
+        errors: What is wrong with the pictures that could not be read.
     """
 
     masks: Bool[Tensor, "images s s"]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 
 from get3d.core.files import atomic_path, remove_leftovers
-from get3d.core.pictures import save_png
+from get3d.core.pictures import images_to_u8, save_png
 from get3d.core.types import Cameras, Mesh, TexturedMesh
 from get3d.data.layouts import image_name
 from get3d.data.mesh_files import MeshFileError, load_mesh, normalize_mesh
@@ -138,8 +138,8 @@ def take_pictures(
         light=Light() if config.light == "studio" else None,
         supersample=config.supersample,
     )
-    bytes_ = (rgba * 255.0 + 0.5).clamp(0, 255).to(torch.uint8)
-    return (bytes_ * (bytes_[..., 3:] > 0)).numpy()
+    images_u8 = images_to_u8(rgba.permute(0, 3, 1, 2), low=0.0)
+    return images_u8 * (images_u8[..., 3:] > 0)
 
 
 def _upright(textured_mesh: TexturedMesh, up_axis: str) -> TexturedMesh:
