@@ -106,6 +106,18 @@ def test_other_config_in_the_same_folder_is_refused(tmp_path, config, images):
         TrainingRun(other, images, tmp_path)
 
 
+def test_the_config_of_something_else_is_not_overwritten(tmp_path, config, images):
+    path = tmp_path / "config.yaml"
+    for content in ("format: 1\ngenerator: {}\n", "just words", "[", ""):
+        path.write_text(content)
+        with pytest.raises(ValueError, match="choose another run folder"):
+            TrainingRun(config, images, tmp_path)
+        assert path.read_text() == content
+    path.unlink()
+    TrainingRun(config, images, tmp_path)  # killed here, before its first checkpoint
+    assert not TrainingRun(config, images, tmp_path).is_resumed
+
+
 def test_the_remedies_for_an_unstable_run_may_be_taken(tmp_path, config, images):
     TrainingRun(config, images, tmp_path).train()
     calmer = replace(

@@ -81,6 +81,8 @@ class TrainingRun:
         self.is_resumed = bool(checkpoints)
         if checkpoints:
             self._resume(checkpoints[-1])
+        else:
+            _refuse_foreign_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
         remove_leftovers(self._checkpoint_folder)
@@ -210,6 +212,19 @@ class _Meter:
         self._sums, self._counts = {}, {}
         self._since_images, self._since_s = seen_images, now_s
         return self.last
+
+
+def _refuse_foreign_folder(folder: Path) -> None:
+    """Refuse to overwrite the `config.yaml` of something else, such as a model folder."""
+    path = folder / "config.yaml"
+    if not path.exists():
+        return
+    try:
+        from_dict(RunConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"{path} is not of a training run and would be overwritten; choose another run folder"
+        ) from error
 
 
 def _changed_fields(old: object, new: object, path: str = "") -> list[str]:
