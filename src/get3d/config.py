@@ -29,6 +29,6 @@ def load_config(source: str | Path) -> RunConfig:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} is no valid YAML: {reason}") from error
     try:
-        return from_dict(RunConfig, content or {})
+        return from_dict(RunConfig, {} if content is None else content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error

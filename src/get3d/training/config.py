@@ -38,7 +38,13 @@ class LossConfig:
         """Refuse what cannot be trained with."""
         if self.r1_interval < 1:
             raise ValueError(f"r1_interval must be at least 1, got {self.r1_interval}")
-        for name in ("r1_gamma", "r1_gamma_mask", "sign_change_weight", "empty_weight"):
+        for name in (
+            "r1_gamma",
+            "r1_gamma_mask",
+            "sign_change_weight",
+            "empty_weight",
+            "mask_weight",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
@@ -148,3 +154,13 @@ class RunConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse portions that the discriminators cannot compare in groups."""
+        portion = self.schedule.batch_size // self.schedule.accumulate
+        group = min(self.discriminator.mbstd_group_size, portion)
+        if portion % group:
+            raise ValueError(
+                f"discriminator.mbstd_group_size must divide the {portion} pictures of a portion "
+                f"(schedule.batch_size / schedule.accumulate), got {group}"
+            )
