@@ -12,6 +12,7 @@ from get3d.geometry import (
     SurfaceTopology,
     TetGrid,
     bcc_grid,
+    empty_penalty,
     rescue_empty,
     sdf_sign_change_loss,
     surface_meshes,
@@ -270,14 +271,13 @@ class Generator(nn.Module):
         sdf, was_rescued = rescue_empty(raw, grid)
         topology = surface_topology(grid, sdf.detach())
         positions = self._active_positions(fields, topology, grid)
-        empty = raw[was_rescued].abs().mean() if bool(was_rescued.any()) else raw.new_zeros(())
         return Surface(
             meshes=surface_meshes(topology, sdf, positions),
             sdf=raw,
             rescued_sdf=sdf,
             was_rescued=was_rescued,
             sign_change_loss=sdf_sign_change_loss(sdf, grid.edges),
-            empty_penalty=empty,
+            empty_penalty=empty_penalty(raw, was_rescued),
         )
 
     def offsets(self, raw: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
