@@ -1,20 +1,7 @@
-import numba
 import numpy as np
 import pytest
 
 from get3d.render import numba_kernels as kernels
-
-
-def test_without_a_folder_for_compiled_code_all_works(monkeypatch) -> None:
-    compile_with = numba.njit
-
-    def refuse_cache(*functions, **options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return compile_with(*functions, **options)
-
-    monkeypatch.setattr(kernels.numba, "njit", refuse_cache)
-    assert kernels._compiled(lambda number: number + 1)(2) == 3
 
 
 @pytest.mark.parametrize("bottom", [1, 3, 4096, 2**41])

@@ -20,8 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from get3d.render.rasterizer import Backend, choose_backend
-from get3d.render.snapping import NO_EDGE
-from get3d.render.torch_backend import CROSSING_SCALE, LAST_FACE
+from get3d.render.snapping import CROSSING_SCALE, LAST_FACE, NO_EDGE
 from get3d.render.views import Views
 
 

@@ -5,21 +5,23 @@ Each kernel works on one image, and lets other threads run meanwhile. Types are 
 (and a wrapper that checks them at run time would be in its way).
 """
 
-import contextlib
-from collections.abc import Callable
-from typing import Any, no_type_check
+from typing import no_type_check
 
-import numba
 import numpy as np
 
-from get3d.render.snapping import GUARD_BAND_PX, MIN_W, SUBPIXELS
+from get3d.core.compiled import compiled
+from get3d.render.snapping import (
+    CROSSING_SCALE,
+    DEPTH_SCALE,
+    GUARD_BAND_PX,
+    HALF,
+    LAST_FACE,
+    MAX_KEY,
+    MIN_W,
+    SUBPIXELS,
+)
 
-HALF = SUBPIXELS // 2
 SHIFT = SUBPIXELS.bit_length() - 1
-DEPTH_SCALE = float(2**30 - 1)
-CROSSING_SCALE = float(2**28)
-LAST_FACE = 2**31 - 1
-MAX_KEY = 2**63 - 1
 IS_OUTSIDE = 63
 NEEDS_CUT = 64
 IS_BROKEN = 128
@@ -27,15 +29,7 @@ SMALL = 16
 """Up to this many pixels, trying them all beats finding the ends of each row."""
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first call, and keep the result on disk where there is a place for it."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
-    with contextlib.suppress(RuntimeError):  # numba found no folder that it may write to
-        return numba.njit(cache=True, **options)(function)
-    return numba.njit(**options)(function)
-
-
-@_compiled
+@compiled
 @no_type_check
 def _project(clip, height, width):
     """Snap the vertices of one image and say which planes each is beyond."""
@@ -65,7 +59,7 @@ def _project(clip, height, width):
     return x, y, z, code
 
 
-@_compiled
+@compiled
 @no_type_check
 def _cross(u0, v0, u1, v1, line):
     """Start walking along a side: numerator at this line, its step, and the denominator."""
@@ -75,7 +69,7 @@ def _cross(u0, v0, u1, v1, line):
     return top, du * SUBPIXELS, dv * SUBPIXELS
 
 
-@_compiled
+@compiled
 @no_type_check
 def _ceil_divide(top, bottom, inverse):
     """Exact ceiling of a quotient; the estimate is never off by more than one."""
@@ -84,7 +78,7 @@ def _ceil_divide(top, bottom, inverse):
     return quotient + (rest > 0) + (rest > bottom) - (rest <= -bottom)
 
 
-@_compiled
+@compiled
 @no_type_check
 def _sort_corners(u, v, values):
     """Order corners along v, then u, so that the arithmetic does not depend on their order."""
@@ -103,7 +97,7 @@ def _sort_corners(u, v, values):
     return (u0, u1, u2), (v0, v1, v2), (a0, a1, a2)
 
 
-@_compiled
+@compiled
 @no_type_check
 def _depth_plane(u, v, z, area):
     """Slopes of z/w over the screen, for sorted corners."""
@@ -114,7 +108,7 @@ def _depth_plane(u, v, z, area):
     return (dz1 * dv2 - dz2 * dv1) * inverse, (dz2 * du1 - dz1 * du2) * inverse
 
 
-@_compiled
+@compiled
 @no_type_check
 def _merge(keys, pixel, depth, low, high, face):
     """Keep the nearer of what a pixel has and what it is offered."""
@@ -124,7 +118,7 @@ def _merge(keys, pixel, depth, low, high, face):
         keys[pixel] = key
 
 
-@_compiled
+@compiled
 @no_type_check
 def _draw_small(keys, u, v, z, face, first, last, begin, end, width):
     """Merge a triangle that reaches few pixels: try each of them."""
@@ -163,7 +157,7 @@ def _draw_small(keys, u, v, z, face, first, last, begin, end, width):
                 _merge(keys, pixel, depth, low, high, face)
 
 
-@_compiled
+@compiled
 @no_type_check
 def _draw_large(keys, u, v, z, face, first, last, width):
     """Merge a triangle row by row: exact integer division tells where it begins and ends."""
@@ -199,7 +193,7 @@ def _draw_large(keys, u, v, z, face, first, last, width):
                 _merge(keys, row * width + column, depth, low, high, face)
 
 
-@_compiled
+@compiled
 @no_type_check
 def draw_faces(keys, clip, faces, band_begin, band_end, height, width):
     """Draw a mesh into `keys` [h * w]; return how many faces must be cut first."""
@@ -230,7 +224,7 @@ def draw_faces(keys, clip, faces, band_begin, band_end, height, width):
     return num_to_cut
 
 
-@_compiled
+@compiled
 @no_type_check
 def draw_triangles(keys, x, y, z, face, height, width):
     """Draw triangles that are already on the screen."""
@@ -242,7 +236,7 @@ def draw_triangles(keys, x, y, z, face, height, width):
             _draw_large(keys, u, v, (z[i, 0], z[i, 1], z[i, 2]), face[i], first, last, width)
 
 
-@_compiled
+@compiled
 @no_type_check
 def keys_to_faces(keys):
     """Turn depth keys into face indices, in place."""
@@ -251,7 +245,7 @@ def keys_to_faces(keys):
         keys[i] = -1 if key == MAX_KEY else key & 0xFFFFFFFF
 
 
-@_compiled
+@compiled
 @no_type_check
 def _search_one(keys, face_id, u, v, sides, face, first, last, length, line_step, step):
     """Offer the two ends of a triangle's interval on each scan line of a band."""
@@ -280,7 +274,7 @@ def _search_one(keys, face_id, u, v, sides, face, first, last, length, line_step
                     keys[pixel - step] = max(keys[pixel - step], key)
 
 
-@_compiled
+@compiled
 @no_type_check
 def find_border(face_id, across, down, height, width, shift):
     """List the pairs of neighbours of which one is covered, and clear their keys.
@@ -313,7 +307,7 @@ def find_border(face_id, across, down, height, width, shift):
     return pairs[0, : count[0]].copy(), pairs[1, : count[1]].copy(), sums
 
 
-@_compiled
+@compiled
 @no_type_check
 def search_faces(across, down, face_id, clip, faces, tiles, shift, height, width):
     """Fill the crossing keys of pairs on rows and on columns; return how many faces to cut."""
@@ -348,7 +342,7 @@ def search_faces(across, down, face_id, clip, faces, tiles, shift, height, width
     return num_to_cut
 
 
-@_compiled
+@compiled
 @no_type_check
 def search_triangles(across, down, face_id, x, y, sides, face, height, width):
     """The same for triangles that are already on the screen."""

@@ -15,11 +15,19 @@ from torch import Tensor
 from get3d.render.views import Views
 
 SUBPIXELS = 4096
+HALF = SUBPIXELS // 2
 GUARD_BAND_PX = 32768.0
 MIN_W = 1e-300
 """Smaller distances from the eye are as good as zero: their reciprocal overflows."""
 NO_EDGE = 3
 """Label of a side that the clipping made; sides 0, 1, 2 run from corner i to corner i + 1."""
+DEPTH_SCALE = float(2**30 - 1)
+"""Of z/w + 1 in the upper half of a pixel's key; the lower half is the face, so ties go to the
+lower index."""
+CROSSING_SCALE = float(2**28)
+"""Of the distance, in pixels, in the upper bits of a crossing's key; below: face and side."""
+LAST_FACE = 2**31 - 1
+MAX_KEY = 2**63 - 1
 
 
 @dataclass(frozen=True)

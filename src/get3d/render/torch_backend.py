@@ -10,14 +10,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from get3d.render.snapping import SUBPIXELS, ScreenTriangles, screen_triangles
+from get3d.render.snapping import (
+    CROSSING_SCALE,
+    DEPTH_SCALE,
+    HALF,
+    LAST_FACE,
+    MAX_KEY,
+    SUBPIXELS,
+    ScreenTriangles,
+    screen_triangles,
+)
 from get3d.render.views import Views
 
-HALF = SUBPIXELS // 2
-DEPTH_SCALE = float(2**30 - 1)
-CROSSING_SCALE = float(2**28)
-LAST_FACE = 2**31 - 1
-MAX_KEY = 2**63 - 1
 CHUNK = 1 << 22
 
 
