@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -195,15 +196,34 @@ def read_published(root: Path) -> DatasetIndex:
     Returns:
         The index; objects with wrong or missing files are told in `problems`.
     """
+    folders = sorted(path for path in (root / "img").glob("*/*") if path.is_dir())
+    names = [folder.relative_to(root / "img").as_posix() for folder in folders]
+    return index_objects(
+        "published", root, [partial(_published_object, root, name) for name in names]
+    )
+
+
+def index_objects(
+    layout: Layout, root: Path, readers: Iterable[Callable[[], ObjectViews]]
+) -> DatasetIndex:
+    """Index a dataset without metadata: its camera distribution is estimated.
+
+    Args:
+        layout: How the files are arranged.
+        root: The folder.
+        readers: Read one object each, or raise `DatasetError`.
+
+    Returns:
+        The index; objects that could not be read are told in `problems`.
+    """
     objects, problems = [], []
-    for folder in sorted(path for path in (root / "img").glob("*/*") if path.is_dir()):
-        name = folder.relative_to(root / "img").as_posix()
+    for read in readers:
         try:
-            objects.append(_published_object(root, name))
+            objects.append(read())
         except DatasetError as error:
             problems.append(str(error))
     return DatasetIndex(
-        layout="published",
+        layout=layout,
         root=root,
         objects=tuple(objects),
         distribution=(

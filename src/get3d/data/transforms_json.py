@@ -6,6 +6,7 @@ Their world has z up and their cameras look along -z; ours has y up, so (x, y, z
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from get3d.data.layouts import (
     DatasetError,
     DatasetIndex,
     ObjectViews,
-    estimate_distribution,
-    join_cameras,
+    index_objects,
     read_json,
 )
 
@@ -56,23 +56,8 @@ def read_transforms(root: Path) -> DatasetIndex:
     Returns:
         The index; objects with wrong or missing files are told in `problems`.
     """
-    objects, problems = [], []
-    for path in find_transforms(root):
-        try:
-            objects.append(_read_object(path))
-        except DatasetError as error:
-            problems.append(str(error))
-    return DatasetIndex(
-        layout="transforms",
-        root=root,
-        objects=tuple(objects),
-        distribution=(
-            estimate_distribution(join_cameras([views.cameras for views in objects]))
-            if objects
-            else None
-        ),
-        problems=tuple(problems),
-    )
+    readers = [partial(_read_object, path) for path in find_transforms(root)]
+    return index_objects("transforms", root, readers)
 
 
 def _read_object(path: Path) -> ObjectViews:
