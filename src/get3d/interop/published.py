@@ -107,7 +107,8 @@ def load_generator(
     tets = None
     if grid is not None:
         tets = load_grid(grid, resolution=ours.grid_resolution, scale=ours.scale)
-    generator = Generator(ours, grid=tets)
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
+        generator = Generator(ours, grid=tets)
     rules = _UNIFIED_RULES if is_unified else _SEPARATE_RULES
     _load(generator, state_dict, lambda name: _generator_name(name, rules))
     return generator
@@ -133,7 +134,8 @@ def load_discriminator(
     options = _translate(config, _DISCRIMINATOR_KEYS, {}, {"architecture"})
     if config.get("architecture", "skip") != "skip":
         raise ValueError(f'architecture must be "skip", got {config["architecture"]!r}')
-    discriminator = Discriminator(DiscriminatorConfig(**options))
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
+        discriminator = Discriminator(DiscriminatorConfig(**options))
     num_blocks = len(discriminator.rgb.blocks)
     _load(discriminator, state_dict, lambda name: _discriminator_name(name, num_blocks))
     return discriminator
