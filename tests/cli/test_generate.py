@@ -72,6 +72,7 @@ def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
         (["--texture-size", "1"], "texture_size must be"),
         (["--seed", "-1"], "seed must not be negative"),
         (["--device", "toaster"], "device must be one that PyTorch can use here, got toaster"),
+        (["--device", "meta"], "device must be one that PyTorch can use here, got meta"),
     ],
 )
 def test_bad_options_write_nothing(

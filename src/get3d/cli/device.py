@@ -8,7 +8,8 @@ def pick_device(name: str) -> torch.device:
 
     Args:
         name: "auto" (a CUDA GPU if there is one, else the CPU), or what PyTorch calls the device:
-            "cpu", "cuda", "cuda:1", "mps".
+            "cpu", "cuda", "cuda:1". It has to know double precision, in which the rasteriser
+            places vertices; Apple's "mps" does not.
 
     Returns:
         The device.
@@ -20,10 +21,11 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros((), device=device, dtype=torch.float64).item()
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        reason = str(error).splitlines()[0].split(". ")[0]
         raise ValueError(
             f"device must be one that PyTorch can use here, got {name}; auto and cpu always work "
-            f"({str(error).splitlines()[0]})"
+            f"({reason[:200]})"
         ) from error
     return device

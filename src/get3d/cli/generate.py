@@ -62,7 +62,7 @@ class GenerateArgs:
     """glb is one file with its texture; obj has its material and texture beside it."""
 
     device: str = "auto"
-    """auto, cpu, cuda or any other name that PyTorch knows."""
+    """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
 
     overwrite: bool = False
     """Replace the files of another command."""

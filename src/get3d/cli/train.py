@@ -41,7 +41,7 @@ class TrainArgs:
     """Run folder."""
 
     device: str = "auto"
-    """auto, cpu, cuda or any other name that PyTorch knows."""
+    """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
 
     settings: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 
