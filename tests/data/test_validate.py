@@ -1,5 +1,6 @@
 """Every kind of damage is found and named, and a sound dataset gives no error."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,20 @@ def test_sound_datasets_have_no_errors(
         assert any("only" in text and "images" in text for text in report.warnings)
         explained = report.statistics["silhouettes explained by their cameras"]
         assert float(explained.rstrip("%")) > 90
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_objects_larger_than_the_generators_cube_are_told(
+    tmp_path: Path, make_blender: Maker, size: int
+) -> None:
+    path = make_blender(tmp_path / "d") / "transforms_train.json"
+    content = json.loads(path.read_text())
+    for frame in content["frames"]:
+        for row in frame["transform_matrix"][:3]:
+            row[3] *= size
+    path.write_text(json.dumps(content))
+    warnings = validate_dataset(tmp_path / "d").warnings
+    assert any("--generator.scale" in text for text in warnings) == (size == 4)
 
 
 @pytest.mark.parametrize(

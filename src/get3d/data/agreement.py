@@ -19,6 +19,7 @@ _HULL_VIEWS = 24
 _OVERLAY_IMAGES = 16
 _LEAST_AGREEMENT = 0.85
 _LEAST_GAIN = 0.05
+_LARGE_SIDE = 1.3  # hulls are somewhat larger than objects, which fit a cube of side 1
 
 Silhouettes = tuple[Bool[Tensor, "_ s s"], Cameras]
 
@@ -30,11 +31,13 @@ class Agreement:
     Attributes:
         hulls: Of some objects, by their number in the dataset.
         problems: What is wrong, with a remedy; at most one.
+        warnings: What is worth a look; at most one.
         statistics: In words, by name.
     """
 
     hulls: dict[int, Hull]
     problems: tuple[str, ...]
+    warnings: tuple[str, ...]
     statistics: dict[str, str]
 
 
@@ -56,7 +59,7 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
         if len((pair := _object_silhouettes(index, scan, number))[1]) >= 3
     }
     if not silhouettes or half_extent == 0:
-        return Agreement(hulls={}, problems=(), statistics={})
+        return Agreement(hulls={}, problems=(), warnings=(), statistics={})
     hulls = {
         number: carve_hull(*pair, half_extent=half_extent) for number, pair in silhouettes.items()
     }
@@ -65,9 +68,17 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
     problems: tuple[str, ...] = ()
     if explained < 1 - _LEAST_GAIN:
         problems = _find_mistake(index.root, list(silhouettes.values()), half_extent, explained)
+    warnings: tuple[str, ...] = ()
+    if side > _LARGE_SIDE:
+        warnings = (
+            f"{index.root}: objects fill a cube of side {side:.2f}, but shapes are made in one of "
+            f"side 1 by default; train with --generator.scale {side:.2f} (and with sdf_base "
+            "sphere, a sdf_base_radius of a third of it), or scale the cameras' positions down",
+        )
     return Agreement(
         hulls=hulls,
         problems=problems,
+        warnings=warnings,
         statistics={
             "silhouettes explained by their cameras": f"{explained:.1%}",
             "objects fit a cube of side": f"{side:.2f}",

@@ -82,6 +82,7 @@ def validate_dataset(
     if scan.is_read.any():
         agreement = check_agreement(index, scan)
         errors += agreement.problems
+        warnings += agreement.warnings
         statistics |= agreement.statistics
         if overlay_path is not None:
             write_overlay(Path(overlay_path), index, agreement)
