@@ -76,8 +76,21 @@ def test_objects_larger_than_the_generators_cube_are_told(
         for row in frame["transform_matrix"][:3]:
             row[3] *= size
     path.write_text(json.dumps(content))
-    warnings = validate_dataset(tmp_path / "d").warnings
-    assert any("--generator.scale" in text for text in warnings) == (size == 4)
+    report = validate_dataset(tmp_path / "d")
+    side = float(report.statistics["objects fit a cube of side"])
+    assert side == pytest.approx(0.4 * size, rel=0.25)  # a ball of radius 0.2, on a coarse grid
+    assert any("--generator.scale" in text for text in report.warnings) == (size == 4)
+
+
+def test_objects_cut_off_do_not_tell_their_size(tmp_path: Path, make_published: Maker) -> None:
+    root = make_published(tmp_path / "d")
+    for path in root.rglob("*.png"):
+        rgba = np.asarray(Image.open(path)).copy()
+        rgba[0] = 255
+        Image.fromarray(rgba).save(path)
+    report = validate_dataset(root)
+    assert "unknown" in report.statistics["objects fit a cube of side"]
+    assert not any("--generator.scale" in text for text in report.warnings)
 
 
 @pytest.mark.parametrize(

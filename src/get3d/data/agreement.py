@@ -19,7 +19,7 @@ _HULL_VIEWS = 24
 _OVERLAY_IMAGES = 16
 _LEAST_AGREEMENT = 0.85
 _LEAST_GAIN = 0.05
-_LARGE_SIDE = 1.3  # hulls are somewhat larger than objects, which fit a cube of side 1
+_LARGE_SIDE = 1.25  # hulls are somewhat larger than objects, which fit a cube of side 1
 
 Silhouettes = tuple[Bool[Tensor, "_ s s"], Cameras]
 
@@ -64,7 +64,13 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
         number: carve_hull(*pair, half_extent=half_extent) for number, pair in silhouettes.items()
     }
     explained = sum(hull.explained for hull in hulls.values()) / len(hulls)
-    side = max(float((hull.high - hull.low).max()) for hull in hulls.values())
+    # What is cut off by the border may reach on without end: it does not tell how large it is.
+    whole = [
+        hull
+        for number, hull in hulls.items()
+        if not scan.is_touching[_image_range(index, number)].any()
+    ]
+    side = max((float((hull.high - hull.low).max()) for hull in whole), default=0.0)
     problems: tuple[str, ...] = ()
     if explained < 1 - _LEAST_GAIN:
         problems = _find_mistake(index.root, list(silhouettes.values()), half_extent, explained)
@@ -81,7 +87,7 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
         warnings=warnings,
         statistics={
             "silhouettes explained by their cameras": f"{explained:.1%}",
-            "objects fit a cube of side": f"{side:.2f}",
+            "objects fit a cube of side": f"{side:.2f}" if whole else "unknown: all are cut off",
         },
     )
 
@@ -141,9 +147,13 @@ def _pick_objects(index: DatasetIndex, count: int) -> list[int]:
 
 def _object_silhouettes(index: DatasetIndex, scan: MaskScan, number: int) -> Silhouettes:
     """Silhouettes and cameras of one object, without pictures that say nothing."""
-    start = sum(len(views.image_paths) for views in index.objects[:number])
-    views = index.objects[number]
-    stop = start + len(views.image_paths)
-    is_good = (scan.is_read & ~scan.is_empty & ~scan.is_full)[start:stop]
+    images = _image_range(index, number)
+    is_good = (scan.is_read & ~scan.is_empty & ~scan.is_full)[images]
     picked = is_good.nonzero().squeeze(1)[:_HULL_VIEWS]
-    return scan.masks[start:stop][picked], views.cameras[picked]
+    return scan.masks[images][picked], index.objects[number].cameras[picked]
+
+
+def _image_range(index: DatasetIndex, number: int) -> slice:
+    """Where the pictures of an object stand among those of all."""
+    start = sum(len(views.image_paths) for views in index.objects[:number])
+    return slice(start, start + len(index.objects[number].image_paths))
