@@ -113,6 +113,12 @@ def test_images_larger_than_the_data_are_refused(tmp_path, data, config, capsys)
     assert "image_size must lie between 1 and 32" in capsys.readouterr().err
 
 
+def test_flags_that_are_no_numbers_are_refused(tmp_path, data, config, capsys):
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run")]
+    assert main(["train", str(config), *arguments, "--loss.r1-gamma", "nan"]) == 1
+    assert "loss.r1_gamma must be a finite number" in capsys.readouterr().err
+
+
 def test_a_truncated_picture_is_named(tmp_path, data, config, capsys):
     path = data / "img" / "discs" / "b" / "002.png"
     path.write_bytes(path.read_bytes()[:60])

@@ -57,6 +57,8 @@ def test_whole_numbers_become_floats_and_lists_tuples() -> None:
         ("{steps: 1, lens: {}}", r"missing lens\.fovy_deg"),
         ("{}", "missing steps"),
         ("{steps: 1, zzzzz: 2}", r"unknown key zzzzz; accepted: steps, rate"),
+        ("{steps: 1, rate: .nan}", "rate must be a finite number; got nan"),
+        ("{steps: 1, rate: .inf}", "rate must be a finite number; got inf"),
         ("{steps: true}", r"steps must be a whole number; got True"),
         ("{steps: 1.5}", r"steps must be a whole number; got 1\.5"),
         ("{steps: null}", r"steps must be a whole number; got None"),

@@ -43,7 +43,7 @@ def rigid_moves(verts: Tensor) -> Tensor:
     return torch.cat([moves, verts[None]])
 
 
-@pytest.mark.parametrize("size", [64, 256])
+@pytest.mark.parametrize("size", [64, 256, 512])
 @pytest.mark.parametrize("shape", ["coarse", "fine", "torus", "box", "two"])
 def test_gradient_of_the_area_of_shapes(shape, size, sphere, torus, box, cameras) -> None:
     double = torch.float64

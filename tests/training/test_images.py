@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from get3d.geometry import camera_angles, clip_matrices, orbit_cameras, to_clip
-from get3d.training.images import RealBatch, mirror, read_batch
+from get3d.geometry import CameraDistribution, camera_angles, clip_matrices, orbit_cameras, to_clip
+from get3d.training.images import RealBatch, check_mirror, mirror, read_batch
 
 CPU = torch.device("cpu")
 
@@ -63,3 +63,10 @@ def test_only_the_chosen_pictures_are_mirrored(images):
     assert torch.equal(mixed.rgba_u8[1], lopsided[1].flip(-1))
     assert torch.equal(mixed.angles[0], batch.angles[0])
     assert mixed.angles[1, 0] == pytest.approx(2 * math.pi - float(batch.angles[1, 0]))
+
+
+def test_mirroring_needs_rotations_that_are_their_own_mirror_image():
+    for rotation_deg in ((0.0, 360.0), (-60.0, 60.0), (300.0, 420.0)):
+        check_mirror(CameraDistribution(radius=1.2, fovy_deg=49.0, rotation_deg=rotation_deg))
+    with pytest.raises(ValueError, match="set it to false"):
+        check_mirror(CameraDistribution(radius=1.2, fovy_deg=49.0, rotation_deg=(0.0, 90.0)))

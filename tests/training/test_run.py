@@ -118,6 +118,13 @@ def test_the_config_of_something_else_is_not_overwritten(tmp_path, config, image
     assert not TrainingRun(config, images, tmp_path).is_resumed
 
 
+def test_other_pictures_in_the_same_folder_are_refused(tmp_path, config, images):
+    TrainingRun(config, images, tmp_path).train()
+    other = replace(images, angles=images.angles + 0.1)
+    with pytest.raises(ValueError, match="other pictures"):
+        TrainingRun(config, other, tmp_path)
+
+
 def test_the_remedies_for_an_unstable_run_may_be_taken(tmp_path, config, images):
     TrainingRun(config, images, tmp_path).train()
     calmer = replace(

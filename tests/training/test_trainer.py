@@ -131,3 +131,13 @@ def test_learning_rates_fall_linearly(config, images):
     trainer.step_index = 3  # half of 24 images
     trainer._set_learning_rates()
     assert trainer.generator_optimizer.param_groups[0]["lr"] == pytest.approx(0.002 * 0.75)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("composite", ["published", "antialiased"])
+def test_steps_on_a_gpu(config, images, composite):
+    config = replace(config, imaging=replace(config.imaging, composite=composite))
+    trainer = Trainer(config, images, device="cuda")
+    for _ in range(3):
+        scalars = trainer.step()
+    assert all(value.device.type == "cuda" and value.isfinite() for value in scalars.values())

@@ -14,6 +14,7 @@ from get3d.cli.device import pick_device
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.config import load_config
+from get3d.core.strict import from_dict, to_dict
 from get3d.data import ImageDataset, open_dataset
 from get3d.geometry import camera_angles
 from get3d.models import Generator
@@ -74,7 +75,7 @@ def run(args: list[str]) -> int:
 
     parsed = parse(Args, "train", args)
     device = pick_device(parsed.device)
-    config = parsed.settings
+    config = from_dict(RunConfig, to_dict(parsed.settings))  # flags are held to what YAML is
     images = _read_images(open_dataset(parsed.data).split("train"), config.discriminator.image_size)
     print(f"{len(images)} pictures of {parsed.data}, training on {device}")
 

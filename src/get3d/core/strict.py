@@ -149,6 +149,8 @@ def _convert_items(args: tuple[Any, ...], value: Any, path: str) -> list[Any]:
 def _convert_scalar(hint: Any, value: Any, path: str) -> Any:
     if hint is float and type(value) is int:
         return float(value)
+    if type(value) is float and not math.isfinite(value):
+        raise _wrong(path, value, "a finite number")
     if type(value) is hint:
         return value
     accepted = _NAMES.get(hint, getattr(hint, "__name__", str(hint)))

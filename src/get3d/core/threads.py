@@ -40,10 +40,13 @@ def run_jobs(task: Callable[[Job], Result], jobs: Sequence[Job], *, threads: int
 
     helpers = min(threads, len(jobs)) - 1
     futures = [_pool(os.getpid(), helpers).submit(work) for _ in range(helpers)]
-    work()
-    for future in futures:
-        if not future.cancel():  # else the work was done before this helper woke up
-            future.result()
+    try:
+        work()
+    finally:
+        waiting.clear()  # empty already, unless this thread's task failed
+        for future in futures:
+            if not future.cancel():  # else the work was done before this helper woke up
+                future.result()
     return [results[index] for index in range(len(jobs))]
 
 

@@ -1,5 +1,6 @@
 """The real pictures: in memory where they fit, else read when their turn comes."""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class TrainingImages:
     ) -> "TrainingImages":
         """Hold all pictures as bytes."""
         return cls(rgba_u8.__getitem__, angles, distribution)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells data sets apart by their cameras, whose number and order it depends on."""
+        return hashlib.sha256(self.angles.double().numpy().tobytes()).hexdigest()[:16]
 
     def __len__(self) -> int:
         """Count the pictures."""
@@ -102,6 +108,20 @@ def read_batch(images: TrainingImages, config: RunConfig, step_index: int) -> Re
         return batch
     rng = step_generator(schedule.seed, _MIRROR_STREAM, step_index, torch.device("cpu"))
     return mirror(batch, torch.rand(schedule.batch_size, generator=rng) < 0.5)
+
+
+def check_mirror(distribution: CameraDistribution) -> None:
+    """Refuse to mirror pictures whose cameras no fake could have.
+
+    Raises:
+        ValueError: If the range of rotations is not its own mirror image.
+    """
+    low, high = distribution.rotation_deg
+    if high - low < 360 and (low + high) % 360:
+        raise ValueError(
+            f"schedule.mirror needs rotations over the full circle or as far to the left as to the "
+            f"right, got {low:g} to {high:g} degrees; set it to false"
+        )
 
 
 def mirror(batch: RealBatch, flip: Bool[Tensor, " n"]) -> RealBatch:

@@ -16,7 +16,13 @@ from get3d.geometry import camera_angles, sample_cameras
 from get3d.models import Discriminator, Generator, Surface, mix_styles
 from get3d.training.config import RunConfig
 from get3d.training.ema import ema_decay, update_average
-from get3d.training.images import JudgedImages, RealBatch, TrainingImages, read_batch
+from get3d.training.images import (
+    JudgedImages,
+    RealBatch,
+    TrainingImages,
+    check_mirror,
+    read_batch,
+)
 from get3d.training.losses import discriminator_loss, generator_loss, r1_penalty
 from get3d.training.randomness import step_generator
 
@@ -49,6 +55,8 @@ class Trainer:
             raise ValueError(
                 f"discriminator.image_size is {size}, but the pictures are {width} x {height}"
             )
+        if config.schedule.mirror:
+            check_mirror(images.distribution)
         self.config = config
         self.images = images
         self.device = torch.device(device)
@@ -258,6 +266,7 @@ class Trainer:
         """
         return {
             "step_index": self.step_index,
+            "images": self.images.fingerprint,
             "generator": self.generator.state_dict(),
             "discriminator": self.discriminator.state_dict(),
             "average": self.average.state_dict(),
@@ -270,7 +279,13 @@ class Trainer:
 
         Raises:
             RuntimeError: If a network's tensors have other names or shapes.
+            ValueError: If the state is of a run on other pictures.
         """
+        if state["images"] != self.images.fingerprint:
+            raise ValueError(
+                "the run was started on other pictures (their cameras differ); use the same data "
+                "or another run folder"
+            )
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.average.load_state_dict(state["average"])
