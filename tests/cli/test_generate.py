@@ -53,6 +53,28 @@ def test_the_same_command_may_run_again_and_another_may_not(
     assert (tmp_path / "shape_0001.glb").read_bytes() != first
 
 
+def test_overwriting_leaves_no_shape_of_the_former_command(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    assert _generate(model_folder, tmp_path, "--format", "obj") == 0
+    (tmp_path / "notes.txt").write_text("mine")
+    assert _generate(model_folder, tmp_path, "--num", "1", "--overwrite") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "contact_sheet.png",
+        "generation.json",
+        "notes.txt",
+        "shape_0000.glb",
+    ]
+
+
+def test_a_file_in_place_of_the_folder_is_one_line(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "afile").write_text("mine")
+    assert _generate(model_folder, tmp_path / "afile") == 1
+    assert "choose another folder" in capsys.readouterr().err
+
+
 def test_a_stranger_s_file_is_not_replaced(model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "shape_0000.glb").write_text("mine")
     assert _generate(model_folder, tmp_path) == 1

@@ -55,6 +55,8 @@ def _describe_os_error(error: OSError) -> str:
     text = error.strerror or str(error)
     if error.filename is not None:
         text = f"{error.filename}: {text}"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        text += "; a file is where a folder is needed, so choose another folder"
     if error.errno == errno.ENOSPC and "free some" not in text:
         text += "; free some space and run the same command again"
     return text

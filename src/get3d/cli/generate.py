@@ -81,6 +81,7 @@ def run(args: list[str]) -> int:
     if parsed.num < 1:
         raise ValueError(f"num must be at least 1, got {parsed.num}")
     _refuse_foreign_files(parsed)
+    former = _recorded_shapes(parsed.out)
     record: dict[str, Any] = {
         "get3d": version("get3d"),
         "torch": torch.__version__,
@@ -90,6 +91,8 @@ def run(args: list[str]) -> int:
     model = load(parsed.model, device=pick_device(parsed.device))
     num_made = _make_shapes(model, parsed, record)
     _write_record(parsed.out, record)
+    for name in former - set(record["shapes"]):  # of the command that was overwritten
+        _remove_shape(parsed.out / name)
     print(f"{num_made} shapes in {parsed.out}, all of them on {parsed.out / SHEET_NAME}")
     return 0 if num_made == parsed.num else 1
 
@@ -174,6 +177,26 @@ def _refuse_foreign_files(parsed: GenerateArgs) -> None:
             f"{parsed.out} already holds {present[0]}, made with other options; choose another "
             "--out, or add --overwrite"
         )
+
+
+def _recorded_shapes(folder: Path) -> set[str]:
+    """Names of the shape files that an earlier command says it wrote."""
+    try:
+        shapes = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))["shapes"]
+        return {name for name in shapes if Path(name).name == name}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _remove_shape(path: Path) -> None:
+    """Remove a shape file, and what stands beside it if it is an OBJ."""
+    path.unlink(missing_ok=True)
+    if path.suffix == ".obj":
+        for beside in (
+            *path.parent.glob(f"{path.stem}.mtl"),
+            *path.parent.glob(f"{path.stem}*.png"),
+        ):
+            beside.unlink()
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:

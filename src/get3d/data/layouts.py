@@ -166,6 +166,11 @@ def read_get3d(root: Path) -> DatasetIndex:
                     f"{missing[0]}; run the same `get3d render` command again"
                 )
                 continue
+            try:  # not used here, but other programs go by them, and a damaged copy is no data set
+                _camera_angles(root, entry["name"], num)
+            except DatasetError as error:
+                problems.append(str(error))
+                continue
             objects.append(ObjectViews(name=entry["name"], image_paths=paths, cameras=cameras))
         distribution = from_dict(CameraDistribution, metadata["distribution"])
         splits = {name: tuple(names) for name, names in metadata["splits"].items()}
@@ -302,21 +307,30 @@ def _published_object(root: Path, name: str) -> ObjectViews:
     names = list_pngs(folder)
     if not names:
         raise DatasetError(f"{folder}: no PNG images; render this object or delete the folder")
+    rotation_deg, elevation_deg = _camera_angles(root, name, len(names))
+    return ObjectViews(
+        name=name,
+        image_paths=tuple(folder / image for image in names),
+        cameras=angles_to_cameras(rotation_deg.tolist(), elevation_deg.tolist()),
+    )
+
+
+def _camera_angles(
+    root: Path, name: str, num_images: int
+) -> tuple[Float[np.ndarray, " images"], Float[np.ndarray, " images"]]:
+    """Read the rotation and the elevation of an object's cameras, in degrees."""
     angles = []
     for kind in ("rotation", "elevation"):
         path = root / "camera" / name / f"{kind}.npy"
         values = _read_angles(path)
-        if len(values) != len(names):
+        if len(values) != num_images:
             raise DatasetError(
-                f"{path}: {len(values)} angles for {len(names)} images in {folder}; there must be "
-                "one angle an image, so render this object again or delete both folders"
+                f"{path}: {len(values)} angles for {num_images} images in {root / 'img' / name}; "
+                "there must be one angle an image, so render this object again or delete both "
+                "folders"
             )
         angles.append(values)
-    return ObjectViews(
-        name=name,
-        image_paths=tuple(folder / image for image in names),
-        cameras=angles_to_cameras(angles[0].tolist(), angles[1].tolist()),
-    )
+    return angles[0], angles[1]
 
 
 def _read_angles(path: Path) -> Float[np.ndarray, " images"]:

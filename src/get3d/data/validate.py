@@ -135,7 +135,7 @@ def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[s
         (
             scan.is_touching & ~scan.is_full,
             "show an object cut off by the border",
-            "move the cameras back or make the objects smaller (longest side)",
+            "render them smaller (`get3d render --longest-side 0.75`) or from farther away",
             False,
         ),
     ):

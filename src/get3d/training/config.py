@@ -113,8 +113,14 @@ class ScheduleConfig:
     """The half-life is at most this share of the images seen so far."""
 
     log_every_images: int = 1_000
+    """Images between two rows of the log."""
+
     sample_every_images: int = 50_000
+    """Images between two sample pictures."""
+
     checkpoint_every_images: int = 50_000
+    """Images between two checkpoints; a killed run loses at most so many."""
+
     keep_checkpoints: int = 2
     """Newest checkpoints kept in the run folder."""
 
