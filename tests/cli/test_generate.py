@@ -70,8 +70,8 @@ def test_overwriting_leaves_no_shape_of_the_former_command(
 def test_a_file_in_place_of_the_folder_is_one_line(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "afile").write_text("mine")
-    assert _generate(model_folder, tmp_path / "afile") == 1
+    (tmp_path / "in_the_way").write_text("mine")
+    assert _generate(model_folder, tmp_path / "in_the_way") == 1
     assert "choose another folder" in capsys.readouterr().err
 
 
