@@ -120,7 +120,11 @@ def _make_shapes(model: Model, parsed: GenerateArgs, record: dict[str, Any]) -> 
             record["shapes"][name] = counts
             pictures[name] = picture(shape)
     if pictures:
-        sheet = contact_sheet(pictures.values(), columns=_SHEET_COLUMNS, labels=list(pictures))
+        sheet = contact_sheet(
+            pictures.values(),
+            columns=min(_SHEET_COLUMNS, len(pictures)),
+            labels=list(pictures),
+        )
         save_png(parsed.out / SHEET_NAME, sheet)
     return len(pictures)
 

@@ -101,9 +101,16 @@ def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Textur
             scene = trimesh.load_scene(path, process=False)
             parts, materials = _read_parts(scene, path.suffix.lower())
     except Exception as error:  # readers of files fail in every way there is
-        raise MeshFileError(path, f"cannot be read ({_one_line(error)})") from error
+        raise MeshFileError(
+            path,
+            f"cannot be read ({_one_line(error)}); it is damaged, incomplete or another format, so "
+            "export it again",
+        ) from error
     if not parts:
-        raise MeshFileError(path, "has no faces; points and lines alone cannot be rendered")
+        raise MeshFileError(
+            path,
+            "has no faces; points and lines alone cannot be rendered, so export it as a surface",
+        )
     textured_mesh = _join_parts(parts, materials, dtype)
     _check_shape(textured_mesh, path)
     return textured_mesh
@@ -293,7 +300,9 @@ def _check_shape(textured_mesh: TexturedMesh, path: Path) -> None:
     num_bad = int((~verts.isfinite()).any(dim=1).sum())
     if num_bad:
         raise MeshFileError(
-            path, f"{num_bad} of {len(verts)} vertex positions are not finite (NaN or too large)"
+            path,
+            f"{num_bad} of {len(verts)} vertex positions are not finite (NaN or too "
+            "large); repair them in the program it comes from",
         )
     if not textured_mesh.uvs.isfinite().all():
         raise MeshFileError(path, "has texture coordinates that are not finite")
