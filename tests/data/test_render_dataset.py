@@ -52,7 +52,7 @@ def all_files(folder: Path) -> dict[str, bytes]:
 
 def test_dataset_is_whole_and_sound(tmp_path: Path, meshes: Path) -> None:
     out = tmp_path / "out"
-    config = replace(CONFIG, views=12, size=64)
+    config = replace(CONFIG, views=12, size=64, longest_side=0.6)  # no picture cuts them off
     report = render_dataset([meshes], out, config)
     assert (report.num_rendered, report.num_kept, report.num_images) == (3, 0, 36)
     assert report.skipped == ()
@@ -65,7 +65,7 @@ def test_dataset_is_whole_and_sound(tmp_path: Path, meshes: Path) -> None:
     assert found.errors == ()
     assert float(found.statistics["silhouettes explained by their cameras"].rstrip("%")) > 95
     # A hull is never smaller than its object.
-    assert 0.85 < float(found.statistics["objects fit a cube of side"].split()[-1]) < 1.4
+    assert 0.58 < float(found.statistics["objects fit a cube of side"].split()[-1]) < 0.9
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.width > 64
 
