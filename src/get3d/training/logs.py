@@ -1,11 +1,14 @@
 """Scalars of a run: one CSV row and one set of TensorBoard points an interval."""
 
 import csv
+import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from get3d.core.files import atomic_path
+
+logger = logging.getLogger(__name__)
 
 
 class RunLog:
@@ -87,5 +90,8 @@ def _tensorboard_writer(folder: Path, purge_images: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
+        logger.info(
+            "tensorboard is not installed (pip install tensorboard): only log.csv is written"
+        )
         return None
     return SummaryWriter(str(folder), purge_step=purge_images + 1)
