@@ -105,3 +105,24 @@ def test_help_does_not_wait_for_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["generate", "--format", "fbx", "--out", "o"], "invalid choice 'fbx'"),
+        (["generate", "--formt", "glb", "--out", "o"], "--formt"),
+        (["render", "x"], "--out"),
+        (["render", "x", "--out", "o", "--polar-deg", "90", "60"], "polar_deg must be"),
+        (
+            ["train", "tiny-64", "--data", "d", "--out", "o", "--schedule.batch-size", "0"],
+            "batch_size",
+        ),
+    ],
+)
+def test_wrong_flags_are_one_line(capsys, args, message) -> None:
+    assert main(args) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert error.startswith(f"get3d {args[0]}: ")
