@@ -21,8 +21,9 @@ class ValidateArgs:
     data: tyro.conf.Positional[Path]
     """Data set: from `get3d render`, in the published layout, or NeRF transforms.json folders."""
 
-    overlay: Path | None = None
-    """PNG file for pictures with boxes and axes drawn through the cameras, to look at."""
+    overlay: Path | None = Path("overlay.png")
+    """PNG file for pictures with boxes and axes drawn through the cameras, to look at; None writes
+    none."""
 
 
 def run(args: list[str]) -> int:

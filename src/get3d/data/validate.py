@@ -135,7 +135,7 @@ def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[s
         (
             scan.is_touching & ~scan.is_full,
             "show an object cut off by the border",
-            "render them smaller (`get3d render --longest-side 0.75`) or from farther away",
+            "render them smaller (a lower `get3d render --longest-side`) or from farther away",
             False,
         ),
     ):
