@@ -33,3 +33,16 @@ def test_a_failing_job_is_heard(threads, error):
 
     with pytest.raises(error, match="broken"):
         run_jobs(task, range(4), threads=threads)
+
+
+def test_a_failing_job_ends_the_others_work():
+    done = []
+
+    def task(job):
+        if job == 0:
+            raise ValueError("broken")
+        done.append(job)
+
+    with pytest.raises(ValueError, match="broken"):
+        run_jobs(task, range(100), threads=1)
+    assert done == []

@@ -36,14 +36,17 @@ def run_jobs(task: Callable[[Job], Result], jobs: Sequence[Job], *, threads: int
                     index, job = waiting.pop()
                 except IndexError:  # another thread took the last one
                     return
-                results[index] = task(job)
+                try:
+                    results[index] = task(job)
+                except BaseException:
+                    waiting.clear()  # a failed job ends the others' work
+                    raise
 
     helpers = min(threads, len(jobs)) - 1
     futures = [_pool(os.getpid(), helpers).submit(work) for _ in range(helpers)]
     try:
         work()
     finally:
-        waiting.clear()  # empty already, unless this thread's task failed
         for future in futures:
             if not future.cancel():  # else the work was done before this helper woke up
                 future.result()

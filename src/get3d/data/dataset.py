@@ -1,7 +1,6 @@
 """Training pictures with their masks and cameras."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from get3d.core.threads import run_jobs
 from get3d.core.types import Cameras
 from get3d.data.images import premultiplied, read_image
 from get3d.data.layouts import (
@@ -157,13 +157,7 @@ class ImageDataset:
             image = read_image(self.image_paths[numbers[position]], image_size=self.image_size)
             pixels[position] = premultiplied(image, image_size=size)
 
-        with ThreadPoolExecutor(_NUM_THREADS) as pool:
-            try:
-                for _ in pool.map(read, range(len(numbers))):
-                    pass
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        run_jobs(read, range(len(numbers)), threads=_NUM_THREADS)
         return torch.from_numpy(pixels)
 
 
