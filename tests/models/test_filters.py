@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from get3d.models import filters
 from get3d.models.filters import blur, downsample, upsample
 
 
@@ -49,3 +50,14 @@ def test_first_and_second_derivatives(operation) -> None:  # type: ignore[no-unt
     x = image(1, 2, 4, 4).requires_grad_()
     assert torch.autograd.gradcheck(operation, x)
     assert torch.autograd.gradgradcheck(operation, x)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 2, 3])
+def test_means_of_pairs_are_the_filter(padding: int) -> None:
+    """What CUDA does in place of the convolution is the same map, borders included."""
+    x = image(2, 3, 8, 6)
+    torch.testing.assert_close(
+        filters._average_pairs(x, padding, stride=1), blur(x, padding=padding)
+    )
+    torch.testing.assert_close(filters._average_pairs(x, 1, stride=2), downsample(x))
+    torch.testing.assert_close(filters._interpolate(x), upsample(x))

@@ -71,6 +71,7 @@ class PlaneSynthesis(nn.Module):
             outputs: How many tri-planes are painted, 1 or 2.
         """
         super().__init__()
+        self.w_dim, self.num_outputs = w_dim, outputs
         sides = resolutions(config.plane_resolution)
         widths = [min(config.channel_base // side, config.channel_max) for side in sides]
         self.const = nn.Parameter(torch.randn(widths[0], 4, 4))

@@ -64,6 +64,16 @@ class JudgedImages:
     images: Images
     angles: Float[Tensor, "n 2"]
 
+    @classmethod
+    def of(cls, rgb: Tensor, mask: Tensor, angles: Tensor) -> "JudgedImages":
+        """Put the three `tensors` together again."""
+        return cls(Images(rgb, mask), angles)
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Colours, silhouettes and angles."""
+        return self.images.rgb, self.images.mask, self.angles
+
     def detach(self) -> "JudgedImages":
         """Cut the pictures from the graph of the generator."""
         return JudgedImages(

@@ -4,16 +4,17 @@ The loop around it (folders, logs, checkpoints, signals) is in `get3d.training.r
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from get3d.core import Cameras, Styles
+from get3d.core import Cameras, Images, Styles
 from get3d.geometry import camera_angles, sample_cameras
 from get3d.models import Discriminator, Generator, Surface, mix_styles
+from get3d.training.captured import capture_networks, captured
 from get3d.training.config import RunConfig
 from get3d.training.ema import ema_decay, update_average
 from get3d.training.images import (
@@ -40,6 +41,29 @@ class Fakes:
     judged: JudgedImages
     styles: Styles
     surface: Surface
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What the judges make of fakes; nothing in it has a graph.
+
+    Attributes:
+        loss: The generator's loss, both judges together.
+        rgb_loss: Of the colour judge.
+        mask_loss: Of the silhouette judge.
+        rgb_logit: Mean logit of the colour judge.
+        mask_logit: Mean logit of the silhouette judge.
+        grad_rgb: Gradient of `loss` at the colours.
+        grad_mask: Gradient of `loss` at the silhouettes.
+    """
+
+    loss: Tensor
+    rgb_loss: Tensor
+    mask_loss: Tensor
+    rgb_logit: Tensor
+    mask_logit: Tensor
+    grad_rgb: Tensor
+    grad_mask: Tensor
 
 
 class Trainer:
@@ -85,6 +109,12 @@ class Trainer:
             fused=self.device.type in ("cpu", "cuda"),
         )
         self._base_rates = (optimizer.generator_lr, optimizer.discriminator_lr * share)
+        self._judges = [p for p in self.discriminator.parameters() if p.requires_grad]
+        portion = config.schedule.batch_size // config.schedule.accumulate
+        capture_networks(self.generator, num_latents=2 * portion, num_shapes=portion)
+        self._persuade = captured(self._persuade_judges, self.device)
+        self._tell_apart = captured(self._tell_real_from_fake, self.device)
+        self._smooth = captured(self._smooth_judges, self.device)
 
     @property
     def seen_images(self) -> int:
@@ -140,40 +170,52 @@ class Trainer:
         """One optimiser step of the generator; the fakes come back cut from the graph."""
         loss_config, accumulate = self.config.loss, self.config.schedule.accumulate
         self.generator_optimizer.zero_grad(set_to_none=True)
-        self.discriminator.requires_grad_(False)
         kept, parts = [], []
         for fakes in self._generate(_GENERATOR):
-            judged = fakes.judged
-            logits = self.discriminator(judged.images, judged.angles)
-            rgb, mask = generator_loss(logits.rgb).mean(), generator_loss(logits.mask).mean()
-            sign_change = fakes.surface.sign_change_loss
-            empty = fakes.surface.empty_penalty
-            loss = (
-                rgb
-                + loss_config.mask_weight * mask
-                + loss_config.sign_change_weight * sign_change
-                + loss_config.empty_weight * empty
+            images, surface = fakes.judged.images, fakes.surface
+            verdict = _Verdict(*self._persuade(images.rgb, images.mask, fakes.judged.angles))
+            own = (
+                loss_config.sign_change_weight * surface.sign_change_loss
+                + loss_config.empty_weight * surface.empty_penalty
             )
-            _require_finite("generator loss", loss)
-            (loss / accumulate).backward()
+            _require_finite("generator loss", verdict.loss + own)
+            torch.autograd.backward(
+                [own / accumulate, images.rgb, images.mask],
+                [None, verdict.grad_rgb / accumulate, verdict.grad_mask / accumulate],
+            )
             self.generator.update_w_avg(fakes.styles)
-            kept.append(judged.detach())
+            kept.append(fakes.judged.detach())
             parts.append(
                 {
-                    "generator/rgb_loss": rgb,
-                    "generator/mask_loss": mask,
-                    "generator/sign_change_loss": sign_change,
-                    "generator/empty_shapes": fakes.surface.was_rescued.float().mean(),
-                    "generator/coverage": judged.images.mask.mean(),
-                    "fake/rgb_logit": logits.rgb.mean(),
-                    "fake/mask_logit": logits.mask.mean(),
+                    "generator/rgb_loss": verdict.rgb_loss,
+                    "generator/mask_loss": verdict.mask_loss,
+                    "generator/sign_change_loss": surface.sign_change_loss,
+                    "generator/empty_shapes": surface.was_rescued.float().mean(),
+                    "generator/coverage": images.mask.mean(),
+                    "fake/rgb_logit": verdict.rgb_logit,
+                    "fake/mask_logit": verdict.mask_logit,
                 }
             )
-        self.discriminator.requires_grad_(True)
+            # What a replay returns is overwritten by the next one.
+            parts[-1] = {name: value.detach().clone() for name, value in parts[-1].items()}
         scalars = _mean_scalars(parts)
         scalars["generator/grad_norm"] = _grad_norm("generator", self.generator)
         self.generator_optimizer.step()
         return kept, scalars
+
+    def _persuade_judges(self, rgb: Tensor, mask: Tensor, angles: Tensor) -> Sequence[Tensor]:
+        """What the judges make of fakes, and the gradient of the generator's loss at each pixel.
+
+        Returns:
+            The fields of `_Verdict`.
+        """
+        images = Images(rgb.detach().requires_grad_(), mask.detach().requires_grad_())
+        logits = self.discriminator(images, angles)
+        rgb_loss, mask_loss = generator_loss(logits.rgb).mean(), generator_loss(logits.mask).mean()
+        loss = rgb_loss + self.config.loss.mask_weight * mask_loss
+        gradients = torch.autograd.grad(loss, (images.rgb, images.mask))
+        scalars = (loss, rgb_loss, mask_loss, logits.rgb.mean(), logits.mask.mean())
+        return [value.detach() for value in (*scalars, *gradients)]
 
     def _generate(self, stream: int) -> Iterator[Fakes]:
         """Draw latents and cameras for a batch and render it, portion by portion."""
@@ -189,12 +231,13 @@ class Trainer:
         """Styles of random shapes, some of them crossed with a second one."""
         z_dim = self.config.generator.z_dim
         z = torch.randn(2, 2, num, z_dim, generator=rng).to(self.device)
-        styles = self.generator.map(z[0, 0], z[0, 1])
-        if self.config.schedule.style_mixing == 0:
-            return styles
-        other = self.generator.map(z[1, 0], z[1, 1])
+        both = self.generator.map(z[:, 0].flatten(0, 1), z[:, 1].flatten(0, 1))
+        geo, tex = both.geo.chunk(2), both.tex.chunk(2)
         return mix_styles(
-            styles, other, probability=self.config.schedule.style_mixing, generator=rng
+            Styles(geo[0], tex[0]),
+            Styles(geo[1], tex[1]),
+            probability=self.config.schedule.style_mixing,
+            generator=rng,
         )
 
     def _render(self, styles: Styles, cameras: Cameras) -> Fakes:
@@ -215,47 +258,77 @@ class Trainer:
         self, fakes: list[JudgedImages], batch: RealBatch
     ) -> dict[str, Tensor]:
         """One optimiser step of both judges on real and fake pictures."""
-        accumulate = self.config.schedule.accumulate
-        self.discriminator_optimizer.zero_grad(set_to_none=True)
-        parts = []
-        for fake, real in zip(fakes, batch.portions(self.config, self.device), strict=True):
-            fake_logits = self.discriminator(fake.images, fake.angles)
-            real_logits = self.discriminator(real.images, real.angles)
-            rgb = discriminator_loss(real_logits.rgb, fake_logits.rgb).mean()
-            mask = discriminator_loss(real_logits.mask, fake_logits.mask).mean()
-            loss = rgb + mask
-            _require_finite("discriminator loss", loss)
-            (loss / accumulate).backward()
-            parts.append(
-                {
-                    "discriminator/rgb_loss": rgb,
-                    "discriminator/mask_loss": mask,
-                    "real/rgb_logit": real_logits.rgb.mean(),
-                    "real/mask_logit": real_logits.mask.mean(),
-                }
-            )
-        scalars = _mean_scalars(parts)
-        scalars["discriminator/grad_norm"] = _grad_norm("discriminator", self.discriminator)
-        self.discriminator_optimizer.step()
-        return scalars
+        losses, logits = ("rgb_loss", "mask_loss"), ("rgb_logit", "mask_logit")
+        names = [f"discriminator/{loss}" for loss in losses] + [f"real/{logit}" for logit in logits]
+        portions = zip(fakes, batch.portions(self.config, self.device), strict=True)
+        work = ((*fake.tensors, *real.tensors) for fake, real in portions)
+        return self._train_judges("discriminator", names, self._tell_apart, work)
 
     def _regularize_discriminator(self, batch: RealBatch) -> dict[str, Tensor]:
         """One optimiser step on R1 alone, with the weight of the steps it stands for."""
-        loss_config, accumulate = self.config.loss, self.config.schedule.accumulate
+        loss_config = self.config.loss
         if loss_config.r1_gamma == 0 and loss_config.r1_gamma_mask == 0:
             return {}
+        names = ("discriminator/rgb_r1", "discriminator/mask_r1")
+        work = (real.tensors for real in batch.portions(self.config, self.device))
+        scalars = self._train_judges("R1", names, self._smooth, work)
+        scalars.pop("R1/grad_norm")
+        return scalars
+
+    def _train_judges(
+        self,
+        name: str,
+        scalar_names: Sequence[str],
+        differentiate: Callable[..., Sequence[Tensor]],
+        work: Iterable[Sequence[Tensor]],
+    ) -> dict[str, Tensor]:
+        """One optimiser step of both judges.
+
+        Args:
+            name: Of the loss, in errors and scalars.
+            scalar_names: Of what `differentiate` returns after the loss.
+            differentiate: Gives the loss, scalars, and the gradient of each of `self._judges`.
+            work: Its arguments, portion by portion.
+        """
+        accumulate = self.config.schedule.accumulate
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         parts = []
-        for real in batch.portions(self.config, self.device):
-            penalty = r1_penalty(self.discriminator, real.images, real.angles)
-            rgb, mask = penalty.rgb.mean(), penalty.mask.mean()
-            loss = rgb * (loss_config.r1_gamma / 2) + mask * (loss_config.r1_gamma_mask / 2)
-            _require_finite("R1 penalty", loss)
-            (loss * (loss_config.r1_interval / accumulate)).backward()
-            parts.append({"discriminator/rgb_r1": rgb, "discriminator/mask_r1": mask})
-        _grad_norm("R1", self.discriminator)
+        for tensors in work:
+            loss, *results = differentiate(*tensors)
+            _require_finite(f"{name} loss", loss)
+            parts.append(
+                {key: value.clone() for key, value in zip(scalar_names, results, strict=False)}
+            )
+            shares = torch._foreach_mul(results[len(scalar_names) :], 1.0 / accumulate)
+            for parameter, share in zip(self._judges, shares, strict=True):
+                parameter.grad = share if parameter.grad is None else parameter.grad + share
+        scalars = _mean_scalars(parts)
+        scalars[f"{name}/grad_norm"] = _grad_norm(name, self.discriminator)
         self.discriminator_optimizer.step()
-        return _mean_scalars(parts)
+        return scalars
+
+    def _tell_real_from_fake(self, *tensors: Tensor) -> Sequence[Tensor]:
+        """Differentiate the judges' loss on fakes and real pictures."""
+        fake, real = JudgedImages.of(*tensors[:3]), JudgedImages.of(*tensors[3:])
+        fake_logits = self.discriminator(fake.images, fake.angles)
+        real_logits = self.discriminator(real.images, real.angles)
+        rgb = discriminator_loss(real_logits.rgb, fake_logits.rgb).mean()
+        mask = discriminator_loss(real_logits.mask, fake_logits.mask).mean()
+        gradients = torch.autograd.grad(rgb + mask, self._judges)
+        scalars = (rgb + mask, rgb, mask, real_logits.rgb.mean(), real_logits.mask.mean())
+        return [*(value.detach() for value in scalars), *gradients]
+
+    def _smooth_judges(self, *tensors: Tensor) -> Sequence[Tensor]:
+        """Differentiate the R1 penalty, weighted for the steps it stands for."""
+        loss_config = self.config.loss
+        real = JudgedImages.of(*tensors)
+        penalty = r1_penalty(self.discriminator, real.images, real.angles)
+        rgb, mask = penalty.rgb.mean(), penalty.mask.mean()
+        loss = rgb * (loss_config.r1_gamma / 2) + mask * (loss_config.r1_gamma_mask / 2)
+        gradients = torch.autograd.grad(
+            loss * loss_config.r1_interval, self._judges, materialize_grads=True
+        )
+        return [loss.detach(), rgb.detach(), mask.detach(), *gradients]
 
     # -- state -------------------------------------------------------------------------------------
 
