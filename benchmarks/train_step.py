@@ -68,13 +68,12 @@ def time_stages(trainer: Trainer, watch: Stopwatch, seed: int) -> None:
     config, generator, judge = trainer.config, trainer.generator, trainer.discriminator
     batch, size = config.schedule.batch_size, config.discriminator.image_size
     rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(2, batch, config.generator.z_dim, generator=rng).to(trainer.device)
     cameras = sample_cameras(trainer.images.distribution, batch, generator=rng).to(trainer.device)
     angles = camera_angles(cameras)
     generator.zero_grad(set_to_none=True)
     judge.zero_grad(set_to_none=True)
 
-    styles = watch("map", lambda: generator.map(z[0], z[1]))
+    styles = watch("map", lambda: trainer._random_styles(batch, rng))
     fields = watch("paint planes", lambda: generator.fields(styles))
     surface = watch("SDF on the grid, surface", lambda: generator.extract(fields))
     images = watch(

@@ -74,6 +74,9 @@ def capture_networks(generator: Generator, *, num_latents: int, num_shapes: int)
     example = next(mapping.parameters())
     if not example.is_cuda:
         return
+    # The recording ran on a stream of its own, which later backward passes are told of: no harm.
+    if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):  # torch 2.10
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     z = example.new_zeros(num_latents, generator.config.z_dim)
     torch.cuda.make_graphed_callables(
         (generator.mapping_geo, generator.mapping_tex), ((z.clone(),), (z.clone(),))

@@ -299,7 +299,9 @@ class Trainer:
             parts.append(
                 {key: value.clone() for key, value in zip(scalar_names, results, strict=False)}
             )
-            shares = torch._foreach_mul(results[len(scalar_names) :], 1.0 / accumulate)
+            # Adam wants gradients laid out as the weights are, which convolutions' may not be.
+            gradients = [gradient.contiguous() for gradient in results[len(scalar_names) :]]
+            shares = torch._foreach_mul(gradients, 1.0 / accumulate)
             for parameter, share in zip(self._judges, shares, strict=True):
                 parameter.grad = share if parameter.grad is None else parameter.grad + share
         scalars = _mean_scalars(parts)
