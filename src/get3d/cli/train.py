@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 from jaxtyping import Int, UInt8
 from torch import Tensor
@@ -75,6 +76,7 @@ def run(args: list[str]) -> int:
 
     parsed = parse(Args, "train", args)
     device = pick_device(parsed.device)
+    torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it, as convolutions do
     config = from_dict(RunConfig, to_dict(parsed.settings))  # flags are held to what YAML is
     images = _read_images(open_dataset(parsed.data).split("train"), config.discriminator.image_size)
     print(f"{len(images)} pictures of {parsed.data}, training on {device}")

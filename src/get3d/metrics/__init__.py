@@ -1,1 +1,1 @@
-"""How good generated shapes are: distances between shapes, between sets of shapes, and between pictures."""
+"""How good generated shapes are: distances of shapes, of sets, and of pictures."""

@@ -1,1 +1,1 @@
-"""Procedural categories: textured watertight shapes with names, labels and captions, in any number."""
+"""Procedural categories: textured watertight shapes with names, labels and captions."""
