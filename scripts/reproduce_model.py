@@ -62,7 +62,8 @@ def main(args: Args) -> None:
     workers = () if args.workers is None else ("--workers", args.workers)
     if "shapes" in args.only:
         for split, num in (("train", args.num_train), ("test", args.num_test)):
-            get3d("shapes", args.category, "--num", num, "--split", split, "--out", shapes, *workers)
+            sizes = ("--num", num, "--split", split)
+            get3d("shapes", args.category, *sizes, "--out", shapes, *workers)
     if "render" in args.only:
         settings = ("--views", args.views, "--size", 128, "--longest-side", 0.75)
         settings += ("--supersample", 3, "--category", args.category, "--test-fraction", 0)
