@@ -1,7 +1,11 @@
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
 import pytest
 import torch
 
-from get3d.models import filters
 from get3d.models.filters import blur, downsample, upsample
 
 
@@ -52,12 +56,32 @@ def test_first_and_second_derivatives(operation) -> None:  # type: ignore[no-unt
     assert torch.autograd.gradgradcheck(operation, x)
 
 
-@pytest.mark.parametrize("padding", [0, 1, 2, 3])
-def test_means_of_pairs_are_the_filter(padding: int) -> None:
-    """What CUDA does in place of the convolution is the same map, borders included."""
-    x = image(2, 3, 8, 6)
-    torch.testing.assert_close(
-        filters._average_pairs(x, padding, stride=1), blur(x, padding=padding)
-    )
-    torch.testing.assert_close(filters._average_pairs(x, 1, stride=2), downsample(x))
-    torch.testing.assert_close(filters._interpolate(x), upsample(x))
+_COMPARE = """
+import torch
+from get3d.models.filter_kernels import resample
+from get3d.models.filters import blur, downsample, upsample
+
+device = "DEVICE"
+for layout in (torch.contiguous_format, torch.channels_last):
+    cpu = torch.randn(2, 5, 12, 6).to(memory_format=layout)
+    x = cpu.to(device)
+    for padding in range(4):
+        got = resample(x, up=1, down=1, padding=padding, gain=3.0)
+        torch.testing.assert_close(got.cpu(), blur(cpu, padding=padding, gain=3.0))
+    got = resample(x, up=1, down=2, padding=1, gain=1.0)
+    torch.testing.assert_close(got.cpu(), downsample(cpu))
+    torch.testing.assert_close(resample(x, up=2, down=1, padding=2, gain=4.0).cpu(), upsample(cpu))
+"""
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+def test_the_cuda_kernel_is_the_same_filter() -> None:
+    """In a process of its own: Triton's interpreter is chosen when Triton is imported."""
+    code, environment = _COMPARE.replace("DEVICE", "cpu"), os.environ | {"TRITON_INTERPRET": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.gpu
+def test_the_cuda_kernel_is_the_same_filter_on_a_gpu() -> None:
+    exec(_COMPARE.replace("DEVICE", "cuda"))

@@ -4,7 +4,9 @@ The filter is symmetric, so each operation here is the adjoint of another one. S
 derivation that torch would do one channel at a time in R1's second backward pass.
 """
 
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -44,22 +46,22 @@ def upsample(image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
 
 
 def _filter(image: Tensor, padding: int, gain: float) -> Tensor:
-    if image.is_cuda:
-        return _average_pairs(image, padding, stride=1) * gain
+    if kernels := _kernels_for(image):
+        return kernels.resample(image, up=1, down=1, padding=padding, gain=gain)
     kernel = _kernel(image, gain)
     return F.conv2d(image, kernel, padding=padding, groups=len(kernel))
 
 
 def _halve(image: Tensor, gain: float) -> Tensor:
-    if image.is_cuda:
-        return _average_pairs(image, 1, stride=2) * gain
+    if kernels := _kernels_for(image):
+        return kernels.resample(image, up=1, down=2, padding=1, gain=gain)
     kernel = _kernel(image, gain)
     return F.conv2d(image, kernel, padding=1, stride=2, groups=len(kernel))
 
 
 def _double(image: Tensor, gain: float) -> Tensor:
-    if image.is_cuda:
-        return _interpolate(image) * (gain / 4)
+    if kernels := _kernels_for(image):
+        return kernels.resample(image, up=2, down=1, padding=2, gain=gain)
     kernel = _kernel(image, gain)
     return F.conv_transpose2d(image, kernel, padding=1, stride=2, groups=len(kernel))
 
@@ -70,26 +72,15 @@ def _kernel(image: Tensor, gain: float) -> Tensor:
     return (torch.outer(taps, taps) * gain).expand(image.shape[1], 1, 4, 4)
 
 
-# On CUDA a convolution of every channel by itself runs at a small share of the memory's speed
-# (a third of a training step, measured on an H100); the same filters from pooling do not.
+def _kernels_for(image: Tensor) -> ModuleType | None:
+    """The compiled filters, where they can take the image: on CUDA, with Triton installed."""
+    if not image.is_cuda or not _has_triton():
+        return None
+    from get3d.models import filter_kernels
+
+    return filter_kernels if 4 * image.numel() <= filter_kernels.MAX_SAMPLES else None
 
 
-def _average_pairs(image: Tensor, padding: int, *, stride: int) -> Tensor:
-    """Filter by [1, 3, 3, 1] / 8: as a polynomial it is ((1 + x) / 2) ** 3, so three means of two.
-
-    Args:
-        image: To filter.
-        padding: Zeros on every side, 0 to 3: each mean adds one.
-        stride: Keep every sample, or every second one.
-    """
-    for i in range(3):
-        step = stride if i == 2 else 1
-        image = F.avg_pool2d(image, 2, stride=step, padding=int(i < padding))
-    return image
-
-
-def _interpolate(image: Tensor) -> Tensor:
-    """Double an image by the filter of gain 4: bilinear weights, with zeros around the image."""
-    padded = F.pad(image, (1, 1, 1, 1))
-    larger = F.interpolate(padded, scale_factor=2.0, mode="bilinear", align_corners=False)
-    return larger[:, :, 2:-2, 2:-2]
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
