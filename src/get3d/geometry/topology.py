@@ -1,10 +1,9 @@
 """Which grid edges a surface crosses, and how the crossings join to triangles: integers only.
 
-Eight shapes share one byte: bit i of a vertex tells whether it is inside shape i. So the tables of
-the grid are walked once for eight shapes, and only what a surface touches is looked at one by one.
-
 There are two ways to the same result, in the same order: tensor code for any device, and compiled
-loops for CPUs (`topology_kernels.py`).
+loops for CPUs (`topology_kernels.py`). There, eight shapes share one byte: bit i of a vertex tells
+whether it is inside shape i. So the tables of the grid are walked once for eight shapes, and only
+what a surface touches is looked at one by one.
 """
 
 from dataclasses import dataclass
@@ -12,13 +11,11 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from get3d.geometry import topology_kernels as kernels
 from get3d.geometry.tet_grid import TET_EDGES
-
-_WORD = 8  # shapes in a byte
 
 
 def _triangles_of_case(case: int) -> list[tuple[int, int, int]]:
@@ -180,8 +177,9 @@ def _crossed_edges_torch(
 ) -> tuple[Int[Tensor, " crossings"], Int[Tensor, " crossings"]]:
     """`crossed_edges` with tensor code, for any device."""
     starts, ends = edges.t().contiguous()
-    differ = [word.index_select(0, starts) ^ word.index_select(0, ends) for word in _pack(occupied)]
-    return _unpack(differ)
+    differ = occupied.index_select(1, starts) ^ occupied.index_select(1, ends)
+    shape, edge = differ.nonzero(as_tuple=True)
+    return shape, edge
 
 
 def _triangles(
@@ -190,50 +188,15 @@ def _triangles(
     tet_edges: Int[Tensor, "tets 6"],
 ) -> tuple[Int[Tensor, " faces"], Int[Tensor, "faces 3"]]:
     """Look up the triangles of every cut tet: their shape, and the grid edges at their corners."""
-    # Byte c of a tet's number is the byte of its corner c, whose bit s tells: inside shape s.
-    corners = [word.index_select(0, tets.reshape(-1)).view(torch.int32) for word in _pack(occupied)]
-    shape, tet = _unpack([_is_mixed(word) for word in corners])
-    word = torch.cat(corners)[(shape // _WORD) * len(tets) + tet]
-    bits = (word >> (shape % _WORD)) & 0x01010101
-    case = (bits | (bits >> 7) | (bits >> 14) | (bits >> 21)) & 15
+    cases = torch.zeros(len(occupied), len(tets), dtype=torch.uint8, device=tets.device)
+    for bit, corner in enumerate(tets.t().contiguous()):
+        cases |= occupied.index_select(1, corner).view(torch.uint8) << bit
+    shape, tet = ((cases > 0) & (cases < 15)).nonzero(as_tuple=True)
+    case = cases[shape, tet].long()
     num_triangles = torch.tensor(_NUM_TRIANGLES, device=tets.device)[case]
     rows, which = torch.stack([num_triangles > 0, num_triangles > 1], dim=1).nonzero(as_tuple=True)
     local = torch.tensor(_TRIANGLES, device=tets.device)[case[rows], which]
     return shape[rows], tet_edges.reshape(-1)[(tet[rows] * 6)[:, None] + local]
-
-
-def _is_mixed(corners: Int[Tensor, " tets"]) -> UInt8[Tensor, " tets"]:
-    """Tell, bit by bit, which tets have corners inside and outside: the four bytes differ."""
-    some = corners | (corners >> 16)
-    every = corners & (corners >> 16)
-    return ((some | (some >> 8)) ^ (every & (every >> 8))).to(torch.uint8)
-
-
-def _pack(occupied: Bool[Tensor, "shapes verts"]) -> list[UInt8[Tensor, " verts"]]:
-    """Put eight shapes into the bits of one byte a vertex."""
-    words = []
-    for first in range(0, len(occupied), _WORD):
-        group = occupied[first : first + _WORD].view(torch.uint8)
-        word = torch.zeros_like(group[0])
-        for i, shape in enumerate(group):
-            word |= shape << i
-        words.append(word)
-    return words
-
-
-def _unpack(
-    words: list[UInt8[Tensor, " items"]],
-) -> tuple[Int[Tensor, " found"], Int[Tensor, " found"]]:
-    """List the (shape, item) pairs whose bit is set, ordered by shape, then by item."""
-    shapes, items = [], []
-    for number, word in enumerate(words):
-        some = word.nonzero().squeeze(1)
-        shifts = torch.arange(_WORD, dtype=torch.uint8, device=word.device)
-        bits = (word.index_select(0, some) >> shifts[:, None]) & 1
-        shape, item = bits.nonzero(as_tuple=True)
-        shapes.append(shape + number * _WORD)
-        items.append(some.index_select(0, item))
-    return torch.cat(shapes), torch.cat(items)
 
 
 def _rank(keys: Int[Tensor, " keys"], queries: Int[Tensor, "..."], size: int) -> Int[Tensor, "..."]:
