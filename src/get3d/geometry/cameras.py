@@ -133,7 +133,7 @@ def camera_angles(cameras: Cameras) -> Float[Tensor, "views 2"]:
 def camera_origins(cameras: Cameras) -> Float[Tensor, "views 3"]:
     """Positions of the camera centres, in scene units (the transforms are rigid)."""
     rotation, translation = cameras.world_to_camera[:, :3, :3], cameras.world_to_camera[:, :3, 3]
-    return -(rotation.transpose(1, 2) @ translation.unsqueeze(-1)).squeeze(-1)
+    return -(rotation * translation[:, :, None]).sum(1)  # no matrix product: see clip_matrices
 
 
 def clip_matrices(cameras: Cameras) -> Float[Tensor, "views 4 4"]:
@@ -157,7 +157,8 @@ def clip_matrices(cameras: Cameras) -> Float[Tensor, "views 4 4"]:
     projection[:, 2, 2] = -(far + near) / (far - near)
     projection[:, 2, 3] = -2 * far * near / (far - near)
     projection[:, 3, 2] = -1
-    return projection @ cameras.world_to_camera
+    # Not as a matrix product, which a GPU may round to ten bits (TF32).
+    return (projection[:, :, :, None] * cameras.world_to_camera[:, None]).sum(2)
 
 
 def to_clip(

@@ -16,11 +16,11 @@ pixels.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from get3d.render.rasterizer import Backend, choose_backend
-from get3d.render.snapping import CROSSING_SCALE, LAST_FACE, NO_EDGE
+from get3d.render.snapping import CROSSING_SCALE, LAST_FACE
 from get3d.render.views import Views
 
 
@@ -33,14 +33,14 @@ class Crossings:
         empty: Flat index of the neighbour.
         ends: Rows of `Views.clip` at the ends of the side.
         distance: From the covered centre to the side, in pixels, as found by the search.
-        num_across: How many pairs lie side by side; the rest lie one above the other.
+        is_across: Which pairs lie side by side; the others lie one above the other.
     """
 
     covered: Int[Tensor, " c"]
     empty: Int[Tensor, " c"]
     ends: Int[Tensor, "c 2"]
     distance: Float[Tensor, " c"]
-    num_across: int
+    is_across: Bool[Tensor, " c"]
 
 
 def coverage(
@@ -79,14 +79,13 @@ def find_crossings(
     """
     height, width = face_id.shape[1:]
     with torch.no_grad():
-        found = choose_backend(views.clip.device, backend).silhouette(views, face_id)
-        across, down = (each[:, each[1] & 3 != NO_EDGE] for each in found)
-        low, key = torch.cat([across, down], 1)
-        high = torch.cat([across[0] + 1, down[0] + width])
+        place, key = choose_backend(views.clip.device, backend).silhouette(views, face_id)
+        is_across, low = place < face_id.numel(), place % max(face_id.numel(), 1)
+        high = low + torch.where(is_across, 1, width)
         is_low_covered = face_id.flatten()[low] >= 0
         side, face = key & 3, LAST_FACE - ((key >> 2) & 0xFFFFFFFF)
         image = low // (height * width)
-        spans = views.spans.to(low.device)[image]
+        spans = views.device_spans[image]
         corner = torch.stack([side, (side + 1) % 3], 1)
         ends = views.faces[spans[:, 1] + face].gather(1, corner) + spans[:, :1]
         return Crossings(
@@ -94,7 +93,7 @@ def find_crossings(
             empty=torch.where(is_low_covered, high, low),
             ends=ends,
             distance=(key >> 34).to(views.clip.dtype) / CROSSING_SCALE,
-            num_across=across.shape[1],
+            is_across=is_across,
         )
 
 
@@ -110,8 +109,8 @@ def _distances(
     # Pixels from the covered centre, times w: there the segment runs along one axis.
     x = clip[..., 0] * (width / 2) - (column + 0.5 - width / 2)[:, None] * w
     y = clip[..., 1] * (height / 2) - (row + 0.5 - height / 2)[:, None] * w
-    across = crossings.num_across
-    u, v = torch.cat([x[:across], y[across:]]), torch.cat([y[:across], x[across:]])
+    is_across = crossings.is_across[:, None]
+    u, v = torch.where(is_across, x, y), torch.where(is_across, y, x)
     u0, v0, w0 = u[:, 0], v[:, 0], w[:, 0]
     du, dv, dw = u[:, 1] - u0, v[:, 1] - v0, w[:, 1] - w0
     # The line through the side, in homogeneous coordinates: normal (line_u, line_v), offset.

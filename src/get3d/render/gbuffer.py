@@ -77,15 +77,15 @@ def surface_points(
         image_size: In pixels, square or (height, width).
     """
     height, width = parse_image_size(image_size)
-    spans = views.spans.to(views.clip.device)[pixels.image]
+    spans = views.device_spans[pixels.image]
     corners = views.faces[spans[:, 1] + pixels.face]
     clip = _look_up(views.clip, corners + spans[:, :1])
     x, y, w = clip[..., 0], clip[..., 1], clip[..., 3]
     # Relative to the ray through the pixel centre: less cancellation than in absolute terms.
     x = x - ((pixels.column.to(x.dtype) + 0.5) * (2.0 / width) - 1.0)[:, None] * w
     y = y - ((pixels.row.to(y.dtype) + 0.5) * (2.0 / height) - 1.0)[:, None] * w
-    following, previous = [1, 2, 0], [2, 0, 1]
-    weights = x[:, following] * y[:, previous] - x[:, previous] * y[:, following]
+    # From the following corner's x and the previous one's y, and the other way round.
+    weights = x.roll(-1, 1) * y.roll(1, 1) - x.roll(1, 1) * y.roll(-1, 1)
     weights = weights / _away_from_zero(weights.sum(1, keepdim=True))
     points = _look_up(verts, corners + spans[:, 3:])
     return SurfacePoints(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from get3d.core.threads import run_jobs
 from get3d.render import numba_kernels as kernels
-from get3d.render.snapping import ScreenTriangles, classify, cut_faces, gather_corners
+from get3d.render.snapping import NO_EDGE, ScreenTriangles, classify, cut_faces, gather_corners
 from get3d.render.views import Views
 
 MIN_WORK_NS = 3_000_000
@@ -48,9 +48,7 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
     return face_id
 
 
-def silhouette(
-    views: Views, face_id: Int[Tensor, "n h w"]
-) -> tuple[Int[Tensor, "2 a"], Int[Tensor, "2 d"]]:
+def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:
     """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`."""
     num, height, width = face_id.shape
     seen = face_id.reshape(num, height * width).numpy()
@@ -66,15 +64,18 @@ def silhouette(
             cut = _cut(views, image, (height, width))
             corners = (each.numpy() for each in (cut.x, cut.y, cut.opposite, cut.face))
             kernels.search_triangles(across, down, seen[image], *corners, height, width)
-        return [
-            np.stack([pair + image * height * width, keys[pair]])[:, keys[pair] >= 0]
-            for pair, keys in zip(pairs, (across, down), strict=True)
-        ]
+        found = []
+        for pair, keys in zip(pairs, (across, down), strict=True):
+            key = keys[pair]
+            is_found = (key >= 0) & (key & 3 != NO_EDGE)
+            found.append(np.stack([pair[is_found] + image * height * width, key[is_found]]))
+        return found
 
     none = [np.zeros((2, 0), np.int64)] * 2
-    found = [none, *run_jobs(search, range(num), threads=_threads(views, (height, width)))]
-    across, down = (np.concatenate(each, 1) for each in zip(*found, strict=True))
-    return torch.from_numpy(across), torch.from_numpy(down)
+    searched = [none, *run_jobs(search, range(num), threads=_threads(views, (height, width)))]
+    across, down = (np.concatenate(each, 1) for each in zip(*searched, strict=True))
+    down[0] += face_id.numel()
+    return torch.from_numpy(np.concatenate([across, down], 1))
 
 
 def _split(views: Views) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -69,7 +69,7 @@ def snap(
 
 def screen_triangles(views: Views, image_size: tuple[int, int]) -> ScreenTriangles:
     """Make all faces of all images ready to draw, cutting those that need it."""
-    spans = views.spans.to(views.clip.device)
+    spans = views.device_spans
     image = torch.arange(len(views), device=spans.device).repeat_interleave(spans[:, 2])
     first = (spans[:, 2].cumsum(0) - spans[:, 2])[image]
     face = torch.arange(image.shape[0], device=spans.device) - first
@@ -91,7 +91,7 @@ def gather_corners(
     views: Views, image: Int[Tensor, " m"], face: Int[Tensor, " m"]
 ) -> Float[Tensor, "m 3 4"]:
     """Look up the clip-space corners of faces; double precision, no gradient."""
-    spans = views.spans.to(views.clip.device)[image]
+    spans = views.device_spans[image]
     corners = views.faces[spans[:, 1] + face] + spans[:, :1]
     return views.clip.detach()[corners].double()
 

@@ -16,6 +16,7 @@ from get3d.render.snapping import (
     HALF,
     LAST_FACE,
     MAX_KEY,
+    NO_EDGE,
     SUBPIXELS,
     ScreenTriangles,
     screen_triangles,
@@ -79,14 +80,13 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
     return faces.view(len(views), height, width)
 
 
-def silhouette(
-    views: Views, face_id: Int[Tensor, "n h w"]
-) -> tuple[Int[Tensor, "2 a"], Int[Tensor, "2 d"]]:
+def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:
     """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`.
 
     Returns:
-        For pairs side by side and one above the other: the flat index of the first pixel and the
-        key of the winner, which holds distance, face and side.
+        For every such pair its place and the key of the winner, which holds distance, face and
+        side. The place is the flat index of the pair's first pixel; places of pairs one above the
+        other come after all of those side by side. Sides that clipping made are left out.
     """
     num, height, width = face_id.shape
     triangles = screen_triangles(views, (height, width))
@@ -116,8 +116,9 @@ def silhouette(
                 key = ((gap * CROSSING_SCALE).long() << 34 | rank | side)[is_pair][is_border]
                 pair = torch.minimum(pixel_in, pixel_out)[is_border]
                 keys.scatter_reduce_(0, pair, key, "amax")
-    pairs = [(keys >= 0).nonzero().squeeze(1) for keys in (across, down)]
-    return torch.stack([pairs[0], across[pairs[0]]]), torch.stack([pairs[1], down[pairs[1]]])
+    keys = torch.cat([across, down])
+    found = ((keys >= 0) & (keys & 3 != NO_EDGE)).nonzero().squeeze(1)
+    return torch.stack([found, keys[found]])
 
 
 def _chunks(v: Int[Tensor, "m 3"], u: Int[Tensor, "m 3"], lines: int) -> list[Int[Tensor, " c"]]:

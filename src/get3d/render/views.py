@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -32,6 +33,11 @@ class Views:
         """Count the images."""
         return self.spans.shape[0]
 
+    @cached_property
+    def device_spans(self) -> Int[Tensor, "n 4"]:
+        """The spans beside the vertices, sent there once and without waiting."""
+        return self.spans.to(self.clip.device, non_blocking=True)
+
 
 def pack_views(
     clip_verts: Sequence[Float[Tensor, "*_ 4"]], faces: Sequence[Int[Tensor, "_ 3"]]
@@ -51,7 +57,6 @@ def pack_views(
             f"clip_verts and faces must list the same meshes, at least one; got {len(clip_verts)} "
             f"and {len(faces)}"
         )
-    spans, num_clip, num_faces, num_verts = [], 0, 0, 0
     for corners, triangles in zip(clip_verts, faces, strict=True):
         if corners.ndim not in (2, 3):
             raise ValueError(
@@ -63,15 +68,26 @@ def pack_views(
                 f"{triangles.device}"
             )
         _check_indices(triangles, corners.shape[-2])
-        for _ in range(corners.shape[0] if corners.ndim == 3 else 1):
+    sizes = [(each.shape[0] if each.ndim == 3 else 1, each.shape[-2]) for each in clip_verts]
+    return _pack([corners.reshape(-1, 4) for corners in clip_verts], faces, sizes)
+
+
+def _pack(
+    clip: Sequence[Float[Tensor, "_ 4"]],
+    faces: Sequence[Int[Tensor, "_ 3"]],
+    sizes: Sequence[tuple[int, int]],
+) -> Views:
+    """Put parts behind one another; `sizes` tells each mesh's views and vertices."""
+    spans, num_clip, num_faces, num_verts = [], 0, 0, 0
+    for triangles, (num_views, verts) in zip(faces, sizes, strict=True):
+        for _ in range(num_views):
             spans.append((num_clip, num_faces, triangles.shape[0], num_verts))
-            num_clip += corners.shape[-2]
+            num_clip += verts
         num_faces += triangles.shape[0]
-        num_verts += corners.shape[-2]
-    flat = [corners.reshape(-1, 4) for corners in clip_verts]
+        num_verts += verts
     indices = [each.long() for each in faces]
     return Views(
-        flat[0] if len(flat) == 1 else torch.cat(flat),
+        clip[0] if len(clip) == 1 else torch.cat(list(clip)),
         indices[0] if len(indices) == 1 else torch.cat(indices),
         torch.tensor(spans, dtype=torch.int64).reshape(-1, 4),
     )
@@ -91,20 +107,43 @@ def project_meshes(
         The views, and the object-space vertices of all meshes behind one another.
 
     Raises:
-        ValueError: If the number of cameras does not fit.
+        ValueError: If the number of cameras does not fit; on the CPU, if an index points at no
+            vertex (to look at those of a GPU would mean to wait for it).
     """
     if len(cameras) != len(meshes) * views_per_mesh:
         raise ValueError(
             f"cameras must number {len(meshes)} meshes x {views_per_mesh} views = "
             f"{len(meshes) * views_per_mesh}, got {len(cameras)}"
         )
-    matrices = clip_matrices(cameras).split(views_per_mesh)
-    clip = [
-        to_clip(mesh.verts, each.to(mesh.verts))
-        for mesh, each in zip(meshes, matrices, strict=True)
-    ]
-    views = pack_views(clip, [mesh.faces for mesh in meshes])
-    return views, torch.cat([mesh.verts for mesh in meshes])
+    matrices, faces = clip_matrices(cameras), [mesh.faces for mesh in meshes]
+    if all(mesh.verts.device.type == "cpu" for mesh in meshes):
+        parts = zip(meshes, matrices.split(views_per_mesh), strict=True)
+        views = pack_views(
+            [to_clip(mesh.verts, each.to(mesh.verts)) for mesh, each in parts], faces
+        )
+        return views, torch.cat([mesh.verts for mesh in meshes])
+    verts = torch.cat([mesh.verts for mesh in meshes])
+    corners = torch.cat([mesh.verts for mesh in meshes for _ in range(views_per_mesh)])
+    sizes = [(views_per_mesh, mesh.verts.shape[0]) for mesh in meshes]
+    clip = _to_clip_packed(corners, matrices.to(verts), sizes)
+    return _pack([clip], faces, sizes), verts
+
+
+def _to_clip_packed(
+    points: Float[Tensor, "points 3"],
+    matrices: Float[Tensor, "n 4 4"],
+    sizes: Sequence[tuple[int, int]],
+) -> Float[Tensor, "points 4"]:
+    """Do what `to_clip` does for all images at once, in a few launches.
+
+    The products are summed one by one: matrix products may be rounded to ten bits on a GPU.
+    """
+    counts = torch.tensor([verts for num_views, verts in sizes for _ in range(num_views)])
+    image = torch.arange(len(matrices), device=points.device).repeat_interleave(
+        counts.to(points.device, non_blocking=True), output_size=len(points)
+    )
+    matrix = matrices.index_select(0, image)
+    return (matrix[:, :, :3] * points[:, None]).sum(2) + matrix[:, :, 3]
 
 
 def parse_image_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
