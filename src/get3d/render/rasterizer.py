@@ -1,5 +1,9 @@
 """Which face does each pixel see? The one question of rendering that autograd cannot answer."""
 
+import functools
+import importlib
+import importlib.util
+import logging
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Literal
@@ -11,7 +15,9 @@ from torch import Tensor
 from get3d.render import numba_backend, torch_backend
 from get3d.render.views import Views, pack_views, parse_image_size
 
-Backend = Literal["torch", "numba"]
+Backend = Literal["torch", "numba", "triton"]
+
+logger = logging.getLogger(__name__)
 
 
 def rasterize(
@@ -33,7 +39,8 @@ def rasterize(
             with one entry a mesh, each for one view or for several.
         faces: Vertex indices; a list if `clip_verts` is one.
         image_size: In pixels, square or (height, width).
-        backend: "numba" (CPU) or "torch" (any device), which agree exactly; None picks the fastest.
+        backend: "numba" (CPU), "triton" (CUDA) or "torch" (any device), which agree exactly; None
+            picks the fastest.
 
     Returns:
         Index of the nearest face of the image's own mesh, -1 where there is none: `[h, w]` for one
@@ -77,8 +84,10 @@ def choose_backend(device: torch.device, backend: Backend | None) -> ModuleType:
         ValueError: If the backend is unknown or cannot work on the device.
     """
     match backend:
+        case None if device.type == "cpu":
+            return numba_backend
         case None:
-            return numba_backend if device.type == "cpu" else torch_backend
+            return (_triton_backend() if device.type == "cuda" else None) or torch_backend
         case "torch":
             return torch_backend
         case "numba" if device.type == "cpu":
@@ -87,5 +96,34 @@ def choose_backend(device: torch.device, backend: Backend | None) -> ModuleType:
             raise ValueError(
                 f"backend 'numba' works on CPU tensors, got {device}; use 'torch' or None"
             )
+        case "triton" if device.type == "cuda":
+            chosen = _triton_backend()
+            if chosen is None:
+                raise ValueError(
+                    "backend 'triton' does not work here (is the package triton installed, and is "
+                    "there a C compiler?); use 'torch' or None"
+                )
+            return chosen
+        case "triton":
+            raise ValueError(
+                f"backend 'triton' works on CUDA tensors, got {device}; use 'torch' or None"
+            )
         case _:
-            raise ValueError(f"backend must be 'numba', 'torch' or None, got {backend!r}")
+            raise ValueError(f"backend must be 'numba', 'triton', 'torch' or None, got {backend!r}")
+
+
+@functools.cache
+def _triton_backend() -> ModuleType | None:
+    """Load the backend that Triton compiles, if it can: that takes a C compiler on the machine."""
+    if not (torch.cuda.is_available() and importlib.util.find_spec("triton")):
+        return None
+    backend = importlib.import_module("get3d.render.triton_backend")
+    corners = torch.tensor([[-1.0, -1, 0, 1], [3, -1, 0, 1], [-1, 3, 0, 1]], device="cuda")
+    views = pack_views([corners], [torch.tensor([[0, 1, 2]], device="cuda")])
+    try:  # whatever is missing shows only when something is drawn
+        is_right = bool((backend.rasterize(views, (1, 1)) == 0).all())
+    except Exception as error:
+        logger.warning("rasterising without Triton, which is slower: %s", error)
+        return None
+    assert is_right
+    return backend

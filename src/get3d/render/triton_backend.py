@@ -1,0 +1,82 @@
+"""The CUDA backend: loops that Triton compiles on first use; the host waits for nothing to draw.
+
+Only `silhouette` waits once, for the number of pairs it found.
+"""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from get3d.render import triton_kernels as kernels
+from get3d.render.snapping import MAX_KEY, NO_EDGE
+from get3d.render.views import Views
+
+FACES_PER_PROGRAM = 128
+PIXELS_PER_ROUND = 256
+LINES_PER_ROUND = 128
+PIXELS_PER_PART = 1 << 16
+"""Programs share a large face in as many parts as the image has so many pixels."""
+OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}
+
+
+def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]:
+    """Find the nearest face of every pixel; the contract is that of `get3d.render.rasterize`."""
+    height, width = image_size
+    keys = torch.full((len(views) * height * width,), MAX_KEY, device=views.clip.device)
+    num_faces = views.spans[:, 2].tolist()
+    if sum(num_faces) and views.clip.shape[0]:
+        blocks = -(-max(num_faces) // FACES_PER_PROGRAM)
+        mesh, work = _arguments(views), _work_list(views, sum(num_faces))
+        parts = min(max(height * width // PIXELS_PER_PART, 1), 16)
+        with torch.cuda.device_of(keys):
+            kernels.draw_faces[(len(views) * blocks,)](
+                keys, *work, *mesh, blocks, height, width, BLOCK=FACES_PER_PROGRAM, **OPTIONS
+            )
+            kernels.draw_listed[(_num_programs(keys.device), parts)](
+                keys, *work, *mesh, height, width, BLOCK=PIXELS_PER_ROUND, **OPTIONS
+            )
+    # The lower half of a key is the face; that of the largest key there is, read with a sign, -1.
+    return keys.int().long().view(len(views), height, width)
+
+
+def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:
+    """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`."""
+    num, height, width = face_id.shape
+    keys = torch.full((2, num * height * width), -1, device=views.clip.device)
+    num_faces = views.spans[:, 2].tolist()
+    if sum(num_faces) and views.clip.shape[0]:
+        blocks = -(-max(num_faces) // FACES_PER_PROGRAM)
+        mesh, work = _arguments(views), _work_list(views, sum(num_faces))
+        drawn = (*keys, face_id.contiguous())
+        with torch.cuda.device_of(keys):
+            kernels.search_faces[(num * blocks,)](
+                *drawn, *work, *mesh, blocks, height, width, BLOCK=FACES_PER_PROGRAM, **OPTIONS
+            )
+            kernels.search_listed[(_num_programs(keys.device),)](
+                *drawn, *work, *mesh, height, width, BLOCK=LINES_PER_ROUND, **OPTIONS
+            )
+    keys = keys.flatten()
+    found = ((keys >= 0) & (keys & 3 != NO_EDGE)).nonzero().squeeze(1)
+    return torch.stack([found, keys[found]])
+
+
+def _arguments(views: Views) -> tuple[Tensor, Tensor, Tensor, int]:
+    """What describes the meshes to a kernel."""
+    clip = views.clip.detach().contiguous()
+    return clip, views.faces.contiguous(), views.device_spans, clip.shape[0]
+
+
+def _work_list(views: Views, num_faces: int) -> tuple[Tensor, Tensor]:
+    """Room for the faces that need a second round, and their number."""
+    device = views.clip.device
+    return (
+        torch.empty(num_faces, dtype=torch.int64, device=device),
+        torch.zeros(1, dtype=torch.int32, device=device),
+    )
+
+
+def _num_programs(device: torch.device) -> int:
+    """Choose how many programs share a list of unknown length: enough to fill the device."""
+    if device.type != "cuda":  # the interpreter, for tests
+        return 2
+    return 16 * torch.cuda.get_device_properties(device).multi_processor_count
