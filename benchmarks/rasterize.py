@@ -1,10 +1,13 @@
 """How long rasterising 25.6 thousand faces takes, beside a plain loop and other rasterisers.
 
     python benchmarks/rasterize.py [--sizes 64 128 256 512 1024] [--views 8] [--out times.json]
+    python benchmarks/rasterize.py --device cuda --views 64
 
 Times are milliseconds per view, the least of several repeats, taken in turn so that a busy moment
 hits all alike. "ours" is `rasterize` of one view, "batch" of all views in one call, "mask" the
 antialiased mask (search, and plain tensor code) on top of it, "train" mask and backward pass.
+With `--device cuda` only our own backends are timed, those on the GPU and the one of the CPU, all
+views in one call ("draw") and until the GPU has finished.
 """
 
 import argparse
@@ -23,7 +26,8 @@ import trimesh
 
 from get3d.core.types import Mesh
 from get3d.geometry.cameras import orbit_cameras
-from get3d.render import coverage, project_meshes, rasterize, rasterize_views
+from get3d.render import coverage, pack_views, project_meshes, rasterize, rasterize_views
+from get3d.render.rasterizer import Backend
 
 
 @numba.njit(nogil=True, error_model="numpy")
@@ -86,16 +90,7 @@ def own_jobs(
     """What to time at one size: a call, and how many views it draws."""
     num_views = clip.shape[0]
     arrays = clip.numpy(), faces.numpy()
-    leaf = clip.clone().requires_grad_()
-
-    def mask() -> torch.Tensor:
-        from get3d.render import pack_views
-
-        views = pack_views([leaf], [faces])
-        return coverage(views, rasterize_views(views, size))
-
-    def train() -> None:
-        mask().mean().backward()
+    mask, train = mask_jobs(clip, faces, size, None)
 
     def plain_batch() -> None:
         for view in arrays[0]:
@@ -110,6 +105,50 @@ def own_jobs(
         "train": (train, num_views),
         "torch": (lambda: rasterize(clip[0], faces, size, backend="torch"), 1),
     }
+
+
+def mask_jobs(
+    clip: torch.Tensor, faces: torch.Tensor, size: int, backend: Backend | None
+) -> tuple[Callable[[], torch.Tensor], Callable[[], None]]:
+    """Draw the antialiased masks of all views; the same and its backward pass."""
+    leaf = clip.clone().requires_grad_()
+    views = pack_views([leaf], [faces])
+
+    def mask() -> torch.Tensor:
+        return coverage(views, rasterize_views(views, size, backend=backend), backend=backend)
+
+    def train() -> None:
+        mask().mean().backward(inputs=[leaf])
+        leaf.grad = None
+
+    return mask, train
+
+
+def device_jobs(
+    clip: torch.Tensor, faces: torch.Tensor, size: int, device: torch.device
+) -> dict[str, tuple[Callable[[], object], int]]:
+    """Our backends on a GPU, and the one on the CPU beside them."""
+    jobs: dict[str, tuple[Callable[[], object], int]] = {}
+
+    def add(backend: Backend, device: torch.device) -> None:
+        there = clip.to(device), faces.to(device)
+        views = pack_views([there[0]], [there[1]])
+        mask, train = mask_jobs(*there, size, backend)
+        calls: dict[str, Callable[[], object]] = {
+            "draw": lambda: rasterize_views(views, size, backend=backend),
+            "mask": mask,
+            "train": train,
+        }
+        for label, call in calls.items():
+            jobs[f"{backend} {label}"] = (
+                lambda call=call: (call(), torch.cuda.synchronize()),
+                len(clip),
+            )
+
+    add("triton", device)
+    add("torch", device)
+    add("numba", torch.device("cpu"))
+    return jobs
 
 
 def other_jobs(
@@ -178,33 +217,44 @@ def least_ms(jobs: dict[str, tuple[Callable[[], object], int]], seconds: float) 
     return least
 
 
+def print_row(size: int, times: dict[str, float], *, is_first: bool) -> None:
+    """Print the times of one size, after the names if it is the first."""
+    columns = {name: f"{value:13.3f}" for name, value in times.items()}
+    if "plain" in times:
+        columns["ours/plain"] = f"{times['ours'] / times['plain']:13.2f}"
+        columns["batch/plain"] = f"{times['batch'] / times['plain batch']:13.2f}"
+    if is_first:
+        for name in ("moderngl", "pytorch3d"):
+            if "plain" in times and not importlib.util.find_spec(name):
+                print(f"{name}: not installed, left out")
+        print("  size" + "".join(f"{name:>13}" for name in columns))
+    print(f"{size:6}" + "".join(columns.values()), flush=True)
+
+
 def main() -> None:
     """Print a table, and write it as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024])
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each size")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     clip, faces = make_scene(args.views)
+    device = torch.device(args.device)
     machine = platform.processor() or platform.machine()
+    if device.type == "cuda":
+        machine = f"{torch.cuda.get_device_name(device)}, {machine}"
     print(f"{machine}, {torch.get_num_threads()} threads, {faces.shape[0]} faces, "
-          f"torch {torch.__version__}, numba {numba.__version__}")  # fmt: skip
-    for name in ("moderngl", "pytorch3d"):
-        if not importlib.util.find_spec(name):
-            print(f"{name}: not installed, left out")
+          f"{args.views} views, torch {torch.__version__}, numba {numba.__version__}")  # fmt: skip
     results = {}
     for size in args.sizes:
-        jobs = own_jobs(clip, faces, size) | other_jobs(clip, faces, size)
-        times = least_ms(jobs, args.seconds)
-        results[size] = times
-        if size == args.sizes[0]:
-            print(
-                "  size" + "".join(f"{name:>13}" for name in times) + "   ours/plain  batch/plain"
-            )
-        ratios = times["ours"] / times["plain"], times["batch"] / times["plain batch"]
-        row = "".join(f"{value:13.2f}" for value in times.values())
-        print(f"{size:6}{row}{ratios[0]:13.2f}{ratios[1]:13.2f}", flush=True)
+        if device.type == "cuda":
+            jobs = device_jobs(clip, faces, size, device)
+        else:
+            jobs = own_jobs(clip, faces, size) | other_jobs(clip, faces, size)
+        results[size] = least_ms(jobs, args.seconds)
+        print_row(size, results[size], is_first=size == args.sizes[0])
     if args.out:
         about = {"machine": machine, "threads": torch.get_num_threads(), "ms_per_view": results}
         args.out.write_text(json.dumps(about, indent=2))
