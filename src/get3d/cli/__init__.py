@@ -14,6 +14,7 @@ __all__ = ["COMMANDS", "main"]
 # Each is a module of this package with a function `run(args) -> exit code`, imported when asked
 # for: help must not wait for PyTorch.
 COMMANDS = {
+    "shapes": "make procedural shapes to learn from and to be judged by",
     "render": "make training pictures of 3D models",
     "validate": "say what is wrong with a data set before a training run does",
     "train": "learn textured shapes from pictures",

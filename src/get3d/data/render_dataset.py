@@ -3,16 +3,11 @@
 import hashlib
 import json
 import math
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +17,7 @@ from PIL import Image
 
 from get3d.core.files import write_text
 from get3d.core.pictures import contact_sheet, save_png
+from get3d.core.processes import run_in_processes
 from get3d.core.strict import from_dict, to_dict
 from get3d.data.layouts import (
     FORMAT,
@@ -44,7 +40,6 @@ from get3d.data.render_object import (
 SHEET_NAME = "contact_sheet.png"
 _SHEET_OBJECTS = 64
 _SHEET_SIDE = 128
-_JOBS_A_WORKER = 4  # starting a process costs about as much as rendering this many objects
 
 
 @dataclass(frozen=True)
@@ -240,49 +235,12 @@ def _clean(stem: str) -> str:
 def _run_jobs(
     jobs: Sequence[RenderJob], out: Path, config: RenderConfig
 ) -> Iterator[RenderOutcome]:
-    """Render objects, in this process or in several, in any order."""
-    workers = config.workers or _num_cores()
-    workers = min(workers, math.ceil(len(jobs) / _JOBS_A_WORKER))
-    if workers <= 1:
-        for job in jobs:
-            yield render_object(job, out, config)
-        return
-    # Spawned, because forking a process that has threads of torch or numba can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        try:
-            futures = [pool.submit(render_object, job, out, config) for job in jobs]
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise DatasetError(
-                f"{out}: a worker process died, probably for lack of memory; run the same command "
-                "again with fewer workers (finished objects are kept)"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Set up a worker process: one core, no traceback on Ctrl-C, no life after its parent's."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    """Wait for the parent process to end, even by kill -9, and end too."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _num_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Render objects, in any order."""
+    task = partial(render_object, out=out, config=config)
+    try:
+        yield from run_in_processes(task, jobs, workers=config.workers)
+    except ChildProcessError as error:
+        raise DatasetError(f"{out}: {error}") from error
 
 
 def _write_metadata(
