@@ -4,8 +4,7 @@ The filter is symmetric, so each operation here is the adjoint of another one. S
 derivation that torch would do one channel at a time in R1's second backward pass.
 """
 
-from functools import cache, partial
-from importlib.util import find_spec
+from functools import partial
 from types import ModuleType
 
 import torch
@@ -14,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from get3d.models.linear import apply_linear
+from get3d.render.rasterizer import has_triton
 
 _TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 
@@ -73,14 +73,9 @@ def _kernel(image: Tensor, gain: float) -> Tensor:
 
 
 def _kernels_for(image: Tensor) -> ModuleType | None:
-    """The compiled filters, where they can take the image: on CUDA, with Triton installed."""
-    if not image.is_cuda or not _has_triton():
+    """The compiled filters, where they can take the image: on CUDA, where Triton works."""
+    if not image.is_cuda or not has_triton():
         return None
     from get3d.models import filter_kernels
 
     return filter_kernels if 4 * image.numel() <= filter_kernels.MAX_SAMPLES else None
-
-
-@cache
-def _has_triton() -> bool:
-    return find_spec("triton") is not None

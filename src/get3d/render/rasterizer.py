@@ -112,6 +112,11 @@ def choose_backend(device: torch.device, backend: Backend | None) -> ModuleType:
             raise ValueError(f"backend must be 'numba', 'triton', 'torch' or None, got {backend!r}")
 
 
+def has_triton() -> bool:
+    """Tell whether Triton is installed and can compile for the GPU, which it is asked to once."""
+    return _triton_backend() is not None
+
+
 @functools.cache
 def _triton_backend() -> ModuleType | None:
     """Load the backend that Triton compiles, if it can: that takes a C compiler on the machine."""
