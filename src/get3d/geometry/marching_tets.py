@@ -104,10 +104,13 @@ def surface_meshes(
     pairs = active_positions.index_select(0, topology.edge_active.view(-1)).view(-1, 2, 3)
     here, there = pairs.unbind(1)
     verts = here * (1 - weight) + there * weight
-    vert_counts, face_counts = topology.vert_counts.tolist(), topology.face_counts.tolist()
-    firsts = (topology.vert_counts.cumsum(0) - topology.vert_counts).tolist()
-    parts = zip(verts.split(vert_counts), topology.faces.split(face_counts), firsts, strict=True)
-    return [Mesh(part, faces - first) for part, faces, first in parts]
+    counts = torch.stack([topology.vert_counts, topology.face_counts])
+    vert_counts, face_counts = counts.tolist()
+    firsts = (counts[0].cumsum(0) - counts[0]).repeat_interleave(
+        counts[1], output_size=len(topology.faces)
+    )
+    faces = (topology.faces - firsts[:, None]).split(face_counts)
+    return [Mesh(*part) for part in zip(verts.split(vert_counts), faces, strict=True)]
 
 
 @torch.no_grad()

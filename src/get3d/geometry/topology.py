@@ -145,8 +145,8 @@ def find_topology_torch(
         edge_verts=edge_verts,
         edge_shape=shape,
         faces=_rank(shape * len(edges) + edge, flat_edges, num_shapes * len(edges)),
-        vert_counts=torch.bincount(shape, minlength=num_shapes),
-        face_counts=torch.bincount(face_shape, minlength=num_shapes),
+        vert_counts=_count(shape, num_shapes),
+        face_counts=_count(face_shape, num_shapes),
         active_verts=active % num_verts,
         active_shape=active // num_verts,
         edge_active=_rank(active, flat_verts, num_shapes * num_verts),
@@ -197,6 +197,12 @@ def _triangles(
     rows, which = torch.stack([num_triangles > 0, num_triangles > 1], dim=1).nonzero(as_tuple=True)
     local = torch.tensor(_TRIANGLES, device=tets.device)[case[rows], which]
     return shape[rows], tet_edges.reshape(-1)[(tet[rows] * 6)[:, None] + local]
+
+
+def _count(shape: Int[Tensor, " items"], num_shapes: int) -> Int[Tensor, " shapes"]:
+    """Count the items of each shape; unlike `bincount`, without waiting for a GPU."""
+    counts = torch.zeros(num_shapes, dtype=torch.int64, device=shape.device)
+    return counts.index_add_(0, shape, torch.ones_like(shape))
 
 
 def _rank(keys: Int[Tensor, " keys"], queries: Int[Tensor, "..."], size: int) -> Int[Tensor, "..."]:

@@ -15,7 +15,9 @@ def row_slots(row: Int[Tensor, " n"], num_rows: int) -> tuple[Int[Tensor, " n"],
     Returns:
         The place of each item in the flattened table, and the table's width.
     """
-    counts = torch.bincount(row, minlength=num_rows)
+    # Not `bincount`, which makes a GPU's host wait.
+    counts = torch.zeros(num_rows, dtype=torch.int64, device=row.device)
+    counts.index_add_(0, row, torch.ones_like(row))
     width = int(counts.max())
     starts = counts.cumsum(0) - counts
     shift = torch.arange(num_rows, device=row.device) * width - starts

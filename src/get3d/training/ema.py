@@ -16,9 +16,11 @@ def ema_decay(batch_size: int, seen_images: int, *, half_life_images: int, ramp_
 
 @torch.no_grad()
 def update_average(average: nn.Module, current: nn.Module, decay: float) -> None:
-    """Move the average's parameters towards the current ones; buffers are copied."""
+    """Move the average's parameters towards the current ones; saved buffers are copied."""
     parameters: list[Tensor] = list(current.parameters())
     averages: list[Tensor] = list(average.parameters())
     torch._foreach_lerp_(averages, parameters, 1.0 - decay)
-    for averaged, buffer in zip(average.buffers(), current.buffers(), strict=True):
-        averaged.copy_(buffer)
+    saved = current.state_dict()
+    for name, averaged in average.named_buffers():
+        if name in saved:  # the rest, tables of the grid, never changes
+            averaged.copy_(saved[name])
