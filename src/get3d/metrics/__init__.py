@@ -1,1 +1,30 @@
 """How good generated shapes are: distances of shapes, of sets, and of pictures."""
+
+from get3d.metrics.chamfer import chamfer_distance, chamfer_matrix
+from get3d.metrics.frechet import FeatureMoments, feature_moments, frechet_distance
+from get3d.metrics.kernel import KernelProtocol, kernel_distance
+from get3d.metrics.manifold import precision_recall
+from get3d.metrics.points import PointProtocol, sample_points
+from get3d.metrics.sets import (
+    coverage,
+    minimum_matching_distance,
+    nearest_neighbour_accuracy,
+    with_broken,
+)
+
+__all__ = [
+    "FeatureMoments",
+    "KernelProtocol",
+    "PointProtocol",
+    "chamfer_distance",
+    "chamfer_matrix",
+    "coverage",
+    "feature_moments",
+    "frechet_distance",
+    "kernel_distance",
+    "minimum_matching_distance",
+    "nearest_neighbour_accuracy",
+    "precision_recall",
+    "sample_points",
+    "with_broken",
+]

@@ -1,0 +1,73 @@
+"""Precision and recall of features (Kynkäänniemi et al. 2019)."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from get3d.metrics.frechet import check_features
+
+_ROWS = 1024
+"""Features compared with all others at once."""
+
+_ROUNDING = 1e-12
+"""Equal features may come out this far apart, squared, next to the largest of them."""
+
+
+def precision_recall(
+    features_generated: Float[Tensor, "g d"], features_reference: Float[Tensor, "r d"], k: int = 3
+) -> tuple[float, float]:
+    """Share of generated features among the reference ones, and the other way round.
+
+    A feature is among a set if it lies within the ball of one of its members, that reaches to the
+    member's k-th nearest other member. Precision says how true the generated are, recall how much
+    of the reference they reach. Both depend on the sizes of the sets: compare at equal ones only.
+
+    Args:
+        features_generated: Of generated pictures or shapes.
+        features_reference: Of real ones.
+        k: 3 in the publication.
+
+    Returns:
+        Precision and recall, from 0 to 1.
+
+    Raises:
+        ValueError: If a set has fewer than k + 1 features, they differ in length, or a value is not
+            finite.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    check_features("features_generated", features_generated, at_least=k + 1)
+    check_features("features_reference", features_reference, at_least=k + 1)
+    if features_generated.shape[1] != features_reference.shape[1]:
+        raise ValueError(
+            f"features of {features_generated.shape[1]} and of {features_reference.shape[1]} "
+            "values do not go together"
+        )
+    middle = features_reference.detach().double().mean(0)  # near 0, products lose least
+    generated = features_generated.detach().double() - middle
+    reference = features_reference.detach().double() - middle
+    precision = _is_among(generated, reference, k).double().mean().item()
+    recall = _is_among(reference, generated, k).double().mean().item()
+    return precision, recall
+
+
+def _is_among(
+    queries: Float[Tensor, "q d"], members: Float[Tensor, "n d"], k: int
+) -> Bool[Tensor, " q"]:
+    """Tell which queries lie within the ball of some member."""
+    radii = []
+    for begin in range(0, len(members), _ROWS):
+        squared = _squared_distances(members[begin : begin + _ROWS], members)
+        own = torch.arange(len(squared), device=squared.device)
+        squared[own, own + begin] = torch.inf
+        radii.append(squared.kthvalue(k, dim=1).values)
+    reach = torch.cat(radii)
+    return torch.cat(
+        [(_squared_distances(rows, members) <= reach).any(1) for rows in queries.split(_ROWS)]
+    )
+
+
+def _squared_distances(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    lengths_a, lengths_b = a.square().sum(1), b.square().sum(1)
+    squared = lengths_a[:, None] + lengths_b - 2 * a @ b.T
+    return squared.masked_fill_(squared < _ROUNDING * lengths_b.amax(), 0.0)
