@@ -84,10 +84,10 @@ def feature_moments(
 
 
 def frechet_distance(
-    mean_a: Float[Tensor, " d"],
-    cov_a: Float[Tensor, "d d"],
-    mean_b: Float[Tensor, " d"],
-    cov_b: Float[Tensor, "d d"],
+    mean_a: Float[Tensor, " d_a"],
+    cov_a: Float[Tensor, "d_a d_a"],
+    mean_b: Float[Tensor, " d_b"],
+    cov_b: Float[Tensor, "d_b d_b"],
 ) -> float:
     """Squared Fréchet distance of two normal distributions with these means and covariances A, B.
 

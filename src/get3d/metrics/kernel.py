@@ -38,13 +38,13 @@ class KernelProtocol:
 
 
 def kernel_distance(
-    features_a: Float[Tensor, "n d"],
-    features_b: Float[Tensor, "m d"],
+    features_a: Float[Tensor, "n d_a"],
+    features_b: Float[Tensor, "m d_b"],
     protocol: KernelProtocol | None = None,
 ) -> tuple[float, float]:
     """Unbiased squared maximum mean discrepancy with a cubic kernel, over random subsets.
 
-    Bińkowski et al. 2018, section 4. Unlike the Fréchet distance it has no bias in the number of
+    Bińkowski et al. 2018. Unlike the Fréchet distance it has no bias in the number of
     features, so small sets can be compared; it may come out slightly negative.
 
     Args:

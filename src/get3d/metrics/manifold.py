@@ -14,7 +14,9 @@ _ROUNDING = 1e-12
 
 
 def precision_recall(
-    features_generated: Float[Tensor, "g d"], features_reference: Float[Tensor, "r d"], k: int = 3
+    features_generated: Float[Tensor, "g d_g"],
+    features_reference: Float[Tensor, "r d_r"],
+    k: int = 3,
 ) -> tuple[float, float]:
     """Share of generated features among the reference ones, and the other way round.
 

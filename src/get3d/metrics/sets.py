@@ -34,7 +34,7 @@ def with_broken(
 def coverage(distances: Float[Tensor, "generated reference"]) -> float:
     """Share of reference shapes that are the nearest one of some generated shape (COV).
 
-    Achlioptas et al. 2018, section 4. Of references at the same distance, the first is the match.
+    Achlioptas et al. 2018. Of references at the same distance, the first is the match.
     The published protocol generates five times as many shapes as there are references: with more
     shapes coverage grows, so compare it at equal ratios only.
 
@@ -59,7 +59,7 @@ def coverage(distances: Float[Tensor, "generated reference"]) -> float:
 def minimum_matching_distance(distances: Float[Tensor, "generated reference"]) -> float:
     """Mean over reference shapes of the distance to the nearest generated one (MMD).
 
-    Achlioptas et al. 2018, section 4.
+    Achlioptas et al. 2018.
 
     Args:
         distances: Of every generated shape to every reference; +inf: the generated one is broken.
@@ -79,14 +79,14 @@ def minimum_matching_distance(distances: Float[Tensor, "generated reference"]) -
 
 
 def nearest_neighbour_accuracy(
-    between: Float[Tensor, "n n"],
-    within_generated: Float[Tensor, "n n"],
-    within_reference: Float[Tensor, "n n"],
+    between: Float[Tensor, "generated reference"],
+    within_generated: Float[Tensor, "g g"],
+    within_reference: Float[Tensor, "r r"],
 ) -> float:
     """Share of shapes whose nearest neighbour in both sets together is of their own set (1-NNA).
 
     Leave-one-out accuracy of a nearest-neighbour classifier: 0.5 means that the sets cannot be told
-    apart (Lopez-Paz and Oquab 2017; for shapes Yang et al. 2019, PointFlow, section 5.1). That
+    apart (Lopez-Paz and Oquab 2017; for shapes Yang et al. 2019, PointFlow). That
     holds for sets of equal size only, so others are refused: give it as many generated shapes as
     there are references, say the first ones. A shape at the same distance from both sets
     counts half. A broken generated shape counts as told apart.
