@@ -14,22 +14,11 @@ from torch import Tensor
 
 from get3d.core.threads import run_jobs
 from get3d.core.types import Mesh
-from get3d.metrics.light_field_contours import (
-    NUM_FOURIER,
-    circularity,
-    fourier_descriptors,
-    trace_contours,
-)
+from get3d.metrics.light_field_contours import circularity, fourier_descriptors, trace_contours
 from get3d.metrics.light_field_matrix import light_field_matrix
-from get3d.metrics.light_field_moments import (
-    NUM_ZERNIKE,
-    eccentricity,
-    measure_regions,
-    zernike_moments,
-)
+from get3d.metrics.light_field_moments import eccentricity, measure_regions, zernike_moments
 from get3d.metrics.light_field_views import draw_silhouettes, image_frames, visible_surface
 
-NUM_FEATURES = NUM_ZERNIKE + NUM_FOURIER + 2
 _SMALLEST_IMAGE = 16
 
 

@@ -13,6 +13,9 @@ from get3d.core.compiled import compiled
 
 NUM_FOURIER = 10
 NUM_SAMPLES = 256
+SMOOTHING_PX = 2
+"""A point of a contour becomes the mean of this many neighbours on either side and itself."""
+_FIRST_SIDES = 2048
 
 
 def trace_contours(
@@ -29,8 +32,8 @@ def trace_contours(
     contours = np.empty((len(silhouettes), NUM_SAMPLES, 2))
     for i in range(len(silhouettes)):
         _connect(padded[i])
-        _trace(padded[i], contours[i])
-    return contours - 1
+        contours[i] = _resample(_walk(padded[i])) - 1
+    return contours
 
 
 def fourier_descriptors(
@@ -53,6 +56,17 @@ def circularity(
     area = (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(1) / 2
     steps = np.linalg.norm(contours - np.roll(contours, -1, axis=1), axis=-1)
     return np.clip(4 * np.pi * np.abs(area) / steps.sum(1) ** 2, 0, 1)
+
+
+def _resample(points: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "samples 2"]:
+    """Take the staircase out of a closed walk, then steps of equal length along it."""
+    window = np.arange(-SMOOTHING_PX, SMOOTHING_PX + 1)
+    nearby = (np.arange(len(points))[:, None] + window) % len(points)
+    smooth = points[nearby].mean(1)
+    closed = np.concatenate([smooth, smooth[:1]])
+    lengths = np.concatenate([[0.0], np.linalg.norm(np.diff(closed, axis=0), axis=1).cumsum()])
+    at = np.arange(NUM_SAMPLES) * (lengths[-1] / NUM_SAMPLES)
+    return np.stack([np.interp(at, lengths, closed[:, i]) for i in range(2)], axis=1)
 
 
 @compiled
@@ -107,8 +121,8 @@ def _label(silhouette, labels):
 def _connect(silhouette):
     """Bridge the parts of a silhouette, in place; its border must be empty.
 
-    A front grows from every part at the same pace. Where the fronts of two parts meet that are not
-    yet connected, the way back to either is covered.
+    A front grows from every part at the same pace, along rows and columns. Where the fronts of two
+    parts meet that are not yet connected, the way back to either is covered.
     """
     height, width = silhouette.shape
     labels = np.zeros((height, width), np.int32)
@@ -127,9 +141,7 @@ def _connect(silhouette):
         here = queue[begin]
         begin += 1
         row, column = here // width, here % width
-        for step_row, step_column in (
-            (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1),
-        ):  # fmt: skip
+        for step_row, step_column in ((0, 1), (0, -1), (1, 0), (-1, 0)):
             next_row, next_column = row + step_row, column + step_column
             if not (0 < next_row < height - 1 and 0 < next_column < width - 1):
                 continue
@@ -177,34 +189,19 @@ def _turn(silhouette, row, column, step_row, step_column):
 
 @compiled
 @no_type_check
-def _trace(silhouette, contour):
-    """Fill points at equal steps of the contour through the middles of pixel sides."""
+def _walk(silhouette):
+    """List the middles (column, row) of the pixel sides that the outer contour runs along."""
     width = silhouette.shape[1]
     start = 0
     while not silhouette[start // width, start % width]:
         start += 1
-    samples = contour.shape[0]
-    length = 0.0
-    for is_writing in range(2):
-        row, column, step_row, step_column = start // width, start % width, 0, 1
-        walked, written = 0.0, 0
-        while True:
-            x, y = column + step_column / 2, row + step_row / 2
-            row, column = row + step_row, column + step_column
-            before_row, before_column = step_row, step_column
-            step_row, step_column = _turn(silhouette, row, column, step_row, step_column)
-            is_straight = step_row == before_row and step_column == before_column
-            step = 1.0 if is_straight else 0.5**0.5
-            move_x = (before_column + step_column) / 2
-            move_y = (before_row + step_row) / 2
-            if is_writing:
-                while written < samples and written * length < (walked + step) * samples:
-                    share = (written * length / samples - walked) / step
-                    contour[written, 0] = x + share * move_x
-                    contour[written, 1] = y + share * move_y
-                    written += 1
-            walked += step
-            is_closed = row * width + column == start and step_row == 0 and step_column == 1
-            if is_closed:
-                break
-        length = walked
+    points = np.empty((_FIRST_SIDES, 2))
+    num, row, column, step_row, step_column = 0, start // width, start % width, 0, 1
+    while num == 0 or row * width + column != start or step_column != 1:
+        if num == len(points):
+            points = np.concatenate((points, np.empty_like(points)))
+        points[num, 0], points[num, 1] = column + step_column / 2, row + step_row / 2
+        num += 1
+        row, column = row + step_row, column + step_column
+        step_row, step_column = _turn(silhouette, row, column, step_row, step_column)
+    return points[:num]

@@ -10,8 +10,15 @@ from torch import Tensor
 
 from get3d.core.compiled import compiled
 from get3d.core.threads import run_jobs
+from get3d.metrics.light_field_contours import NUM_FOURIER
+from get3d.metrics.light_field_moments import NUM_ZERNIKE
 from get3d.metrics.light_field_views import NUM_AXES, NUM_LIGHT_FIELDS, alignments
 
+NUM_FEATURES = NUM_ZERNIKE + NUM_FOURIER + 2
+"""Bytes that describe an image: with circularity and eccentricity."""
+
+_NUM_IMAGES = NUM_LIGHT_FIELDS * NUM_AXES
+_FARTHEST = np.iinfo(np.int32).max
 _TILE = 1024
 """Pairs of shapes in one job of a thread: some 50 ms."""
 
@@ -35,15 +42,11 @@ def light_field_matrix(
         on_progress: Called now and then with the pairs of shapes done, and their number.
 
     Raises:
-        ValueError: If descriptors are not ten light fields of ten images, or differ in features.
+        ValueError: If descriptors are not of ten light fields of ten images.
     """
     a = _check(descriptors_a)
     b = a if descriptors_b is None else _check(descriptors_b)
-    if a.shape[3] != b.shape[3]:
-        raise ValueError(
-            f"descriptors must have the same features, got {a.shape[3]} and {b.shape[3]}"
-        )
-    images, columns, order = a.reshape(len(a), -1, a.shape[3]), _columns(b), alignments()
+    images, columns, order = a.reshape(len(a), _NUM_IMAGES, NUM_FEATURES), _columns(b), alignments()
     distances = np.zeros((len(a), len(b)), np.float32)
 
     def compare(tile: tuple[int, int, int]) -> int:
@@ -70,10 +73,11 @@ def light_field_matrix(
 def _check(
     descriptors: UInt8[Tensor, "shapes light_fields axes features"],
 ) -> UInt8[np.ndarray, "shapes light_fields axes features"]:
-    if tuple(descriptors.shape[1:3]) != (NUM_LIGHT_FIELDS, NUM_AXES):
+    expected = (NUM_LIGHT_FIELDS, NUM_AXES, NUM_FEATURES)
+    if tuple(descriptors.shape[1:]) != expected:
         raise ValueError(
-            f"descriptors must be [shapes, {NUM_LIGHT_FIELDS}, {NUM_AXES}, features], got "
-            f"{list(descriptors.shape)}"
+            f"descriptors must be [shapes, {', '.join(map(str, expected))}], got "
+            f"{list(descriptors.shape)}; make them with light_field_descriptor"
         )
     return descriptors.contiguous().cpu().numpy()
 
@@ -85,36 +89,35 @@ def _columns(
 
     Then the compiled loops below run over neighbours in memory, many at once.
     """
-    num, *_, features = descriptors.shape
-    moved = descriptors.transpose(0, 3, 2, 1).reshape(num, features, -1)
+    moved = descriptors.transpose(0, 3, 2, 1).reshape(len(descriptors), NUM_FEATURES, _NUM_IMAGES)
     return np.ascontiguousarray(moved)
 
 
 @compiled
 @no_type_check
 def _compare(images, columns, order, distances):
-    """Compare one shape (images [100, features]) with several (columns)."""
-    num_images, num_features = images.shape
-    num_axes = order.shape[1]
-    num_fields = num_images // num_axes
-    apart = np.empty((num_images, num_images), np.uint16)  # at most 255 x features
-    sums, best = np.empty(num_fields, np.int32), np.empty(num_fields, np.int32)
+    """Compare one shape (images [100, features]) with several (columns).
+
+    The sizes of light fields are constants, so that loops over them are compiled without loops.
+    """
+    apart = np.empty((_NUM_IMAGES, _NUM_IMAGES), np.uint16)  # at most 255 x 47
+    sums, best = np.empty(NUM_LIGHT_FIELDS, np.int32), np.empty(NUM_LIGHT_FIELDS, np.int32)
     for other in range(columns.shape[0]):
         apart[:] = 0
-        for i in range(num_images):
-            for feature in range(num_features):
+        for i in range(_NUM_IMAGES):
+            for feature in range(NUM_FEATURES):
                 mine = images[i, feature]
-                for j in range(num_images):
+                for j in range(_NUM_IMAGES):
                     theirs = columns[other, feature, j]
                     apart[i, j] += max(mine, theirs) - min(mine, theirs)
-        best[:] = np.iinfo(np.int32).max
-        for field in range(num_fields):
+        best[:] = _FARTHEST
+        for field in range(NUM_LIGHT_FIELDS):
             for alignment in range(order.shape[0]):
                 sums[:] = 0
-                for axis in range(num_axes):
-                    first = order[alignment, axis] * num_fields
-                    for j in range(num_fields):
-                        sums[j] += apart[field * num_axes + axis, first + j]
-                for j in range(num_fields):
+                for axis in range(NUM_AXES):
+                    first = order[alignment, axis] * NUM_LIGHT_FIELDS
+                    for j in range(NUM_LIGHT_FIELDS):
+                        sums[j] += apart[field * NUM_AXES + axis, first + j]
+                for j in range(NUM_LIGHT_FIELDS):
                     best[j] = min(best[j], sums[j])
         distances[other] = best.min()
