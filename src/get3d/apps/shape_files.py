@@ -13,14 +13,18 @@ from get3d.core.files import remove_leftovers, write_text
 from get3d.core.pictures import contact_sheet, images_to_u8, save_png
 from get3d.core.processes import run_in_processes
 from get3d.data.mesh_files import load_mesh
-from get3d.data.shapes import CATEGORIES, SPLITS, make_shape, shape_seed
+from get3d.data.shapes import (
+    CATEGORIES,
+    GENERATOR_VERSION,
+    SPLITS,
+    make_shape,
+    shape_seed,
+)
 from get3d.export import save
 from get3d.geometry import orbit_cameras
 from get3d.render import Light, render_textured
 
 GENERATOR_VERSION = 1
-"""Counts up whenever a seed gives another shape than before."""
-
 _INDEX, _SHEET, _SHEET_SHAPES = "shapes.json", "contact_sheet.png", 40
 _PAPER = 0.92  # grey behind the shapes of the sheet
 

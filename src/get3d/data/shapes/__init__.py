@@ -1,5 +1,12 @@
 """Procedural categories: textured watertight shapes with names, labels and captions."""
 
-from get3d.data.shapes.category import CATEGORIES, SPLITS, Shape, make_shape, shape_seed
+from get3d.data.shapes.category import (
+    CATEGORIES,
+    GENERATOR_VERSION,
+    SPLITS,
+    Shape,
+    make_shape,
+    shape_seed,
+)
 
-__all__ = ["CATEGORIES", "SPLITS", "Shape", "make_shape", "shape_seed"]
+__all__ = ["CATEGORIES", "GENERATOR_VERSION", "SPLITS", "Shape", "make_shape", "shape_seed"]

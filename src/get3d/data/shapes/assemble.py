@@ -1,135 +1,204 @@
 """Parts to one closed textured mesh: union, atlas, painting."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import manifold3d
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from get3d.core.types import Material, Mesh, TexturedMesh
-from get3d.data.shapes.solids import Patch, Solid
-from get3d.data.shapes.surfaces import Surface
+from get3d.data.shapes.atlas import Atlas, pack
+from get3d.data.shapes.finishes import Finish
+from get3d.data.shapes.solids import Solid
 
-_PAD = 2  # texels around each patch
-_SPECK = 1e-7  # cubic metres: what unions leave where parts touch
+_SPECK_M3 = 1e-7  # what unions leave where parts touch
+_WELD_M = 5e-6  # points of one solid closer than this are one
+_BINS = 1 << 21
 
 
 class DisconnectedError(ValueError):
-    """The parts do not touch one another."""
+    """The parts do not touch one another, or enclose a hollow."""
 
 
 @dataclass(frozen=True)
 class Part:
+    """A solid with its finish.
+
+    Attributes:
+        name: What people call it.
+        solid: In metres; parts must overlap, not only touch.
+        finish: What covers it.
+        cuts: Solids that are taken away from this part; the cut shows the same finish.
+        sides: Other finishes for some of its sides (see `Patch.side`).
+    """
+
     name: str
     solid: Solid
-    surface: Surface
+    finish: Finish
+    cuts: tuple[Solid, ...] = ()
+    sides: Mapping[str, Finish] = field(default_factory=dict)
 
 
-def assemble(parts, *, texture_size=512):
-    patches = [patch for part in parts for patch in part.solid.patches]
-    looks = [part.surface for part in parts for _ in part.solid.patches]
-    corners, scale = _pack(patches, texture_size)
-    texture = np.zeros((texture_size, texture_size, 3), np.float32)
-    uvs = []
-    for patch, look, (x, y, w, h) in zip(patches, looks, corners):
-        low = patch.flat.min(0)
-        column, row = np.arange(w), np.arange(h)
-        flat = np.stack(
-            np.broadcast_arrays(
-                low[0] + (column[None, :] + 0.5 - _PAD) / scale,
-                low[1] + (row[:, None] + 0.5 - _PAD) / scale,
-            ),
-            -1,
-        )
-        texture[y : y + h, x : x + w] = look.paint(flat)
-        at = (patch.flat - low) * scale + _PAD + (x, y)
-        uvs.append(np.stack([at[:, 0] / texture_size, 1 - at[:, 1] / texture_size], 1))
-    solids, ids, start = [], {}, 0
-    for index, part in enumerate(parts):
-        end = start + len(part.solid.patches)
-        solid, number = _manifold(part.solid.patches, uvs[start:end])
-        start = end
-        if solid.status() != manifold3d.Error.NoError or solid.volume() <= 0:
-            raise ValueError(f"part {part.name} is not closed: {solid.status()} {solid.volume()}")
-        solids.append(solid)
-        ids[number] = index
-    union = manifold3d.Manifold.batch_boolean(solids, manifold3d.OpType.Add)
-    whole = [piece for piece in union.decompose() if abs(piece.volume()) > _SPECK]
-    if len(whole) != 1:
-        raise DisconnectedError(f"{len(whole)} pieces instead of one")
-    union = whole[0]
-    out = union.to_mesh()
-    props, faces = np.asarray(out.vert_properties), np.asarray(out.tri_verts).astype(np.int64)
-    root = np.arange(len(props))
-    root[np.asarray(out.merge_from_vert)] = np.asarray(out.merge_to_vert)
-    kept, geometry = np.unique(root, return_inverse=True)
-    runs = np.asarray(out.run_index) // 3
-    face_part = np.zeros(len(faces), np.int64)
-    for a, b, number in zip(runs, runs[1:], np.asarray(out.run_original_id)):
-        face_part[a:b] = ids[int(number)]
-    verts = props[kept, :3].astype(np.float64)
-    low, high = verts.min(0), verts.max(0)
-    verts = (verts - (low + high) / 2) / (high - low).max()
-    rgba = np.concatenate([texture, np.ones_like(texture[..., :1])], -1)
+@dataclass(frozen=True)
+class _Surface:
+    """The outer surface of a union, before it is painted.
+
+    Attributes:
+        verts: Positions, in metres.
+        faces: Indices into `verts`.
+        flat: Flat coordinates, in metres.
+        flat_faces: Indices into `flat`.
+        flat_patch: The patch that each flat coordinate lies on.
+    """
+
+    verts: Float[np.ndarray, "verts 3"]
+    faces: Int[np.ndarray, "faces 3"]
+    flat: Float[np.ndarray, "flats 2"]
+    flat_faces: Int[np.ndarray, "faces 3"]
+    flat_patch: Int[np.ndarray, " flats"]
+
+
+def assemble(
+    parts: Sequence[Part], *, texture_size: int, rng: np.random.Generator
+) -> tuple[TexturedMesh, Int[Tensor, " faces"]]:
+    """Unite parts to one closed surface with an atlas, centred, the longest side of its box 1.
+
+    Only what can be seen from outside gets room in the atlas.
+
+    Args:
+        parts: At least one.
+        texture_size: Side of the square texture, in texels.
+        rng: For the places of grain.
+
+    Returns:
+        The mesh, and the index of the part that each face belongs to.
+
+    Raises:
+        DisconnectedError: If the union is not one piece.
+        ValueError: If a part's solid is not closed, or the texture is too small for the parts.
+    """
+    patches = [(p, n) for n, part in enumerate(parts) for s in _solids(part) for p in s.patches]
+    surface = _unite(parts)
+    seen, rect = np.unique(surface.flat_patch, return_inverse=True)
+    rect = rect.reshape(-1)
+    low, high = np.full((len(seen), 2), np.inf), np.full((len(seen), 2), -np.inf)
+    np.minimum.at(low, rect, surface.flat)
+    np.maximum.at(high, rect, surface.flat)
+    atlas = pack(low, high, side=texture_size)
+    finishes = []
+    for index in seen:
+        patch, part = patches[index]
+        finishes.append(parts[part].sides.get(patch.side, parts[part].finish))
+    texture = _paint(atlas, finishes, rng)
+    part_of_patch = np.array([part for _, part in patches])
+    face_part = part_of_patch[surface.flat_patch[surface.flat_faces[:, 0]]]
+    box_low, box_high = surface.verts.min(0), surface.verts.max(0)
+    verts = (surface.verts - (box_low + box_high) / 2) / (box_high - box_low).max()
     mesh = TexturedMesh(
-        mesh=Mesh(torch.from_numpy(verts).float(), torch.from_numpy(geometry[faces])),
-        uvs=torch.from_numpy(props[:, 3:5].astype(np.float32)),
-        uv_faces=torch.from_numpy(faces),
-        materials=(Material(texture=torch.from_numpy(rgba)),),
-        face_material=torch.zeros(len(faces), dtype=torch.int64),
+        mesh=Mesh(torch.from_numpy(verts).float(), torch.from_numpy(surface.faces)),
+        uvs=torch.from_numpy(atlas.uvs(surface.flat, rect)).float(),
+        uv_faces=torch.from_numpy(surface.flat_faces),
+        materials=(Material(texture=torch.from_numpy(texture)),),
+        face_material=torch.zeros(len(surface.faces), dtype=torch.int64),
     )
     return mesh, torch.from_numpy(face_part)
 
 
-def _manifold(patches, uvs):
-    verts = np.concatenate([patch.verts for patch in patches]).astype(np.float32)
-    offset = np.cumsum([0] + [len(p.verts) for p in patches[:-1]])
-    faces = np.concatenate([p.faces + o for p, o in zip(patches, offset)])
-    keys = np.round(verts.astype(np.float64) * 2e5).astype(np.int64)
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    root = first[inverse.reshape(-1)]
-    welded = root[faces]
-    degenerate = (
-        (welded[:, 0] == welded[:, 1])
-        | (welded[:, 1] == welded[:, 2])
-        | (welded[:, 0] == welded[:, 2])
+def _solids(part: Part) -> tuple[Solid, ...]:
+    return (part.solid, *part.cuts)
+
+
+def _unite(parts: Sequence[Part]) -> _Surface:
+    """Take the union of all parts; vertex properties carry (flat coordinates, patch)."""
+    whole, first_patch = [], 0
+    for part in parts:
+        made = []
+        for solid in _solids(part):
+            made.append(_manifold(solid, first_patch, part.name))
+            first_patch += len(solid.patches)
+        if len(made) > 1:
+            made = [manifold3d.Manifold.batch_boolean(made, manifold3d.OpType.Subtract)]
+        whole += made
+    union = manifold3d.Manifold.batch_boolean(whole, manifold3d.OpType.Add)
+    pieces = [piece for piece in union.decompose() if abs(piece.volume()) > _SPECK_M3]
+    if len(pieces) != 1:
+        raise DisconnectedError(f"the parts make {len(pieces)} pieces instead of one")
+    mesh = pieces[0].to_mesh()
+    values = np.asarray(mesh.vert_properties, np.float64)
+    flat_faces = np.asarray(mesh.tri_verts).astype(np.int64)
+    root = np.arange(len(values))
+    root[np.asarray(mesh.merge_from_vert)] = np.asarray(mesh.merge_to_vert)
+    kept, vert_of = np.unique(root, return_inverse=True)
+    return _Surface(
+        verts=values[kept, :3],
+        faces=vert_of.reshape(-1)[flat_faces],
+        flat=values[:, 3:5],
+        flat_faces=flat_faces,
+        flat_patch=np.rint(values[:, 5]).astype(np.int64),
     )
-    faces = faces[~degenerate]
-    verts = verts[root]
+
+
+def _manifold(solid: Solid, first_patch: int, name: str) -> manifold3d.Manifold:
+    """Weld the patches of a solid; each corner keeps its flat coordinates and its patch."""
+    patches = solid.patches
+    verts = np.concatenate([patch.verts for patch in patches])
+    starts = np.cumsum([0] + [len(patch.verts) for patch in patches[:-1]])
+    faces = np.concatenate([p.faces + s for p, s in zip(patches, starts, strict=True)])
+    root = _weld(verts)
+    welded = root[faces]
+    is_flat = (welded == np.roll(welded, 1, axis=1)).any(1)
     moved = np.nonzero(root != np.arange(len(root)))[0]
-    number = manifold3d.Manifold.reserve_ids(1)
-    props = np.concatenate([verts, np.concatenate(uvs).astype(np.float32)], 1)
+    number = np.repeat(np.arange(len(patches)) + first_patch, [len(p.verts) for p in patches])
+    flat = np.concatenate([patch.flat for patch in patches])
     mesh = manifold3d.Mesh(
-        np.ascontiguousarray(props),
-        np.ascontiguousarray(faces.astype(np.uint32)),
+        np.concatenate([verts[root], flat, number[:, None]], 1).astype(np.float32),
+        np.ascontiguousarray(faces[~is_flat].astype(np.uint32)),
         merge_from_vert=moved.astype(np.uint32),
         merge_to_vert=root[moved].astype(np.uint32),
-        run_index=np.array([0, 3 * len(faces)], np.uint32),
-        run_original_id=np.array([number], np.uint32),
     )
-    return manifold3d.Manifold(mesh), number
+    made = manifold3d.Manifold(mesh)
+    if made.status() != manifold3d.Error.NoError or made.volume() <= 0:
+        raise ValueError(
+            f"part {name!r} is not a closed, outward-facing solid: {made.status()}, volume "
+            f"{made.volume():.3g}"
+        )
+    return made
 
 
-def _pack(patches: list[Patch], side: int):
-    extent = np.array([p.flat.max(0) - p.flat.min(0) for p in patches])
-    scale = side / np.sqrt(extent.prod(1).sum()) * 0.98
-    order = np.argsort(-extent[:, 1], kind="stable")
-    while True:
-        sizes = np.ceil(extent * scale).astype(int) + 2 * _PAD
-        places = _shelves(sizes, order, side)
-        if places is not None:
-            return [(*places[i], *sizes[i]) for i in range(len(patches))], scale
-        scale *= 0.95
+def _weld(verts: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+    """Index of the first point at the place of each."""
+    cells = np.rint(verts / _WELD_M).astype(np.int64) + _BINS // 2
+    key = (cells[:, 0] * _BINS + cells[:, 1]) * _BINS + cells[:, 2]
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    return first[inverse.reshape(-1)]
 
 
-def _shelves(sizes, order, side):
-    places, x, y, height = {}, 0, 0, 0
-    for i in order:
-        w, h = sizes[i]
-        if x + w > side:
-            x, y, height = 0, y + height, 0
-        if w > side or y + h > side:
-            return None
-        places[i] = (x, y)
-        x, height = x + w, max(height, h)
-    return places
+def _paint(
+    atlas: Atlas, finishes: Sequence[Finish], rng: np.random.Generator
+) -> Float[np.ndarray, "side side 4"]:
+    """Paint every rectangle, all of one finish at once."""
+    shifts = rng.uniform(0, 1, (len(finishes), 2)).astype(np.float32)
+    groups: dict[Finish, list[int]] = {}
+    for rect, finish in enumerate(finishes):
+        groups.setdefault(finish, []).append(rect)
+    blocks: list[tuple[int, Float[np.ndarray, "rows columns 3"]]] = []
+    for finish, rects in groups.items():
+        flats = [atlas.texels(rect) for rect in rects]
+        shift = np.concatenate(
+            [np.tile(shifts[r], (f[..., 0].size, 1)) for r, f in zip(rects, flats, strict=True)]
+        )
+        colors = finish.paint(np.concatenate([flat.reshape(-1, 2) for flat in flats]), shift)
+        pieces = np.split(np.clip(colors, 0, 1), np.cumsum([f[..., 0].size for f in flats])[:-1])
+        blocks += [
+            (r, c.reshape(f.shape[:2] + (3,))) for r, f, c in zip(rects, flats, pieces, strict=True)
+        ]
+    # What is left empty has the mean colour, as programs that shrink the texture mix it in.
+    texture = np.ones((atlas.side, atlas.side, 4), np.float32)
+    texture[..., :3] = np.mean([block.mean((0, 1)) for _, block in blocks], axis=0)
+    for rect, block in blocks:
+        (x, y), (width, height) = atlas.corners[rect], atlas.sizes[rect]
+        texture[y : y + height, x : x + width, :3] = block
+    return texture

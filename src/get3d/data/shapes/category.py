@@ -1,7 +1,6 @@
 """The categories, and how a seed becomes a shape."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +8,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from get3d.core.types import TexturedMesh
-from get3d.data.shapes.assemble import DisconnectedError, Part, assemble
+from get3d.data.shapes.assemble import DisconnectedError, assemble
 from get3d.data.shapes.chair import make_chair
-
-Maker = Callable[[np.random.Generator], tuple[list[Part], dict[str, str]]]
+from get3d.data.shapes.design import Maker
 
 CATEGORIES: dict[str, Maker] = {"chair": make_chair}
+GENERATOR_VERSION = 2
+"""Counts up whenever a seed gives another shape than before."""
 SPLITS = ("train", "validation", "test")
 _TRIES = 20
 
@@ -24,11 +24,12 @@ class Shape:
     """A procedural shape and the truth about it.
 
     Attributes:
-        mesh: One closed surface, upright, centred, the longest side of its box 1.
-        part_names: Of the parts it was made of.
-        face_parts: Which part each face belongs to.
+        mesh: One closed surface, upright, centred, the longest side of its box 1, its front
+            towards +z.
+        part_names: Of the parts it was made of; several may have the same name.
+        face_parts: Index into `part_names`, one a face.
         labels: Attributes by name.
-        caption: The labels as a sentence.
+        caption: What a person would call it.
     """
 
     mesh: TexturedMesh
@@ -39,7 +40,17 @@ class Shape:
 
 
 def shape_seed(category: str, split: str, seed: int, index: int) -> int:
-    """Number of a shape: another one for every category, split, base seed and index."""
+    """Derive a shape's seed: another one for every category, split, base seed and index.
+
+    Args:
+        category: Of the shape.
+        split: One of `SPLITS`.
+        seed: Of the whole collection.
+        index: Of the shape in its split.
+
+    Returns:
+        64 bits of a hash of all four, so that splits share no shape.
+    """
     digest = hashlib.sha256(f"{category}/{split}/{seed}/{index}".encode()).digest()
     return int.from_bytes(digest[:8], "big")
 
@@ -49,24 +60,30 @@ def make_shape(category: str, seed: int, *, texture_size: int = 512) -> Shape:
 
     Args:
         category: A name in `CATEGORIES`.
-        seed: From `shape_seed`, or any other number.
+        seed: From `shape_seed`, or any other number that is not negative.
         texture_size: Side of the atlas, in texels.
+
+    Returns:
+        The same shape for the same arguments.
 
     Raises:
         ValueError: If the category is unknown.
+        RuntimeError: If the maker fails again and again, which is a bug of the maker.
     """
     if category not in CATEGORIES:
-        raise ValueError(f"unknown category {category}; there are {', '.join(CATEGORIES)}")
+        raise ValueError(f"unknown category {category!r}; there are {', '.join(CATEGORIES)}")
     for attempt in range(_TRIES):
         rng = np.random.default_rng([seed, attempt])
-        parts, labels = CATEGORIES[category](rng)
+        design = CATEGORIES[category](rng)
         try:
-            mesh, face_parts = assemble(parts, texture_size=texture_size)
+            mesh, face_parts = assemble(design.parts, texture_size=texture_size, rng=rng)
         except DisconnectedError:
             continue
-        caption = f"a {category}: " + ", ".join(f"{key} {value}" for key, value in labels.items())
-        names = tuple(part.name for part in parts)
         return Shape(
-            mesh=mesh, part_names=names, face_parts=face_parts, labels=labels, caption=caption
+            mesh=mesh,
+            part_names=tuple(part.name for part in design.parts),
+            face_parts=face_parts,
+            labels=design.labels,
+            caption=design.caption,
         )
-    raise DisconnectedError(f"{category} {seed}: no connected shape in {_TRIES} tries")
+    raise RuntimeError(f"{category} {seed}: no connected shape in {_TRIES} tries")

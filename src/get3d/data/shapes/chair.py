@@ -3,19 +3,24 @@
 import numpy as np
 
 from get3d.data.shapes.assemble import Part
-from get3d.data.shapes.looks import fabric, metal, painted, wood
-from get3d.data.shapes.solids import (
-    box,
-    ellipse,
-    inset,
-    lathe,
-    plate,
-    rectangle,
-    smooth,
-    sweep,
-    tube,
-)
-from get3d.data.shapes.surfaces import Surface
+from get3d.data.shapes.curves import ellipse, inset, rectangle, smooth
+from get3d.data.shapes.design import Design
+from get3d.data.shapes.finishes import Plain
+from get3d.data.shapes.palettes import draw_fabric as fabric
+from get3d.data.shapes.palettes import draw_metal, draw_plain, draw_wood
+from get3d.data.shapes.primitives import box, lathe, plate, sweep, tube
+
+
+def wood(rng):
+    return draw_wood(rng)
+
+
+def metal(rng):
+    return draw_metal(rng)
+
+
+def painted(rng, kind="painted wood"):
+    return draw_plain(rng, kind)
 
 
 def tapered(start, end, size0, size1, *, round_=False, steps=2):
@@ -69,7 +74,7 @@ class Chair:
     # seat ----------------------------------------------------------------------------------------
     def seat(self):
         rng, w, d, h = self.rng, self.width, self.depth, self.height
-        kind = "wood" if self.frame.kind in ("wood", "painted") else "plastic"
+        kind = "wood" if self.frame.kind in ("wood", "painted wood") else "plastic"
         self.seat_kind = str(
             rng.choice(["hard", "cushion", "padded"], p=[0.42, 0.22, 0.36])
             if self.base in ("four legs", "rockers", "sled", "pedestal")
@@ -225,7 +230,7 @@ class Chair:
             ),
         )
         self.add("plate", box(0.2, 0.025, 0.2).moved(0, self.under - 0.022, 0))
-        dark = Surface("plastic", ((0.12, 0.12, 0.13),), color_name="black")
+        dark = Plain((0.12, 0.12, 0.13), "plastic", "black")
         wheels = rng.random() < 0.7
         for i in range(number):
             a = 2 * np.pi * i / number + 0.3
@@ -288,7 +293,7 @@ class Chair:
             ],
             4,
         )
-        self.both("frame", tube(path, r, 10, up=(1, 0, 0)))
+        self.both("frame", tube(path, r, segments=10))
         self.add("frame", tapered((-x, r, zb + 0.01), (x, r, zb + 0.01), 2 * r, 2 * r, round_=True))
         self.add("frame", tapered((-x, top, 0.0), (x, top, 0.0), 2 * r, 2 * r, round_=True))
         self.labels["legs"] = "cantilever"
@@ -310,7 +315,7 @@ class Chair:
             ],
             4,
         )
-        self.both("frame", tube(path, r, 10, up=(1, 0, 0)))
+        self.both("frame", tube(path, r, segments=10))
         for z in (zf, zb):
             self.add("frame", tapered((-x, top - r, z), (x, top - r, z), 2 * r, 2 * r, round_=True))
         self.labels["legs"] = "sled"
@@ -328,14 +333,12 @@ class Chair:
             )
         )
 
-    def board(
-        self, width, height, thickness, *, bevel=0.006, radius=0.02, holes=(), columns=9, rounds=1
-    ):
+    def board(self, width, height, thickness, *, bevel=0.006, radius=0.02, columns=9, rounds=1):
         """A board that stands on y = 0, fine enough across to be bent."""
         outline = rectangle(width, height, radius, 3)
         xs = np.linspace(-width / 2, width / 2, columns)[1:-1]
         outline = _refine(outline, xs)
-        solid = plate(outline, thickness, bevel=bevel, holes=holes, rounds=rounds)
+        solid = plate(outline, thickness, bevel=bevel, rounds=rounds)
         # x-z plate to an upright board: its second outline axis becomes y, its thickness +z.
         return solid.warped(
             lambda v: np.stack([v[:, 0], -v[:, 2] + height / 2, v[:, 1] - thickness / 2], 1)
@@ -363,7 +366,7 @@ class Chair:
         if self.seat_shape == "round":  # the back follows the rim
             curve = self.depth / 2 * (1 - np.sqrt(1 - shrink**2)) * 0.9
             self.back_z += curve
-        wood_like = self.frame.kind in ("wood", "painted")
+        wood_like = self.frame.kind in ("wood", "painted wood")
         flat = self.frame if wood_like else self.hard
         size = rng.uniform(0.03, 0.042)
         low = -self.thickness * 0.8
@@ -409,12 +412,11 @@ class Chair:
                 thick,
                 bevel=bevel,
                 radius=min(radius, 0.4 * w, 0.4 * bh),
-                holes=holes,
                 rounds=3 if kind == "upholstered" else 1,
             )
             amount = curve + (0.05 if kind == "shell" else 0.0)
             self.back_z += amount - curve
-            self.add("back", self.place(self.curved(board, amount), gap - 0.02))
+            self.add("back", self.place(self.curved(board, amount), gap - 0.02), look)
             if gap > 0:
                 for sx in (1, -1):
                     x = sx * w * 0.3
@@ -464,7 +466,7 @@ class Chair:
                     [np.cos(a) * (w / 2 - thin), np.sin(a) ** 0.8 * (h - thin), 0 * a], 1
                 )
                 ring = np.concatenate([[[w / 2 - thin, low, 0]], ring, [[-w / 2 + thin, low, 0]]])
-                self.add("hoop", bend(tube(ring, rng.uniform(0.014, 0.018), 10)))
+                self.add("hoop", bend(tube(ring, rng.uniform(0.014, 0.018), segments=10)))
             else:
                 posts(h)
                 self.add(
@@ -653,4 +655,5 @@ def _refine(outline, xs):
 def make_chair(rng):
     """Draw a chair: its parts and labels."""
     chair = Chair(rng)
-    return chair.build(), chair.labels
+    parts = tuple(chair.build())
+    return Design(parts, chair.labels, "a chair")
