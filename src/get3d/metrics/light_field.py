@@ -52,12 +52,12 @@ class LightFieldProtocol:
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
 
 
-PUBLISHED_SIZE = LightFieldProtocol()
+DEFAULT_PROTOCOL = LightFieldProtocol()
 """Silhouettes as large as published, and ranges that give values as large as published."""
 
 
 def light_field_descriptor(
-    mesh: Mesh, protocol: LightFieldProtocol = PUBLISHED_SIZE
+    mesh: Mesh, protocol: LightFieldProtocol = DEFAULT_PROTOCOL
 ) -> UInt8[Tensor, "light_fields axes features"]:
     """Describe a shape by 100 silhouettes: ten light fields of ten images.
 
@@ -86,7 +86,7 @@ def light_field_descriptor(
 
 
 def light_field_distance(
-    mesh_a: Mesh, mesh_b: Mesh, protocol: LightFieldProtocol = PUBLISHED_SIZE
+    mesh_a: Mesh, mesh_b: Mesh, protocol: LightFieldProtocol = DEFAULT_PROTOCOL
 ) -> float:
     """Light-field distance of two shapes: 0 for equal silhouettes, thousands for other kinds.
 
@@ -106,7 +106,7 @@ def light_field_distance(
 
 
 def describe_silhouettes(
-    silhouettes: Bool[np.ndarray, "images h w"], protocol: LightFieldProtocol = PUBLISHED_SIZE
+    silhouettes: Bool[np.ndarray, "images h w"], protocol: LightFieldProtocol = DEFAULT_PROTOCOL
 ) -> UInt8[np.ndarray, "images features"]:
     """Describe pictures by region and outline; each must cover a pixel."""
     regions, contours = measure_regions(silhouettes), trace_contours(silhouettes)

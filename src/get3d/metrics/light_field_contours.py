@@ -1,7 +1,7 @@
 """How a silhouette's outline runs: Fourier descriptors of its distance from the centroid.
 
-Following Chen et al. 2003 (section 3.3), parts that do not touch are connected first, by the
-shortest bridges, so that every silhouette has one outer contour.
+As Chen et al. 2003 advise, parts that do not touch are connected first, by one-pixel
+bridges, so that every silhouette has one outer contour.
 """
 
 from typing import no_type_check

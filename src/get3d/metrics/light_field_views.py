@@ -1,8 +1,8 @@
 """From where a light field looks at a shape, and the silhouettes it sees.
 
 The cameras of one light field stand on the 20 corners of a regular dodecahedron, far away. Opposite
-cameras see mirror images, whose descriptors are equal, so that ten axes remain (Chen et al. 2003,
-section 3). Turning the dodecahedron onto itself only permutes them.
+cameras see mirror images, whose descriptors are equal, so that ten axes remain (Chen et al. 2003).
+Turning the dodecahedron onto itself only permutes them.
 """
 
 from functools import lru_cache
