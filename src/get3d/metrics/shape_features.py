@@ -1,0 +1,194 @@
+"""Features that ship with get3d: a small network that knows procedural shapes by their pictures.
+
+It learnt category and attributes of the shapes of `get3d shapes` from renders on black
+(scripts/train_shape_features.py). Scores from its features are called fd_shapes and kd_shapes: they
+compare models trained on like data, and are no FID.
+"""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from get3d.core.files import atomic_path
+from get3d.metrics.features import FeatureExtractor, fingerprint
+
+NAME = "get3d-shape-features-1"
+"""Counts up whenever weights or layers change, since scores then change too."""
+
+IMAGE_SIZE, DIM = 96, 256
+_WIDTHS = (32, 64, 128, DIM)
+
+Heads = dict[str, tuple[str, ...]]
+"""What each attribute may be: "category", and "chair/legs" for what only chairs have."""
+
+
+def load_shape_features(*, device: torch.device | str) -> FeatureExtractor:
+    """Load the shipped network: 256 features of pictures of any size, on black.
+
+    Args:
+        device: Where the network goes.
+
+    Raises:
+        FileNotFoundError: If this build of get3d ships without it.
+    """
+    network = load_shape_network(device=device)
+    return FeatureExtractor(
+        name=NAME,
+        dim=DIM,
+        resize=f"{IMAGE_SIZE} x {IMAGE_SIZE}, mean of areas",
+        fingerprint=fingerprint(network),
+        network=network,
+        images_at_once=256,
+    )
+
+
+def load_shape_network(
+    path: Path | str | None = None, *, device: torch.device | str
+) -> "ShapeNetwork":
+    """Load the network with its classifiers.
+
+    Args:
+        path: A file of `save_shape_network`; None takes the shipped one.
+        device: Where the network goes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or holds another network.
+    """
+    file = shipped_weights() if path is None else Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{file}: no such file; this network is made by scripts/train_shape_features.py and "
+            "ships with releases of get3d"
+        )
+    try:
+        with safe_open(file, framework="pt") as content:
+            metadata = content.metadata() or {}
+            tensors = {name: content.get_tensor(name).float() for name in content.keys()}  # noqa: SIM118
+        heads = {name: tuple(values) for name, values in json.loads(metadata["heads"]).items()}
+        if metadata.get("name") != NAME:
+            raise ValueError(f"it is {metadata.get('name')}, this get3d uses {NAME}")
+        network = ShapeNetwork(heads)
+        network.load_state_dict(tensors, strict=True)
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{file}: no weights of {NAME} ({reason}); install get3d again") from error
+    return network.to(device).eval().requires_grad_(False)
+
+
+def save_shape_network(network: "ShapeNetwork", path: Path | str) -> None:
+    """Write a network atomically, its matrices rounded to 16 bits.
+
+    Args:
+        network: With weights that are small enough for that.
+        path: A .safetensors file.
+    """
+    metadata = {"name": NAME, "heads": json.dumps(network.heads)}
+    tensors = {
+        name: value.half().contiguous().cpu() for name, value in network.state_dict().items()
+    }
+    with atomic_path(path) as temp_path:
+        save_file(tensors, temp_path, metadata=metadata)
+
+
+def shipped_weights() -> Path:
+    """Say where the shipped network lies."""
+    return Path(str(files("get3d.metrics"))) / "weights" / f"{NAME}.safetensors"
+
+
+def resize_by_area(images: Float[Tensor, "n c h w"], size: int) -> Float[Tensor, "n c size size"]:
+    """Resize so that every output pixel is the mean of the area that it covers, exactly.
+
+    Args:
+        images: In any range.
+        size: New height and width, in pixels.
+
+    Example:
+        >>> resize_by_area(torch.tensor([[[[0.0, 3.0, 6.0]]]]), 2)[0, 0, 0]
+        tensor([1., 5.])
+    """
+    for axis in (2, 3):
+        length = images.shape[axis]
+        if length != size:
+            edges = torch.arange(size + 1, dtype=torch.float64) * (length / size)
+            starts = torch.arange(length, dtype=torch.float64)
+            overlap = torch.minimum(edges[1:, None], starts + 1.0) - torch.maximum(
+                edges[:-1, None], starts
+            )
+            weight = (overlap.clamp(min=0.0) * (size / length)).to(images)
+            images = torch.tensordot(images, weight, dims=([axis], [1])).movedim(-1, axis)
+    return images
+
+
+class ShapeNetwork(nn.Module):
+    """A residual network of 1.2 million weights (He et al. 2016), with a classifier an attribute.
+
+    Attributes:
+        heads: What each attribute may be.
+    """
+
+    def __init__(self, heads: Heads) -> None:
+        """Make the network with random weights.
+
+        Args:
+            heads: Attributes and their values, in the order of the classifiers.
+        """
+        super().__init__()
+        self.heads = heads
+        self.stem = nn.Conv2d(3, _WIDTHS[0], 3, stride=2, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm2d(_WIDTHS[0])
+        before = (_WIDTHS[0], *_WIDTHS[:-1])
+        self.blocks = nn.Sequential(
+            *(
+                _Block(narrow, wide, stride=1 if index == 0 else 2)
+                for index, (narrow, wide) in enumerate(zip(before, _WIDTHS, strict=True))
+            )
+        )
+        self.classifier = nn.Linear(DIM, sum(len(values) for values in heads.values()))
+
+    def forward(self, images_u8: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 256"]:
+        """Extract features of bytes of any size."""
+        return self.encode(resize_by_area(images_u8.float() / 127.5 - 1.0, IMAGE_SIZE))
+
+    def encode(self, images: Float[Tensor, "n 3 96 96"]) -> Float[Tensor, "n 256"]:
+        """Extract features of pictures in [-1, 1]."""
+        x = F.relu(self.stem_norm(self.stem(images)))
+        features: Tensor = self.blocks(x).mean((2, 3))
+        return features
+
+    def classify(self, features: Float[Tensor, "n 256"]) -> dict[str, Float[Tensor, "n _"]]:
+        """Judge every attribute.
+
+        Returns:
+            Logits of the values of each, in the order of `heads`.
+        """
+        sizes = [len(values) for values in self.heads.values()]
+        logits = self.classifier(features).split(sizes, dim=1)
+        return dict(zip(self.heads, logits, strict=True))
+
+
+class _Block(nn.Module):
+    """Two convolutions around which the input is passed."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv_1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.norm_1 = nn.BatchNorm2d(out_channels)
+        self.conv_2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm_2 = nn.BatchNorm2d(out_channels)
+        self.shortcut = (
+            nn.Identity()
+            if in_channels == out_channels
+            else nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
+        )
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h2 w2"]:
+        y = F.relu(self.norm_1(self.conv_1(x)))
+        return F.relu(self.norm_2(self.conv_2(y)) + self.shortcut(x))
