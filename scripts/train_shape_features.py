@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,20 +105,27 @@ Entry = tuple[Path, dict[str, str]]  # a mesh file, and its value of each attrib
 
 def read_entries(folders: tuple[Path, ...], split: str) -> list[Entry]:
     """List the shapes of a split with "category" and "category/attribute" labels."""
+    if not folders:
+        raise SystemExit("no folders of shapes given; get3d shapes CATEGORY --out FOLDER makes one")
     entries: list[Entry] = []
     for folder in folders:
-        path = folder / split / "shapes.json"
-        if not path.is_file():
-            raise SystemExit(
-                f"{path} is missing; make it with: get3d shapes CATEGORY --split {split} "
-                f"--out {folder}"
-            )
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = read_index(folder, split)
         category = index["category"]
         for shape in index["shapes"]:
             labels = {f"{category}/{name}": str(value) for name, value in shape["labels"].items()}
-            entries.append((path.parent / shape["file"], {"category": category} | labels))
+            entries.append((folder / split / shape["file"], {"category": category} | labels))
     return entries
+
+
+def read_index(folder: Path, split: str) -> dict[str, Any]:
+    """Read what `get3d shapes` wrote about a split."""
+    path = folder / split / "shapes.json"
+    if not path.is_file():
+        raise SystemExit(
+            f"{path} is missing; make it with: get3d shapes CATEGORY --split {split} --out {folder}"
+        )
+    index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return index
 
 
 def find_heads(entries: list[Entry]) -> Heads:
@@ -332,6 +340,7 @@ def main(args: Args) -> None:
     is_cuda = device.type == "cuda"
     facts: dict[str, object] = {
         "shapes": {split: len(some) for split, some in entries.items()},
+        "generator_version": read_index(args.shapes[0], "train").get("generator_version"),
         "device": torch.cuda.get_device_name(device) if is_cuda else "cpu",
         "seconds": {"pictures": round(rendered - start), "training": round(trained - rendered)},
     }

@@ -1,7 +1,10 @@
 """How good generated shapes are: distances of shapes, of sets, and of pictures."""
 
 from get3d.metrics.chamfer import chamfer_distance, chamfer_matrix
+from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.frechet import FeatureMoments, feature_moments, frechet_distance
+from get3d.metrics.images import ImageProtocol
+from get3d.metrics.inception import load_inception
 from get3d.metrics.kernel import KernelProtocol, kernel_distance
 from get3d.metrics.manifold import precision_recall
 from get3d.metrics.points import PointProtocol, sample_points
@@ -11,9 +14,12 @@ from get3d.metrics.sets import (
     nearest_neighbour_accuracy,
     with_broken,
 )
+from get3d.metrics.shape_features import load_shape_features
 
 __all__ = [
+    "FeatureExtractor",
     "FeatureMoments",
+    "ImageProtocol",
     "KernelProtocol",
     "PointProtocol",
     "chamfer_distance",
@@ -22,6 +28,8 @@ __all__ = [
     "feature_moments",
     "frechet_distance",
     "kernel_distance",
+    "load_inception",
+    "load_shape_features",
     "minimum_matching_distance",
     "nearest_neighbour_accuracy",
     "precision_recall",
