@@ -20,7 +20,7 @@ _BINS = 1 << 21
 
 
 class DisconnectedError(ValueError):
-    """The parts do not touch one another, or enclose a hollow."""
+    """The parts do not touch one another."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def _unite(parts: Sequence[Part]) -> _Surface:
             made = [manifold3d.Manifold.batch_boolean(made, manifold3d.OpType.Subtract)]
         whole += made
     union = manifold3d.Manifold.batch_boolean(whole, manifold3d.OpType.Add)
-    pieces = [piece for piece in union.decompose() if abs(piece.volume()) > _SPECK_M3]
+    # Hollows inside are pieces too, of negative volume: without them they are filled.
+    pieces = [piece for piece in union.decompose() if piece.volume() > _SPECK_M3]
     if len(pieces) != 1:
         raise DisconnectedError(f"the parts make {len(pieces)} pieces instead of one")
     mesh = pieces[0].to_mesh()
@@ -193,7 +194,7 @@ def _paint(
         colors = finish.paint(np.concatenate([flat.reshape(-1, 2) for flat in flats]), shift)
         pieces = np.split(np.clip(colors, 0, 1), np.cumsum([f[..., 0].size for f in flats])[:-1])
         blocks += [
-            (r, c.reshape(f.shape[:2] + (3,))) for r, f, c in zip(rects, flats, pieces, strict=True)
+            (r, c.reshape((*f.shape[:2], 3))) for r, f, c in zip(rects, flats, pieces, strict=True)
         ]
     # What is left empty has the mean colour, as programs that shrink the texture mix it in.
     texture = np.ones((atlas.side, atlas.side, 4), np.float32)

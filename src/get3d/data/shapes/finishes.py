@@ -1,4 +1,4 @@
-"""Finishes: sRGB colours as functions of flat coordinates in metres. Palettes are in palettes.py."""
+"""Finishes: sRGB colours as functions of flat coordinates in metres; see palettes.py for some."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -172,8 +172,8 @@ class Plain:
             case "metal":  # brushed along
                 shade = 0.05 * noise(s * 8, t * 0.3, seed=self.seed, grain=0.015)
             case "leather":
-                shade = 0.045 * noise(s * 2, t * 2, seed=self.seed, grain=0.04)
-                shade = shade + 0.04 * noise(s * 9, t * 9, seed=self.seed + 1, grain=0.04)
+                shade = 0.022 * noise(s * 2, t * 2, seed=self.seed, grain=0.04)
+                shade = shade + 0.025 * noise(s * 9, t * 9, seed=self.seed + 1, grain=0.04)
             case "ceramic":
                 shade = 0.025 * noise(s * 2, t * 2, seed=self.seed, grain=0.06)
             case _:

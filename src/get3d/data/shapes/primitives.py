@@ -1,6 +1,6 @@
 """Solids to build with: plates and cushions, boxes, turned and swept ones, shells.
 
-All stand upright (y up) about the origin, in metres; `Solid.moved` and the others put them in place.
+All stand upright (y up) about the origin, in metres; `Solid.moved` and others put them in place.
 """
 
 from typing import Literal
@@ -21,6 +21,7 @@ from get3d.data.shapes.curves import (
 from get3d.data.shapes.solids import Patch, Solid
 
 Rings = Float[np.ndarray, "rows around 3"]
+Section = Literal["square", "round"]
 
 
 def plate(
@@ -178,7 +179,7 @@ def bar(
     size: float | tuple[float, float],
     end_size: float | tuple[float, float] | None = None,
     *,
-    section: Literal["square", "round"] = "square",
+    section: Section = "square",
     steps: int = 2,
 ) -> Solid:
     """Make a straight member between two points.
