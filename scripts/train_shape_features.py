@@ -303,7 +303,7 @@ def write_card(
     settings = {
         name: value
         for name, value in asdict(args).items()
-        if name not in ("out", "sheet", "shapes")
+        if name not in ("shapes", "out", "sheet", "workers", "device")
     }
     card = {
         "name": NAME,
