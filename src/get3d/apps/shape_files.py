@@ -1,6 +1,7 @@
 """Procedural shapes on the disk: a folder of GLB files with an index, made by all cores."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from get3d.core.files import remove_leftovers, write_text
+from get3d.core.files import atomic_path, remove_leftovers, write_text
 from get3d.core.pictures import contact_sheet, images_to_u8, save_png
 from get3d.core.processes import run_in_processes
 from get3d.data.mesh_files import load_mesh
@@ -20,161 +21,182 @@ from get3d.data.shapes import (
     make_shape,
     shape_seed,
 )
-from get3d.export import save
+from get3d.export import encode_glb
 from get3d.geometry import orbit_cameras
 from get3d.render import Light, render_textured
 
-GENERATOR_VERSION = 1
-_INDEX, _SHEET, _SHEET_SHAPES = "shapes.json", "contact_sheet.png", 40
-_PAPER = 0.92  # grey behind the shapes of the sheet
+INDEX_NAME, SHEET_NAME = "shapes.json", "contact_sheet.png"
+_JPEG_QUALITY = 93
+_SHEET_SHAPES, _SHEET_COLUMNS, _SHEET_SIDE = 32, 8, 176
+_SECONDS_BETWEEN_INDICES = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShapesConfig:
-    """Which shapes."""
+    """Which shapes.
+
+    Attributes:
+        category: One of the procedural categories.
+        num: How many; a larger number later adds to the same folder.
+        seed: Another seed gives other shapes.
+        split: train, validation or test: no shape is in two of them.
+        texture_size: Side of each shape's texture, in texels.
+    """
 
     category: str
-    """One of the procedural categories."""
-
     num: int = 100
-    """How many; a larger number later adds to the same folder."""
-
     seed: int = 0
-    """Another seed gives other shapes."""
-
     split: str = "train"
-    """train, validation or test: no shape is in two of them."""
-
     texture_size: int = 512
-    """Side of each shape's texture, in texels."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
         if self.category not in CATEGORIES:
             known = ", ".join(CATEGORIES)
-            raise ValueError(f"unknown category {self.category!r}; there are {known}")
+            raise ValueError(f"unknown category {self.category!r}; known are {known}")
         if self.split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {self.split!r}")
         if self.num < 1:
             raise ValueError(f"num must be at least 1, got {self.num}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
-        if not 64 <= self.texture_size <= 4096:
-            raise ValueError(f"texture_size must lie in 64 to 4096, got {self.texture_size}")
+        if not 128 <= self.texture_size <= 4096:
+            raise ValueError(f"texture_size must lie in 128 to 4096, got {self.texture_size}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapesReport:
+    """What a run of `write_shapes` did.
+
+    Attributes:
+        folder: Of the split.
+        num_made: Shapes made now.
+        num_kept: Shapes that were there already.
+    """
+
+    folder: Path
+    num_made: int
+    num_kept: int
 
 
 def write_shapes(
     config: ShapesConfig,
-    out: Path,
+    out: Path | str,
     *,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Path:
-    """Make shapes and write `out/split/category-000000.glb`, ..., `shapes.json` and a picture.
+) -> ShapesReport:
+    """Make shapes and write `OUT/SPLIT/CATEGORY-000000.glb` and so on, an index and a picture.
 
-    Whole files that are there are kept, so an interrupted command goes on.
+    A run that was stopped goes on where it was, and a larger `num` adds to what is there. The index
+    (`shapes.json`) has the caption, labels, part names and seed of each shape. A script that calls
+    this with several workers needs the usual `if __name__ == "__main__":` around its own code.
 
     Args:
         config: Which shapes.
         out: Made if absent.
         workers: Processes; None takes one for each core.
-        on_progress: Called with how many shapes are done, of how many.
+        on_progress: Called in this process with how many shapes there are, and of how many.
 
     Returns:
-        The folder of the split.
+        What was done.
 
     Raises:
-        ValueError: If the folder holds shapes of another category, seed or texture size.
+        ValueError: If the folder holds something else, or shapes of other settings.
         OSError: If a file cannot be written.
     """
     folder = Path(out) / config.split
-    _check_folder(folder, config)
+    entries = _read_entries(folder, config)
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    _write_index(folder, config, _read_index(folder).get("shapes", []))
-    entries = {}
-    task = partial(_make_file, folder=folder, config=config)
-    for entry in run_in_processes(task, range(config.num), workers=workers):
-        entries[entry["file"]] = entry
-        if on_progress is not None:
-            on_progress(len(entries), config.num)
-    known = {entry["file"]: entry for entry in _read_index(folder).get("shapes", [])}
-    known |= entries
-    _write_index(folder, config, [known[name] for name in sorted(known)])
-    _draw_sheet(folder, sorted(known)[:_SHEET_SHAPES])
-    return folder
+    kept = {name: entry for name, entry in entries.items() if (folder / name).is_file()}
+    pending = [index for index in range(config.num) if _name(config, index) not in kept]
+    total, made = len(kept) + len(pending), dict[str, dict[str, Any]]()
+    report = on_progress or (lambda done, total: None)
+    report(len(kept), total)
+    _write_index(folder, config, kept)
+    written_at = time.monotonic()
+    try:
+        for entry in run_in_processes(
+            partial(_make_file, folder=folder, config=config), pending, workers=workers
+        ):
+            made[entry["file"]] = entry
+            report(len(kept) + len(made), total)
+            if time.monotonic() > written_at + _SECONDS_BETWEEN_INDICES:
+                _write_index(folder, config, kept | made)
+                written_at = time.monotonic()
+    finally:
+        _write_index(folder, config, kept | made)
+    _draw_sheet(folder, sorted(kept | made)[:_SHEET_SHAPES])
+    return ShapesReport(folder=folder, num_made=len(made), num_kept=len(kept))
+
+
+def _name(config: ShapesConfig, index: int) -> str:
+    return f"{config.category}-{index:06d}.glb"
 
 
 def _make_file(index: int, folder: Path, config: ShapesConfig) -> dict[str, Any]:
-    """Make one shape and write it, unless its file is there; return its entry in the index."""
-    name = f"{config.category}-{index:06d}.glb"
-    note = folder / ".entries" / f"{name}.json"
-    if (folder / name).is_file() and note.is_file():
-        entry: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
-        return entry
+    """Make one shape and write it; return its entry in the index."""
     seed = shape_seed(config.category, config.split, config.seed, index)
     shape = make_shape(config.category, seed, texture_size=config.texture_size)
-    save(shape.mesh, folder / name)
-    entry = {
+    name = _name(config, index)
+    # Any file can be made again, so none needs to wait for the disk.
+    with atomic_path(folder / name, durable=False) as temp_path:
+        temp_path.write_bytes(encode_glb(shape.mesh, jpeg_quality=_JPEG_QUALITY))
+    return {
         "file": name,
         "caption": shape.caption,
         "labels": shape.labels,
         "parts": list(dict.fromkeys(shape.part_names)),
         "seed": seed,
     }
-    write_text(note, json.dumps(entry))
-    return entry
 
 
 def _identity(config: ShapesConfig) -> dict[str, Any]:
     """What all shapes of a folder share."""
-    same = {f.name: getattr(config, f.name) for f in fields(config) if f.name != "num"}
+    same = {item.name: getattr(config, item.name) for item in fields(config) if item.name != "num"}
     return same | {"generator_version": GENERATOR_VERSION}
 
 
-def _check_folder(folder: Path, config: ShapesConfig) -> None:
-    index = _read_index(folder)
-    if not index:
-        if folder.exists() and any(folder.iterdir()):
-            raise ValueError(f"{folder}: holds other files; choose another folder")
-        return
-    wanted = _identity(config)
+def _read_entries(folder: Path, config: ShapesConfig) -> dict[str, dict[str, Any]]:
+    """Entries of an earlier run in the same folder, by file, after checking that it fits."""
+    path = folder / INDEX_NAME
+    if not path.is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise ValueError(f"{folder}: not empty and without {INDEX_NAME}; choose another folder")
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries = {entry["file"]: entry for entry in content["shapes"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged ({error}); choose another folder") from error
     differences = [
-        f"{name} {index.get(name)!r} instead of {value!r}"
-        for name, value in wanted.items()
-        if index.get(name) != value
+        f"{name} {content.get(name)!r}, now {value!r}"
+        for name, value in _identity(config).items()
+        if content.get(name) != value
     ]
     if differences:
         raise ValueError(
-            f"{folder}: holds shapes of other settings ({', '.join(differences)}); use the same "
-            "ones, or another folder"
+            f"{folder}: has shapes of other settings ({'; '.join(differences)}); use the same ones "
+            "to go on, or choose another folder"
         )
+    return entries
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
-    path = folder / _INDEX
-    if not path.is_file():
-        return {}
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: damaged ({error}); delete it to write it anew") from error
-    return content
-
-
-def _write_index(folder: Path, config: ShapesConfig, entries: list[dict[str, Any]]) -> None:
-    content = _identity(config) | {"shapes": entries}
-    write_text(folder / _INDEX, json.dumps(content, indent=1))
+def _write_index(folder: Path, config: ShapesConfig, entries: dict[str, dict[str, Any]]) -> None:
+    shapes = [json.dumps(entries[name], ensure_ascii=False) for name in sorted(entries)]
+    head = json.dumps(_identity(config), indent=1)[:-2]
+    text = f'{head},\n "shapes": [\n  ' + ",\n  ".join(shapes) + "\n ]\n}\n"
+    write_text(folder / INDEX_NAME, text, durable=False)
 
 
 def _draw_sheet(folder: Path, names: list[str]) -> None:
-    angle = torch.tensor([0.6]), torch.tensor([1.2])
-    cameras = orbit_cameras(*angle, radius=1.5, fovy_rad=0.857)
+    """Show some shapes from the front, from their left and a little from above."""
+    cameras = orbit_cameras(torch.tensor([3.75]), torch.tensor([1.2]), radius=1.9, fovy_rad=0.7)
     pictures = []
     for name in names:
-        mesh = load_mesh(folder / name)
-        (rgba,) = render_textured(mesh, cameras, 160, light=Light(), supersample=2)
-        rgb, alpha = rgba.split([3, 1], dim=2)
-        pictures.append((rgb * alpha + _PAPER * (1 - alpha)).permute(2, 0, 1))
-    sheet = contact_sheet(images_to_u8(torch.stack(pictures), low=0.0), columns=8)
-    save_png(folder / _SHEET, sheet)
+        picture = render_textured(
+            load_mesh(folder / name), cameras, _SHEET_SIDE, light=Light(), supersample=2
+        )
+        pictures.append(images_to_u8(picture.permute(0, 3, 1, 2), low=0.0)[0])
+    save_png(folder / SHEET_NAME, contact_sheet(pictures, columns=_SHEET_COLUMNS), durable=False)

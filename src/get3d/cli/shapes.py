@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from get3d.apps.shape_files import ShapesConfig, write_shapes
+from get3d.apps.shape_files import SHEET_NAME, ShapesConfig, write_shapes
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 
@@ -15,11 +15,11 @@ class ShapesArgs:
     """Make textured, closed shapes of a category, with part names, labels and captions.
 
     Deterministic: the same category, split and seed give the same shapes. The same command goes on
-    where it was stopped.
+    where it was stopped, and a larger number adds to what is there.
     """
 
     category: tyro.conf.Positional[str]
-    """chair."""
+    """What to make, such as chair; an unknown name lists the known ones."""
 
     out: Path
     """Folder; the shapes go to OUT/SPLIT."""
@@ -50,6 +50,8 @@ def run(args: list[str]) -> int:
         Exit code 0.
     """
     parsed = parse(ShapesArgs, "shapes", args)
+    if parsed.workers is not None and parsed.workers < 1:
+        raise ValueError(f"workers must be at least 1, got {parsed.workers}")
     config = ShapesConfig(
         category=parsed.category,
         num=parsed.num,
@@ -59,14 +61,15 @@ def run(args: list[str]) -> int:
     )
     with progress_bar("shapes") as progress:
         task = progress.add_task("", total=config.num)
-        folder = write_shapes(
+        report = write_shapes(
             config,
             parsed.out,
             workers=parsed.workers,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
+    kept = f" ({report.num_kept} of them were there)" if report.num_kept else ""
     print(
-        f"{config.num} shapes in {folder} (look at contact_sheet.png). "
-        f"Next: get3d render {folder} --out data"
+        f"{report.num_made + report.num_kept} shapes{kept} in {report.folder}; look at "
+        f"{report.folder / SHEET_NAME}. Next: get3d render {report.folder} --out data"
     )
     return 0

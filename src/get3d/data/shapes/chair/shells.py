@@ -72,11 +72,11 @@ def _width_and_curl(
     bend = np.exp(-(((share - 0.5) / 0.2) ** 2))
     match kind:
         case "plywood":
-            width = width * (1 - 0.45 * np.exp(-(((share - 0.52) / 0.09) ** 2)))
-            curl = 0.012 + 0.02 * share
+            width = width * (1 - 0.3 * np.exp(-(((share - 0.52) / 0.09) ** 2)))
+            curl = 0.015 + 0.03 * share
         case "arm":
             width = width * (1 + 0.12 * bend)
             curl = 0.03 + rng.uniform(0.12, 0.17) * np.exp(-(((share - 0.47) / 0.22) ** 2))
         case _:
             curl = 0.02 + rng.uniform(0.03, 0.07) * bend
-    return width, curl * (1 - 0.6 * front)
+    return width, curl * (1 - 0.6 * front) * (1 - 0.9 * top**2)
