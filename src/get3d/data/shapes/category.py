@@ -13,7 +13,7 @@ from get3d.data.shapes.chair import make_chair
 from get3d.data.shapes.design import Maker
 
 CATEGORIES: dict[str, Maker] = {"chair": make_chair}
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 """Counts up whenever a seed gives another shape than before."""
 SPLITS = ("train", "validation", "test")
 _TRIES = 20

@@ -231,9 +231,8 @@ def _draw_seat(rng: Rng, base: str, *, is_wooden: bool) -> str:
         return pick(rng, ["padded", "hard"], [0.75, 0.25])
     if not is_wooden:
         return pick(rng, ["padded", "hard", "cushion"], [0.5, 0.35, 0.15])
-    return pick(
-        rng, ["hard", "padded", "cushion", "woven", "slatted"], [0.32, 0.32, 0.22, 0.08, 0.06]
-    )
+    shares = [0.32, 0.32, 0.22, 0.08, 0.0 if base == "pedestal" else 0.06]
+    return pick(rng, ["hard", "padded", "cushion", "woven", "slatted"], shares)
 
 
 def _draw_back(rng: Rng, base: str, seat: str) -> str:
