@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-Outline = Float[np.ndarray, "around 2"]
+Outline = Float[np.ndarray, "_ 2"]
+Number = float | int  # said out loud, as the tests check types at run time
 
 
-def rectangle(width: float, depth: float, radius: float = 0.0, steps: int = 3) -> Outline:
+def rectangle(width: Number, depth: Number, radius: Number = 0.0, steps: int = 3) -> Outline:
     """Outline a rectangle about the origin, counter-clockwise.
 
     Args:
@@ -31,7 +32,7 @@ def rectangle(width: float, depth: float, radius: float = 0.0, steps: int = 3) -
     return np.concatenate(arcs)
 
 
-def ellipse(width: float, depth: float, segments: int = 20, power: float = 2.0) -> Outline:
+def ellipse(width: Number, depth: Number, segments: int = 20, power: Number = 2.0) -> Outline:
     """Outline an ellipse about the origin, counter-clockwise.
 
     Args:
@@ -46,7 +47,7 @@ def ellipse(width: float, depth: float, segments: int = 20, power: float = 2.0) 
     return np.stack([_power(cos, 2 / power), _power(sin, 2 / power)], 1) * size
 
 
-def _power(value: Float[np.ndarray, " n"], exponent: float) -> Float[np.ndarray, " n"]:
+def _power(value: Float[np.ndarray, " n"], exponent: Number) -> Float[np.ndarray, " n"]:
     return np.sign(value) * np.abs(value) ** exponent
 
 
@@ -57,7 +58,7 @@ def counter_clockwise(outline: Outline) -> Outline:
     return outline if area > 0 else outline[::-1]
 
 
-def inset(outline: Outline, distance: float) -> Outline:
+def inset(outline: Outline, distance: Number) -> Outline:
     """Move the corners of a counter-clockwise outline inwards; negative: outwards."""
     edge = np.roll(outline, -1, 0) - outline
     normal = np.stack([-edge[:, 1], edge[:, 0]], 1)
@@ -67,7 +68,7 @@ def inset(outline: Outline, distance: float) -> Outline:
     return outline + corner * distance
 
 
-def subdivided(outline: Outline, longest: float) -> Outline:
+def subdivided(outline: Outline, longest: Number) -> Outline:
     """Put points on the sides of an outline that are longer than `longest`, so that it can bend."""
     pieces = []
     for start, end in zip(outline, np.roll(outline, -1, 0), strict=True):
@@ -77,7 +78,7 @@ def subdivided(outline: Outline, longest: float) -> Outline:
 
 
 def smooth(
-    points: Sequence[Sequence[float]] | Float[np.ndarray, "n d"], steps: int = 6
+    points: Sequence[Sequence[Number]] | Float[np.ndarray, "n d"], steps: int = 6
 ) -> Float[np.ndarray, "m d"]:
     """Lay a Catmull-Rom curve through points of the plane or of space, `steps` between two."""
     given = np.asarray(points, float)
@@ -97,7 +98,7 @@ def smooth(
 
 
 def rounded(
-    points: Sequence[Sequence[float]] | Float[np.ndarray, "n d"], radius: float, steps: int = 5
+    points: Sequence[Sequence[Number]] | Float[np.ndarray, "n d"], radius: Number, steps: int = 5
 ) -> Float[np.ndarray, "m d"]:
     """Round the inner corners of a polyline, as a bent tube has them.
 

@@ -1,7 +1,7 @@
 """Finishes: sRGB colours as functions of flat coordinates in metres; see palettes.py for some."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +15,7 @@ Shares = Float[np.ndarray, " n"]
 PATTERNS = ("plain", "stripes", "thin stripes", "checks", "dots", "zigzag", "diamonds")
 
 
+@runtime_checkable
 class Finish(Protocol):
     """What covers a part. Finishes are frozen and hashable: equal ones are painted together.
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from get3d.data.shapes.curves import (
+    Number,
     Outline,
     counter_clockwise,
     ellipse,
@@ -20,18 +21,18 @@ from get3d.data.shapes.curves import (
 )
 from get3d.data.shapes.solids import Patch, Solid
 
-Rings = Float[np.ndarray, "rows around 3"]
+Rings = Float[np.ndarray, "_ _ 3"]
 Section = Literal["square", "round"]
 
 
 def plate(
     outline: Outline,
-    thickness: float,
+    thickness: Number,
     *,
-    bevel: float = 0.0,
+    bevel: Number = 0.0,
     rounds: int = 1,
-    crown: float = 0.0,
-    sag: float = 0.0,
+    crown: Number = 0.0,
+    sag: Number = 0.0,
     rings: int = 0,
 ) -> Solid:
     """Extrude an outline of the (x, -z) plane along y, from 0 to `thickness`: boards, cushions.
@@ -63,20 +64,20 @@ def plate(
     )
 
 
-def box(width: float, height: float, depth: float, bevel: float = 0.004) -> Solid:
+def box(width: Number, height: Number, depth: Number, bevel: Number = 0.004) -> Solid:
     """Stand a box on y = 0, with all edges bevelled."""
     return plate(rectangle(width, depth, bevel, 1), height, bevel=bevel)
 
 
 def board(
-    width: float,
-    height: float,
-    thickness: float,
+    width: Number,
+    height: Number,
+    thickness: Number,
     *,
-    radius: float = 0.012,
-    bevel: float = 0.006,
+    radius: Number = 0.012,
+    bevel: Number = 0.006,
     rounds: int = 1,
-    crown: float = 0.0,
+    crown: Number = 0.0,
 ) -> Solid:
     """Stand a board on its edge on y = 0: broad along x, thin along z, and fine enough to bend.
 
@@ -97,11 +98,11 @@ def board(
 
 def panel(
     outline: Outline,
-    thickness: float,
+    thickness: Number,
     *,
-    bevel: float = 0.006,
+    bevel: Number = 0.006,
     rounds: int = 1,
-    crown: float = 0.0,
+    crown: Number = 0.0,
     rings: int = 3,
 ) -> Solid:
     """Make an upright plate from its outline seen from the front (x, y), about z = 0."""
@@ -119,7 +120,7 @@ def lathe(profile: Float[np.ndarray, "rows 2"], segments: int = 20) -> Solid:
     along the profile).
     """
     radius, y = profile.T
-    circle = ellipse(2, 2, segments)
+    circle = ellipse(2.0, 2.0, segments)
     rings = _lift_all(circle[None] * radius[:, None, None], y)
     wide = max(float(radius.max()), 1e-6)
     around = np.arange(segments + 1) * (2 * np.pi / segments * wide)
@@ -134,7 +135,7 @@ def sweep(
     path: Float[np.ndarray, "points 3"],
     sections: Float[np.ndarray, "*points around 2"],
     *,
-    up: tuple[float, float, float] | None = None,
+    up: tuple[Number, Number, Number] | None = None,
     closed: bool = False,
 ) -> Solid:
     """Move a section along a path: rails, arms, rims, handles.
@@ -163,21 +164,21 @@ def sweep(
 
 def tube(
     path: Float[np.ndarray, "points 3"],
-    radius: float | Float[np.ndarray, " points"],
+    radius: Number | Float[np.ndarray, " points"],
     *,
     segments: int = 10,
     closed: bool = False,
 ) -> Solid:
     """Sweep a circle, of one radius or of one for each point."""
     radii = np.broadcast_to(np.asarray(radius, float), (len(path),))
-    return sweep(path, ellipse(2, 2, segments) * radii[:, None, None], closed=closed)
+    return sweep(path, ellipse(2.0, 2.0, segments) * radii[:, None, None], closed=closed)
 
 
 def bar(
-    start: Float[np.ndarray, "3"] | tuple[float, float, float],
-    end: Float[np.ndarray, "3"] | tuple[float, float, float],
-    size: float | tuple[float, float],
-    end_size: float | tuple[float, float] | None = None,
+    start: Float[np.ndarray, "3"] | tuple[Number, Number, Number],
+    end: Float[np.ndarray, "3"] | tuple[Number, Number, Number],
+    size: Number | tuple[Number, Number],
+    end_size: Number | tuple[Number, Number] | None = None,
     *,
     section: Section = "square",
     steps: int = 2,
@@ -193,7 +194,7 @@ def bar(
         steps: Points along it; more let it be bent.
     """
     path = np.linspace(start, end, steps)
-    shape = ellipse(1, 1, 12) if section == "round" else rectangle(1, 1, 0.12, 1)
+    shape = ellipse(1.0, 1.0, 12) if section == "round" else rectangle(1.0, 1.0, 0.12, 1)
     sizes = np.linspace(
         np.broadcast_to(size, 2), np.broadcast_to(size if end_size is None else end_size, 2), steps
     )
@@ -202,7 +203,7 @@ def bar(
     return sweep(path, shape * sizes[:, None, :], up=up)
 
 
-def shell(points: Rings, thickness: float) -> Solid:
+def shell(points: Rings, thickness: Number) -> Solid:
     """Thicken an open sheet of points to a closed solid: bucket seats, bent plywood, fenders.
 
     Args:
@@ -266,7 +267,7 @@ def _grid(points: Rings, flat: Float[np.ndarray, "rows around 2"], side: str) ->
     return Patch(points.reshape(-1, 3), faces, flat.reshape(-1, 2), side)
 
 
-def _lift(outline: Outline, y: float) -> Float[np.ndarray, "around 3"]:
+def _lift(outline: Outline, y: Number) -> Float[np.ndarray, "around 3"]:
     return np.stack([outline[:, 0], np.full(len(outline), y), -outline[:, 1]], 1)
 
 
@@ -281,7 +282,7 @@ def _cap(ring: Float[np.ndarray, "around 3"], flat: Outline, side: str) -> Patch
     return Patch(ring.copy(), faces if side == "top" else faces[:, ::-1], flat.copy(), side)
 
 
-def _lid(outline: Outline, y: float, swell: float, rings: int, *, up: bool) -> Patch:
+def _lid(outline: Outline, y: Number, swell: Number, rings: int, *, up: bool) -> Patch:
     """Close a plate: flat, or with rings of points that can swell and be bent."""
     side = "top" if up else "bottom"
     rings = max(rings, 3 if swell else 0)
@@ -298,7 +299,7 @@ def _lid(outline: Outline, y: float, swell: float, rings: int, *, up: bool) -> P
 
 
 def _frames(
-    path: Float[np.ndarray, "n 3"], up: tuple[float, float, float] | None, *, closed: bool
+    path: Float[np.ndarray, "n 3"], up: tuple[Number, Number, Number] | None, *, closed: bool
 ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
     """Two unit vectors across a path at each of its points."""
     steps = np.roll(path, -1, 0) - np.roll(path, 1, 0)

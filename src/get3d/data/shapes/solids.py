@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from get3d.data.shapes.curves import Number
+
 Points = Float[np.ndarray, "points 3"]
 
 
@@ -39,16 +41,16 @@ class Solid:
         """Move every vertex; the map must keep the solid from turning inside out."""
         return Solid(tuple(replace(patch, verts=move(patch.verts)) for patch in self.patches))
 
-    def moved(self, x: float, y: float, z: float) -> "Solid":
+    def moved(self, x: Number, y: Number, z: Number) -> "Solid":
         """Shift."""
         return self.warped(lambda verts: verts + np.array([x, y, z]))
 
-    def turned(self, axis: Literal["x", "y", "z"], angle_rad: float) -> "Solid":
+    def turned(self, axis: Literal["x", "y", "z"], angle_rad: Number) -> "Solid":
         """Rotate about a coordinate axis: counter-clockwise seen from its tip."""
         matrix = rotation(axis, angle_rad).T
         return self.warped(lambda verts: verts @ matrix)
 
-    def scaled(self, x: float, y: float, z: float) -> "Solid":
+    def scaled(self, x: Number, y: Number, z: Number) -> "Solid":
         """Stretch about the origin by positive factors; the texture stretches with it."""
         return self.warped(lambda verts: verts * np.array([x, y, z]))
 
@@ -72,7 +74,7 @@ class Solid:
         return Solid(tuple(replace(patch, faces=patch.faces[:, ::-1]) for patch in self.patches))
 
 
-def rotation(axis: Literal["x", "y", "z"], angle_rad: float) -> Float[np.ndarray, "3 3"]:
+def rotation(axis: Literal["x", "y", "z"], angle_rad: Number) -> Float[np.ndarray, "3 3"]:
     """Make the matrix of a rotation about a coordinate axis, for column vectors."""
     cos, sin = np.cos(angle_rad), np.sin(angle_rad)
     i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]

@@ -59,8 +59,8 @@ def _crossed(frame: Frame, rng: Rng) -> Made:
     x = min(x, frame.corner(0.84, -0.8)[0])
     reach = z + rng.uniform(0.0, 0.05)
     section: Section = "round" if frame.is_metal else "square"
-    first = bar((x, 0, reach), (x, top, -z), size, section=section)
-    second = bar((x, 0, -reach), (x, top, z), size, section=section)
+    first = bar((x, 0.0, reach), (x, top, -z), size, section=section)
+    second = bar((x, 0.0, -reach), (x, top, z), size, section=section)
     parts = pair("leg", first, frame.main) + pair("leg", second, frame.main)
     for ahead in (1, -1):
         y = top * 0.16

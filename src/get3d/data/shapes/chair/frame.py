@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from get3d.data.shapes.assemble import Part
-from get3d.data.shapes.curves import Outline, ellipse, rectangle
+from get3d.data.shapes.curves import Number, Outline, ellipse, rectangle
 from get3d.data.shapes.finishes import Fabric, Finish
 from get3d.data.shapes.palettes import (
     draw_fabric,
@@ -122,7 +122,7 @@ class Frame:
             outline = outline * np.stack([narrower, np.ones(len(outline))], 1)
         return outline
 
-    def corner(self, across: float, ahead: float) -> tuple[float, float]:
+    def corner(self, across: Number, ahead: Number) -> tuple[float, float]:
         """Give x and z of a place on the seat.
 
         Args:

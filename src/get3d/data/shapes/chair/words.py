@@ -67,7 +67,7 @@ def chair_caption(frame: Frame, legs: str, arms: str, *, is_shell: bool) -> str:
         "rockers": "rockers",
     }[frame.base]
     if is_shell:
-        body = f"a {finish_words(frame.board)} shell"
+        body = f"{article(finish_words(frame.board))} shell"
         return f"{article(finish_words(frame.main))} {noun} with {details} and {body}"
     seat = {
         "hard": f"a {finish_words(frame.board)} seat",
