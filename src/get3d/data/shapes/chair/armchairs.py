@@ -7,7 +7,7 @@ from get3d.data.shapes.chair.frame import Rng, pair
 from get3d.data.shapes.curves import ellipse, rectangle
 from get3d.data.shapes.finishes import Finish
 from get3d.data.shapes.palettes import draw_fabric, draw_leather, draw_metal, draw_wood, pick
-from get3d.data.shapes.primitives import bar, board, lathe, panel, plate, shell
+from get3d.data.shapes.primitives import Section, bar, board, lathe, panel, plate, shell
 from get3d.data.shapes.solids import Solid
 
 
@@ -97,7 +97,7 @@ def _wings(rng: Rng, width: float, height: float, thick: float) -> list[Solid]:
 
 def _short_legs(wood: Finish, rng: Rng, width: float, depth: float, foot: float) -> list[Part]:
     splay, size = rng.uniform(0.0, 0.03), rng.uniform(0.04, 0.055)
-    section = "round" if rng.random() < 0.6 else "square"
+    section: Section = "round" if rng.random() < 0.6 else "square"
     parts = []
     for ahead in (1, -1):
         x, z = width / 2 - 0.075, ahead * (depth / 2 - 0.075)
@@ -106,7 +106,7 @@ def _short_legs(wood: Finish, rng: Rng, width: float, depth: float, foot: float)
             (x, foot + 0.02, z),
             0.6 * size,
             size,
-            section="round" if section == "round" else "square",
+            section=section,
         )
         parts += pair("leg", leg, wood)
     return parts

@@ -9,8 +9,7 @@ from get3d.data.shapes.chair.frame import Frame, Rng
 from get3d.data.shapes.chair.panels import panel_back, upholstered_back
 from get3d.data.shapes.curves import Outline, smooth, subdivided
 from get3d.data.shapes.finishes import Finish
-from get3d.data.shapes.palettes import pick
-from get3d.data.shapes.primitives import bar, board, panel, tube
+from get3d.data.shapes.primitives import Section, bar, board, panel, tube
 from get3d.data.shapes.solids import Solid
 
 
@@ -19,10 +18,10 @@ def make_back(frame: Frame, rng: Rng) -> list[Part]:
     return _BACKS[frame.back](frame, rng)
 
 
-def posts(frame: Frame, rng: Rng, *, above: float = 0.0) -> list[Part]:
+def _posts(frame: Frame, rng: Rng, *, above: float = 0.0) -> list[Part]:
     """Make the two posts that carry a back; they end `above` its height."""
     size = frame.post_size
-    section = "round" if frame.is_metal or rng.random() < 0.4 else "square"
+    section: Section = "round" if frame.is_metal or rng.random() < 0.4 else "square"
     x = frame.back_width / 2 - size / 2
     low = -0.85 * frame.seat_thickness if frame.seat != "slatted" else -0.05
     made = []
@@ -32,14 +31,14 @@ def posts(frame: Frame, rng: Rng, *, above: float = 0.0) -> list[Part]:
             (side * x, frame.back_height + above, 0),
             size,
             0.85 * size,
-            section="round" if section == "round" else "square",
+            section=section,
             steps=5,
         )
         made.append(Part("back post", frame.on_back(post), frame.main))
     return made
 
 
-def crest(width: float, height: float, arch: float) -> Outline:
+def _crest(width: float, height: float, arch: float) -> Outline:
     """Outline of a rail seen from the front, about the origin; its top swells by `arch`."""
     x = np.linspace(width / 2, -width / 2, 11)
     top = np.stack([x, height / 2 + arch * (1 - (2 * x / width) ** 2)], 1)
@@ -60,7 +59,7 @@ def _rail(
 ) -> Part:
     """A board between the posts; `over` is the share of a post's width it reaches over."""
     width = frame.back_width - frame.post_size * (2 - 2 * over)
-    solid = panel(crest(width, height, arch), thickness, bevel=0.005)
+    solid = panel(_crest(width, height, arch), thickness, bevel=0.005)
     return Part(name, frame.on_back(solid, middle), finish)
 
 
@@ -83,8 +82,8 @@ def _slats(frame: Frame, rng: Rng) -> list[Part]:
     inner = frame.back_width - 2 * frame.post_size
     width = inner / number * rng.uniform(0.4, 0.62)
     height, arch = rng.uniform(0.05, 0.09), _arch(rng)
-    low = float(pick_number(rng, (-0.01, rng.uniform(0.08, 0.14))))
-    parts = [*posts(frame, rng), _crest_rail(frame, rng, height, arch)]
+    low = _one_of(rng, (-0.01, rng.uniform(0.08, 0.14)))
+    parts = [*_posts(frame, rng), _crest_rail(frame, rng, height, arch)]
     if low > 0:
         parts.append(_rail(frame, low, 0.04, frame.main))
     length = frame.back_height - 0.6 * height - low
@@ -102,12 +101,12 @@ def _ladder(frame: Frame, rng: Rng) -> list[Part]:
     places = np.linspace(low, frame.back_height - 0.45 * height, number)
     finish = frame.main if frame.main.kind != "metal" else frame.board
     rails = [_rail(frame, y, height, finish, arch=arch) for y in places]
-    return [*posts(frame, rng, above=0.02 if arch else 0.0), *rails]
+    return [*_posts(frame, rng, above=0.02 if arch else 0.0), *rails]
 
 
 def _spindles(frame: Frame, rng: Rng) -> list[Part]:
     height, arch = rng.uniform(0.05, 0.085), _arch(rng)
-    parts = [*posts(frame, rng), _crest_rail(frame, rng, height, arch)]
+    parts = [*_posts(frame, rng), _crest_rail(frame, rng, height, arch)]
     inner = frame.back_width - 2 * frame.post_size
     return parts + _sticks(frame, rng, inner, lambda x: frame.back_height - 0.5 * height)
 
@@ -134,7 +133,7 @@ def _hoop(frame: Frame, rng: Rng) -> list[Part]:
 
 
 def _sticks(frame: Frame, rng: Rng, inner: float, top: Callable[[float], float]) -> list[Part]:
-    """Spindles from the seat to a height that depends on their place; some have a splat."""
+    """Spindles from the seat to a height that depends on their place."""
     number = int(rng.integers(4, 9))
     size = rng.uniform(0.016, 0.023)
     swell = rng.uniform(1.0, 1.5)
@@ -156,7 +155,7 @@ def _cross(frame: Frame, rng: Rng) -> list[Part]:
     low = rng.uniform(0.03, 0.1)
     x, high = frame.back_width / 2 - frame.post_size, frame.back_height - 0.7 * height
     bow = rng.uniform(0.0, 0.05)
-    parts = [*posts(frame, rng), _crest_rail(frame, rng, height, arch)]
+    parts = [*_posts(frame, rng), _crest_rail(frame, rng, height, arch)]
     parts.append(_rail(frame, low, 0.042, frame.main))
     for side in (1, -1):
         path = smooth(
@@ -170,7 +169,7 @@ def _lattice(frame: Frame, rng: Rng) -> list[Part]:
     """Crossing bars, upright and level."""
     height = rng.uniform(0.05, 0.07)
     inner, low = frame.back_width - 2 * frame.post_size, 0.08
-    parts = [*posts(frame, rng), _crest_rail(frame, rng, height, 0.0)]
+    parts = [*_posts(frame, rng), _crest_rail(frame, rng, height, 0.0)]
     for y in np.linspace(low, frame.back_height - height, int(rng.integers(3, 5)))[:-1]:
         parts.append(_rail(frame, float(y), 0.026, frame.main, thickness=0.02))
     number = int(rng.integers(2, 5))
@@ -197,7 +196,7 @@ def _splat(frame: Frame, rng: Rng) -> list[Part]:
         hole = np.stack([0.3 * profile[5:-4, 0], profile[5:-4, 1] * 0.9 + 0.05 * top], 1)
         hole = np.concatenate([hole, hole[::-1] * (-1, 1)])
         cuts.append(_cutter(subdivided(hole, 0.05)))
-    parts = [*posts(frame, rng), _crest_rail(frame, rng, height, arch)]
+    parts = [*_posts(frame, rng), _crest_rail(frame, rng, height, arch)]
     placed = tuple(frame.on_back(cut) for cut in cuts)
     return [*parts, Part("splat", frame.on_back(solid), frame.main, cuts=placed)]
 
@@ -214,7 +213,7 @@ def _split(frame: Frame, rng: Rng) -> list[Part]:
     finish = frame.board if frame.seat in ("hard", "slatted") or rng.random() < 0.5 else frame.soft
     if finish is frame.soft:
         solid = board(frame.back_width, height, 0.05, radius=0.05, bevel=0.02, rounds=3)
-    parts = posts(frame, rng, above=-0.03)
+    parts = _posts(frame, rng, above=-0.03)
     return [*parts, Part("back", frame.on_back(solid, frame.back_height - height), finish)]
 
 
@@ -233,7 +232,7 @@ def _arch(rng: Rng) -> float:
     return rng.uniform(0.012, 0.035) if rng.random() < 0.45 else 0.0
 
 
-def pick_number(rng: Rng, numbers: tuple[float, ...]) -> float:
+def _one_of(rng: Rng, numbers: tuple[float, ...]) -> float:
     """Draw one of several numbers."""
     return numbers[int(rng.integers(len(numbers)))]
 
@@ -251,6 +250,3 @@ _BACKS: dict[str, Callable[[Frame, Rng], list[Part]]] = {
     "splat": _splat,
     "split": _split,
 }
-
-
-__all__ = ["make_back", "pick"]

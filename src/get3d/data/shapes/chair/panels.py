@@ -7,7 +7,6 @@ from get3d.data.shapes.chair.frame import Frame, Rng
 from get3d.data.shapes.curves import Outline, ellipse, inset, rectangle, subdivided
 from get3d.data.shapes.palettes import pick
 from get3d.data.shapes.primitives import bar, panel
-from get3d.data.shapes.solids import Solid
 
 
 def panel_back(frame: Frame, rng: Rng) -> list[Part]:
@@ -116,6 +115,3 @@ def _windows(rng: Rng, width: float, height: float) -> list[tuple[Outline, float
     pitch = 0.74 * width / count
     hole = rectangle(0.5 * pitch, 0.6 * height, 0.24 * pitch, 3)
     return [(hole, (n - (count - 1) / 2) * pitch, middle) for n in range(count)]
-
-
-__all__ = ["Solid", "panel_back", "upholstered_back"]
