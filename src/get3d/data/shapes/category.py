@@ -11,8 +11,10 @@ from get3d.core.types import TexturedMesh
 from get3d.data.shapes.assemble import DisconnectedError, assemble
 from get3d.data.shapes.chair import make_chair
 from get3d.data.shapes.design import Maker
+from get3d.data.shapes.vehicle import make_vehicle
+from get3d.data.shapes.vessel import make_vessel
 
-CATEGORIES: dict[str, Maker] = {"chair": make_chair}
+CATEGORIES: dict[str, Maker] = {"chair": make_chair, "vehicle": make_vehicle, "vessel": make_vessel}
 GENERATOR_VERSION = 4
 """Counts up whenever a seed gives another shape than before."""
 SPLITS = ("train", "validation", "test")
