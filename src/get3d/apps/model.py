@@ -8,11 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.core import TexturedMesh
+from get3d.core import Mesh, Styles, TexturedMesh
 from get3d.export import texture_mesh
-from get3d.models import Generator
+from get3d.models import Fields, Generator, mix_styles
 
 _GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
+_OTHER_GEOMETRY_STREAM, _OTHER_TEXTURE_STREAM, _MIXING_STREAM = 2, 3, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,9 +138,11 @@ class Model:
 
         def make(index: int) -> TexturedMesh:
             try:
-                z_geo = self._latent(seed, index, _GEOMETRY_STREAM)
-                z_tex = self._latent(texture_seed, index, _TEXTURE_STREAM)
-                return self._make_shape(z_geo, z_tex, truncation, texture_size)
+                with torch.no_grad():
+                    styles = self.styles(
+                        index, seed=seed, texture_seed=texture_seed, truncation=truncation
+                    )
+                return self._make_shape(styles, texture_size)
             except ValueError as error:
                 raise ValueError(f"shape {index} of seed {seed}: {error}") from error
 
@@ -152,18 +155,52 @@ class Model:
         rng = torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
         return torch.randn(1, self.generator.config.z_dim, generator=rng)
 
-    @torch.no_grad()
-    def _make_shape(
+    def styles(
         self,
-        z_geo: Float[Tensor, "1 z"],
-        z_tex: Float[Tensor, "1 z"],
-        truncation: float,
-        texture_size: int,
-    ) -> TexturedMesh:
+        index: int,
+        *,
+        seed: int = 0,
+        texture_seed: int | None = None,
+        truncation: float = 0.7,
+        style_mixing: float = 0.0,
+    ) -> Styles:
+        """Styles of one of the shapes that `generate` makes.
+
+        Args:
+            index: Which one.
+            seed: As for `generate`.
+            texture_seed: As for `generate`.
+            truncation: As for `generate`.
+            style_mixing: Probability that they are crossed with a second shape's, geometry and
+                texture each, as in training.
+        """
+        texture_seed = seed if texture_seed is None else texture_seed
         weight = next(self.generator.parameters())
-        styles = self.generator.map(z_geo.to(weight), z_tex.to(weight), truncation=truncation)
-        fields = self.generator.fields(styles)
-        (mesh,) = self.generator.surface(fields)
+
+        def draw(geometry: int, texture: int) -> Styles:
+            z_geo = self._latent(seed, index, geometry).to(weight)
+            z_tex = self._latent(texture_seed, index, texture).to(weight)
+            return self.generator.map(z_geo, z_tex, truncation=truncation)
+
+        styles = draw(_GEOMETRY_STREAM, _TEXTURE_STREAM)
+        if style_mixing == 0:
+            return styles
+        mixed = np.random.SeedSequence([seed, index, _MIXING_STREAM]).generate_state(1)
+        rng = torch.Generator().manual_seed(int(mixed[0]))
+        other = draw(_OTHER_GEOMETRY_STREAM, _OTHER_TEXTURE_STREAM)
+        return mix_styles(styles, other, probability=style_mixing, generator=rng)
+
+    def texture(self, fields: Fields, mesh: Mesh, *, texture_size: int) -> TexturedMesh:
+        """Unwrap a mesh of a field and bake the field's colours.
+
+        Args:
+            fields: Of one shape.
+            mesh: From `generator.surface`.
+            texture_size: Side of the texture, in texels.
+
+        Raises:
+            ValueError: If the mesh has no faces, or more charts than the texture can hold.
+        """
         if len(mesh.faces) == 0:
             raise ValueError("the signed distances have no surface; the model may be untrained")
 
@@ -172,3 +209,9 @@ class Model:
             return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
 
         return texture_mesh(mesh, color, texture_size=texture_size)
+
+    @torch.no_grad()
+    def _make_shape(self, styles: Styles, texture_size: int) -> TexturedMesh:
+        fields = self.generator.fields(styles)
+        (mesh,) = self.generator.surface(fields)
+        return self.texture(fields, mesh, texture_size=texture_size)

@@ -1,0 +1,160 @@
+"""Where shapes come from: a model, or mesh files of any program."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from get3d.apps.evaluation.config import EvaluationConfig
+from get3d.apps.model import Model
+from get3d.core.types import Cameras, Mesh, TexturedMesh
+from get3d.data import load_mesh, normalize_mesh
+from get3d.metrics.features import fingerprint
+from get3d.metrics.images import composite
+from get3d.models import ImagingConfig
+from get3d.render import Light, render_textured
+
+Pictures = UInt8[Tensor, "views 3 h w"]
+_IMAGING = ImagingConfig(composite="antialiased", mask_supersample=2)
+
+
+@dataclass(frozen=True)
+class LoadedShape:
+    """One shape, with the ways to take its pictures.
+
+    Attributes:
+        mesh: Its surface; as the source has it, not normalised.
+        mesh_pictures: Renders of its textured mesh on black.
+        field_pictures: Renders of the network's colour field on black; None for files.
+    """
+
+    mesh: Mesh
+    mesh_pictures: Callable[[Cameras], Pictures]
+    field_pictures: Callable[[Cameras], Pictures] | None = None
+
+
+class ShapeSource(Protocol):
+    """A numbered collection of shapes."""
+
+    def __len__(self) -> int:
+        """Count the shapes."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes if any shape does."""
+        ...
+
+    def name(self, index: int) -> str:
+        """What to call a shape in reports."""
+        ...
+
+    def load(self, index: int) -> LoadedShape:
+        """Get a shape.
+
+        Raises:
+            ValueError: If it is broken.
+        """
+        ...
+
+
+class MeshFiles:
+    """Meshes from files; they are normalised for pictures as `get3d render` does."""
+
+    def __init__(self, files: Sequence[Path], config: EvaluationConfig) -> None:
+        """Remember the files; they are read when their turn comes."""
+        self.files = list(files)
+        self._config = config
+
+    def __len__(self) -> int:
+        """Count the files."""
+        return len(self.files)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of names, sizes and times of change."""
+        stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in self.files]
+        return hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16]
+
+    def name(self, index: int) -> str:
+        """Name of the file, without its suffix."""
+        return self.files[index].stem
+
+    def load(self, index: int) -> LoadedShape:
+        """Read a file."""
+        config = self._config
+        shape = load_mesh(self.files[index])
+        light = Light() if config.light == "studio" else None
+
+        def pictures(cameras: Cameras) -> Pictures:
+            normal = normalize_mesh(shape, longest_side=config.longest_side)
+            return mesh_pictures(normal, cameras, config, light=light)
+
+        return LoadedShape(shape.mesh, pictures)
+
+
+class ModelShapes:
+    """Shapes that a model generates; shape i depends on the seed and on i alone."""
+
+    def __init__(self, model: Model, num: int, config: EvaluationConfig) -> None:
+        """Remember the model."""
+        self.model, self._num, self._config = model, num, config
+
+    def __len__(self) -> int:
+        """Count the shapes."""
+        return self._num
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the weights and the number of shapes."""
+        return f"{fingerprint(self.model.generator)}-{self._num}"
+
+    def name(self, index: int) -> str:
+        """Its number."""
+        return f"shape {index}"
+
+    def load(self, index: int) -> LoadedShape:
+        """Generate a shape."""
+        config, generator = self._config, self.model.generator
+        with torch.no_grad():
+            styles = self.model.styles(
+                index,
+                seed=config.seed,
+                truncation=config.truncation,
+                style_mixing=config.style_mixing,
+            )
+            fields = generator.fields(styles)
+            (mesh,) = generator.surface(fields)
+
+        @torch.no_grad()
+        def on_field(cameras: Cameras) -> Pictures:
+            images = generator.render(
+                fields, [mesh], cameras.to(self.model.device), config.image_size, config=_IMAGING
+            )
+            return ((images.rgb + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+        @torch.no_grad()
+        def on_mesh(cameras: Cameras) -> Pictures:
+            textured = self.model.texture(fields, mesh, texture_size=config.texture_size)
+            return mesh_pictures(textured, cameras.to(self.model.device), config, light=None)
+
+        return LoadedShape(mesh, on_mesh, on_field)
+
+
+def mesh_pictures(
+    textured_mesh: TexturedMesh, cameras: Cameras, config: EvaluationConfig, *, light: Light | None
+) -> Pictures:
+    """Render a textured mesh on black."""
+    mesh = textured_mesh.mesh
+    textured_mesh = replace(textured_mesh, mesh=Mesh(mesh.verts.float(), mesh.faces))
+    rgba = render_textured(
+        textured_mesh, cameras, config.image_size, light=light, supersample=config.supersample
+    )
+    rgba_u8 = (rgba * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 2)
+    return composite(rgba_u8)
