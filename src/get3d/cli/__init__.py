@@ -19,6 +19,7 @@ COMMANDS = {
     "validate": "say what is wrong with a data set before a training run does",
     "train": "learn textured shapes from pictures",
     "generate": "make textured meshes with a trained model",
+    "evaluate": "judge a model by shapes that it never saw",
     "doctor": "say what get3d finds on this machine",
 }
 
