@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from get3d.core import Mesh, Styles, TexturedMesh
-from get3d.export import texture_mesh
+from get3d.export import AssetOptions, make_asset
 from get3d.models import Fields, Generator, mix_styles
 
 _GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
@@ -63,6 +63,7 @@ class Model:
         texture_seed: int | None = None,
         truncation: float = 0.7,
         texture_size: int = 1024,
+        options: AssetOptions | None = None,
     ) -> list[TexturedMesh]:
         """Make textured meshes; the same arguments give the same meshes on the same machine.
 
@@ -72,6 +73,7 @@ class Model:
             texture_seed: Of the textures; None takes `seed`.
             truncation: 1 shows the whole variety, smaller values more typical shapes.
             texture_size: Side of the textures, in texels.
+            options: Cleaning, normals and vertex colours; None takes the surface as it is.
 
         Returns:
             The shapes, on the device of the network.
@@ -96,6 +98,7 @@ class Model:
                 texture_seed=texture_seed,
                 truncation=truncation,
                 texture_size=texture_size,
+                options=options,
             )
         )
 
@@ -107,6 +110,7 @@ class Model:
         texture_seed: int | None = None,
         truncation: float = 0.7,
         texture_size: int = 1024,
+        options: AssetOptions | None = None,
     ) -> Iterator[TexturedMesh]:
         """Make textured meshes one at a time, each when it is asked for.
 
@@ -118,6 +122,7 @@ class Model:
             texture_seed: As for `generate`.
             truncation: As for `generate`.
             texture_size: As for `generate`.
+            options: As for `generate`.
 
         Returns:
             An iterator over the shapes that `generate` would return.
@@ -142,7 +147,7 @@ class Model:
                     styles = self.styles(
                         index, seed=seed, texture_seed=texture_seed, truncation=truncation
                     )
-                return self._make_shape(styles, texture_size)
+                return self._make_shape(styles, texture_size, options)
             except ValueError as error:
                 raise ValueError(f"shape {index} of seed {seed}: {error}") from error
 
@@ -190,16 +195,25 @@ class Model:
         other = draw(_OTHER_GEOMETRY_STREAM, _OTHER_TEXTURE_STREAM)
         return mix_styles(styles, other, probability=style_mixing, generator=rng)
 
-    def texture(self, fields: Fields, mesh: Mesh, *, texture_size: int) -> TexturedMesh:
+    def texture(
+        self,
+        fields: Fields,
+        mesh: Mesh,
+        *,
+        texture_size: int,
+        options: AssetOptions | None = None,
+    ) -> TexturedMesh:
         """Unwrap a mesh of a field and bake the field's colours.
 
         Args:
             fields: Of one shape.
             mesh: From `generator.surface`.
             texture_size: Side of the texture, in texels.
+            options: As for `generate`.
 
         Raises:
-            ValueError: If the mesh has no faces, or more charts than the texture can hold.
+            ValueError: If the mesh has no faces or none after cleaning, or more charts than the
+                texture can hold.
         """
         if len(mesh.faces) == 0:
             raise ValueError("the signed distances have no surface; the model may be untrained")
@@ -208,10 +222,12 @@ class Model:
             # The networks learn from sRGB pictures in [-1, 1], so what they say is sRGB too.
             return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
 
-        return texture_mesh(mesh, color, texture_size=texture_size)
+        return make_asset(mesh, color, texture_size=texture_size, options=options)
 
     @torch.no_grad()
-    def _make_shape(self, styles: Styles, texture_size: int) -> TexturedMesh:
+    def _make_shape(
+        self, styles: Styles, texture_size: int, options: AssetOptions | None
+    ) -> TexturedMesh:
         fields = self.generator.fields(styles)
         (mesh,) = self.generator.surface(fields)
-        return self.texture(fields, mesh, texture_size=texture_size)
+        return self.texture(fields, mesh, texture_size=texture_size, options=options)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +19,7 @@ from get3d.cli.progress import progress_bar
 from get3d.core.files import write_text
 from get3d.core.pictures import contact_sheet, images_to_u8, save_png
 from get3d.core.types import TexturedMesh
-from get3d.export import save
+from get3d.export import AssetOptions, save
 from get3d.geometry import orbit_cameras
 from get3d.render import Light, render_textured
 
@@ -59,7 +59,14 @@ class GenerateArgs:
     """Side of the square textures, in pixels."""
 
     format: Literal["glb", "obj", "ply"] = "glb"
-    """glb is one file with its texture; obj has its material and texture beside it."""
+    """glb is one file with its texture; obj has its material and texture beside it; ply has colours
+    at the vertices."""
+
+    jpeg: int | None = None
+    """Textures in glb files as JPEG of this quality, 1 to 95; PNG if left out."""
+
+    asset: Annotated[AssetOptions, tyro.conf.arg(name="")] = field(default_factory=AssetOptions)
+    """Cleaning, normals and vertex colours."""
 
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
@@ -80,6 +87,7 @@ def run(args: list[str]) -> int:
     parsed = parse(GenerateArgs, "generate", args)
     if parsed.num < 1:
         raise ValueError(f"num must be at least 1, got {parsed.num}")
+    _check_jpeg(parsed)
     _refuse_foreign_files(parsed)
     former = _recorded_shapes(parsed.out)
     record: dict[str, Any] = {
@@ -104,6 +112,7 @@ def _make_shapes(model: Model, parsed: GenerateArgs, record: dict[str, Any]) -> 
         seed=parsed.seed,
         truncation=parsed.truncation,
         texture_size=parsed.texture_size,
+        options=_asset_options(parsed),
     )
     _write_record(parsed.out, record)  # first, so that the same command may go over its own files
     pictures = {}
@@ -115,9 +124,11 @@ def _make_shapes(model: Model, parsed: GenerateArgs, record: dict[str, Any]) -> 
                 progress.console.print(f"{name}: {error}", markup=False, soft_wrap=True)
                 record["shapes"][name] = {"error": str(error)}
                 continue
-            save(shape, parsed.out / name)
+            save(shape, parsed.out / name, jpeg_quality=parsed.jpeg)
             counts = {"verts": len(shape.mesh.verts), "faces": len(shape.mesh.faces)}
-            record["shapes"][name] = counts
+            record["shapes"][name] = counts | ({"notes": shape.notes} if shape.notes else {})
+            for note in shape.notes:
+                progress.console.print(f"{name}: {note}", markup=False, soft_wrap=True)
             pictures[name] = picture(shape)
     if pictures:
         sheet = contact_sheet(
@@ -150,6 +161,21 @@ def picture(shape: TexturedMesh) -> UInt8[np.ndarray, "h w 4"]:
     images = render_textured(shape, cameras, _VIEW_SIZE_PX, light=Light())
     images_u8 = images_to_u8(images.permute(0, 3, 1, 2), low=0.0)
     return np.concatenate(list(images_u8), axis=1)
+
+
+def _asset_options(parsed: GenerateArgs) -> AssetOptions:
+    """A ply file holds no texture, so its colours come straight from the field."""
+    return replace(parsed.asset, colors="vertices") if parsed.format == "ply" else parsed.asset
+
+
+def _check_jpeg(parsed: GenerateArgs) -> None:
+    """Refuse, before the work starts, a quality that would be of no use."""
+    if parsed.jpeg is None:
+        return
+    if parsed.format != "glb" or parsed.asset.colors == "vertices":
+        raise ValueError("--jpeg is for the textures in glb files; leave it out")
+    if not 1 <= parsed.jpeg <= 95:
+        raise ValueError(f"jpeg must be from 1 to 95, got {parsed.jpeg}")
 
 
 def _settings(parsed: GenerateArgs) -> dict[str, Any]:

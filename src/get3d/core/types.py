@@ -61,7 +61,11 @@ class TexturedMesh:
         materials: At least one.
         face_material: Index into `materials`, one a face.
         vert_colors: RGBA factors in linear light, in [0, 1], or None.
-        normals: Unit vertex normals, or None (then computed where needed).
+        normals: Unit normals, one a vertex unless `normal_faces` says otherwise; None: computed
+            where needed.
+        normal_faces: Indices into `normals`, one triangle a face, where they differ from those of
+            the positions; None: they are the same.
+        notes: How the mesh was made, a sentence each; writers pass them on.
     """
 
     mesh: Mesh
@@ -70,7 +74,9 @@ class TexturedMesh:
     materials: tuple[Material, ...]
     face_material: Int[Tensor, " faces"]
     vert_colors: Float[Tensor, "verts 4"] | None = None
-    normals: Float[Tensor, "verts 3"] | None = None
+    normals: Float[Tensor, "normals 3"] | None = None
+    normal_faces: Int[Tensor, "faces 3"] | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Textured meshes as files: UV atlas, texture bake, GLB, OBJ and PLY."""
 
+from get3d.export.assets import AssetOptions, color_vertices, make_asset
 from get3d.export.atlas import unwrap
 from get3d.export.bake import ColorFn, bake_texture, texture_mesh
+from get3d.export.clean import Cleaned, Cleaning, clean_mesh, decimate
 from get3d.export.files import EXPORT_SUFFIXES, check_export_suffix, save
 from get3d.export.glb import encode_glb, save_glb
 from get3d.export.obj import save_obj
@@ -9,10 +11,17 @@ from get3d.export.ply import save_ply
 
 __all__ = [
     "EXPORT_SUFFIXES",
+    "AssetOptions",
+    "Cleaned",
+    "Cleaning",
     "ColorFn",
     "bake_texture",
     "check_export_suffix",
+    "clean_mesh",
+    "color_vertices",
+    "decimate",
     "encode_glb",
+    "make_asset",
     "save",
     "save_glb",
     "save_obj",

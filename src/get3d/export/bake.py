@@ -87,7 +87,7 @@ def bake_texture(
     texture = mesh.verts.new_zeros(texture_size * texture_size, 3)
     for part in texels.split(_CHUNK_TEXELS):
         points = _surface_points(mesh, corners, face_of.flatten()[part].long(), part, texture_size)
-        texture[part] = _ask(color_fn, points)
+        texture[part] = ask_colors(color_fn, points)
     return _fill(texture.view(texture_size, texture_size, 3), face_of >= 0)
 
 
@@ -196,16 +196,29 @@ def _cross(a: Float[Tensor, "n 2"], b: Float[Tensor, "n 2"]) -> Float[Tensor, " 
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
 
 
-def _ask(color_fn: ColorFn, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-    colors = color_fn(points)
-    if colors.shape != points.shape:
-        raise ValueError(
-            f"color_fn must return one RGB colour a point, {list(points.shape)}; "
-            f"got {list(colors.shape)}"
-        )
-    if not colors.isfinite().all():
-        raise ValueError("color_fn returned colours that are not finite")
-    return colors.to(points.dtype).clamp(0, 1)
+def ask_colors(color_fn: ColorFn, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """Ask a colour field in parts of bounded size, and check what it says.
+
+    Args:
+        color_fn: sRGB colours in [0, 1] at object-space positions; values outside are clipped.
+        points: Any number of positions.
+
+    Raises:
+        ValueError: If it returns another shape, or colours that are not finite.
+    """
+    colors = torch.empty_like(points)
+    for start in range(0, len(points), _CHUNK_TEXELS):
+        part = slice(start, start + _CHUNK_TEXELS)
+        found = color_fn(points[part])
+        if found.shape != points[part].shape:
+            raise ValueError(
+                f"color_fn must return one RGB colour a point, {list(points[part].shape)}; "
+                f"got {list(found.shape)}"
+            )
+        if not found.isfinite().all():
+            raise ValueError("color_fn returned colours that are not finite")
+        colors[part] = found.clamp(0, 1)
+    return colors
 
 
 def _fill(texture: Float[Tensor, "h w 3"], is_known: Tensor) -> Float[Tensor, "h w 3"]:

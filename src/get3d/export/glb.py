@@ -25,16 +25,19 @@ _CLAMP_TO_EDGE, _REPEAT = 33071, 10497
 _KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
-def save_glb(textured_mesh: TexturedMesh, path: Path | str) -> None:
-    """Write a binary glTF file: PNG textures inside, normals, y up, vertices split at UV seams.
+def save_glb(
+    textured_mesh: TexturedMesh, path: Path | str, *, jpeg_quality: int | None = None
+) -> None:
+    """Write a binary glTF file: textures inside, normals, y up, vertices split at UV seams.
 
     Every used material becomes a primitive, rough and without metal. Closed meshes are one-sided.
 
     Args:
         textured_mesh: At least one face.
         path: Where the file goes; it appears whole or not at all.
+        jpeg_quality: As for `encode_glb`.
     """
-    glb = encode_glb(textured_mesh)
+    glb = encode_glb(textured_mesh, jpeg_quality=jpeg_quality)
     with atomic_path(path) as temp_path:
         temp_path.write_bytes(glb)
 
@@ -49,7 +52,12 @@ def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) 
 
     Returns:
         The whole file.
+
+    Raises:
+        ValueError: As `split_corners`, or if the quality is out of range.
     """
+    if jpeg_quality is not None and not 1 <= jpeg_quality <= 95:
+        raise ValueError(f"jpeg_quality must be from 1 to 95, got {jpeg_quality}")
     builder = _Builder()
     is_closed = is_watertight(textured_mesh.mesh)
     samplers: dict[int, int] = {}
@@ -70,7 +78,7 @@ def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) 
     builder.add("meshes", {"primitives": primitives})
     builder.add("nodes", {"mesh": 0})
     builder.add("scenes", {"nodes": [0]})
-    return builder.to_bytes()
+    return builder.to_bytes(textured_mesh.notes)
 
 
 @dataclass
@@ -121,11 +129,12 @@ class _Builder:
             },
         )
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, notes: tuple[str, ...] = ()) -> bytes:
         """Join header, JSON chunk and binary chunk."""
         binary = bytes(self.binary) + b"\0" * (-len(self.binary) % 4)
+        asset: dict[str, Any] = {"version": "2.0", "generator": "get3d"}
         document = {
-            "asset": {"version": "2.0", "generator": "get3d"},
+            "asset": asset | ({"extras": {"notes": list(notes)}} if notes else {}),
             "scene": 0,
             "buffers": [{"byteLength": len(binary)}],
             **self.lists,

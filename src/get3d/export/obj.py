@@ -19,7 +19,8 @@ def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
     """Write an OBJ file, and beside it an MTL file and one PNG a textured material.
 
     The surface stays closed: positions are not split at seams. Base colours are written as `Kd`
-    in sRGB, as `get3d.data.load_mesh` reads them; vertex colours have no place in this format.
+    in sRGB, as `get3d.data.load_mesh` reads them. Vertex colours follow the positions, in sRGB too:
+    no part of the format, but read by many programs.
 
     Args:
         textured_mesh: At least one face.
@@ -48,7 +49,8 @@ def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
             encoding="utf-8",
             newline="\n",
         )
-        text = f"mtllib {stem}.mtl\n" + _geometry(textured_mesh, names)
+        notes = "".join(f"# {note}\n" for note in textured_mesh.notes)
+        text = f"mtllib {stem}.mtl\n{notes}" + _geometry(textured_mesh, names)
         obj_path.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -89,14 +91,20 @@ def _geometry(textured_mesh: TexturedMesh, names: list[str]) -> str:
     mesh = textured_mesh.mesh
     uvs = textured_mesh.uvs.detach().cpu().numpy()
     verts = mesh.verts.detach().cpu().numpy()
-    parts = [_rows("v", verts), _rows("vt", uvs), _rows("vn", unit_normals(textured_mesh))]
+    if textured_mesh.vert_colors is not None:
+        colors = textured_mesh.vert_colors.detach().cpu()[:, :3].clamp(0, 1)
+        verts = np.concatenate([verts, linear_to_srgb(colors).numpy()], axis=1)
+    normals, normal_faces = unit_normals(textured_mesh)
+    parts = [_rows("v", verts), _rows("vt", uvs), _rows("vn", normals)]
     faces = mesh.faces.cpu().numpy() + 1
     uv_faces = textured_mesh.uv_faces.cpu().numpy() + 1
+    normal_faces = normal_faces + 1
     face_material = textured_mesh.face_material.cpu().numpy()
     for material in np.unique(face_material):
         picked = face_material == material
         parts.append(f"usemtl {names[material]}\n")
-        parts.append(_face_rows(faces[picked], uv_faces[picked] if len(uvs) else None))
+        picked_uvs = uv_faces[picked] if len(uvs) else None
+        parts.append(_face_rows(faces[picked], picked_uvs, normal_faces[picked]))
     return "".join(parts)
 
 
@@ -107,12 +115,14 @@ def _rows(keyword: str, values: Float[np.ndarray, "n c"]) -> str:
 
 
 def _face_rows(
-    faces: Int[np.ndarray, "faces 3"], uv_faces: Int[np.ndarray, "faces 3"] | None
+    faces: Int[np.ndarray, "faces 3"],
+    uv_faces: Int[np.ndarray, "faces 3"] | None,
+    normal_faces: Int[np.ndarray, "faces 3"],
 ) -> str:
     if uv_faces is None:
-        corners = np.stack([faces, faces], axis=2)
+        corners = np.stack([faces, normal_faces], axis=2)
         line = "f %d//%d %d//%d %d//%d\n"
     else:
-        corners = np.stack([faces, uv_faces, faces], axis=2)
+        corners = np.stack([faces, uv_faces, normal_faces], axis=2)
         line = "f %d/%d/%d %d/%d/%d %d/%d/%d\n"
     return (line * len(faces)) % tuple(corners.flatten().tolist())

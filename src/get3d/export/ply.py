@@ -11,14 +11,15 @@ from torch import Tensor
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
-from get3d.export.split import check_exportable, unit_normals
+from get3d.export.split import check_exportable, unique_rows, unit_normals
 
 
 def save_ply(textured_mesh: TexturedMesh, path: Path | str) -> None:
     """Write a PLY file: positions, normals and sRGB colours of the vertices, and faces.
 
     The format's common readers know no textures, so each vertex takes the mean colour that its
-    corners have in the texture: detail finer than the triangles is lost. The surface stays closed.
+    corners have in the texture: detail finer than the triangles is lost. The surface stays closed,
+    except that vertices are split at creases where the mesh's normals are.
 
     Args:
         textured_mesh: At least one face.
@@ -29,22 +30,34 @@ def save_ply(textured_mesh: TexturedMesh, path: Path | str) -> None:
     """
     check_exportable(textured_mesh)
     mesh = textured_mesh.mesh
+    normals, normal_faces = unit_normals(textured_mesh)
+    faces = mesh.faces.cpu().numpy()
+    positions = mesh.verts.detach().cpu().numpy()
+    vert_colors = vertex_colors_u8(textured_mesh)
+    if textured_mesh.normals is not None and textured_mesh.normal_faces is not None:
+        keys, corners = unique_rows(np.stack([faces, normal_faces], axis=2).reshape(-1, 2))
+        positions, vert_colors, normals = (
+            positions[keys[:, 0]],
+            vert_colors[keys[:, 0]],
+            normals[keys[:, 1]],
+        )
+        faces = corners.reshape(-1, 3)
     floats = np.dtype([(name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")])
     colors = np.dtype([(name, "u1") for name in ("red", "green", "blue", "alpha")])
-    vertex = np.zeros(len(mesh.verts), dtype=floats.descr + colors.descr)
-    positions = mesh.verts.detach().cpu().numpy()
+    vertex = np.zeros(len(positions), dtype=floats.descr + colors.descr)
     for name, column in zip("xyz", positions.T, strict=True):
         vertex[name] = column
-    for name, column in zip(("nx", "ny", "nz"), unit_normals(textured_mesh).T, strict=True):
+    for name, column in zip(("nx", "ny", "nz"), normals.T, strict=True):
         vertex[name] = column
-    for name, column in zip(colors.names or (), vertex_colors_u8(textured_mesh).T, strict=True):
+    for name, column in zip(colors.names or (), vert_colors.T, strict=True):
         vertex[name] = column
     face = np.zeros(len(mesh.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
-    face["count"], face["corners"] = 3, mesh.faces.cpu().numpy()
+    face["count"], face["corners"] = 3, faces
     header = [
         "ply",
         "format binary_little_endian 1.0",
         "comment get3d",
+        *(f"comment {note}" for note in textured_mesh.notes),
         f"element vertex {len(vertex)}",
         *(f"property float {name}" for name in floats.names or ()),
         *(f"property uchar {name}" for name in colors.names or ()),

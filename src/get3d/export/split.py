@@ -48,25 +48,30 @@ def check_exportable(textured_mesh: TexturedMesh) -> None:
         raise ValueError("some texture coordinates are not finite")
 
 
-def unit_normals(textured_mesh: TexturedMesh) -> Float[np.ndarray, "verts 3"]:
+def unit_normals(
+    textured_mesh: TexturedMesh,
+) -> tuple[Float[np.ndarray, "normals 3"], Int[np.ndarray, "faces 3"]]:
     """Take the mesh's normals, or compute them; where there is none, take straight up.
 
     Args:
         textured_mesh: With or without normals.
 
     Returns:
-        One normal a vertex, of length one.
+        Normals of length one, and three indices a face into them.
     """
-    given = textured_mesh.normals
+    given, faces = textured_mesh.normals, textured_mesh.normal_faces
     normals = vertex_normals(textured_mesh.mesh) if given is None else given
+    if given is None or faces is None:
+        faces = textured_mesh.mesh.faces
     values = normals.detach().cpu().numpy().astype(np.float64)
     lengths = np.linalg.norm(values, axis=1, keepdims=True)
     is_usable = np.isfinite(lengths) & (lengths > 1e-12)
-    return np.where(is_usable, values / np.where(is_usable, lengths, 1.0), (0.0, 1.0, 0.0))
+    usable = np.where(is_usable, values / np.where(is_usable, lengths, 1.0), (0.0, 1.0, 0.0))
+    return usable, faces.cpu().numpy()
 
 
 def split_corners(textured_mesh: TexturedMesh) -> Iterator[tuple[int, SplitMesh]]:
-    """Split a mesh by material, and its vertices where their texture coordinates differ.
+    """Split a mesh by material, and its vertices where other attributes differ.
 
     Args:
         textured_mesh: At least one face.
@@ -85,17 +90,33 @@ def split_corners(textured_mesh: TexturedMesh) -> Iterator[tuple[int, SplitMesh]
     face_material = textured_mesh.face_material.cpu().numpy()
     colors = textured_mesh.vert_colors
     colors_array = None if colors is None else colors.detach().cpu().numpy()
-    normals = unit_normals(textured_mesh)
+    normals, normal_faces = unit_normals(textured_mesh)
     for material in np.unique(face_material):
         picked = face_material == material
-        keys = faces[picked].astype(np.int64) * max(1, len(uvs)) + uv_faces[picked]
-        corner_keys, corners = np.unique(keys, return_inverse=True)
-        vert_of, uv_of = np.divmod(corner_keys, max(1, len(uvs)))
+        keys = np.stack([faces[picked], uv_faces[picked], normal_faces[picked]], axis=2)
+        corner_keys, corners = unique_rows(keys.reshape(-1, 3))
+        vert_of, uv_of, normal_of = corner_keys.T
         part = SplitMesh(
             verts=verts[vert_of],
-            normals=normals[vert_of],
+            normals=normals[normal_of],
             faces=corners.reshape(-1, 3),
             uvs=uvs[uv_of] if len(uvs) else None,
             colors=None if colors_array is None else colors_array[vert_of],
         )
         yield int(material), part
+
+
+def unique_rows(
+    rows: Int[np.ndarray, "n c"],
+) -> tuple[Int[np.ndarray, "unique c"], Int[np.ndarray, " n"]]:
+    """List the rows that differ, sorted, and which of them each row is.
+
+    Args:
+        rows: Not negative; numpy's own way along an axis is many times slower.
+    """
+    number = rows[:, 0]
+    for column in rows.T[1:]:
+        number = number * (column.max() + 1) + column
+        number = np.unique(number, return_inverse=True)[1]  # so that products stay small
+    _, first, index = np.unique(number, return_index=True, return_inverse=True)
+    return rows[first], index

@@ -24,23 +24,37 @@ from get3d.geometry.measures import (
     surface_area,
     vertex_normals,
 )
+from get3d.geometry.normals import SplitNormals, split_normals
+from get3d.geometry.pieces import (
+    Kept,
+    compact,
+    piece_volumes,
+    remove_floaters,
+    remove_hidden_pieces,
+)
 from get3d.geometry.regularizers import empty_penalty, rescue_empty, sdf_sign_change_loss
+from get3d.geometry.slivers import Tidied, face_flatness, remove_slivers
 from get3d.geometry.tet_grid import TetGrid, bcc_grid, load_grid, make_grid
 from get3d.geometry.topology import SurfaceTopology
 
 __all__ = [
     "CameraDistribution",
+    "Kept",
+    "SplitNormals",
     "SurfaceSamples",
     "SurfaceTopology",
     "TetGrid",
+    "Tidied",
     "bcc_grid",
     "camera_angles",
     "camera_origins",
     "clip_matrices",
+    "compact",
     "connected_components",
     "empty_penalty",
     "euler_number",
     "face_areas",
+    "face_flatness",
     "face_normals",
     "is_manifold",
     "is_oriented",
@@ -49,11 +63,16 @@ __all__ = [
     "make_grid",
     "marching_tets",
     "orbit_cameras",
+    "piece_volumes",
+    "remove_floaters",
+    "remove_hidden_pieces",
+    "remove_slivers",
     "rescue_empty",
     "sample_cameras",
     "sample_surface",
     "sdf_sign_change_loss",
     "signed_volume",
+    "split_normals",
     "surface_area",
     "surface_meshes",
     "surface_topology",

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from get3d.core.types import Mesh
+from get3d.geometry.sides import link_labels, next_side, pair_keys, side_ends, twin_sides
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,14 @@ def face_areas(mesh: Mesh) -> Float[Tensor, " faces"]:
 
 def face_normals(mesh: Mesh) -> Float[Tensor, "faces 3"]:
     """Unit normal of each face, pointing to where it winds counter-clockwise; 0 without area."""
-    return _normalize(_face_crosses(mesh))
+    return unit_vectors(_face_crosses(mesh))
 
 
 def vertex_normals(mesh: Mesh) -> Float[Tensor, "verts 3"]:
     """Unit mean of the faces' normals about each vertex, weighted by area; 0 where it vanishes."""
     crosses = _face_crosses(mesh).repeat_interleave(3, dim=0)
     summed = torch.zeros_like(mesh.verts).index_add(0, mesh.faces.reshape(-1), crosses)
-    return _normalize(summed)
+    return unit_vectors(summed)
 
 
 def surface_area(mesh: Mesh) -> Float[Tensor, ""]:
@@ -101,19 +102,19 @@ def connected_components(mesh: Mesh) -> Int[Tensor, " verts"]:
     A vertex that no face uses is a piece of its own.
     """
     links = torch.cat([mesh.faces[:, :2], mesh.faces[:, 1:]])
-    return _link_labels(links, len(mesh.verts))
+    return link_labels(links, len(mesh.verts))
 
 
 def euler_number(mesh: Mesh) -> int:
     """Vertices - edges + faces, counting only vertices that a face uses; 2 for a closed ball."""
-    starts, ends = _half_edges(mesh.faces)
-    keys = _pair_keys(torch.minimum(starts, ends), torch.maximum(starts, ends))
+    starts, ends = side_ends(mesh.faces)
+    keys = pair_keys(torch.minimum(starts, ends), torch.maximum(starts, ends))
     return len(torch.unique(mesh.faces)) - len(torch.unique(keys)) + len(mesh.faces)
 
 
 def is_oriented(mesh: Mesh) -> bool:
     """Tell whether neighbouring faces wind alike: no edge is walked twice in one direction."""
-    keys = _pair_keys(*_half_edges(mesh.faces))
+    keys = pair_keys(*side_ends(mesh.faces))
     return len(torch.unique(keys)) == len(keys)
 
 
@@ -125,9 +126,9 @@ def is_watertight(mesh: Mesh) -> bool:
     """
     if len(mesh.faces) == 0:
         return False
-    starts, ends = _half_edges(mesh.faces)
-    forward = _pair_keys(starts, ends).sort().values
-    return torch.equal(forward, _pair_keys(ends, starts).sort().values)
+    starts, ends = side_ends(mesh.faces)
+    forward = pair_keys(starts, ends).sort().values
+    return torch.equal(forward, pair_keys(ends, starts).sort().values)
 
 
 def is_manifold(mesh: Mesh) -> bool:
@@ -136,15 +137,12 @@ def is_manifold(mesh: Mesh) -> bool:
     Each edge borders exactly two faces, which walk it in opposite directions, and the faces about
     each vertex form one fan.
     """
-    starts, ends = _half_edges(mesh.faces)
+    starts, ends = side_ends(mesh.faces)
     if (starts == ends).any() or not is_watertight(mesh) or not is_oriented(mesh):
         return False
-    # Link the corners of a vertex whose faces share an edge. Half-edge i starts at corner i.
-    twin = torch.empty_like(starts)
-    twin[_pair_keys(starts, ends).argsort()] = _pair_keys(ends, starts).argsort()
+    # Link the corners of a vertex whose faces share an edge. Side i starts at corner i.
     corners = torch.arange(len(starts), device=starts.device)
-    following = torch.where(corners % 3 == 2, corners - 2, corners + 1)
-    fans = _link_labels(torch.stack([corners, following[twin]], dim=1), len(corners))
+    fans = link_labels(torch.stack([corners, next_side(twin_sides(mesh.faces))], 1), len(corners))
     return int(fans.max()) + 1 == len(torch.unique(mesh.faces))
 
 
@@ -154,41 +152,7 @@ def _face_crosses(mesh: Mesh) -> Float[Tensor, "faces 3"]:
     return torch.linalg.cross(second - first, third - first)
 
 
-def _normalize(vectors: Float[Tensor, "vectors 3"]) -> Float[Tensor, "vectors 3"]:
+def unit_vectors(vectors: Float[Tensor, "vectors 3"]) -> Float[Tensor, "vectors 3"]:
     """Make vectors unit length; zero vectors stay zero, with a finite gradient."""
     largest = vectors.detach().abs().amax(1, keepdim=True)  # keeps squares from underflowing
     return F.normalize(vectors / torch.where(largest > 0, largest, 1), dim=1)
-
-
-def _half_edges(
-    faces: Int[Tensor, "faces 3"],
-) -> tuple[Int[Tensor, " halves"], Int[Tensor, " halves"]]:
-    """Start and end of the three directed edges of each face."""
-    return faces.reshape(-1), faces.roll(-1, dims=1).reshape(-1)
-
-
-def _pair_keys(
-    first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"]
-) -> Int[Tensor, " pairs"]:
-    """One number for each ordered pair of indices below 2^31."""
-    return (first << 32) | second
-
-
-def _link_labels(links: Int[Tensor, "links 2"], num: int) -> Int[Tensor, " items"]:
-    """Label the connected components of a graph by hooking roots and jumping pointers.
-
-    Every item points at one of a lower number in its component, or at itself. Each round hooks the
-    higher root of every link onto the lower one, then shortens all paths, until nothing is left.
-    """
-    parent = torch.arange(num, device=links.device)
-    while True:
-        low, high = parent[links].aminmax(dim=1)
-        apart = low != high
-        if not apart.any():
-            break
-        links = links[apart]
-        parent = parent.scatter_reduce(0, high[apart], low[apart], "amin")
-        while not torch.equal(parent, grand := parent[parent]):
-            parent = grand
-    is_root = parent == torch.arange(num, device=links.device)
-    return (is_root.cumsum(0) - 1)[parent]

@@ -182,7 +182,8 @@ def _brightness(
     side = torch.where((flat * to_camera).sum(1, keepdim=True) < 0, -1.0, 1.0)
     normal = flat
     if textured_mesh.normals is not None:
-        normals = textured_mesh.normals[mesh.faces[pixels.face]].to(points.position)
+        indices = mesh.faces if textured_mesh.normal_faces is None else textured_mesh.normal_faces
+        normals = textured_mesh.normals[indices[pixels.face]].to(points.position)
         normal = (points.barycentric[..., None] * normals).sum(1)
     normal = torch.nn.functional.normalize(side * normal, dim=1)
     to_camera = torch.nn.functional.normalize(to_camera, dim=1)

@@ -184,7 +184,9 @@ def measure_soundness(mesh: Mesh) -> Soundness:
     mesh = Mesh(verts, faces)
     labels = connected_components(mesh)[faces[:, 0]]
     pieces, piece = labels.unique(return_inverse=True)
-    verts = verts.double() - verts.double().mean(0)  # volumes of a distant mesh keep their precision
+    verts = verts.double() - verts.double().mean(
+        0
+    )  # volumes of a distant mesh keep their precision
     first, second, third = verts[faces].unbind(1)
     crosses = torch.linalg.cross(second - first, third - first)
     areas = torch.zeros(len(pieces), dtype=verts.dtype).to(verts.device)

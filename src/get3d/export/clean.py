@@ -1,0 +1,137 @@
+"""Cleaning of generated shapes before they are unwrapped: each step by choice, each reported."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from get3d.core.types import Mesh
+from get3d.geometry import (
+    compact,
+    remove_floaters,
+    remove_hidden_pieces,
+    remove_slivers,
+)
+
+_LOG = logging.getLogger(__name__)
+_MIN_FACES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleaning:
+    """What of a generated shape to clean away; nothing by default."""
+
+    floaters: float = 0.0
+    """Remove pieces of less than this share of the largest piece's volume, such as 0.01."""
+
+    hidden: bool = False
+    """Remove pieces that lie inside a closed one, where no view can see them."""
+
+    slivers: float = 0.0
+    """Remove triangles of less height over their longest side, as a share of it, such as 0.05."""
+
+    faces: int | None = None
+    """Simplify the surface to about this many triangles if it has more."""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        if not 0 <= self.floaters <= 1:
+            raise ValueError(f"floaters must lie in 0 to 1, got {self.floaters}")
+        if not 0 <= self.slivers <= 0.5:
+            raise ValueError(f"slivers must lie in 0 to 0.5, got {self.slivers}")
+        if self.faces is not None and self.faces < _MIN_FACES:
+            raise ValueError(f"faces must be at least {_MIN_FACES}, got {self.faces}")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A mesh after cleaning.
+
+    Attributes:
+        mesh: At least one face.
+        notes: What each step that was asked for did, a sentence each.
+    """
+
+    mesh: Mesh
+    notes: tuple[str, ...]
+
+
+@torch.no_grad()
+def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
+    """Clean a mesh: first whole pieces, then the number of faces, then their shapes.
+
+    Args:
+        mesh: At least one face.
+        cleaning: Which steps.
+
+    Raises:
+        ValueError: If a position is not finite, or no face is left.
+    """
+    notes = []
+    if cleaning != Cleaning() and not mesh.verts.isfinite().all():
+        raise ValueError("some vertex positions are not finite, so the mesh cannot be cleaned")
+    if cleaning.floaters > 0:
+        kept = remove_floaters(mesh, cleaning.floaters)
+        notes.append(
+            f"floaters below {cleaning.floaters:g} of the largest piece: removed "
+            f"{kept.num_pieces} pieces, {kept.num_faces} faces"
+        )
+        mesh = kept.mesh
+    if cleaning.hidden:
+        kept = remove_hidden_pieces(mesh)
+        notes.append(f"hidden: removed {kept.num_pieces} pieces, {kept.num_faces} faces")
+        mesh = kept.mesh
+    if cleaning.faces is not None:
+        before = len(mesh.faces)
+        mesh = decimate(mesh, cleaning.faces)
+        notes.append(f"faces {cleaning.faces}: simplified {before} faces to {len(mesh.faces)}")
+    if cleaning.slivers > 0 and len(mesh.faces):
+        tidied = remove_slivers(mesh, cleaning.slivers)
+        notes.append(
+            f"slivers below {cleaning.slivers:g}: removed "
+            f"{tidied.num_slivers - tidied.num_left} of {tidied.num_slivers}, "
+            f"{len(mesh.faces) - len(tidied.mesh.faces)} faces fewer"
+        )
+        mesh = tidied.mesh
+    for note in notes:
+        _LOG.info("%s", note)
+    if len(mesh.faces) == 0:
+        raise ValueError("cleaning left no faces; ask for less of it, or for more faces")
+    return Cleaned(mesh, tuple(notes))
+
+
+def decimate(mesh: Mesh, num_faces: int) -> Mesh:
+    """Simplify a surface by quadric edge collapses (Garland and Heckbert 1997).
+
+    Args:
+        mesh: Any triangles; a closed surface stays closed.
+        num_faces: About how many are wanted. Where collapses would turn faces over, more stay.
+
+    Returns:
+        The mesh itself if it has no more than that.
+
+    Raises:
+        ValueError: If fewer than four faces are asked for.
+    """
+    if num_faces < _MIN_FACES:
+        raise ValueError(f"num_faces must be at least {_MIN_FACES}, got {num_faces}")
+    if len(mesh.faces) <= num_faces:
+        return mesh
+    import fast_simplification
+
+    verts, faces = fast_simplification.simplify(
+        mesh.verts.detach().cpu().numpy().astype(np.float64),
+        mesh.faces.cpu().numpy().astype(np.int32),
+        target_count=num_faces,
+    )
+    return compact(
+        Mesh(
+            torch.from_numpy(verts).to(mesh.verts),
+            torch.from_numpy(faces.astype(np.int64)).to(mesh.faces.device),
+        )
+    )

@@ -1,0 +1,74 @@
+"""Sides of triangles, how they join, and labels of what hangs together.
+
+Side `3 f + c` of a mesh runs from corner c of face f to the next corner.
+"""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+
+def side_ends(
+    faces: Int[Tensor, "faces 3"],
+) -> tuple[Int[Tensor, " sides"], Int[Tensor, " sides"]]:
+    """Vertices at which the sides of all faces start and end."""
+    return faces.reshape(-1), faces.roll(-1, dims=1).reshape(-1)
+
+
+def pair_keys(first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"]) -> Int[Tensor, " pairs"]:
+    """One number for each ordered pair of indices below 2^31; sorts by the first index."""
+    return (first << 32) | second
+
+
+def count_keys(ordered: Int[Tensor, " keys"], wanted: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Count how often each wanted key is among the sorted ones."""
+    return torch.searchsorted(ordered, wanted, right=True) - torch.searchsorted(ordered, wanted)
+
+
+def next_side(side: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """The following side of the same face."""
+    return torch.where(side % 3 == 2, side - 2, side + 1)
+
+
+def twin_sides(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, " sides"]:
+    """Find the side that runs the other way along the same edge.
+
+    Args:
+        faces: Vertex indices.
+
+    Returns:
+        Its index; -1 where an edge has other than two faces, or they do not wind alike.
+    """
+    starts, ends = side_ends(faces)
+    forward, backward = pair_keys(starts, ends), pair_keys(ends, starts)
+    ordered, order = forward.sort()
+    is_single = (count_keys(ordered, forward) == 1) & (count_keys(ordered, backward) == 1)
+    place = torch.searchsorted(ordered, backward).clamp(max=max(0, len(order) - 1))
+    return torch.where(is_single & (starts != ends), order[place], -1)
+
+
+def link_labels(links: Int[Tensor, "links 2"], num: int) -> Int[Tensor, " items"]:
+    """Label the connected components of a graph by hooking roots and jumping pointers.
+
+    Every item points at one of a lower number in its component, or at itself. Each round hooks the
+    higher root of every link onto the lower one, then shortens all paths, until nothing is left.
+
+    Args:
+        links: Pairs of items.
+        num: How many items there are.
+
+    Returns:
+        0, 1, ... in order of each component's first item.
+    """
+    parent = torch.arange(num, device=links.device)
+    while True:
+        low, high = parent[links].aminmax(dim=1)
+        apart = low != high
+        if not apart.any():
+            break
+        links = links[apart]
+        parent = parent.scatter_reduce(0, high[apart], low[apart], "amin")
+        while not torch.equal(parent, grand := parent[parent]):
+            parent = grand
+    is_root = parent == torch.arange(num, device=links.device)
+    return (is_root.cumsum(0) - 1)[parent]

@@ -1,0 +1,166 @@
+"""Nearly degenerate triangles: needles collapse, caps are flipped; the surface hardly moves."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from get3d.core.types import Mesh
+from get3d.geometry.pieces import compact
+from get3d.geometry.sides import count_keys, next_side, pair_keys, side_ends, twin_sides
+
+_ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class Tidied:
+    """A mesh with fewer slivers.
+
+    Attributes:
+        mesh: Closed if it was closed before.
+        num_slivers: Slivers there were.
+        num_left: Slivers that could not go without changing how the surface hangs together.
+    """
+
+    mesh: Mesh
+    num_slivers: int
+    num_left: int
+
+
+def face_flatness(mesh: Mesh) -> Float[Tensor, " faces"]:
+    """Height of each face over its longest side, as a share of that side.
+
+    0.87 for equal sides, 0 without area.
+    """
+    sides = _side_lengths(mesh)
+    first, second, third = mesh.verts.detach()[mesh.faces].unbind(dim=1)
+    doubled = torch.linalg.vector_norm(torch.linalg.cross(second - first, third - first), dim=1)
+    longest = sides.amax(dim=1).square()
+    return doubled / torch.where(longest > 0, longest, torch.ones_like(longest))
+
+
+def remove_slivers(mesh: Mesh, min_height: float) -> Tidied:
+    """Remove faces that are nearly a line or a point.
+
+    A needle's short side collapses into its middle; a cap, whose three sides are long, gives its
+    longest side up for the other diagonal of itself and its neighbour. Neither opens a hole, makes
+    an edge of more than two faces, nor moves the surface by more than about the sliver's height.
+
+    Args:
+        mesh: Any triangles; where edges have other than two faces they are left alone.
+        min_height: Faces of less height over their longest side, as a share of it, are slivers.
+
+    Raises:
+        ValueError: If the share does not lie in 0 to 0.5.
+    """
+    if not 0 <= min_height <= 0.5:
+        raise ValueError(f"min_height must lie in 0 to 0.5, got {min_height}")
+    num_slivers = int((face_flatness(mesh) < min_height).sum())
+    mesh = mesh.detach()
+    for _ in range(_ROUNDS):
+        is_sliver = face_flatness(mesh) < min_height
+        if not is_sliver.any():
+            break
+        collapsed = _collapse_needles(mesh, is_sliver, min_height)
+        flipped = _flip_caps(collapsed, face_flatness(collapsed) < min_height)
+        if len(flipped.faces) == len(mesh.faces) and torch.equal(flipped.faces, mesh.faces):
+            break
+        mesh = flipped
+    num_left = int((face_flatness(mesh) < min_height).sum())
+    return Tidied(compact(mesh), num_slivers, num_left)
+
+
+def _side_lengths(mesh: Mesh) -> Float[Tensor, "faces 3"]:
+    """Lengths of the sides from each corner to the next."""
+    corners = mesh.verts.detach()[mesh.faces]
+    return torch.linalg.vector_norm(corners.roll(-1, dims=1) - corners, dim=2)
+
+
+def _collapse_needles(mesh: Mesh, is_sliver: Bool[Tensor, " faces"], min_height: float) -> Mesh:
+    """Collapse short sides of slivers, as many at once as are out of each other's reach."""
+    lengths = _side_lengths(mesh)
+    shortest = lengths.min(dim=1)
+    is_needle = is_sliver & (shortest.values <= 2 * min_height * lengths.amax(dim=1))
+    picked = is_needle.nonzero().squeeze(1) * 3 + shortest.indices[is_needle]
+    ends = torch.stack(side_ends(mesh.faces), dim=1)[picked].sort(dim=1).values.unique(dim=0)
+    ends = ends[ends[:, 0] < ends[:, 1]]
+    ends = ends[_may_collapse(mesh.faces, ends)]
+    ends = ends[_out_of_reach(mesh, ends)]
+    if len(ends) == 0:
+        return mesh
+    target = torch.arange(len(mesh.verts), device=mesh.faces.device)
+    target[ends[:, 1]] = ends[:, 0]
+    verts = mesh.verts.clone()
+    verts[ends[:, 0]] = verts[ends].mean(dim=1)
+    faces = target[mesh.faces]
+    is_face = (faces != faces.roll(-1, dims=1)).all(dim=1)
+    return Mesh(verts, faces[is_face])
+
+
+def _may_collapse(
+    faces: Int[Tensor, "faces 3"], ends: Int[Tensor, "edges 2"]
+) -> Bool[Tensor, " edges"]:
+    """Tell which edges can collapse so that a closed surface stays a surface (link condition).
+
+    The edge must have two faces, and its ends no common neighbours but these faces' third corners.
+    """
+    keys = pair_keys(*side_ends(faces)).sort().values
+    # Neighbours of each edge's first end: a run of the sorted keys.
+    first, second = ends.unbind(dim=1)
+    starts = torch.searchsorted(keys, first << 32)
+    counts = torch.searchsorted(keys, (first + 1) << 32) - starts
+    edge = torch.arange(len(ends), device=faces.device).repeat_interleave(counts)
+    offset = torch.arange(len(edge), device=faces.device) - (counts.cumsum(0) - counts)[edge]
+    neighbours = keys[starts[edge] + offset] & 0xFFFFFFFF
+    is_common = count_keys(keys, pair_keys(second[edge], neighbours)) > 0
+    num_common = torch.zeros_like(counts).index_add_(0, edge, is_common.long())
+    return _is_inner(faces)[ends].all(dim=1) & (num_common == 2)
+
+
+def _is_inner(faces: Int[Tensor, "faces 3"]) -> Bool[Tensor, " verts"]:
+    """Tell which vertices have only edges of two faces, wound alike."""
+    starts, ends = side_ends(faces)
+    has_no_twin = twin_sides(faces) < 0
+    is_inner = torch.ones(int(faces.max()) + 1, dtype=torch.bool, device=faces.device)
+    is_inner[starts[has_no_twin]] = False
+    is_inner[ends[has_no_twin]] = False
+    return is_inner
+
+
+def _out_of_reach(mesh: Mesh, ends: Int[Tensor, "edges 2"]) -> Bool[Tensor, " edges"]:
+    """Pick edges, shorter ones first, of which no two touch or have neighbours in common."""
+    lengths = torch.linalg.vector_norm(mesh.verts[ends[:, 0]] - mesh.verts[ends[:, 1]], dim=1)
+    rank = torch.empty_like(ends[:, 0])
+    rank[lengths.argsort(stable=True)] = torch.arange(len(ends), device=ends.device)
+    best = torch.full((len(mesh.verts),), len(ends), device=ends.device)
+    best = best.scatter_reduce(0, ends.flatten(), rank.repeat_interleave(2), "amin")
+    for _ in range(2):  # two edges are apart if three steps lie between them
+        of_face = best[mesh.faces].amin(dim=1).repeat_interleave(3)
+        best = best.scatter_reduce(0, mesh.faces.flatten(), of_face, "amin")
+    return (best[ends] == rank.unsqueeze(1)).all(dim=1)
+
+
+def _flip_caps(mesh: Mesh, is_sliver: Bool[Tensor, " faces"]) -> Mesh:
+    """Swap the longest sides of slivers for the other diagonals, where that makes better faces."""
+    starts, ends = side_ends(mesh.faces)
+    side = is_sliver.nonzero().squeeze(1) * 3 + _side_lengths(mesh)[is_sliver].argmax(dim=1)
+    side = side[_is_inner(mesh.faces)[mesh.faces[side // 3]].all(dim=1)]
+    twin = twin_sides(mesh.faces)[side]
+    start, end = starts[side], ends[side]
+    tip, far = ends[next_side(side)], ends[next_side(twin)]
+    new = torch.stack([torch.stack([tip, start, far], 1), torch.stack([tip, far, end], 1)], dim=1)
+    exists = count_keys(pair_keys(starts, ends).sort().values, pair_keys(tip, far)) > 0
+    both = torch.stack([side // 3, twin // 3], dim=1)
+    before = face_flatness(Mesh(mesh.verts, mesh.faces[both].flatten(0, 1))).view(-1, 2).amin(dim=1)
+    after = face_flatness(Mesh(mesh.verts, new.flatten(0, 1))).view(-1, 2).amin(dim=1)
+    useful = ((after > 1.5 * before) & ~exists & (tip != far)).nonzero().squeeze(1)
+    # Flips that share a vertex wait for the next round: they could make the same diagonal.
+    touched = new[useful].flatten(1)
+    rank = torch.arange(len(useful), device=side.device)
+    first = torch.full((len(mesh.verts),), len(useful), device=side.device)
+    first = first.scatter_reduce(0, touched.flatten(), rank.repeat_interleave(6), "amin")
+    alone = useful[(first[touched] == rank.unsqueeze(1)).all(dim=1)]
+    faces = mesh.faces.clone()
+    faces[both[alone].flatten()] = new[alone].flatten(0, 1)
+    return Mesh(mesh.verts, faces)
