@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,20 +9,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from get3d.core.types import Mesh
-
-if TYPE_CHECKING:
-    import xatlas
+from get3d.export.charts import Charts, make_charts
+from get3d.geometry import surface_area
 
 _LOG = logging.getLogger(__name__)
 
-# xatlas takes time that grows with the square of the faces it sees at once, and it loses itself in
-# little charts on rough surfaces. Given in blocks, 30 k rough faces take 0.9 s instead of 6.3 s and
-# end in 447 charts instead of 920; 58 k take 2.1 s instead of 15.5 s.
-_BLOCK_FACES = 2000
-# Its atlas is larger than asked for, because of the gaps; asking for less makes it come out right.
-_ASKED_SIZE = 0.8
+# The packed charts take more room than xatlas is asked for; asking for less comes out about right.
+_ASKED_SIZE = 0.75
 _GAP_TEXELS = 3
 _MIN_GAP_TEXELS = 0.5
+_USUAL_COVERAGE = 0.6
 _UNASSIGNED = 0xFFFFFFFF
 
 
@@ -32,9 +27,12 @@ def unwrap(
 ) -> tuple[Float[Tensor, "uvs 2"], Int[Tensor, "faces 3"]]:
     """Cut a surface into charts and lay them out in the unit square.
 
-    Charts lie about three texels apart (less where the texture is small for the number of charts),
-    so that bilinear lookups and the first mip levels of one chart do not see another. Some charts
-    are mirrored. The result depends on nothing but the arguments.
+    The charts are our own (`make_charts`), packed by xatlas, whose own charts take some minutes
+    for rough surfaces of a million faces. Time and memory are in step with the faces.
+
+    Charts lie two to three texels apart (less where the texture is small for their number), so that
+    bilinear lookups and the first mip levels of one chart do not see another. Some charts are
+    mirrored. The result depends on nothing but the arguments.
 
     Args:
         mesh: Any triangles: several components, open, non-manifold. Faces without area get
@@ -49,119 +47,101 @@ def unwrap(
         ValueError: If no face has an area or a vertex is not finite, or if the texture is so
             small that neighbouring charts would share texels.
     """
-    verts, faces = _checked_arrays(mesh, texture_size)
-    blocks = _split_faces(verts, faces)
-    atlas = _run_xatlas(_unit_scale(verts, faces), faces, blocks, texture_size)
-    if atlas.chart_count == 0:
+    plain = _checked_mesh(mesh, texture_size)
+    area = surface_area(plain).item()
+    if area == 0:
         raise ValueError("all faces of the mesh are without area, so there is nothing to unwrap")
-    gap_texels = _GAP_TEXELS * texture_size / max(atlas.width, atlas.height)
+    texel = (area / _USUAL_COVERAGE) ** 0.5 / texture_size
+    charts = make_charts(plain, texel=texel)
+    verts, faces = plain.verts.numpy(), plain.faces.numpy()
+    layout = _pack(charts, faces, texel, texture_size)
+    gap_texels = _GAP_TEXELS * texture_size / layout.size
+    num_charts = int(charts.chart_of.max()) + 1
     if gap_texels < _MIN_GAP_TEXELS:
         enough = 1 << int(np.ceil(np.log2(texture_size * 1.5 * _MIN_GAP_TEXELS / gap_texels)))
         raise ValueError(
-            f"texture_size {texture_size} is too small for the {atlas.chart_count} charts of this "
+            f"texture_size {texture_size} is too small for the {num_charts} charts of this "
             f"mesh; {enough} is enough"
         )
-    layout = _collect(atlas, faces, blocks)
     _join_hidden(layout, verts, faces)
+    _LOG.info("%d faces in %d charts, packed by xatlas", len(faces), num_charts)
     uvs = torch.from_numpy(layout.uvs).to(mesh.verts)
     return uvs, torch.from_numpy(layout.uv_faces).to(mesh.faces.device)
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """What xatlas returned, for the whole mesh.
+    """Charts in their places.
 
     Attributes:
+        size: Longer side of the atlas, in the texels that the gaps were counted in.
         uvs: Texture coordinates.
         uv_verts: The vertex that each texture coordinate belongs to.
         uv_faces: Indices into `uvs`.
-        is_hidden: Faces that xatlas put into no chart.
+        is_hidden: Faces without a place, because they have no area.
     """
 
+    size: int
     uvs: Float[np.ndarray, "uvs 2"]
     uv_verts: Int[np.ndarray, " uvs"]
     uv_faces: Int[np.ndarray, "faces 3"]
     is_hidden: Bool[np.ndarray, " faces"]
 
 
-def _checked_arrays(
-    mesh: Mesh, texture_size: int
-) -> tuple[Float[np.ndarray, "verts 3"], Int[np.ndarray, "faces 3"]]:
+def _checked_mesh(mesh: Mesh, texture_size: int) -> Mesh:
     if texture_size < 1:
         raise ValueError(f"texture_size must be at least 1, got {texture_size}")
     if mesh.faces.shape[0] == 0:
         raise ValueError("the mesh has no faces, so there is nothing to unwrap")
-    verts = mesh.verts.detach().cpu().numpy().astype(np.float64)
-    num_bad = int((~np.isfinite(verts)).any(axis=1).sum())
+    verts = mesh.verts.detach().cpu().double()
+    num_bad = int((~verts.isfinite()).any(dim=1).sum())
     if num_bad:
         raise ValueError(f"{num_bad} of {len(verts)} vertex positions are not finite")
-    return verts, mesh.faces.cpu().numpy().astype(np.int64)
+    return Mesh(verts, mesh.faces.cpu().long())
 
 
-def _split_faces(
-    verts: Float[np.ndarray, "verts 3"], faces: Int[np.ndarray, "faces 3"]
-) -> list[Int[np.ndarray, " block"]]:
-    """Halve the faces along their longest extent until every block is small."""
-    centres = verts[faces].mean(axis=1)
-    pending, blocks = [np.arange(len(faces))], []
-    while pending:
-        block = pending.pop()
-        if len(block) <= _BLOCK_FACES:
-            blocks.append(block)
-            continue
-        axis = np.ptp(centres[block], axis=0).argmax()
-        block = block[np.argsort(centres[block, axis], kind="stable")]
-        pending += [block[: len(block) // 2], block[len(block) // 2 :]]
-    return blocks
-
-
-def _unit_scale(
-    verts: Float[np.ndarray, "verts 3"], faces: Int[np.ndarray, "faces 3"]
-) -> Float[np.ndarray, "verts 3"]:
-    """Give the mean edge length one: xatlas drops faces by their absolute area."""
-    edges = verts[faces] - verts[np.roll(faces, 1, axis=1)]
-    mean_length = np.linalg.norm(edges, axis=-1).mean()
-    centred = verts - (verts[faces[0, 0]])
-    return centred / mean_length if mean_length > 0 else centred
-
-
-def _run_xatlas(
-    verts: Float[np.ndarray, "verts 3"],
-    faces: Int[np.ndarray, "faces 3"],
-    blocks: list[Int[np.ndarray, " block"]],
-    texture_size: int,
-) -> "xatlas.Atlas":
+def _pack(
+    charts: Charts, faces: Int[np.ndarray, "faces 3"], texel: float, texture_size: int
+) -> _Layout:
+    """Turn, mirror and move the charts so that they fill a square well."""
     import xatlas
 
+    shown = np.flatnonzero(charts.chart_of >= 0)
+    chart_of = charts.chart_of[shown]
+    # One number a corner: corners of one chart at one vertex are one texture coordinate.
+    keys = chart_of[:, None] * (faces.max() + 1) + faces[shown]
+    _, first, corners = np.unique(keys, return_index=True, return_inverse=True)
+    flat = _side_by_side(charts.corners[shown] / texel, chart_of).reshape(-1, 2)[first]
     atlas = xatlas.Atlas()
-    for block in blocks:
-        used, corners = np.unique(faces[block], return_inverse=True)
-        atlas.add_mesh(verts[used].astype(np.float32), corners.reshape(-1, 3).astype(np.uint32))
+    atlas.add_uv_mesh(flat.astype(np.float32), corners.reshape(-1, 3).astype(np.uint32))
     pack = xatlas.PackOptions()
     pack.resolution = max(1, round(texture_size * _ASKED_SIZE))
     pack.padding = _GAP_TEXELS
     atlas.generate(xatlas.ChartOptions(), pack)
-    return atlas
-
-
-def _collect(
-    atlas: Any, faces: Int[np.ndarray, "faces 3"], blocks: list[Int[np.ndarray, " block"]]
-) -> _Layout:
-    """Put the blocks of the atlas together again."""
-    uvs, uv_verts = [], []
+    place_of, _, uvs = atlas.get_mesh(0)
+    is_placed = atlas.get_mesh_vertex_assignment(0)[0] != _UNASSIGNED
+    assert np.array_equal(place_of, np.arange(len(flat)))  # xatlas moves UV meshes, no more
     uv_faces = np.zeros_like(faces)
-    is_hidden = np.zeros(len(faces), dtype=bool)
-    num_uvs = 0
-    for index, block in enumerate(blocks):
-        vert_of, corners, block_uvs = atlas[index]
-        chart_of = atlas.get_mesh_vertex_assignment(index)[0]
-        uvs.append(block_uvs)
-        uv_verts.append(np.unique(faces[block])[vert_of])
-        uv_faces[block] = corners.astype(np.int64) + num_uvs
-        is_hidden[block] = (chart_of[corners] == _UNASSIGNED).any(axis=1)
-        num_uvs += len(block_uvs)
-    all_uvs = np.clip(np.concatenate(uvs), 0.0, 1.0)
-    return _Layout(all_uvs, np.concatenate(uv_verts), uv_faces, is_hidden)
+    uv_faces[shown] = corners.reshape(-1, 3)
+    is_hidden = np.ones(len(faces), dtype=bool)
+    is_hidden[shown] = ~is_placed[uv_faces[shown]].all(axis=1)
+    all_uvs = np.where(is_placed[:, None], np.clip(uvs, 0.0, 1.0), 0.0)
+    uv_verts = faces[shown].reshape(-1)[first]
+    return _Layout(max(atlas.width, atlas.height), all_uvs, uv_verts, uv_faces, is_hidden)
+
+
+def _side_by_side(
+    corners: Float[np.ndarray, "faces 3 2"], chart_of: Int[np.ndarray, " faces"]
+) -> Float[np.ndarray, "faces 3 2"]:
+    """Put charts into one long row: xatlas takes what has the same coordinates for joined."""
+    num_charts = int(chart_of.max()) + 1
+    lows, highs = np.full((num_charts, 2), np.inf), np.full((num_charts, 2), -np.inf)
+    np.minimum.at(lows, chart_of, corners.min(axis=1))
+    np.maximum.at(highs, chart_of, corners.max(axis=1))
+    widths = highs[:, 0] - lows[:, 0] + 1.0
+    shifts = -lows
+    shifts[:, 0] += np.cumsum(widths) - widths
+    return corners + shifts[chart_of][:, None]
 
 
 def _join_hidden(
@@ -183,7 +163,7 @@ def _join_hidden(
     total = np.linalg.norm(np.cross(second - first, third - first), axis=1).sum() / 2
     if area > 1e-6 * total:
         _LOG.warning(
-            "%d faces (%.2g of the area) fit into no chart and have one colour each",
+            "%d faces (%.2g of the area) have no place in the atlas and one colour each",
             len(hidden),
             area / total,
         )

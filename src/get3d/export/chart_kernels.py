@@ -1,0 +1,178 @@
+"""The loops behind `charts.py`, compiled on first use; each takes time in step with the faces."""
+
+from typing import no_type_check
+
+import numpy as np
+
+from get3d.core.compiled import compiled
+
+
+@compiled
+@no_type_check
+def grow_charts(neighbours, normals, smooth, areas, chart_of, num_charts, cosines):
+    """Grow charts from free faces over their neighbours, breadth first.
+
+    Args:
+        neighbours: [faces, 3] face across each side, -1 for none.
+        normals: [faces, 3] unit normals.
+        smooth: [faces, 3] unit normals of the surroundings.
+        areas: [faces].
+        chart_of: [faces] chart of each face, -1: free, -2: left out; changed in place.
+        num_charts: Charts there are.
+        cosines: Least cosine to the axis of a face's normal, of its surroundings', and of its
+            normal when the chart has grown.
+
+    Returns:
+        [new charts, 3] the direction that each new chart is looked at from.
+    """
+    first_chart = num_charts
+    axes = np.zeros(((chart_of == -1).sum(), 3))
+    order = np.empty(len(chart_of), np.int64)  # the faces of the chart that grows
+    for seed in range(len(chart_of)):
+        if chart_of[seed] != -1:
+            continue
+        axis = smooth[seed].copy()
+        if (axis * normals[seed]).sum() < cosines[0]:
+            axis = normals[seed].copy()
+        total = axis * areas[seed]
+        order[0], chart_of[seed] = seed, num_charts
+        length, done = 1, 0
+        while done < length:
+            face = order[done]
+            done += 1
+            for side in range(3):
+                other = neighbours[face, side]
+                if other < 0 or chart_of[other] != -1:
+                    continue
+                if (normals[other] * axis).sum() < cosines[0]:
+                    continue
+                if (smooth[other] * axis).sum() < cosines[1]:
+                    continue
+                order[length], chart_of[other] = other, num_charts
+                length += 1
+                for c in range(3):
+                    total[c] += smooth[other, c] * areas[other]
+                size = np.sqrt((total * total).sum())
+                if size > 0:
+                    axis = total / size
+        # The axis has moved since the first faces came: those now seen too flat go free again.
+        for i in range(length):
+            if (normals[order[i]] * axis).sum() < cosines[2]:
+                chart_of[order[i]] = -1
+        if chart_of[seed] == -1:  # it would not be passed again: a chart of its own
+            axis = normals[seed].copy()
+            for i in range(length):
+                chart_of[order[i]] = -1
+            chart_of[seed] = num_charts
+        axes[num_charts - first_chart] = axis
+        num_charts += 1
+    return axes[: num_charts - first_chart]
+
+
+@compiled
+@no_type_check
+def absorb_scraps(neighbours, normals, chart_of, axes, sizes, cosine, scrap):
+    """Give faces of tiny charts to a large neighbouring chart that sees them well enough.
+
+    Args:
+        neighbours: As for `grow_charts`.
+        normals: As for `grow_charts`.
+        chart_of: Changed in place.
+        axes: As for `grow_charts`.
+        sizes: [charts] faces in each; changed in place.
+        cosine: Least cosine to the axis of a face's normal.
+        scrap: Charts of no more faces than this are tiny.
+
+    Returns:
+        How many faces moved.
+    """
+    moved = 0
+    for face in range(len(chart_of)):
+        own = chart_of[face]
+        if own < 0 or sizes[own] > scrap:
+            continue
+        best, most = -1, cosine
+        for side in range(3):
+            other = neighbours[face, side]
+            if other < 0 or chart_of[other] < 0:
+                continue
+            chart = chart_of[other]
+            facing = (normals[face] * axes[chart]).sum()
+            if sizes[chart] > scrap and facing > most:
+                best, most = chart, facing
+        if best >= 0:
+            sizes[own] -= 1
+            sizes[best] += 1
+            chart_of[face] = best
+            moved += 1
+    return moved
+
+
+@compiled
+@no_type_check
+def free_overlaps(corners, order, starts, chart_of, cell, max_cells):
+    """Set faces free that lie over earlier ones of the same chart.
+
+    Args:
+        corners: [faces, 3, 2] flat positions; those of a chart wind counter-clockwise.
+        order: Faces, chart by chart.
+        starts: [charts + 1] where each chart's faces start in `order`.
+        chart_of: Changed in place.
+        cell: Side of the cells whose centres are looked at, in units of the corners.
+        max_cells: Charts with more cells are looked at in larger ones.
+
+    Returns:
+        How many faces were set free.
+    """
+    num_freed = 0
+    taken = np.zeros(1, np.bool_)
+    for chart in range(len(starts) - 1):
+        low_x, low_y, high_x, high_y = np.inf, np.inf, -np.inf, -np.inf
+        for i in range(starts[chart], starts[chart + 1]):
+            for c in range(3):
+                x, y = corners[order[i], c]
+                low_x, low_y = min(low_x, x), min(low_y, y)
+                high_x, high_y = max(high_x, x), max(high_y, y)
+        if starts[chart + 1] - starts[chart] < 2:
+            continue
+        side = max(cell, np.sqrt((high_x - low_x) * (high_y - low_y) / max_cells))
+        width = int((high_x - low_x) / side) + 1
+        height = int((high_y - low_y) / side) + 1
+        if width * height > len(taken):
+            taken = np.zeros(width * height, np.bool_)
+        taken[: width * height] = False
+        for i in range(starts[chart], starts[chart + 1]):
+            face = order[i]
+            ax, ay = (corners[face, 0, 0] - low_x) / side, (corners[face, 0, 1] - low_y) / side
+            bx, by = (corners[face, 1, 0] - low_x) / side, (corners[face, 1, 1] - low_y) / side
+            cx, cy = (corners[face, 2, 0] - low_x) / side, (corners[face, 2, 1] - low_y) / side
+            left = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
+            right = min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5)))
+            top = max(0, int(np.ceil(min(ay, by, cy) - 0.5)))
+            bottom = min(height - 1, int(np.floor(max(ay, by, cy) - 0.5)))
+            # Edges belong to no face here: rounding must not make neighbours overlap.
+            margin = 1e-6 * ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax)) + 1e-9
+            for write in (False, True):
+                overlaps = False
+                for row in range(top, bottom + 1):
+                    y = row + 0.5
+                    for column in range(left, right + 1):
+                        x = column + 0.5
+                        if (bx - ax) * (y - ay) - (by - ay) * (x - ax) <= margin:
+                            continue
+                        if (cx - bx) * (y - by) - (cy - by) * (x - bx) <= margin:
+                            continue
+                        if (ax - cx) * (y - cy) - (ay - cy) * (x - cx) <= margin:
+                            continue
+                        if write:
+                            taken[row * width + column] = True
+                        elif taken[row * width + column]:
+                            overlaps = True
+                            break
+                    if overlaps:
+                        break
+                if overlaps:
+                    chart_of[face] = -1
+                    num_freed += 1
+                    break
+    return num_freed

@@ -1,0 +1,123 @@
+"""A surface cut into charts: connected pieces that do not fold, each seen flat along an axis."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from get3d.core.types import Mesh
+from get3d.export.chart_kernels import absorb_scraps, free_overlaps, grow_charts
+from get3d.geometry import face_areas, face_normals
+from get3d.geometry.measures import unit_vectors
+from get3d.geometry.sides import link_labels, twin_sides
+
+# A face joins a chart if its normal is no farther from the chart's axis than the first angle and
+# the surroundings' no farther than the second, and stays if no farther than the third when the
+# axis is settled. The texture is stretched by one over the cosine.
+_GROW_COSINES = tuple(math.cos(math.radians(angle)) for angle in (72, 50, 76))
+_ABSORB_COSINE = math.cos(math.radians(75))
+_SMOOTHING = 3
+_SCRAP_FACES = 24
+_MAX_SWEEPS = 20
+_ROUNDS = 8
+_MAX_CELLS = 1 << 24
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts of a mesh, not yet laid out.
+
+    Attributes:
+        chart_of: Chart of each face; -1 where a face has no area.
+        corners: Flat positions of each face's corners, in the mesh's units, counter-clockwise;
+            faces of one chart join as on the surface.
+    """
+
+    chart_of: Int[np.ndarray, " faces"]
+    corners: Float[np.ndarray, "faces 3 2"]
+
+
+def make_charts(mesh: Mesh, *, texel: float) -> Charts:
+    """Cut a surface into charts that cover no point twice.
+
+    Charts grow over neighbouring faces that look about the same way; then each is looked at along
+    its mean normal, and faces that lie over others there start charts of their own.
+
+    Args:
+        mesh: In float64, on the CPU.
+        texel: Size of a texel on the surface; overlaps much smaller than that do not matter.
+    """
+    normals, areas = face_normals(mesh).numpy(), face_areas(mesh).numpy()
+    twins = twin_sides(mesh.faces).view(-1, 3)
+    neighbours = torch.where(twins < 0, -1, twins // 3).numpy()
+    smooth = _surrounding_normals(mesh).numpy()
+    chart_of = np.where(areas > 0, -1, -2)
+    axes = np.zeros((0, 3))
+    for _ in range(_ROUNDS):
+        first = len(axes)
+        grown = grow_charts(neighbours, normals, smooth, areas, chart_of, first, _GROW_COSINES)
+        axes = np.concatenate([axes, grown])
+        if first == 0:
+            _absorb_scraps(neighbours, normals, chart_of, axes)
+        corners = _project(mesh, chart_of, axes)
+        order = np.argsort(chart_of, kind="stable")
+        starts = np.searchsorted(chart_of[order], np.arange(first, len(axes) + 1))
+        if not free_overlaps(corners, order, starts, chart_of, texel / 2, _MAX_CELLS):
+            break
+    alone = np.flatnonzero(chart_of == -1)
+    chart_of[alone] = len(axes) + np.arange(len(alone))
+    axes = np.concatenate([axes, normals[alone]])
+    corners = _project(mesh, chart_of, axes)
+    return Charts(_connected(chart_of, neighbours), corners)
+
+
+def _connected(
+    chart_of: Int[np.ndarray, " faces"], neighbours: Int[np.ndarray, "faces 3"]
+) -> Int[np.ndarray, " faces"]:
+    """Number the charts anew, so that each hangs together over edges; -1 where there is none."""
+    face, side = np.nonzero((neighbours >= 0) & (chart_of[neighbours] == chart_of[:, None]))
+    links = torch.from_numpy(np.stack([face, neighbours[face, side]], axis=1))
+    label = link_labels(links, len(chart_of)).numpy()
+    numbers = np.unique(label[chart_of >= 0], return_inverse=True)[1]
+    connected = np.full(len(chart_of), -1)
+    connected[chart_of >= 0] = numbers
+    return connected
+
+
+def _absorb_scraps(
+    neighbours: Int[np.ndarray, "faces 3"],
+    normals: Float[np.ndarray, "faces 3"],
+    chart_of: Int[np.ndarray, " faces"],
+    axes: Float[np.ndarray, "charts 3"],
+) -> None:
+    """Give the faces of tiny charts to large ones beside them, sweep by sweep."""
+    sizes = np.bincount(chart_of[chart_of >= 0], minlength=len(axes))
+    for _ in range(_MAX_SWEEPS):
+        if not absorb_scraps(
+            neighbours, normals, chart_of, axes, sizes, _ABSORB_COSINE, _SCRAP_FACES
+        ):
+            break
+
+
+def _surrounding_normals(mesh: Mesh) -> Float[torch.Tensor, "faces 3"]:
+    """Average normals over some rings of faces, so that noise does not steer the charts."""
+    areas, normals = face_areas(mesh).unsqueeze(1), face_normals(mesh)
+    corners = mesh.faces.flatten()
+    for _ in range(_SMOOTHING):
+        summed = torch.zeros_like(mesh.verts)
+        summed.index_add_(0, corners, (normals * areas).repeat_interleave(3, dim=0))
+        normals = unit_vectors(summed[mesh.faces].sum(dim=1))
+    return normals
+
+
+def _project(
+    mesh: Mesh, chart_of: Int[np.ndarray, " faces"], axes: Float[np.ndarray, "charts 3"]
+) -> Float[np.ndarray, "faces 3 2"]:
+    """Look at each face along its chart's axis; (right, up, axis) is right-handed."""
+    smallest = np.eye(3)[np.abs(axes).argmin(axis=1)]
+    right = np.cross(smallest, axes)
+    right /= np.maximum(np.linalg.norm(right, axis=1, keepdims=True), 1e-300)
+    frames = np.stack([right, np.cross(axes, right)], axis=2)
+    return mesh.verts.numpy()[mesh.faces.numpy()] @ frames[np.maximum(chart_of, 0)]
