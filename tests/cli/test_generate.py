@@ -81,6 +81,29 @@ def test_a_stranger_s_file_is_not_replaced(model_folder: Path, tmp_path: Path) -
     assert (tmp_path / "shape_0000.glb").read_text() == "mine"
 
 
+def test_cleaning_is_told_and_recorded(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--faces", "100", "--slivers", "0.05", "--floaters", "0.01", "--hidden"]
+    assert _generate(model_folder, tmp_path, *flags, "--crease-deg", "40", "--jpeg", "90") == 0
+    record = json.loads((tmp_path / "generation.json").read_text())
+    assert record["settings"]["asset"]["faces"] == 100
+    told = "".join(capsys.readouterr())
+    for name, counts in record["shapes"].items():
+        assert counts["faces"] <= 100
+        assert len(counts["notes"]) == 5
+        assert any("simplified" in note for note in counts["notes"])
+        assert all(f"{name}: {note}" in told for note in counts["notes"])
+        assert b"image/jpeg" in (tmp_path / name).read_bytes()
+
+
+def test_colors_at_vertices_need_no_atlas(model_folder: Path, tmp_path: Path) -> None:
+    assert _generate(model_folder, tmp_path, "--colors", "vertices") == 0
+    glb = (tmp_path / "shape_0000.glb").read_bytes()
+    assert b"COLOR_0" in glb
+    assert b"TEXCOORD_0" not in glb
+
+
 @pytest.mark.parametrize("suffix", ["obj", "ply"])
 def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
     assert _generate(model_folder, tmp_path, "--format", suffix) == 0
@@ -94,6 +117,10 @@ def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
         (["--texture-size", "1"], "texture_size must be"),
         (["--seed", "-1"], "seed must not be negative"),
         (["--device", "toaster"], "device must be one that PyTorch can use here, got toaster"),
+        (["--faces", "2"], "faces must be at least 4, got 2"),
+        (["--jpeg", "90", "--format", "obj"], "--jpeg is for the textures in glb files"),
+        (["--jpeg", "90", "--colors", "vertices"], "--jpeg is for the textures in glb files"),
+        (["--jpeg", "0"], "jpeg must be from 1 to 95, got 0"),
         (["--device", "meta"], "device must be one that PyTorch can use here, got meta"),
     ],
 )

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 import trimesh
@@ -136,6 +138,20 @@ def test_positions_must_be_finite(bad):
     mesh.verts[3, 1] = bad
     with pytest.raises(ValueError, match="1 of 8 vertex positions are not finite"):
         unwrap(mesh)
+
+
+@pytest.mark.slow
+def test_time_grows_no_faster_than_the_faces():
+    """Sixteen times the faces may take sixteen times as long, not 256 times."""
+    taken_s = []
+    for subdivisions in (5, 5, 7):  # the first one compiles
+        ball = to_mesh(trimesh.creation.icosphere(subdivisions))
+        noise = torch.randn(len(ball.verts), 1, generator=torch.Generator().manual_seed(0))
+        rough = Mesh(ball.verts * (1 + 0.5 / len(ball.verts) ** 0.5 * noise), ball.faces)
+        start = time.process_time()
+        unwrap(rough)
+        taken_s.append(time.process_time() - start)
+    assert taken_s[2] < 3 * 16 * taken_s[1]
 
 
 def test_texture_too_small_for_the_charts():

@@ -56,6 +56,20 @@ def test_no_texel_is_black(ball):
     torch.testing.assert_close(textured.materials[0].texture, expected)
 
 
+@pytest.mark.parametrize("level", [1, 2, 3, 4])
+def test_smaller_mip_levels_stay_near_the_field(ball, level):
+    """Between charts, too, there are colours of the surface close by: a gentle field shows it."""
+    mesh = ball(4)
+    textured = texture_mesh(mesh, lambda points: 0.6 + 0.4 * points, texture_size=256)
+    texture = textured.materials[0].texture[..., :3]
+    smaller = F.avg_pool2d(texture.permute(2, 0, 1), 2**level).permute(1, 2, 0)
+    uvs = textured.uvs[textured.uv_faces].mean(dim=1)
+    found, expected = look_up(smaller, uvs), 0.6 + 0.4 * mesh.verts[mesh.faces].mean(dim=1)
+    # No lookup leaves the field's own range, and the error grows with the size of the texels.
+    assert smaller.min() > 0.6 - 0.4 * 0.41
+    assert (found - expected).abs().mean() < 0.006 * 2**level
+
+
 def test_charts_smaller_than_a_texel_are_painted():
     mesh, _, faces = unit_square()
     uvs = torch.tensor([[0.51, 0.51], [0.52, 0.51], [0.52, 0.52], [0.51, 0.52]])

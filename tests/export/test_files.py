@@ -62,3 +62,26 @@ def test_full_disk_leaves_the_old_file(textured, tmp_path, monkeypatch):
         save(textured, path)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["square.glb"]
+
+
+def test_jpeg_is_for_glb_alone(textured, tmp_path):
+    save(textured, tmp_path / "square.glb", jpeg_quality=90)
+    assert b"image/jpeg" in (tmp_path / "square.glb").read_bytes()
+    for suffix in (".obj", ".ply"):
+        with pytest.raises(ValueError, match=f"for .glb files only, not for {suffix}"):
+            save(textured, tmp_path / f"square{suffix}", jpeg_quality=90)
+    with pytest.raises(ValueError, match="jpeg_quality must be from 1 to 95, got 100"):
+        save(textured, tmp_path / "other.glb", jpeg_quality=100)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["square.glb"]
+
+
+@pytest.mark.parametrize("suffix", EXPORT_SUFFIXES)
+def test_a_folder_that_cannot_be_written_to(textured, tmp_path, monkeypatch, suffix):
+    def refuse(path, *_args, **_kwargs):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name in ("write_bytes", "write_text", "open"):
+        monkeypatch.setattr(f"pathlib.Path.{name}", refuse)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        save(textured, tmp_path / f"square{suffix}")
+    assert not list(tmp_path.glob("square*"))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from get3d.core.types import Mesh
 from get3d.geometry import (
@@ -129,9 +131,27 @@ def decimate(mesh: Mesh, num_faces: int) -> Mesh:
         mesh.faces.cpu().numpy().astype(np.int32),
         target_count=num_faces,
     )
-    return compact(
-        Mesh(
-            torch.from_numpy(verts).to(mesh.verts),
-            torch.from_numpy(faces.astype(np.int64)).to(mesh.faces.device),
-        )
+    found = torch.from_numpy(faces.astype(np.int64)).to(mesh.faces.device)
+    return compact(Mesh(torch.from_numpy(verts).to(mesh.verts), _without_doubles(found)))
+
+
+def _without_doubles(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, "faces 3"]:
+    """Cancel faces that lie back to back: what small pieces and thin walls collapse to."""
+    _, group = faces.sort(dim=1).values.unique(dim=0, return_inverse=True)
+    is_even = (faces < faces.roll(-1, dims=1)).sum(dim=1) == 2  # winds like its sorted corners
+    sides = torch.stack(
+        [
+            group[is_even].bincount(minlength=len(faces)),
+            group[~is_even].bincount(minlength=len(faces)),
+        ]
     )
+    num_cancelled = sides.amin(dim=0)[group]
+    # Of each group and side, the first so many go.
+    key = group * 2 + is_even
+    order = key.argsort(stable=True)
+    ordered = key[order]
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=faces.device) - torch.searchsorted(
+        ordered, ordered
+    )
+    return faces[rank >= num_cancelled]

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from get3d.core import Mesh
+from get3d.export.charts import make_charts
+from get3d.geometry import face_areas
+
+
+def to_mesh(shape) -> Mesh:
+    return Mesh(torch.tensor(shape.vertices).double(), torch.tensor(shape.faces).long())
+
+
+def signed_areas(corners):
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2
+
+
+def spiral(turns: int = 3, sections: int = 96) -> Mesh:
+    """A ramp that winds over itself: from above it looks flat everywhere and overlaps."""
+    angle = np.linspace(0, 2 * np.pi * turns, sections * turns)
+    rim = np.stack([np.cos(angle), np.sin(angle), 0.02 * angle], axis=1)
+    verts = np.concatenate([rim, rim * (0.5, 0.5, 1)])
+    i, n = np.arange(len(angle) - 1), len(angle)
+    faces = np.concatenate([np.stack([i, i + 1, i + n], 1), np.stack([i + 1, i + n + 1, i + n], 1)])
+    return Mesh(torch.tensor(verts), torch.tensor(faces))
+
+
+SHAPES = {
+    "ball": to_mesh(trimesh.creation.icosphere(subdivisions=4)),
+    "box": to_mesh(trimesh.creation.box()),
+    "torus": to_mesh(trimesh.creation.torus(2, 0.5, 48, 24)),
+    "spiral": spiral(),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_charts_do_not_fold_or_stretch_much(name):
+    mesh = SHAPES[name]
+    charts = make_charts(mesh, texel=0.01)
+    shrink = signed_areas(charts.corners) / face_areas(mesh).numpy()
+    assert shrink.min() > np.cos(np.radians(80))
+    assert shrink.max() < 1 + 1e-9
+    num_charts = charts.chart_of.max() + 1
+    assert set(charts.chart_of) == set(range(num_charts))
+    assert num_charts <= {"ball": 30, "box": 6, "torus": 30, "spiral": 12}[name]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_point_is_covered_twice(name):
+    mesh = SHAPES[name]
+    charts = make_charts(mesh, texel=0.01)
+    for chart in range(charts.chart_of.max() + 1):
+        triangles = charts.corners[charts.chart_of == chart]
+        low, high = triangles.min(axis=(0, 1)), triangles.max(axis=(0, 1))
+        points = np.random.default_rng(chart).uniform(low, high, (400, 2))
+        inside = np.ones((len(points), len(triangles)), dtype=bool)
+        for c in range(3):
+            start, end = triangles[:, c], triangles[:, (c + 1) % 3]
+            edge, offset = end - start, points[:, None] - start
+            inside &= edge[:, 0] * offset[..., 1] - edge[:, 1] * offset[..., 0] > 1e-9
+        assert inside.sum(axis=1).max() <= 1
+
+
+def test_faces_without_area_have_no_chart():
+    mesh = SHAPES["box"]
+    faces = torch.cat([torch.tensor([[0, 0, 1], [2, 2, 2]]), mesh.faces])
+    charts = make_charts(Mesh(mesh.verts, faces), texel=0.01)
+    assert charts.chart_of[:2].tolist() == [-1, -1]
+    assert (charts.chart_of[2:] >= 0).all()
+
+
+def test_noise_does_not_break_the_charts_up():
+    """On a rough ball, nearly all of the area is in a few large charts."""
+    ball = SHAPES["ball"]
+    noise = torch.randn(len(ball.verts), 1, generator=torch.Generator().manual_seed(0))
+    rough = Mesh(ball.verts * (1 + 0.01 * noise), ball.faces)
+    areas = np.bincount(make_charts(rough, texel=0.01).chart_of, face_areas(rough).numpy())
+    assert np.sort(areas)[-20:].sum() > 0.95 * areas.sum()

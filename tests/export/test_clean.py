@@ -1,0 +1,105 @@
+import logging
+
+import pytest
+import torch
+
+from get3d.core import Mesh
+from get3d.export import AssetOptions, Cleaning, clean_mesh, decimate
+from get3d.geometry import is_watertight, signed_volume
+
+
+@pytest.fixture
+def messy(ball) -> Mesh:
+    """A ball with a crumb beside it and a bubble in it."""
+    body, crumb, bubble = ball(3), ball(1, radius=0.02), ball(2, radius=0.2)
+    verts = torch.cat([body.verts, crumb.verts + 0.5, bubble.verts])
+    num_body, num_crumb = len(body.verts), len(crumb.verts)
+    faces = [body.faces, crumb.faces + num_body, bubble.faces.flip(1) + num_body + num_crumb]
+    return Mesh(verts, torch.cat(faces))
+
+
+def test_by_default_nothing_changes(messy):
+    cleaned = clean_mesh(messy, Cleaning())
+    assert cleaned.mesh is messy
+    assert cleaned.notes == ()
+
+
+def test_every_step_says_what_it_did(messy, caplog):
+    options = Cleaning(floaters=0.01, hidden=True, slivers=0.1, faces=500)
+    with caplog.at_level(logging.INFO, logger="get3d.export.clean"):
+        cleaned = clean_mesh(messy, options)
+    assert cleaned.notes[:3] == (
+        "floaters below 0.01 of the largest piece: removed 1 pieces, 80 faces",
+        "hidden: removed 1 pieces, 320 faces",
+        "faces 500: simplified 1280 faces to 500",
+    )
+    assert cleaned.notes[3].startswith("slivers below 0.1: removed ")
+    assert [record.getMessage() for record in caplog.records] == list(cleaned.notes)
+    assert is_watertight(cleaned.mesh)
+
+
+@pytest.mark.parametrize("num_faces", [20, 200, 1000])
+def test_decimation_keeps_a_ball_a_ball(ball, num_faces):
+    mesh = ball(3)
+    fewer = decimate(mesh, num_faces)
+    assert 0.9 * num_faces <= len(fewer.faces) <= num_faces
+    assert is_watertight(fewer)
+    assert fewer.verts.dtype == mesh.verts.dtype
+    share = {20: 0.5, 200: 0.95, 1000: 0.99}[num_faces]
+    assert share < signed_volume(fewer) / signed_volume(mesh) < 1.02
+
+
+def test_decimation_leaves_no_sheets_of_two_faces(ball):
+    """A crumb that has collapsed is gone, not two triangles back to back."""
+    body = ball(4)
+    crumbs = [ball(1, radius=0.005) for _ in range(20)]
+    steps = torch.linspace(-0.4, 0.4, 20)
+    verts = [body.verts] + [
+        c.verts + torch.tensor([x, 0.6, 0.0]) for c, x in zip(crumbs, steps, strict=True)
+    ]
+    starts = torch.tensor([0] + [len(v) for v in verts[:-1]]).cumsum(0)
+    parts = [body.faces] + [crumb.faces for crumb in crumbs]
+    faces = torch.cat([part + start for part, start in zip(parts, starts, strict=True)])
+    fewer = decimate(Mesh(torch.cat(verts), faces), 400)
+    corners = fewer.faces.sort(dim=1).values
+    assert len(corners.unique(dim=0)) == len(corners)
+    assert is_watertight(fewer)
+
+
+def test_few_faces_stay_as_they_are(ball):
+    mesh = ball(1)
+    assert decimate(mesh, 80) is mesh
+
+
+def test_no_face_left(ball, monkeypatch):
+    mesh = ball(1)
+    empty = Mesh(mesh.verts, mesh.faces[:0])
+    monkeypatch.setattr("get3d.export.clean.decimate", lambda *_: empty)
+    with pytest.raises(ValueError, match="cleaning left no faces"):
+        clean_mesh(mesh, Cleaning(faces=4))
+
+
+def test_positions_must_be_finite(ball):
+    mesh = ball(1)
+    mesh.verts[3] = torch.nan
+    with pytest.raises(ValueError, match="not finite, so the mesh cannot be cleaned"):
+        clean_mesh(mesh, Cleaning(hidden=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"floaters": 2.0}, "floaters must lie in 0 to 1, got 2.0"),
+        ({"slivers": -0.1}, "slivers must lie in 0 to 0.5, got -0.1"),
+        ({"faces": 3}, "faces must be at least 4, got 3"),
+        ({"crease_deg": 181.0}, "crease_deg must lie in 0 to 180, got 181.0"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        AssetOptions(**options)
+
+
+def test_decimation_to_nothing(ball):
+    with pytest.raises(ValueError, match="num_faces must be at least 4, got 0"):
+        decimate(ball(1), 0)
