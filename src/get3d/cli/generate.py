@@ -127,8 +127,6 @@ def _make_shapes(model: Model, parsed: GenerateArgs, record: dict[str, Any]) -> 
             save(shape, parsed.out / name, jpeg_quality=parsed.jpeg)
             counts = {"verts": len(shape.mesh.verts), "faces": len(shape.mesh.faces)}
             record["shapes"][name] = counts | ({"notes": shape.notes} if shape.notes else {})
-            for note in shape.notes:
-                progress.console.print(f"{name}: {note}", markup=False, soft_wrap=True)
             pictures[name] = picture(shape)
     if pictures:
         sheet = contact_sheet(

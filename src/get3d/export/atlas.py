@@ -27,8 +27,8 @@ def unwrap(
 ) -> tuple[Float[Tensor, "uvs 2"], Int[Tensor, "faces 3"]]:
     """Cut a surface into charts and lay them out in the unit square.
 
-    The charts are our own (`make_charts`), packed by xatlas, whose own charts take some minutes
-    for rough surfaces of a million faces. Time and memory are in step with the faces.
+    The charts are our own (`make_charts`), packed by xatlas: its own charts take ten times as long
+    and are many more on rough surfaces. Time and memory are in step with the faces.
 
     Charts lie two to three texels apart (less where the texture is small for their number), so that
     bilinear lookups and the first mip levels of one chart do not see another. Some charts are

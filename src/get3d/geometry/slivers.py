@@ -11,6 +11,7 @@ from get3d.geometry.pieces import compact
 from get3d.geometry.sides import count_keys, next_side, pair_keys, side_ends, twin_sides
 
 _ROUNDS = 50
+_RINGS = 2
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,31 @@ def remove_slivers(mesh: Mesh, min_height: float) -> Tidied:
         is_sliver = face_flatness(mesh) < min_height
         if not is_sliver.any():
             break
-        collapsed = _collapse_needles(mesh, is_sliver, min_height)
-        flipped = _flip_caps(collapsed, face_flatness(collapsed) < min_height)
-        if len(flipped.faces) == len(mesh.faces) and torch.equal(flipped.faces, mesh.faces):
+        is_near = _within_rings(mesh, is_sliver, _RINGS)
+        before = Mesh(mesh.verts, mesh.faces[is_near])
+        after = _tidy_once(before, min_height)
+        if torch.equal(after.faces, before.faces):
             break
-        mesh = flipped
+        mesh = Mesh(after.verts, torch.cat([mesh.faces[~is_near], after.faces]))
     num_left = int((face_flatness(mesh) < min_height).sum())
     return Tidied(compact(mesh), num_slivers, num_left)
+
+
+def _within_rings(mesh: Mesh, is_start: Bool[Tensor, " faces"], num: int) -> Bool[Tensor, " faces"]:
+    """Add rings of faces that share a vertex. Only what is near slivers need be looked at."""
+    is_near = is_start
+    for _ in range(num):
+        is_touched = torch.zeros(len(mesh.verts), dtype=torch.bool, device=mesh.faces.device)
+        is_touched[mesh.faces[is_near].flatten()] = True
+        is_near = is_touched[mesh.faces].any(dim=1)
+    return is_near
+
+
+def _tidy_once(mesh: Mesh, min_height: float) -> Mesh:
+    collapsed = _collapse_needles(mesh, face_flatness(mesh) < min_height, min_height)
+    if len(collapsed.faces) == 0:
+        return collapsed
+    return _flip_caps(collapsed, face_flatness(collapsed) < min_height)
 
 
 def _side_lengths(mesh: Mesh) -> Float[Tensor, "faces 3"]:
@@ -145,8 +164,12 @@ def _flip_caps(mesh: Mesh, is_sliver: Bool[Tensor, " faces"]) -> Mesh:
     """Swap the longest sides of slivers for the other diagonals, where that makes better faces."""
     starts, ends = side_ends(mesh.faces)
     side = is_sliver.nonzero().squeeze(1) * 3 + _side_lengths(mesh)[is_sliver].argmax(dim=1)
-    side = side[_is_inner(mesh.faces)[mesh.faces[side // 3]].all(dim=1)]
-    twin = twin_sides(mesh.faces)[side]
+    is_inner = _is_inner(mesh.faces)
+    twins = twin_sides(mesh.faces)
+    side = side[twins[side] >= 0]
+    pair = mesh.faces[torch.stack([side // 3, twins[side] // 3], dim=1)]
+    side = side[is_inner[pair].flatten(1).all(dim=1)]
+    twin = twins[side]
     start, end = starts[side], ends[side]
     tip, far = ends[next_side(side)], ends[next_side(twin)]
     new = torch.stack([torch.stack([tip, start, far], 1), torch.stack([tip, far, end], 1)], dim=1)
