@@ -196,7 +196,7 @@ def _write_shard(path: Path, records: list[ShapeRecord]) -> None:
 
 
 def _read_shard(path: Path) -> list[ShapeRecord]:
-    with np.load(path, allow_pickle=False) as content:
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as content:
         notes = json.loads(str(content["notes"]))
         records = []
         for index, note in enumerate(notes):

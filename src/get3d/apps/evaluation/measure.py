@@ -110,10 +110,10 @@ def measure_shape(
     ]
     try:
         shape = source.load(index)
-        drawn = None
+        cloud = None
         if points is not None:
             # Streams are far apart, so that no two shapes of an evaluation share their draws.
-            drawn = sample_points(shape.mesh, points, seed=(stream << 32) + index).cpu().numpy()
+            cloud = sample_points(shape.mesh, points, seed=(stream << 32) + index).cpu().numpy()
         field = light_field_descriptor(shape.mesh).numpy() if wants_light_field else None
         soundness = measure_soundness(shape.mesh)
     except ValueError as error:
@@ -129,7 +129,7 @@ def measure_shape(
         name=name,
         untextured=untextured,
         geometry_hash=geometry_hash(shape.mesh),
-        points=drawn,
+        points=cloud,
         light_field=field,
         field_features=_features(extractor, on_field),
         mesh_features=_features(extractor, on_mesh),
@@ -184,7 +184,8 @@ def measure_soundness(mesh: Mesh) -> Soundness:
     mesh = Mesh(verts, faces)
     labels = connected_components(mesh)[faces[:, 0]]
     pieces, piece = labels.unique(return_inverse=True)
-    verts = verts.double() - verts.double().mean(0)  # volumes of a distant mesh keep their precision
+    # About the middle, so that volumes of a distant mesh keep their precision.
+    verts = verts.double() - verts.double().mean(0)
     first, second, third = verts[faces].unbind(1)
     crosses = torch.linalg.cross(second - first, third - first)
     areas = torch.zeros(len(pieces), dtype=verts.dtype).to(verts.device)

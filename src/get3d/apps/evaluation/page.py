@@ -59,7 +59,7 @@ def page(content: dict[str, Any]) -> str:
     """Write the page of an evaluation.
 
     Args:
-        content: From `report`, or read from its JSON file.
+        content: From `summarize`, or read from its JSON file.
     """
     parts = [f"# Evaluation of {content['name']}", _scores(content), _reading(content)]
     if content["deviations"]:

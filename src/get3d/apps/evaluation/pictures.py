@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from get3d.apps.evaluation.collection import Collection, open_source
-from get3d.apps.evaluation.evaluate import Copying, Evaluation
+from get3d.apps.evaluation.judge import Copying, Evaluation
 from get3d.core.pictures import contact_sheet, save_png
 from get3d.geometry import orbit_cameras
 

@@ -15,7 +15,7 @@ import torch
 from get3d.apps.evaluation.collection import load_features, open_source
 from get3d.apps.evaluation.config import deviations
 from get3d.apps.evaluation.duplicates import describe_duplicates
-from get3d.apps.evaluation.evaluate import Copying, Evaluation
+from get3d.apps.evaluation.judge import Copying, Evaluation
 from get3d.apps.evaluation.measure import ShapeRecord
 from get3d.apps.evaluation.page import page
 from get3d.apps.evaluation.plan import Plan
@@ -31,7 +31,7 @@ SECOND_COLOR = 0.05
 """Share of the covered pixels from which on a shape counts as having more than one colour."""
 
 
-def report(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
+def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
     """Put all numbers of an evaluation together, with what they depend on.
 
     Args:

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from jaxtyping import UInt8
@@ -39,32 +40,32 @@ class LoadedShape:
     field_pictures: Callable[[Cameras], Pictures] | None = None
 
 
-class ShapeSource(Protocol):
+class ShapeSource(ABC):
     """A numbered collection of shapes."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """Count the shapes."""
-        ...
 
     @property
+    @abstractmethod
     def fingerprint(self) -> str:
         """Changes if any shape does."""
-        ...
 
+    @abstractmethod
     def name(self, index: int) -> str:
         """What to call a shape in reports."""
-        ...
 
+    @abstractmethod
     def load(self, index: int) -> LoadedShape:
         """Get a shape.
 
         Raises:
             ValueError: If it is broken.
         """
-        ...
 
 
-class MeshFiles:
+class MeshFiles(ShapeSource):
     """Meshes from files; they are normalised for pictures as `get3d render` does."""
 
     def __init__(
@@ -100,7 +101,7 @@ class MeshFiles:
         return LoadedShape(shape.mesh, pictures)
 
 
-class ModelShapes:
+class ModelShapes(ShapeSource):
     """Shapes that a model generates; shape i depends on the seed and on i alone."""
 
     def __init__(self, model: Model, num: int, config: EvaluationConfig) -> None:
