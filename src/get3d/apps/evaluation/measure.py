@@ -105,9 +105,8 @@ def measure_shape(
     """
     name = source.name(index)
     camera_rng = _generator(config.seed, stream, index)
-    cameras = [
-        sample_cameras(config.cameras, n, generator=camera_rng) for n in (views.field, views.mesh)
-    ]
+    drawn = sample_cameras(config.cameras, max(views.field, views.mesh), generator=camera_rng)
+    cameras = [drawn[: views.field], drawn[: views.mesh]]  # the same, so that the two compare
     try:
         shape = source.load(index)
         cloud = None
