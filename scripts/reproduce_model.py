@@ -5,9 +5,9 @@ given again at any time.
 
     python scripts/reproduce_model.py --out runs/bundled
 
-On two CPU cores shapes and pictures take some five minutes, training about two hours if nothing else
-runs, the evaluation half an hour. `--preset small-128 --size 128` is for a GPU. `--only` runs some
-of the stages.
+On two CPU cores shapes and pictures take some five minutes, training about an hour and a half if
+nothing else runs, the evaluation half an hour. `--preset small-128 --size 128` is for a GPU.
+`--only` runs some of the stages.
 """
 
 import subprocess
