@@ -56,7 +56,7 @@ def test_meshes_of_any_program(
         (["nowhere", "--metrics", "cd"], "nowhere"),
         (["--meshes", "nowhere", "--metrics", "cd"], "nowhere"),
         (["--features", "weights.pth", "--metrics", "fd"], "weights.pth: no such file; download"),
-        (["--num-images", "0"], "num_images must be at least 1"),
+        (["--num-images", "0"], "num_images must be at least 8"),
     ],
 )
 def test_mistakes_are_one_line(

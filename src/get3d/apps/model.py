@@ -195,14 +195,12 @@ class Model:
 
         Args:
             fields: Of one shape.
-            mesh: From `generator.surface`.
+            mesh: From `surface`.
             texture_size: Side of the texture, in texels.
 
         Raises:
-            ValueError: If the mesh has no faces, or more charts than the texture can hold.
+            ValueError: If the mesh has more charts than the texture can hold.
         """
-        if len(mesh.faces) == 0:
-            raise ValueError("the signed distances have no surface; the model may be untrained")
 
         def color(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
             # The networks learn from sRGB pictures in [-1, 1], so what they say is sRGB too.
@@ -211,7 +209,25 @@ class Model:
         return texture_mesh(mesh, color, texture_size=texture_size)
 
     @torch.no_grad()
+    def surface(self, fields: Fields) -> Mesh:
+        """Extract the mesh of a field.
+
+        Training puts a small blob where the signed distances have one sign, so that there is a
+        gradient; here that is an error.
+
+        Args:
+            fields: Of one shape.
+
+        Raises:
+            ValueError: If the signed distances have no surface.
+        """
+        surface = self.generator.extract(fields)
+        if surface.was_rescued.any() or len(surface.meshes[0].faces) == 0:
+            raise ValueError("the signed distances have no surface; the model may be untrained")
+        return surface.meshes[0]
+
+    @torch.no_grad()
     def _make_shape(self, styles: Styles, texture_size: int) -> TexturedMesh:
         fields = self.generator.fields(styles)
-        (mesh,) = self.generator.surface(fields)
+        mesh = self.surface(fields)
         return self.texture(fields, mesh, texture_size=texture_size)

@@ -1,3 +1,4 @@
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,12 @@ def write_ellipsoid(path: Path, seed: int) -> Path:
 
 
 @pytest.fixture
+def ellipsoid() -> Callable[[Path, int], Path]:
+    """What makes the shapes of these tests."""
+    return write_ellipsoid
+
+
+@pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Five references and eleven training shapes."""
     for split, seeds in (("test", range(5)), ("train", range(100, 111))):
@@ -43,7 +50,7 @@ class MeanColors(nn.Module):
 
 
 @pytest.fixture
-def mean_colors(monkeypatch: pytest.MonkeyPatch) -> FeatureExtractor:
+def mean_colors(monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureExtractor]:
     """Put features of little cost in the place of the networks."""
     extractor = FeatureExtractor(
         name="mean-colors", dim=12, resize="none", fingerprint="01234567", network=MeanColors()

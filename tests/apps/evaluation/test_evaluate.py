@@ -1,10 +1,14 @@
 import json
+import math
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import trimesh
 
 from get3d.apps import Model, save_model
 from get3d.apps.evaluation import (
@@ -18,6 +22,7 @@ from get3d.apps.evaluation import (
 )
 from get3d.geometry import CameraDistribution
 from get3d.metrics import FeatureExtractor
+from get3d.models import Generator
 
 SHAPES = EvaluationConfig(metrics=("cd", "lfd"))
 CD = EvaluationConfig(metrics=("cd",))
@@ -31,6 +36,10 @@ def _judge(
 ) -> Evaluation:
     options = {"meshes": data / "test"} | options
     return evaluate(data, work=tmp_path / "work", config=config, workers=1, **options)
+
+
+def report_of(data: Path, tmp_path: Path, config: EvaluationConfig) -> dict[str, Any]:
+    return summarize(_judge(data, tmp_path, config), name="x")
 
 
 def _copy(data: Path, split: str, to: Path) -> Path:
@@ -75,14 +84,15 @@ def test_broken_shapes_count_as_the_worst_and_are_named(
     (meshes / "test-1.glb").unlink()
     (meshes / "test-1.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\nnan 1 0\n3 0 1 2\n")
     evaluation = _judge(data, tmp_path, config, meshes=meshes)
-    assert [bool(record.broken) for record in evaluation.generated] == [True, True, *[False] * 3]
+    broken = {record.name for record in evaluation.generated if record.broken}
+    assert broken == {"test-0", "test-1"}
     scores = evaluation.rows[0].scores
     assert scores["cov_cd"] == scores["cov_lfd"] == 0.6
     assert scores["one_nna_cd"] == pytest.approx((2 + 2) / 10)
     assert scores["mmd_cd"] > whole["mmd_cd"]
     assert scores["fd_shapes_3d"] > whole["fd_shapes_3d"]
     content = summarize(evaluation, name="some broken")
-    assert [one["name"] for one in content["broken"]["generated"]] == ["test-0", "test-1"]
+    assert {one["name"] for one in content["broken"]["generated"]} == broken
     assert "2 of 5 generated shapes are broken" in " ".join(content["notes"])
     assert content["soundness"]["generated"]["without_floaters"] == 0.6
 
@@ -138,10 +148,12 @@ def test_a_stopped_run_goes_on_and_damaged_shards_are_measured_again(
     assert len(measured) == 5 + 5 + 11
     measured.clear()
     (shard,) = (tmp_path / "work").glob("reference-*/*.npz")
-    shard.write_bytes(shard.read_bytes()[:100])
-    again = _judge(data, tmp_path, SHAPES)
-    assert measured == [f"test-{index}" for index in range(5)]
-    assert again.rows == first.rows
+    for damaged in (shard.read_bytes()[:100], b""):
+        measured.clear()
+        shard.write_bytes(damaged)
+        again = _judge(data, tmp_path, SHAPES)
+        assert measured == [f"test-{index}" for index in range(5)]
+        assert again.rows == first.rows
     measured.clear()
     _judge(data, tmp_path, replace(SHAPES, seed=1))
     assert len(measured) == 5 + 5 + 11  # other points: nothing of the first run may be used
@@ -163,6 +175,7 @@ def test_a_model_is_judged_by_field_and_by_mesh(
         # The exported mesh looks like the field it was made from.
         gap = abs(record.field_features.mean(0) - record.mesh_features.mean(0)).max()
         assert gap < 0.1 * abs(record.field_features).max()
+        assert record.soundness is not None
     content = summarize(evaluation, name="tiny")
     assert content["protocol"]["pictures"]["num_generated"] == 6 * 7
     assert content["protocol"]["pictures"]["extractor"] == "mean-colors"
@@ -182,11 +195,107 @@ def test_pictures_agree_with_themselves(
     assert scores["precision_3d"] > 0.8
 
 
-def test_cameras_are_part_of_the_protocol(data: Path, tmp_path: Path) -> None:
-    near = replace(CD, cameras=CameraDistribution(radius=2.0, fovy_deg=30.0))
-    assert summarize(_judge(data, tmp_path, near), name="x")["protocol"]["config"]["cameras"][
-        "radius"
-    ] == pytest.approx(2.0)
+def test_a_field_of_one_sign_is_a_broken_shape(data: Path, tmp_path: Path, model: Model) -> None:
+    """Training would rescue it with a small blob, which must not count as a shape."""
+    solid = Generator(replace(model.generator.config, sdf_base_radius=9.0))
+    save_model(Model(solid, model.info), tmp_path / "model")
+    options = {"meshes": None, "model": tmp_path / "model"}
+    evaluation = _judge(data, tmp_path, replace(CD, num_shapes=5), **options)
+    assert all("have no surface" in record.broken for record in evaluation.generated)
+    assert evaluation.rows[0].scores["cov_cd"] == 0
+
+
+def test_a_model_that_changes_is_measured_anew_or_refused(
+    data: Path, tmp_path: Path, model: Model
+) -> None:
+    config, options = replace(CD, num_shapes=5), {"meshes": None, "model": tmp_path / "model"}
+    save_model(model, tmp_path / "model")
+    first = _judge(data, tmp_path, config, **options)
+    larger = Generator(replace(model.generator.config, sdf_base_radius=0.25))
+    larger.load_state_dict(model.generator.state_dict())
+    save_model(Model(larger, model.info), tmp_path / "model")
+    second = _judge(data, tmp_path, config, **options)
+    assert (first.generated[0].points != second.generated[0].points).any()
+    stale = replace(second.plan.generated, fingerprint="of another model")
+    with pytest.raises(ValueError, match="changed while they were measured"):
+        collection.measure_collection(
+            stale, tmp_path / "else", workers=1, on_progress=lambda label, done, total: None
+        )
+
+
+def test_files_are_placed_as_for_training(data: Path, tmp_path: Path) -> None:
+    """Standing on the ground, in other units, lying: nothing of it is a difference of shape."""
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for path in (data / "test").iterdir():
+        mesh = trimesh.load(path, force="mesh")
+        mesh.apply_transform(trimesh.transformations.rotation_matrix(math.pi / 2, [1, 0, 0]))
+        mesh.apply_scale(7)
+        mesh.apply_translation([0, 0, -mesh.bounds[0, 2]])
+        mesh.export(moved / path.name)
+    lying = _judge(data, tmp_path, meshes=moved).rows[0].scores["mmd_cd"]
+    config = replace(CD, generated_up_axis="z")
+    upright = _judge(data, tmp_path, config, meshes=moved).rows[0].scores["mmd_cd"]
+    same = _judge(data, tmp_path).rows[0].scores["mmd_cd"]
+    assert upright == pytest.approx(same, rel=0.3)
+    assert lying > 3 * same
+
+
+def test_several_processes_measure_the_same(
+    data: Path, tmp_path: Path, ellipsoid: Callable[[Path, int], Path]
+) -> None:
+    meshes = tmp_path / "meshes"
+    for seed in range(33):
+        ellipsoid(meshes / f"{seed}.glb", seed)
+    one = _judge(data, tmp_path / "one", meshes=meshes)
+    two = evaluate(data, work=tmp_path / "two", config=CD, meshes=meshes, workers=2)
+    assert two.rows == one.rows
+
+
+def test_light_changes_pictures_and_pictures_may_be_filled(
+    data: Path, tmp_path: Path, mean_colors: FeatureExtractor
+) -> None:
+    near = replace(PICTURES, cameras=CameraDistribution(radius=0.6, fovy_deg=40.0))
+    dark = _judge(data, tmp_path, near)
+    lit = _judge(data, tmp_path, replace(near, generated_light="studio"))
+    assert not any(record.untextured for record in (*dark.generated, *dark.reference))
+    assert lit.rows[0].scores["fd_shapes_3d"] < dark.rows[0].scores["fd_shapes_3d"]
+
+
+def test_truncation_and_style_mixing_change_shapes(
+    data: Path, tmp_path: Path, model: Model
+) -> None:
+    save_model(model, tmp_path / "model")
+    options = {"meshes": None, "model": tmp_path / "model"}
+    configs = [
+        replace(CD, num_shapes=5, style_mixing=0.0),
+        replace(CD, num_shapes=5, style_mixing=1.0),
+        replace(CD, num_shapes=5, style_mixing=0.0, truncation=0.5),
+    ]
+    clouds = [_judge(data, tmp_path, c, **options).generated[0].points for c in configs]
+    assert (clouds[0] != clouds[1]).any()
+    assert (clouds[0] != clouds[2]).any()
+
+
+def test_ratios_are_of_scores_that_have_one(
+    data: Path, tmp_path: Path, mean_colors: FeatureExtractor
+) -> None:
+    config = replace(PICTURES, metrics=("cd", "fd"))
+    content = report_of(data, tmp_path, config)
+    assert {"cov_cd", "mmd_cd", "fd_shapes_3d", "precision_3d"} <= set(content["ratios"])
+    assert not any("nna" in name or "kd_" in name for name in content["ratios"])
+
+
+def test_cameras_are_part_of_the_protocol(
+    data: Path, tmp_path: Path, mean_colors: FeatureExtractor
+) -> None:
+    far = replace(PICTURES, cameras=CameraDistribution(radius=3.0, fovy_deg=49.0))
+    evaluation = _judge(data, tmp_path, far)
+    assert summarize(evaluation, name="x")["protocol"]["config"]["cameras"]["radius"] == 3.0
+    near = _judge(data, tmp_path, PICTURES)
+    assert (
+        evaluation.generated[0].mesh_features.mean() < 0.5 * near.generated[0].mesh_features.mean()
+    )
 
 
 def test_without_training_shapes_there_is_no_oracle(data: Path, tmp_path: Path) -> None:
@@ -208,7 +317,9 @@ def test_what_differs_from_the_published_protocol_is_said(data: Path, tmp_path: 
     ("change", "message"),
     [
         ({"metrics": ()}, "name at least one of cd, lfd, fd"),
-        ({"num_images": 0}, "num_images must be at least 1"),
+        ({"num_images": 0}, "num_images must be at least 8"),
+        ({"truncation": float("nan")}, "truncation must be a number"),
+        ({"longest_side": float("inf")}, "longest_side must be positive"),
         ({"num_shapes": 1}, "num_shapes must be at least 2"),
         ({"style_mixing": 2.0}, r"style_mixing must lie in \[0, 1\]"),
         ({"seed": -1}, "seed must not be negative"),

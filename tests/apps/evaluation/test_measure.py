@@ -5,7 +5,7 @@ import pytest
 import torch
 import trimesh
 
-from get3d.apps.evaluation.measure import geometry_hash, measure_soundness, second_color_share
+from get3d.apps.evaluation.measure import measure_soundness, second_color_share, surface_signature
 from get3d.core.types import Mesh
 
 
@@ -55,16 +55,36 @@ def test_an_open_surface_is_not_watertight() -> None:
     assert not measure_soundness(Mesh(ball.verts, ball.faces[1:])).is_watertight
 
 
-def test_hash_knows_a_surface_at_any_place_size_and_order() -> None:
+def test_signature_knows_a_copy_at_any_place_size_and_order() -> None:
     ball = _ball()
-    known = geometry_hash(ball)
-    assert len(known) == 16
-    assert geometry_hash(Mesh(4 * ball.verts + 8, ball.faces.flip(0))) == known
-    assert geometry_hash(Mesh(ball.verts[ball.faces.reshape(-1)], torch.arange(960).view(-1, 3)))
-    moved = ball.verts.clone()
-    moved[7] *= 1.01
-    assert geometry_hash(Mesh(moved, ball.faces)) != known
-    assert geometry_hash(Mesh(ball.verts, ball.faces[:0])) == ""
+    stretched = Mesh(ball.verts * torch.tensor([1.0, 0.7, 0.4]), ball.faces)
+    known = surface_signature(stretched)
+    torn = stretched.verts[stretched.faces.reshape(-1)]
+    copies = [
+        Mesh(4 * stretched.verts + 8, stretched.faces.flip(0)),
+        Mesh(torn, torch.arange(len(torn)).view(-1, 3)),
+        Mesh((stretched.verts * 1e5).round() / 1e5, stretched.faces),
+    ]
+    for copy in copies:
+        assert surface_signature(copy) == pytest.approx(known, abs=1e-4)
+    others = [
+        Mesh(ball.verts * torch.tensor([1.0, 0.7, 0.401]), ball.faces),
+        Mesh(stretched.verts.flip(1), stretched.faces),
+        Mesh(stretched.verts, stretched.faces[1:]),
+    ]
+    for other in others:
+        assert surface_signature(other) != pytest.approx(known, abs=1e-4)
+
+
+def test_signature_is_that_of_the_exact_moments() -> None:
+    box = trimesh.creation.box((1.0, 0.5, 0.25))
+    found = surface_signature(Mesh(torch.tensor(box.vertices), torch.tensor(box.faces)))
+    assert found[0] == pytest.approx(box.area)
+    assert found[1] == pytest.approx(box.volume)
+    assert found[2:5] == pytest.approx([0.5, 0.25, 0.125])
+    points, _ = trimesh.sample.sample_surface(box, 200_000, seed=0)
+    spread = (points - points.mean(0)).T @ (points - points.mean(0)) / len(points)
+    assert found[5:] == pytest.approx(spread[[0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]], abs=2e-3)
 
 
 def test_shade_is_no_second_color_and_a_stripe_is_one() -> None:

@@ -125,8 +125,8 @@ def _copying(content: dict[str, Any]) -> str:
     return (
         "Chamfer distance (x 1000) to the nearest training shape: "
         f"{1000 * content['median_distance']:.2f} in the middle for generated shapes, "
-        f"{1000 * content['median_distance_of_references']:.2f} for references, which are surely "
-        f"no copies; the least is {1000 * content['least_distance']:.2f}, and "
+        f"{1000 * content['median_distance_of_references']:.2f} for references; "
+        f"the least is {1000 * content['least_distance']:.2f}, and "
         f"{1000 * content['least_distance_of_references']:.2f} for references. {100 * share:.1f} % "
         "of the generated shapes are nearer than the nearest hundredth of the references: far more "
         "than 1 % would mean copies."
