@@ -105,7 +105,7 @@ weights are the moving average of its last checkpoint.
 
 ![Curves](../../../docs/images/results-curves.png)
 
-**Scores**, against 150 vessels it never saw (more in
+**Scores**, against 100 vessels it never saw (more in
 [docs/results.md](../../../docs/results.md)):
 
 {scores}

@@ -34,7 +34,7 @@ class Args:
     num_train: int = 2400
     """Shapes to learn from."""
 
-    num_test: int = 150
+    num_test: int = 100
     """Shapes to be judged by; five times as many are generated."""
 
     views: int = 10
@@ -80,7 +80,9 @@ def main(args: Args) -> None:
         flags = ("--schedule.no-mirror", *args.train_flags)
         get3d("train", args.preset, "--data", data, "--out", run, *flags)
     if "evaluate" in args.only:
-        settings = ("--features", "shapes", "--longest-side", 0.75, "--num-images", 15_000)
+        # Pictures as those of the training.
+        settings = ("--longest-side", 0.75, "--image-size", args.size, "--supersample", 3)
+        settings += ("--features", "shapes", "--num-images", 10_000)
         get3d("evaluate", run, "--data", shapes, "--out", args.out / "scores", *settings, *workers)
 
 
