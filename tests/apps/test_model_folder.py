@@ -51,7 +51,7 @@ def test_folder_holds_three_files_and_a_card(folder):
     names = {entry.name for entry in folder.iterdir()}
     assert names == {"config.yaml", "model.safetensors", "README.md"}
     head, body = (folder / "README.md").read_text(encoding="utf-8").split("---\n")[1:]
-    assert yaml.safe_load(head)["license"] == "MIT"
+    assert yaml.safe_load(head)["license"] == "mit"
     assert "# tiny" in body
     assert "Ünfug" in body
 

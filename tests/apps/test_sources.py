@@ -67,7 +67,7 @@ def test_missing_folder(tmp_path):
 
 
 def test_other_file(tmp_path):
-    path = tmp_path / "weights.pt"
+    path = tmp_path / "weights.bin"
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="is a file; a model is a folder"):
         load(path)

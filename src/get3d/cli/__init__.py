@@ -19,8 +19,13 @@ COMMANDS = {
     "validate": "say what is wrong with a data set before a training run does",
     "train": "learn textured shapes from pictures",
     "generate": "make textured meshes with a trained model",
+    "import": "make a model folder of a checkpoint of the authors' release",
+    "push": "send a model folder to the Hugging Face Hub",
     "doctor": "say what get3d finds on this machine",
 }
+
+# The module is named after its command, unless that is a word of Python.
+_MODULES = {"import": "import_model"}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -57,7 +62,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run(name: str, args: list[str], *, is_debug: bool) -> int:
     try:
-        code: int = importlib.import_module(f"get3d.cli.{name}").run(args)
+        module = _MODULES.get(name, name)
+        code: int = importlib.import_module(f"get3d.cli.{module}").run(args)
         return code
     except SystemExit as request:  # from the parser: 0 after --help, 2 for what it refused
         return request.code if isinstance(request.code, int) else 2
