@@ -78,13 +78,12 @@ def import_checkpoint(
         raise ValueError(f"{path}: {error}") from error
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    origin = origin or path.name
     info = ModelInfo(
         name=path.stem,
         description=_ABOUT_RELEASE if licence == RELEASE_LICENCE else _ABOUT_OWN,
         licence=licence,
-        origin=f"`{origin}`, weight average `G_ema`, SHA-256 {digest}",
-        source=origin,
+        origin=f"`{origin or path.name}`, weight average `G_ema`, SHA-256 {digest}",
+        source=origin or str(path),
     )
     return Model(generator.requires_grad_(False).eval(), info)
 

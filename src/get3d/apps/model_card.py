@@ -76,10 +76,8 @@ def licence_entries(licence: str) -> dict[str, str]:
     """
     if licence.lower() in _HUB_LICENCES:
         return {"license": licence.lower()}
-    return {
-        "license": "other",
-        "license_name": re.sub(r"[^a-z0-9.]+", "-", licence.lower()).strip("-"),
-    }
+    name = re.sub(r"[^a-z0-9.]+", "-", licence.lower()).strip("-.")
+    return {"license": "other", "license_name": name or "unnamed"}
 
 
 def read_head(card: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if not is_debug:
             warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"note: {message}")
         logging.basicConfig(level=logging.DEBUG if is_debug else logging.INFO, format="%(message)s")
-        for noisy in ("numba", "PIL", "trimesh", "matplotlib"):
+        for noisy in ("numba", "PIL", "trimesh", "matplotlib", "httpx", "httpx2"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         return _run(name, rest, is_debug=is_debug)
 
