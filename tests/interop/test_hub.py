@@ -56,7 +56,7 @@ class Client(ModuleType):
 
     def __init__(self) -> None:
         super().__init__("huggingface_hub")
-        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.calls: list[tuple[str, dict[int | str, Any]]] = []
         self.error: Exception | None = None
         self.is_private = False
 
@@ -149,7 +149,10 @@ def test_what_is_private_is_not_sent_to_the_public(client: Client, tmp_path: Pat
         (client_error("RevisionNotFoundError"), "no such revision"),
         (client_error("LocalTokenNotFoundError"), "nobody is logged in; log in once with: hf auth"),
         (client_error("HfHubHTTPError", text="401\nNo", status=401), r"\(.*401 No\); log in once"),
-        (client_error("HfHubHTTPError", text="500", status=500), "check the name and the connec"),
+        (
+            client_error("HfHubHTTPError", text="500", status=500),
+            "check the name and the connection",
+        ),
         (ConnectionError("refused"), r"\(ConnectionError: refused\); check the name and the conn"),
         (RuntimeError("x" * 5000), r"RuntimeError: x{200}\)"),
     ],
