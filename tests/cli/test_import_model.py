@@ -82,6 +82,11 @@ def test_from_the_hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert load(tmp_path).info.origin.startswith("`hf://maker/weights@v1/car.pt`, ")
 
 
+def test_a_repository_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert import_to(tmp_path / "car", "hf://maker/weights") == 1
+    assert "name a file in it: hf://maker/weights/file.pt" in capsys.readouterr().err
+
+
 def hostile(path: Path) -> Path:
     torch.save({"G_ema": Touch(path.with_name("was_run"))}, path)
     return path

@@ -215,6 +215,12 @@ class TestHarm:
             assert_refused(path, "holds more than plain tensors")
         assert not trap.exists()
 
+    def test_a_small_archive_of_an_endless_program(self, tmp_path: Path) -> None:
+        path = tmp_path / "car.pt"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("car/data.pkl", b"\x80\x02" + b"N" * 10**8)
+        assert_refused(path, r"data\.pkl far too large")
+
     @pytest.mark.parametrize("size", [10**4, 10**12])
     def test_tensors_larger_than_the_file(self, tmp_path: Path, size: int) -> None:
         tensor: Tensor = torch.ones(1).expand(size)

@@ -85,7 +85,10 @@ def import_model(
     """
     if not is_on_hub(source):
         return import_checkpoint(source, options, licence=licence)
-    path = fetch_file(parse_hub_name(str(source)))
+    name = parse_hub_name(str(source))
+    if not name.path:
+        raise ValueError(f"{source} is a repository; name a file in it: {source}/file.pt")
+    path = fetch_file(name)
     return import_checkpoint(path, options, origin=str(source), licence=licence)
 
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 _PICKLE = "data.pkl"
+_PICKLE_BYTES = 1 << 24  # some hundred bytes a tensor are usual; compressed, any size is possible
 _HARMLESS = re.compile(
     r"collections\.OrderedDict|torch\.Size|torch\.\w+Storage"
     r"|torch\._utils\._rebuild_(tensor_v2|parameter)"
@@ -104,8 +105,10 @@ def _refuse_code(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-            pickles = [name for name in archive.namelist() if Path(name).name == _PICKLE]
-            programs = [archive.read(name) for name in pickles]
+            pickles = [info for info in archive.infolist() if Path(info.filename).name == _PICKLE]
+            if any(info.file_size > _PICKLE_BYTES for info in pickles):
+                raise _damaged(path, f"a {_PICKLE} far too large")
+            programs = [archive.read(info) for info in pickles]
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
         raise _damaged(path, error) from error
     except RuntimeError as error:  # a password
