@@ -19,6 +19,7 @@ COMMANDS = {
     "validate": "say what is wrong with a data set before a training run does",
     "train": "learn textured shapes from pictures",
     "generate": "make textured meshes with a trained model",
+    "evaluate": "judge a model by shapes that it never saw",
     "import": "make a model folder of a checkpoint of the authors' release",
     "push": "send a model folder to the Hugging Face Hub",
     "doctor": "say what get3d finds on this machine",

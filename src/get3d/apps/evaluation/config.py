@@ -28,9 +28,6 @@ class EvaluationConfig:
     num_images: int = PUBLISHED_IMAGES
     """Pictures of generated shapes for fd, spread evenly over them."""
 
-    textured_shapes: int | None = None
-    """Of how many shapes the exported textured mesh is pictured too (FID-3D); None: of all."""
-
     reference_views: int = 24
     """Pictures of each reference shape for fd."""
 
@@ -39,6 +36,9 @@ class EvaluationConfig:
 
     training: str = "train"
     """Folder in DATA that holds the training shapes, for the oracles and the copying check."""
+
+    num_training: int | None = None
+    """Training shapes to look for copies in; None: all of them."""
 
     seed: int = 0
     """Of latent codes, points and cameras."""
@@ -59,8 +59,11 @@ class EvaluationConfig:
     """What reference shapes are scaled to for pictures, as for `get3d render`."""
 
     light: Literal["studio", "none"] = "studio"
-    """How meshes from files are lit for pictures, as for `get3d render`. Textures of generated
-    shapes hold the light already."""
+    """How references and training shapes are lit for pictures, as for `get3d render`."""
+
+    generated_light: Literal["studio", "none"] = "none"
+    """How the files of --meshes are lit: none where their textures hold the light already, as those
+    of models that learnt from lit pictures do."""
 
     supersample: int = 3
     """Samples along each side of a pixel."""
@@ -77,7 +80,7 @@ class EvaluationConfig:
         for name in ("num_images", "reference_views", "image_size", "supersample", "texture_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("num_shapes", "textured_shapes"):
+        for name in ("num_shapes", "num_training"):
             value = getattr(self, name)
             if value is not None and value < 2:
                 raise ValueError(f"{name} must be at least 2, got {value}")

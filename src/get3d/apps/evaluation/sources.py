@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Literal
 
 import torch
 from jaxtyping import UInt8
@@ -39,38 +40,40 @@ class LoadedShape:
     field_pictures: Callable[[Cameras], Pictures] | None = None
 
 
-class ShapeSource(Protocol):
+class ShapeSource(ABC):
     """A numbered collection of shapes."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """Count the shapes."""
-        ...
 
     @property
+    @abstractmethod
     def fingerprint(self) -> str:
         """Changes if any shape does."""
-        ...
 
+    @abstractmethod
     def name(self, index: int) -> str:
         """What to call a shape in reports."""
-        ...
 
+    @abstractmethod
     def load(self, index: int) -> LoadedShape:
         """Get a shape.
 
         Raises:
             ValueError: If it is broken.
         """
-        ...
 
 
-class MeshFiles:
+class MeshFiles(ShapeSource):
     """Meshes from files; they are normalised for pictures as `get3d render` does."""
 
-    def __init__(self, files: Sequence[Path], config: EvaluationConfig) -> None:
+    def __init__(
+        self, files: Sequence[Path], config: EvaluationConfig, light: Literal["studio", "none"]
+    ) -> None:
         """Remember the files; they are read when their turn comes."""
         self.files = list(files)
-        self._config = config
+        self._config, self._light = config, Light() if light == "studio" else None
 
     def __len__(self) -> int:
         """Count the files."""
@@ -90,16 +93,15 @@ class MeshFiles:
         """Read a file."""
         config = self._config
         shape = load_mesh(self.files[index])
-        light = Light() if config.light == "studio" else None
 
         def pictures(cameras: Cameras) -> Pictures:
             normal = normalize_mesh(shape, longest_side=config.longest_side)
-            return mesh_pictures(normal, cameras, config, light=light)
+            return mesh_pictures(normal, cameras, config, light=self._light)
 
         return LoadedShape(shape.mesh, pictures)
 
 
-class ModelShapes:
+class ModelShapes(ShapeSource):
     """Shapes that a model generates; shape i depends on the seed and on i alone."""
 
     def __init__(self, model: Model, num: int, config: EvaluationConfig) -> None:
@@ -112,8 +114,8 @@ class ModelShapes:
 
     @property
     def fingerprint(self) -> str:
-        """Of the weights and the number of shapes."""
-        return f"{fingerprint(self.model.generator)}-{self._num}"
+        """Of the weights: a longer run begins with the shapes of a shorter one."""
+        return fingerprint(self.model.generator)
 
     def name(self, index: int) -> str:
         """Its number."""

@@ -1,0 +1,193 @@
+"""An evaluation as JSON, for machines and later comparisons, and as a page for people."""
+
+import json
+import math
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from get3d.apps.evaluation.collection import load_features, open_source
+from get3d.apps.evaluation.config import deviations
+from get3d.apps.evaluation.duplicates import describe_duplicates
+from get3d.apps.evaluation.judge import Copying, Evaluation
+from get3d.apps.evaluation.measure import ShapeRecord
+from get3d.apps.evaluation.page import page
+from get3d.apps.evaluation.plan import Plan
+from get3d.apps.evaluation.scores import NEIGHBOURS, Scores, kernel_protocol
+from get3d.core.files import write_text
+from get3d.metrics import PointProtocol
+from get3d.metrics.images import BACKGROUND
+from get3d.metrics.light_field import DEFAULT_PROTOCOL
+
+FORMAT = 1
+SCORES_NAME, PAGE_NAME = "scores.json", "report.md"
+SECOND_COLOR = 0.05
+"""Share of the covered pixels from which on a shape counts as having more than one colour."""
+
+
+def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
+    """Put all numbers of an evaluation together, with what they depend on.
+
+    Args:
+        evaluation: What was found.
+        name: What was judged, in words.
+
+    Returns:
+        Of plain types; infinite and missing scores are None, with the reason under "broken" or
+        "notes".
+    """
+    plan = evaluation.plan
+    records = {"generated": evaluation.generated, "reference": evaluation.reference}
+    if evaluation.training:
+        records["training"] = evaluation.training
+    return {
+        "format": FORMAT,
+        "name": name,
+        "source": open_source(plan.generated).fingerprint,
+        "get3d": version("get3d"),
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {plan.generated.device}",
+        "protocol": _protocol(evaluation),
+        "deviations": deviations(plan.generated.config, plan.generated.num, plan.reference.num),
+        "notes": _notes(evaluation),
+        "rows": [asdict(row) | {"scores": _finite(row.scores)} for row in evaluation.rows],
+        "ratios": score_ratios(evaluation),
+        "soundness": {role: _soundness(each) for role, each in records.items()},
+        "copying": None if evaluation.copying is None else _copying(evaluation.copying),
+        "broken": {
+            role: [
+                {"name": r.name, "reason": r.broken or r.untextured}
+                for r in each
+                if r.broken or r.untextured
+            ]
+            for role, each in records.items()
+        },
+    }
+
+
+def save_report(content: dict[str, Any], out: Path) -> None:
+    """Write `scores.json` and `report.md`."""
+    write_text(out / SCORES_NAME, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(out / PAGE_NAME, page(content))
+
+
+def score_ratios(evaluation: Evaluation) -> dict[str, float]:
+    """Scores of what is judged over those of the first oracle, where both are finite.
+
+    At 1 the model is as good as unseen training shapes; below 1 is better for distances, above 1
+    for coverage, precision and recall.
+    """
+    if len(evaluation.rows) < 2:
+        return {}
+    judged, oracle = evaluation.rows[0].scores, evaluation.rows[1].scores
+    ratios = {}
+    for name, value in judged.items():
+        # A field has no counterpart among files: its pictures are held against theirs.
+        other = oracle.get(name, oracle.get(name.replace("_ori", "_3d")))
+        if value is not None and other and math.isfinite(value) and "kd_" not in name:
+            ratios[name] = value / other
+    return ratios
+
+
+def _protocol(evaluation: Evaluation) -> dict[str, Any]:
+    plan = evaluation.plan
+    config = plan.generated.config
+    found: dict[str, Any] = {
+        "num_generated": plan.generated.num,
+        "num_reference": plan.reference.num,
+        "num_training": len(evaluation.training),
+        "config": asdict(config),
+    }
+    if "cd" in config.metrics:
+        found["points"] = asdict(PointProtocol(seed=config.seed))
+    if "lfd" in config.metrics:
+        found["light_field"] = asdict(DEFAULT_PROTOCOL)
+    if "fd" in config.metrics:
+        found["pictures"] = _pictures_protocol(plan)
+    return found
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    plan, notes = evaluation.plan, list[str]()
+    if plan.training is None:
+        notes.append("no training shapes, so no oracle, and no look for copies of them")
+    if evaluation.duplicates:
+        notes.append(describe_duplicates(evaluation.duplicates, plan.reference.num))
+    if plan.generated.num < plan.reference.num:
+        notes.append("1-NNA needs at least as many generated shapes as references")
+    broken = sum(bool(record.broken) for record in evaluation.generated)
+    if broken:
+        notes.append(
+            f"{broken} of {plan.generated.num} generated shapes are broken and count as the worst"
+        )
+    left_out = sum(bool(record.broken) for record in evaluation.training)
+    if left_out:
+        notes.append(
+            f"{left_out} of {len(evaluation.training)} training shapes are broken and left out"
+        )
+    return notes
+
+
+def _pictures_protocol(plan: Plan) -> dict[str, Any]:
+    config = plan.generated.config
+    extractor = load_features(config.features, plan.generated.device)
+    num_generated = plan.generated.num * plan.generated.views.mesh
+    num_reference = plan.reference.num * plan.reference.views.mesh
+    return {
+        "extractor": extractor.name,
+        "extractor_fingerprint": extractor.fingerprint,
+        "resize": extractor.resize,
+        "background": list(BACKGROUND),
+        "num_generated": num_generated,
+        "num_reference": num_reference,
+        "views_per_generated_shape": plan.generated.views.mesh,
+        "views_per_reference_shape": plan.reference.views.mesh,
+        "is_covariance_full": min(num_generated, num_reference) > extractor.dim,
+        "kernel": asdict(kernel_protocol(num_generated, num_reference, config.seed)),
+        "neighbours": NEIGHBOURS,
+    }
+
+
+def _soundness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
+    """Shares among all shapes of a collection, broken ones counting as unsound."""
+    known = [record.soundness for record in records if record.soundness is not None]
+    hues = [one.second_color for one in known if not math.isnan(one.second_color)]
+    num = len(records)
+    return {
+        "num": num,
+        "broken": sum(bool(record.broken) for record in records),
+        "untextured": sum(bool(record.untextured) for record in records),
+        "without_floaters": sum(one.floaters == 0 for one in known) / num,
+        "largest_piece_over_99_percent": sum(one.largest_share > 0.99 for one in known) / num,
+        "watertight": sum(one.is_watertight for one in known) / num,
+        "median_faces": float(np.median([one.faces for one in known])) if known else None,
+        "more_than_one_hue": sum(h > SECOND_COLOR for h in hues) / len(hues) if hues else None,
+    }
+
+
+def _copying(copying: Copying) -> dict[str, Any]:
+    """How near generated shapes come to training shapes, beside how near references come."""
+    generated, reference = (
+        matrix.amin(1).double().numpy() for matrix in (copying.generated, copying.reference)
+    )
+    limit = float(np.percentile(reference, 1))
+    return {
+        "median_distance": float(np.median(generated)),
+        "median_distance_of_references": float(np.median(reference)),
+        "nearer_than_the_nearest_percent_of_references": float((generated < limit).mean()),
+        "least_distance": float(generated.min()),
+        "least_distance_of_references": float(reference.min()),
+    }
+
+
+def _finite(scores: Scores) -> Scores:
+    return {
+        name: value if value is not None and math.isfinite(value) else None
+        for name, value in scores.items()
+    }
