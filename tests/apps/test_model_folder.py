@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from get3d.apps import load, save_model
 from get3d.apps.model import Model
 from get3d.geometry import make_grid
 from get3d.models import Generator
+
+FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "model_format_1"
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_folder_holds_three_files_and_a_card(folder):
     names = {entry.name for entry in folder.iterdir()}
     assert names == {"config.yaml", "model.safetensors", "README.md"}
     head, body = (folder / "README.md").read_text(encoding="utf-8").split("---\n")[1:]
-    assert yaml.safe_load(head)["license"] == "MIT"
+    assert yaml.safe_load(head)["license"] == "mit"
     assert "# tiny" in body
     assert "Ünfug" in body
 
@@ -164,3 +167,24 @@ def test_unknown_key(folder):
     edit_config(folder, generator={"plane_resolutoin": 8})
     with pytest.raises(ValueError, match=r"config\.yaml: unknown key generator\.plane_resolutoin"):
         load(folder)
+
+
+def test_key_of_another_version_says_who_wrote_it(folder):
+    edit_config(folder, written_by="9.0.0", novelty=1)
+    with pytest.raises(ValueError, match=r"unknown key novelty.*written by get3d 9\.0\.0, this is"):
+        load(folder)
+
+
+def test_folders_written_long_ago_are_read_and_give_the_same_shapes():
+    """Written by get3d 0.1.0. Do not write it anew: people have folders like it."""
+    model = load(FORMAT_1)
+    assert (model.info.name, model.info.licence) == ("format-1", "CC0-1.0")
+    z = torch.tensor([[0.5, -1.0, 2.0, 0.25]])
+    fields = model.generator.fields(model.generator.map(z, z.flip(1), truncation=0.7))
+    points = torch.tensor([[0.0, 0.0, 0.0], [0.1, -0.2, 0.3]])
+    sdf = torch.tensor([[0.340852, -0.047455]])
+    color = torch.tensor([[[0.096836, 0.778146, -0.904745], [-0.023213, 0.419943, -0.753730]]])
+    torch.testing.assert_close(fields.sdf(points), sdf, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(fields.color(points), color, atol=1e-5, rtol=1e-5)
+    (mesh,) = model.generator.surface(fields)
+    assert (len(mesh.verts), len(mesh.faces)) == (48, 92)

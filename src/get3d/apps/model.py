@@ -24,12 +24,14 @@ class ModelInfo:
         name: Short, without a path.
         description: What it makes and how it was trained: data, hours, machine.
         licence: Of the weights, as an SPDX identifier where there is one.
+        origin: Where the weights came from, if get3d did not train them.
         source: Where it was loaded from; not saved.
     """
 
     name: str = "model"
     description: str = ""
     licence: str = "unknown"
+    origin: str = ""
     source: str = ""
 
 

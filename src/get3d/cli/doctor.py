@@ -48,6 +48,7 @@ def doctor() -> list[Finding]:
         _attempt("bundled model", lambda: load().info.name),
         Finding("presets", ", ".join(preset_names()) or "none", is_well=bool(preset_names())),
         _check_tensorboard(),
+        _check_hub(),
     ]
 
 
@@ -119,6 +120,12 @@ def _check_tensorboard() -> Finding:
     if importlib.util.find_spec("tensorboard"):
         return Finding("tensorboard", f"{_version('tensorboard')}")
     return Finding("tensorboard", "not installed; training logs go to a CSV file only")
+
+
+def _check_hub() -> Finding:
+    if importlib.util.find_spec("huggingface_hub"):
+        return Finding("model hub", f"huggingface_hub {_version('huggingface_hub')}")
+    return Finding("model hub", "hf:// names and get3d push need: pip install huggingface_hub")
 
 
 def _attempt(label: str, check: Callable[[], str | None]) -> Finding:
