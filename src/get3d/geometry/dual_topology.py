@@ -87,23 +87,24 @@ def find_dual_topology(occupied: Bool[Tensor, "shapes verts"], *, resolution: in
     num_shapes, num_verts = occupied.shape
     cubes = _find_cubes(occupied, resolution)
     shape, cube = cubes.flat // resolution**3, cubes.flat % resolution**3
-    order = _table(dual_cases.EDGE_ORDER, occupied)[cubes.state]
-    row, column = (order >= 0).nonzero(as_tuple=True)
-    edge = order[row, column]
-    vert = cubes.first_vert[row] + _table(dual_cases.EDGE_VERT, occupied)[cubes.state[row], edge]
+    order = _table(dual_cases.EDGE_ORDER, occupied).index_select(0, cubes.state)
+    is_crossed = order >= 0
+    edge = order[is_crossed]
+    row = torch.repeat_interleave(is_crossed.sum(1), output_size=len(edge))
+    vert = cubes.first_vert.index_select(0, row) + _owners(cubes.state, row, edge)
     quad_cubes, quads = _quads(cubes, row, edge)
 
     num_dual = int(vert[-1]) + 1 if len(vert) > 0 else 0
     is_used = torch.zeros(num_dual, dtype=torch.bool, device=occupied.device)
     is_used.index_fill_(0, quads.flatten(), True)
     renumbered = is_used.cumsum(0) - 1
-    kept = is_used[vert]
-    row, edge, vert = row[kept], edge[kept], renumbered[vert[kept]]
+    kept = is_used.index_select(0, vert)
+    row, edge, vert = row[kept], edge[kept], renumbered.index_select(0, vert[kept])
 
-    ends = cube_corners(cube, resolution)[
-        row[:, None], _table(dual_cases.CUBE_EDGES, occupied)[edge]
-    ]
-    flat_ends = ends + (shape[row] * num_verts)[:, None]
+    first_corner = cube_corners(cube, resolution)[:, 0] + shape * num_verts
+    steps = cube_corners(torch.zeros((), dtype=torch.int64, device=cube.device), resolution)
+    end_steps = steps[_table(dual_cases.CUBE_EDGES, occupied)]
+    flat_ends = first_corner.index_select(0, row)[:, None] + end_steps.index_select(0, edge)
     is_active = torch.zeros(num_shapes * num_verts, dtype=torch.bool, device=occupied.device)
     active = is_active.index_fill_(0, flat_ends.view(-1), True).nonzero().squeeze(1)
     sizes = count_shapes(vert, int(is_used.sum()))
@@ -166,7 +167,7 @@ def _quads(
     num = cubes.resolution
     is_last = edge[:, None] == _table(dual_cases.LAST_EDGES, row)
     first, axis = is_last.nonzero(as_tuple=True)
-    row = row[first]
+    row = row.index_select(0, first)
     steps = _table(dual_cases.CUBES_AROUND, row)
     reach = cube_places(cubes.flat[row] % num**3, num) + steps[axis, 2]
     is_inner = (reach < num).all(1)
@@ -176,14 +177,22 @@ def _quads(
     around = cubes.flat[row][:, None] + (steps * strides).sum(2)[axis]
     quad_cubes = rank_keys(cubes.flat, around, cubes.num)
     local_edges = _table(dual_cases.EDGES_AROUND, row)[axis]
-    local_verts = _table(dual_cases.EDGE_VERT, row)[cubes.state[quad_cubes], local_edges]
-    quads = cubes.first_vert[quad_cubes] + local_verts
+    quads = cubes.first_vert[quad_cubes] + _owners(cubes.state, quad_cubes, local_edges)
 
     # That order turns about the axis; it faces outward if the edge's lower end is inside.
     lower_end = 7 ^ (1 << axis)
     is_outward = (cubes.state[row] >> lower_end & 1).bool()[:, None]
     quads, quad_cubes = (torch.where(is_outward, q, q.flip(1)) for q in (quads, quad_cubes))
     return quad_cubes, quads
+
+
+def _owners(
+    state: Int[Tensor, " cubes"], cube: Int[Tensor, "*n"], edge: Int[Tensor, "*n"]
+) -> Int[Tensor, "*n"]:
+    """Look up which of a cube's dual vertices an edge belongs to."""
+    places = state.index_select(0, cube.reshape(-1)) * 12 + edge.reshape(-1)
+    table = _table(dual_cases.EDGE_VERT, state).view(-1)
+    return table.index_select(0, places).view(cube.shape)
 
 
 def _table(values: np.ndarray, like: Tensor) -> Tensor:

@@ -144,8 +144,11 @@ def place_points(
     """
     cube, edge = topology.crossing_cube, topology.crossing_edge
     ends = topology.crossing_active.view(-1)
-    active_sdf = sdf[topology.active_shape, topology.active_verts]
-    corners = torch.from_numpy(CUBE_EDGES).to(edge.device)[edge]
+    flat_active = topology.active_shape * sdf.shape[1] + topology.active_verts
+    active_sdf = sdf.reshape(-1).index_select(0, flat_active)
+    edge_ends = torch.from_numpy(CUBE_EDGES).to(edge.device).index_select(0, edge)
+    corners = (cube[:, None] * 8 + edge_ends).view(-1)
+    factors = weights.corners.reshape(-1).index_select(0, corners).view(-1, 2)
     values = active_sdf.index_select(0, ends).view(-1, 2)
     here, there = active_positions.index_select(0, ends).view(-1, 2, 3).unbind(1)
 
@@ -153,8 +156,8 @@ def place_points(
         weight = zero_weights(values[:, 0], values[:, 1])[:, None]
         return here * (1 - weight) + there * weight
 
-    moved = zeros(values * weights.corners[cube[:, None], corners])
-    share = weights.edges[cube, edge][:, None]
+    moved = zeros(values * factors)
+    share = weights.edges.reshape(-1).index_select(0, cube * 12 + edge)[:, None]
     sums = _segment_sums(torch.cat([moved * share, share], dim=1), topology.vert_sizes)
     return DualPoints(zeros(values), sums[:, :3] / sums[:, 3:])
 
@@ -198,7 +201,7 @@ def dual_meshes(
         One mesh a shape; without vertices where the surface is empty.
     """
     quads = topology.quads
-    gammas = weights.split[topology.quad_cubes]
+    gammas = weights.split.index_select(0, topology.quad_cubes.view(-1)).view(-1, 4)
     even, odd = gammas[:, 0] * gammas[:, 2], gammas[:, 1] * gammas[:, 3]
     shape_verts = list(verts.split(topology.vert_counts.tolist()))
     quad_counts = topology.quad_counts.tolist()
