@@ -380,3 +380,20 @@ def test_bad_input_is_named():
         dual_topology(GRID, torch.ones(0, len(GRID.verts)))
     with pytest.raises(ValueError, match="got 5"):
         dual_topology(GRID, torch.ones(1, 5))
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_meshes_and_gradients():
+    results = []
+    for device in ("cpu", "cuda"):
+        grid = GRID.to(device)
+        sdf = closed_noise(GRID, 1)[0].to(device).requires_grad_()
+        raw = random_weights(GRID).to(device).requires_grad_()
+        mesh = flexicubes(grid, sdf, raw_weights=raw, splits_in_four=True)
+        topology = dual_topology(grid, sdf[None])
+        weights = cube_weights(raw[topology.cubes])
+        points = place_points(topology, sdf[None], grid.verts[topology.active_verts], weights)
+        (mesh.verts.square().sum() + deviation_loss(topology, points)).backward()
+        results.append([t.cpu() for t in (mesh.faces, mesh.verts, sdf.grad, raw.grad)])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
