@@ -11,7 +11,7 @@ fit. But where both curves on such a face belong to one patch in each of the two
 vertices would be joined by two edges that fall together, and four faces would meet there. In those
 cases, 36 of 256, it is the cube's only ambiguous face; so both cubes can join its crossings the
 other way, with no other cube the wiser, and the surface stays manifold (Wenger, "Isosurfaces",
-2013; FlexiCubes, section 4.4).
+2013).
 """
 
 import numpy as np

@@ -1,9 +1,8 @@
 """FlexiCubes: a dual surface whose vertices can be moved within their cubes by weights.
 
-Shen et al., "Flexible isosurface extraction for gradient-based mesh optimization", 2023; the
-section numbers below are theirs. As in marching tetrahedra the work is split in two: integers
-(`dual_topology`) and places, which are differentiable in the field, in the positions of the grid's
-vertices and in the weights.
+Shen et al., "Flexible isosurface extraction for gradient-based mesh optimization", 2023.
+As in marching tetrahedra the work is split in two: integers (`dual_topology`) and places, which are
+differentiable in the field, in the positions of the grid's vertices and in the weights.
 """
 
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ _SCALE = 0.5  # how far the weights may leave their middle
 
 @dataclass(frozen=True)
 class CubeWeights:
-    """What moves the surface within cubes (section 4.2 and 4.3); all positive.
+    """What moves the surface within cubes; all positive.
 
     Attributes:
         edges: beta, how much each edge's crossing counts for its dual vertex; about 1.
@@ -133,7 +132,7 @@ def place_points(
     active_positions: Float[Tensor, "active 3"],
     weights: CubeWeights,
 ) -> DualPoints:
-    """Place the crossings, and the dual vertices at their weighted means (section 4.2).
+    """Place the crossings, and the dual vertices at their weighted means.
 
     Args:
         topology: From `dual_topology` of the same field.
@@ -163,10 +162,11 @@ def place_points(
 
 
 def deviation_loss(topology: DualTopology, points: DualPoints) -> Float[Tensor, ""]:
-    """Mean |distance of a crossing from its dual vertex - mean of these distances| (section 4.5).
+    """Mean |distance of a crossing from its dual vertex - mean of these distances|.
 
-    Keeps dual vertices in the middle of their crossings, so that the mesh stays regular. In scene
-    units; zero without a surface.
+    Keeps dual vertices in the middle of their crossings, so that the mesh stays regular. Crossings
+    are those of the plain field, without alpha, as the reference values have it. In scene units;
+    zero without a surface.
 
     Args:
         topology: Of the surface.
@@ -187,7 +187,7 @@ def dual_meshes(
     *,
     splits_in_four: bool,
 ) -> list[Mesh]:
-    """Split the quads into triangles (section 4.3).
+    """Split the quads into triangles.
 
     Args:
         topology: Of the surface.
