@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from get3d.apps import load, save_model
 from get3d.apps.model import Model
-from get3d.geometry import make_grid
+from get3d.geometry import is_oriented, make_grid
 from get3d.models import Generator
 
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "model_format_1"
@@ -66,6 +67,25 @@ def test_a_grid_of_ones_own_is_kept(model, tmp_path):
     save_model(own, tmp_path)
     torch.testing.assert_close(load(tmp_path).generator.grid.verts, bent.verts)
     assert torch.equal(load(tmp_path).generator.grid.tets, bent.tets)
+
+
+@pytest.mark.parametrize("sdf_inside", ["positive", "negative"])
+def test_flexicubes_is_saved_and_generates(model, tmp_path, sdf_inside):
+    changes = {"iso_surface": "flexicubes", "sdf_inside": sdf_inside, "grid_resolution": 8}
+    if sdf_inside == "negative":
+        changes["sdf_base"] = "none"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        own = Model(Generator(replace(model.generator.config, **changes)))
+    save_model(own, tmp_path)
+    found = load(tmp_path)
+    assert found.generator.config == own.generator.config
+    assert not any(name.startswith("grid.") for name in load_file(tmp_path / "model.safetensors"))
+    (first,), (second,) = (each.generate(texture_size=256) for each in (own, found))
+    assert len(first.mesh.faces) > 0
+    assert torch.equal(first.mesh.verts, second.mesh.verts)
+    assert torch.equal(first.mesh.faces, second.mesh.faces)
+    assert is_oriented(first.mesh)
 
 
 def test_saving_again_replaces_the_model_and_keeps_other_files(model, folder):

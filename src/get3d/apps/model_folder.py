@@ -18,7 +18,7 @@ from get3d.apps.model import Model, ModelInfo
 from get3d.apps.model_card import write_card
 from get3d.core.files import atomic_path
 from get3d.core.strict import from_dict, to_dict
-from get3d.geometry import TetGrid, bcc_grid, make_grid
+from get3d.geometry import TetGrid, VoxelGrid, bcc_grid, make_grid
 from get3d.models import Generator, GeneratorConfig
 
 FORMAT = 1
@@ -128,6 +128,8 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
 def _own_grid(generator: Generator) -> dict[str, Tensor]:
     """Give the grid's tensors, unless the config says all there is to know of it."""
     config, grid = generator.config, generator.grid
+    if isinstance(grid, VoxelGrid):
+        return {}
     made = bcc_grid(config.grid_resolution, scale=config.scale)
     is_made = (
         made.verts.shape == grid.verts.shape

@@ -90,14 +90,14 @@ def load_generator(
             one_3d_generator, iso_surface, channel_base, channel_max; optionally img_resolution,
             deformation_multiplier, n_implicit_layer and mlp_latent_channel.
         grid: A published tetrahedral grid (.npz), the one the weights were trained on; None makes
-            our own grid of the same resolution.
+            our own grid of the same resolution. FlexiCubes needs none: its grid is a plain lattice.
 
     Returns:
         The generator, on the CPU.
 
     Raises:
-        ValueError: If options are missing or unknown, or tensors missing, left over or of the wrong
-            shape.
+        ValueError: If options are missing or unknown, tensors missing, left over or of the wrong
+            shape, or a grid is given for FlexiCubes.
     """
     options = _translate(
         config, _GENERATOR_KEYS, _GENERATOR_OPTIONS, {"one_3d_generator", "img_resolution"}
@@ -105,6 +105,8 @@ def load_generator(
     if "one_3d_generator" not in config:
         raise ValueError("config lacks one_3d_generator (true: unified, false: separate)")
     is_unified = bool(config["one_3d_generator"])
+    if options["iso_surface"] == "flexicubes":
+        options["sdf_inside"] = "negative"  # the sign that these models learnt
     ours = GeneratorConfig(architecture="unified" if is_unified else "separate", **options)
     rules = _UNIFIED_RULES if is_unified else _SEPARATE_RULES
     # Fitted on paper first: a file's sizes, which may be lies, have not cost any memory yet.
