@@ -11,6 +11,7 @@ from torch import Tensor
 from get3d.core import Mesh, Styles, TexturedMesh
 from get3d.export import texture_mesh
 from get3d.models import Fields, Generator, mix_styles
+from get3d.render import ColorFn
 
 _GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
 _OTHER_GEOMETRY_STREAM, _OTHER_TEXTURE_STREAM, _MIXING_STREAM = 2, 3, 4
@@ -203,12 +204,7 @@ class Model:
         Raises:
             ValueError: If the mesh has more charts than the texture can hold.
         """
-
-        def color(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-            # The networks learn from sRGB pictures in [-1, 1], so what they say is sRGB too.
-            return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
-
-        return texture_mesh(mesh, color, texture_size=texture_size)
+        return texture_mesh(mesh, field_color(fields), texture_size=texture_size)
 
     @torch.no_grad()
     def surface(self, fields: Fields) -> Mesh:
@@ -233,3 +229,20 @@ class Model:
         fields = self.generator.fields(styles)
         mesh = self.surface(fields)
         return self.texture(fields, mesh, texture_size=texture_size)
+
+
+def field_color(fields: Fields) -> ColorFn:
+    """Say the colours of a shape's field as pictures and textures have them.
+
+    Args:
+        fields: Of one shape.
+
+    Returns:
+        sRGB colours in [0, 1] at object-space positions.
+    """
+
+    def color(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        # The networks learn from sRGB pictures in [-1, 1], so what they say is sRGB too.
+        return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
+
+    return color
