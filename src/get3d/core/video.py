@@ -1,6 +1,7 @@
 """Pictures that move: MP4 by an optional encoder, GIF and WebP by Pillow."""
 
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -142,13 +143,12 @@ def _write_mp4(path: Path, shape: tuple[int, ...], frames: Iterable[Frame], fps:
 
 def _mp4_writer() -> Callable[..., Any]:
     try:
-        from imageio_ffmpeg import get_ffmpeg_exe, write_frames
-
-        get_ffmpeg_exe()
+        encoder = import_module("imageio_ffmpeg")
+        encoder.get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
         raise ImportError(
             "mp4 needs an encoder: pip install 'get3d[video]' (or imageio-ffmpeg); webp and gif "
             "need nothing more"
         ) from error
-    writer: Callable[..., Any] = write_frames
+    writer: Callable[..., Any] = encoder.write_frames
     return writer

@@ -1,0 +1,185 @@
+"""What the commands that make shapes have in common: options, folders and reports."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from get3d.apps import Model, load
+from get3d.apps.latent import (
+    RECORD_NAME,
+    SHEET_NAME,
+    Cell,
+    OutFolder,
+    ShapeFiles,
+    Sheets,
+    Written,
+    open_folder,
+    write_shapes,
+)
+from get3d.cli.device import pick_device
+from get3d.cli.progress import progress_bar
+from get3d.core.types import Styles
+
+_NO_SETTINGS = ("model", "out", "device", "overwrite")
+_MAX_GRID_ROWS = 64
+
+
+@dataclass(frozen=True)
+class ShapeOptions:
+    """Options of every command that makes shapes with a model."""
+
+    model: Annotated[str | None, tyro.conf.Positional] = None
+    """Model folder or run folder; the model that ships with get3d if left out."""
+
+    out: Path = tyro.MISSING
+    """Folder for the files; made if absent."""
+
+    texture_size: int = 1024
+    """Side of the square textures, in pixels."""
+
+    format: Literal["glb", "obj", "ply"] = "glb"
+    """glb is one file with its texture; obj has its material and texture beside it."""
+
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
+
+    overwrite: bool = False
+    """Replace the files of another command."""
+
+    @property
+    def files(self) -> ShapeFiles:
+        """How shapes are written."""
+        return ShapeFiles(suffix=f".{self.format}", texture_size=self.texture_size)
+
+    def load_model(self) -> Model:
+        """Load the model onto the device that was asked for.
+
+        Raises:
+            ValueError: If that is none, or shapes cannot be written as the options say.
+        """
+        _ = self.files  # loading takes long, so what cannot be written is refused first
+        return load(self.model, device=pick_device(self.device))
+
+
+def take_folder(
+    options: ShapeOptions,
+    command: str,
+    model: Model,
+    cells: Sequence[Cell | None],
+    *,
+    other_files: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+) -> OutFolder:
+    """Take the folder that was asked for, unless it belongs to another command.
+
+    Args:
+        options: Of the command; all but where and on what it runs are what the files depend on.
+        command: Its name.
+        model: Where the shapes come from.
+        cells: The shapes that will be written.
+        other_files: What else will be.
+        leave_out: Options that change no file, only how many there are.
+    """
+    names = [cell.name + options.files.suffix for cell in cells if cell is not None]
+    settings = asdict(options)
+    return open_folder(
+        options.out,
+        command=command,
+        settings={
+            name: value
+            for name, value in settings.items()
+            if name not in (*_NO_SETTINGS, *leave_out)
+        },
+        model=model,
+        names=[*names, SHEET_NAME, *other_files],
+        overwrite=options.overwrite,
+    )
+
+
+def make_shapes(
+    model: Model,
+    cells: Sequence[Cell | None],
+    folder: OutFolder,
+    options: ShapeOptions,
+    sheets: Sheets | None,
+) -> Written:
+    """Write shapes behind a progress bar."""
+    with progress_bar("shapes") as progress:
+        task = progress.add_task("", total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        return write_shapes(
+            model, cells, folder, files=options.files, sheets=sheets, on_progress=show
+        )
+
+
+def make_grid(
+    options: ShapeOptions, command: str, model: Model, rows: Sequence[Sequence[Cell | None]]
+) -> int:
+    """Write the shapes of a grid and one sheet of all, seen from the front; then say so.
+
+    Args:
+        options: Of the command.
+        command: Its name.
+        model: Where the shapes come from.
+        rows: Equally long.
+
+    Returns:
+        Exit code: 0 if every shape was made, else 1.
+    """
+    cells = [cell for row in rows for cell in row]
+    folder = take_folder(options, command, model, cells)
+    front = Sheets().rotations_deg[:1]
+    sheets = Sheets(columns=len(rows[0]), rows=_MAX_GRID_ROWS, rotations_deg=front)
+    return report(make_shapes(model, cells, folder, options, sheets), options.out)
+
+
+def cell(name: str, label: str, styles: Styles) -> Cell:
+    """Make a place on a sheet of styles that are there already."""
+    return Cell(name, label, lambda: styles)
+
+
+def report(written: Written, out: Path, *, films: Sequence[str] = ()) -> int:
+    """Print what was made and what was not.
+
+    Args:
+        written: What happened.
+        out: Where.
+        films: Files beside the shapes.
+
+    Returns:
+        Exit code: 0 if every shape was made, else 1.
+    """
+    for name, reason in written.errors.items():
+        print(f"failed: {name}: {reason}")
+    if written.rescued:
+        print(
+            f"note: the fields of {_some(written.rescued)} have no surface; a small one stands in"
+        )
+    made = [f"{written.num_made + written.num_kept} shapes"]
+    if written.num_kept:
+        made[0] += f" ({written.num_kept} of them were there)"
+    sheets = written.sheets or [RECORD_NAME]
+    where = f"look at {out / (films[0] if films else sheets[0])}"
+    print(f"{', '.join([*made, *films])} in {out}; {where}")
+    return 1 if written.errors else 0
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def check_positive(**numbers: Any) -> None:
+    """Refuse counts below 1, by the names of their options.
+
+    Raises:
+        ValueError: Naming the first.
+    """
+    for name, value in numbers.items():
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
