@@ -14,6 +14,7 @@ from get3d.apps.latent import (
     SHEET_NAME,
     OutFolder,
     Subject,
+    check_polar,
     make_shape,
     open_folder,
     parse_name,
@@ -94,6 +95,7 @@ def run(args: list[str]) -> int:
     """
     parsed = parse(TurntableArgs, "turntable", args)
     check_positive(frames=parsed.frames, image_size=parsed.image_size)
+    check_polar(parsed.polar_deg)
     check_video(f".{parsed.video}", fps=parsed.fps)
     subjects, model = _subjects(parsed)
     films = [f"{name}.{parsed.video}" for name in subjects]
@@ -110,7 +112,8 @@ def run(args: list[str]) -> int:
     is_done = {name: model is not None and folder.is_whole(folder.pictures, name) for name in films}
     if not all(is_done.values()) or not folder.is_whole(folder.pictures, SHEET_NAME):
         _film(parsed, subjects, folder, is_done)
-    print(f"{len(films)} films in {parsed.out}, stills of all on {parsed.out / SHEET_NAME}")
+    what = "1 film" if len(films) == 1 else f"{len(films)} films"
+    print(f"{what} in {parsed.out}, stills on {parsed.out / SHEET_NAME}")
     return 0
 
 

@@ -11,7 +11,7 @@ from get3d.apps.latent.shapes import (
     make_shape,
     read_subject,
 )
-from get3d.apps.latent.views import Stage, portrait, turn_deg
+from get3d.apps.latent.views import Stage, check_polar, portrait, turn_deg
 from get3d.apps.latent.write import Cell, ShapeFiles, Sheets, Written, write_shapes
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Vary",
     "Walk",
     "Written",
+    "check_polar",
     "make_shape",
     "mix",
     "open_folder",

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -48,9 +49,7 @@ class Stage:
             raise ValueError("there is no surface to show; the model may be untrained")
         return Stage(low, high)
 
-    def cameras(
-        self, rotations_deg: Sequence[float] | Float[Tensor, " k"], *, polar_deg: float = POLAR_DEG
-    ) -> Cameras:
+    def cameras(self, rotations_deg: Sequence[float], *, polar_deg: float = POLAR_DEG) -> Cameras:
         """Put cameras about the middle of the box, as near as nothing leaves the picture.
 
         Args:
@@ -60,14 +59,24 @@ class Stage:
         Raises:
             ValueError: If `polar_deg` is not within 0 to 180.
         """
-        if not 0 <= polar_deg <= 180:
-            raise ValueError(f"polar_deg must lie within 0 to 180, got {polar_deg}")
-        half_fovy = math.radians(_FOVY_DEG / 2)
-        bound = max((self.high - self.low).norm().item() / 2, 1e-6)
-        distance = _MARGIN * bound / math.sin(half_fovy)
-        rotations = torch.deg2rad(torch.as_tensor(rotations_deg, dtype=torch.float32))
+        check_polar(polar_deg)
+        tangent = math.tan(math.radians(_FOVY_DEG / 2))
+        rotations = torch.deg2rad(torch.tensor(rotations_deg, dtype=torch.float32))
         polar = torch.full_like(rotations, math.radians(polar_deg))
-        cameras = orbit_cameras(rotations, polar, radius=distance, fovy_rad=2 * half_fovy)
+
+        def at(distance: float) -> Cameras:
+            return orbit_cameras(
+                rotations, polar, radius=distance, fovy_rad=math.radians(_FOVY_DEG)
+            )
+
+        # A corner (x, y, z) in the camera's frame is seen if |x| and |y| are below tangent * depth.
+        half = (self.high - self.low) / 2
+        corners = torch.tensor(list(product(*((-side, side) for side in half.tolist()))))
+        seen = corners @ at(1.0).world_to_camera[:, :3, :3].transpose(1, 2)
+        needed = (seen[..., :2].abs().amax(-1) / tangent + seen[..., 2]).max().item()
+        bound = max(half.norm().item(), 1e-6)
+        distance = max(_MARGIN * needed, 1.5 * bound)
+        cameras = at(distance)
         move = torch.eye(4)
         move[:3, 3] = -(self.low + self.high) / 2
         return replace(
@@ -100,6 +109,16 @@ def film_frame(rgba: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
     """Lay a picture over white, as films know no alpha."""
     rgb = rgba[..., :3] * rgba[..., 3:] + (1 - rgba[..., 3:])
     return images_to_u8(rgb.permute(2, 0, 1)[None], low=0.0)[0]
+
+
+def check_polar(polar_deg: float) -> None:
+    """Refuse an angle that no camera has.
+
+    Raises:
+        ValueError: If it is not within 0 to 180.
+    """
+    if not 0 <= polar_deg <= 180:
+        raise ValueError(f"polar_deg must lie within 0 to 180, got {polar_deg}")
 
 
 def turn_deg(num: int, *, turns: float = 1.0) -> list[float]:
