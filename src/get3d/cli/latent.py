@@ -161,12 +161,11 @@ def report(written: Written, out: Path, *, films: Sequence[str] = ()) -> int:
         print(
             f"note: the fields of {_some(written.rescued)} have no surface; a small one stands in"
         )
-    made = [f"{written.num_made + written.num_kept} shapes"]
-    if written.num_kept:
-        made[0] += f" ({written.num_kept} of them were there)"
-    sheets = written.sheets or [RECORD_NAME]
-    where = f"look at {out / (films[0] if films else sheets[0])}"
-    print(f"{', '.join([*made, *films])} in {out}; {where}")
+    shapes = f"{len(written.made) + len(written.kept)} shapes"
+    if written.kept:
+        shapes += f" ({len(written.kept)} of them were there)"
+    look_at = [*films, *written.sheets, RECORD_NAME][0]
+    print(f"{', '.join([shapes, *films])} in {out}; look at {out / look_at}")
     return 1 if written.errors else 0
 
 

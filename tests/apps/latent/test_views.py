@@ -97,3 +97,11 @@ def test_a_surface_that_was_put_in_is_marked(model) -> None:
     with torch.no_grad():
         model.generator._grid_base.fill_(-100.0)
     assert make_shape(model, styles_of(model, 0)).is_rescued
+
+
+@pytest.mark.gpu
+def test_pictures_on_a_gpu_are_those_on_the_cpu(model) -> None:
+    on_cpu = torch.tensor(portrait(make_shape(model, styles_of(model, 0)), 48)).float()
+    on_gpu = make_shape(model.to("cuda"), styles_of(model, 0))
+    assert on_gpu.mesh.verts.is_cuda
+    assert (torch.tensor(portrait(on_gpu, 48)).float() - on_cpu).abs().mean() < 2

@@ -66,7 +66,7 @@ def test_a_stopped_run_goes_on_and_ends_as_an_unbroken_one(model, tmp_path, monk
         write(model, tmp_path / "stopped", 5)
     written = write(model, tmp_path / "stopped", 5)
     assert made == [f"shape_{i}.glb" for i in (0, 1, 2, 2, 3, 4)]
-    assert (written.num_kept, written.num_made) == (2, 3)
+    assert (len(written.kept), len(written.made)) == (2, 3)
     assert contents(tmp_path / "stopped") == contents(tmp_path / "unbroken")
 
 
@@ -79,7 +79,7 @@ def test_shapes_that_no_record_has_are_made_again(model, tmp_path) -> None:
     (tmp_path / RECORD_NAME).write_text(json.dumps(record))
     (tmp_path / "shape_3.glb").write_bytes(whole["shape_3.glb"][:-1])
     written = write(model, tmp_path, 4)
-    assert (written.num_kept, written.num_made) == (2, 2)
+    assert (len(written.kept), len(written.made)) == (2, 2)
     assert {name: whole[name] for name in whole if name != RECORD_NAME} == {
         name: data for name, data in contents(tmp_path).items() if name != RECORD_NAME
     }
@@ -89,14 +89,14 @@ def test_nothing_is_computed_where_all_is_there(model, tmp_path, monkeypatch) ->
     write(model, tmp_path, 3)
     monkeypatch.setattr(write_module, "make_shape", lambda *_: pytest.fail("made a shape"))
     written = write(model, tmp_path, 3)
-    assert (written.num_kept, written.num_made) == (3, 0)
+    assert (len(written.kept), len(written.made)) == (3, 0)
     assert written.sheets == ["contact_sheet.png", "contact_sheet_0002.png"]
 
 
 def test_more_shapes_add_to_what_is_there(model, tmp_path) -> None:
     write(model, tmp_path / "grown", 3)
     written = write(model, tmp_path / "grown", 5)
-    assert (written.num_kept, written.num_made) == (3, 2)
+    assert (len(written.kept), len(written.made)) == (3, 2)
     write(model, tmp_path / "at_once", 5)
     assert contents(tmp_path / "grown") == contents(tmp_path / "at_once")
     with Image.open(tmp_path / "grown" / "contact_sheet_0004.png") as sheet:
@@ -142,7 +142,7 @@ def test_overwriting_deletes_what_was_recorded_and_nothing_else(model, tmp_path)
 def test_an_obj_without_its_texture_is_not_whole(model, tmp_path) -> None:
     write(model, tmp_path, 1, suffix=".obj")
     (tmp_path / "shape_0.png").unlink()
-    assert write(model, tmp_path, 1, suffix=".obj").num_made == 1
+    assert write(model, tmp_path, 1, suffix=".obj").made == ["shape_0.obj"]
     assert (tmp_path / "shape_0.png").exists()
 
 
@@ -229,3 +229,14 @@ def test_a_film_shows_its_subjects_from_a_shared_distance(model, tmp_path) -> No
     assert folder.is_whole(folder.pictures, "contact_sheet.png")
     with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames == 3
+
+
+def test_a_shape_that_stands_in_two_places_is_one_file(model, tmp_path) -> None:
+    [one, other] = cells(model, 2)
+    folder = take(model, tmp_path)
+    files = ShapeFiles(texture_size=64)
+    written = write_shapes(model, [one, None, one, other], folder, files=files, sheets=SMALL)
+    assert written.made == ["shape_0.glb", "shape_1.glb"]
+    assert written.kept == []
+    again = write_shapes(model, [one, None, one, other], folder, files=files, sheets=SMALL)
+    assert again.kept == ["shape_0.glb", "shape_1.glb"]

@@ -74,15 +74,15 @@ class Written:
     """What was done.
 
     Attributes:
-        num_made: Files made now, sheets not counted.
-        num_kept: Files that were there, whole.
+        made: Mesh files made now.
+        kept: Mesh files that were there, whole.
         errors: What went wrong, by file; the others were made nevertheless.
         rescued: Files whose field had no surface, so that a small one stands in.
         sheets: Contact sheets, first the first.
     """
 
-    num_made: int = 0
-    num_kept: int = 0
+    made: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     rescued: list[str] = field(default_factory=list)
     sheets: list[str] = field(default_factory=list)
@@ -160,8 +160,8 @@ def _write_shape(
     """Write a shape unless it is there; give it where a picture is needed, None if it failed."""
     name = cell.name + files.suffix
     is_kept = folder.is_whole(folder.shapes, name)
-    if is_kept:
-        written.num_kept += 1
+    if is_kept and name not in written.made + written.kept:
+        written.kept.append(name)
         if folder.shapes[name].get("is_rescued"):
             written.rescued.append(name)
     if is_kept and not needed:
@@ -170,7 +170,7 @@ def _write_shape(
         shape = make_shape(model, cell.styles())
         if not is_kept:
             folder.shapes[name] = _save(shape, folder, name, files)
-            written.num_made += 1
+            written.made.append(name)
             if shape.is_rescued:
                 written.rescued.append(name)
     except ValueError as error:
