@@ -1,7 +1,7 @@
 """The commands that move through the latent space, as typed."""
 
+import errno
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import trimesh
 from PIL import Image
 
 from get3d.apps import Model, save_model
+from get3d.apps.latent import folder
 from get3d.cli import main
 from get3d.models import Generator, GeneratorConfig
 
@@ -208,16 +209,19 @@ def test_a_stranger_s_file_is_not_replaced(
     assert (tmp_path / "contact_sheet.png").read_text() == "mine"
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
-)
 def test_a_read_only_folder_is_one_line(
-    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tmp_path.chmod(0o500)
+    def refuse(path: Path, text: str, *, durable: bool = True) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(folder, "write_text", refuse)  # root may write everywhere
     assert call("swap", model_folder, tmp_path) == 1
     error = capsys.readouterr().err
-    assert "Permission denied" in error
+    assert "may not be written; choose another --out" in error
     assert error.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

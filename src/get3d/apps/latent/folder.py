@@ -108,9 +108,14 @@ def open_folder(
         _remove_files(path, former)
     elif not overwrite:
         _refuse_foreign(path, names)
-    path.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path)
-    folder.write_record()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
+        folder.write_record()
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno, "this folder may not be written; choose another --out", str(path)
+        ) from error
     return folder
 
 
