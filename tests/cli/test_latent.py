@@ -11,8 +11,9 @@ import trimesh
 from PIL import Image
 
 from get3d.apps import Model, save_model
-from get3d.apps.latent import folder
-from get3d.cli import main
+from get3d.apps.latent import LatentShape, folder
+from get3d.cli import interpolate, main
+from get3d.core import Styles
 from get3d.models import Generator, GeneratorConfig
 
 COMMANDS = {
@@ -239,3 +240,24 @@ def test_a_missing_encoder_is_said_before_the_work(
     assert "webp" in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_frames_without_a_surface_are_counted(
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make = interpolate.make_shape
+    calls: list[None] = []
+
+    def fail_at_frames_1_and_2(model: Model, styles: Styles) -> LatentShape:
+        calls.append(None)
+        if (len(calls) - 1) % 4 in (1, 2):
+            raise ValueError("the signed distances have no surface")
+        return make(model, styles)
+
+    monkeypatch.setattr(interpolate, "make_shape", fail_at_frames_1_and_2)
+    assert call("interpolate", model_folder, tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "note: 2 frames are empty, the first of them 1: the signed distances" in printed

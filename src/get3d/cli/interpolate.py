@@ -105,8 +105,15 @@ def run(args: list[str]) -> int:
 def _film(parsed: InterpolateArgs, model: Model, way: Walk, folder: OutFolder, name: str) -> None:
     steps = split_styles(way.styles)
 
-    def shapes() -> Iterator[LatentShape]:
-        return (make_shape(model, styles) for styles in steps)
+    empty: dict[int, str] = {}
+
+    def shapes() -> Iterator[LatentShape | None]:
+        for frame, styles in enumerate(steps):
+            try:
+                yield make_shape(model, styles)
+            except ValueError as error:
+                empty[frame] = str(error)
+                yield None
 
     with progress_bar("frames") as progress:
         task = progress.add_task("", total=len(steps))
@@ -120,3 +127,6 @@ def _film(parsed: InterpolateArgs, model: Model, way: Walk, folder: OutFolder, n
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     write_sheet(folder, stills)
+    if empty:
+        frame, reason = min(empty.items())
+        print(f"note: {len(empty)} frames are empty, the first of them {frame}: {reason}")

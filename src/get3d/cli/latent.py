@@ -157,20 +157,12 @@ def report(written: Written, out: Path, *, films: Sequence[str] = ()) -> int:
     """
     for name, reason in written.errors.items():
         print(f"failed: {name}: {reason}")
-    if written.rescued:
-        print(
-            f"note: the fields of {_some(written.rescued)} have no surface; a small one stands in"
-        )
     shapes = f"{len(written.made) + len(written.kept)} shapes"
     if written.kept:
         shapes += f" ({len(written.kept)} of them were there)"
     look_at = [*films, *written.sheets, RECORD_NAME][0]
     print(f"{', '.join([shapes, *films])} in {out}; look at {out / look_at}")
     return 1 if written.errors else 0
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def check_positive(**numbers: Any) -> None:

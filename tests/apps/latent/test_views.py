@@ -92,11 +92,11 @@ def test_one_shape_at_a_time(model) -> None:
         make_shape(model, styles)
 
 
-def test_a_surface_that_was_put_in_is_marked(model) -> None:
-    assert not make_shape(model, styles_of(model, 0)).is_rescued
+def test_no_surface_is_no_shape(model) -> None:
     with torch.no_grad():
         model.generator._grid_base.fill_(-100.0)
-    assert make_shape(model, styles_of(model, 0)).is_rescued
+    with pytest.raises(ValueError, match="the signed distances have no surface"):
+        make_shape(model, styles_of(model, 0))
 
 
 @pytest.mark.gpu

@@ -189,11 +189,16 @@ def test_a_failed_shape_does_not_stop_the_others(model, tmp_path, monkeypatch) -
     assert record["shapes"]["shape_1.glb"] == {"error": "the signed distances have no surface"}
 
 
-def test_a_surface_that_was_put_in_is_reported_also_when_kept(model, tmp_path) -> None:
+def test_no_shape_at_all_is_an_error_of_each(model, tmp_path) -> None:
     with torch.no_grad():
         model.generator._grid_base.fill_(-100.0)
-    assert write(model, tmp_path, 1).rescued == ["shape_0.glb"]
-    assert write(model, tmp_path, 1).rescued == ["shape_0.glb"]
+    written = write(model, tmp_path, 2)
+    assert list(written.errors) == ["shape_0.glb", "shape_1.glb"]
+    assert "no surface" in written.errors["shape_0.glb"]
+    assert written.made == written.sheets == []
+    with pytest.raises(ValueError, match="no surface to show"):
+        film(model, tmp_path, [None, None])
+    assert [path.name for path in tmp_path.iterdir()] == [RECORD_NAME]
 
 
 @pytest.mark.parametrize(
@@ -205,19 +210,24 @@ def test_files_that_cannot_be(options, message) -> None:
         ShapeFiles(**options)
 
 
-def test_a_film_shows_its_subjects_from_a_shared_distance(model, tmp_path) -> None:
-    folder = take(model, tmp_path)
-    shapes = [make_shape(model, styles_of(model, f"0.{i}", truncation=1.0)) for i in range(3)]
-    done: list[tuple[int, int]] = []
+def film(model, path: Path, subjects, on_progress=None) -> tuple[OutFolder, list]:
+    folder = take(model, path)
     stills = write_film(
-        lambda: iter(shapes),
+        lambda: iter(subjects),
         folder,
         "film.gif",
-        rotations_deg=turn_deg(3, turns=0.0),
+        rotations_deg=turn_deg(len(subjects), turns=0.0),
         image_size=24,
         fps=10.0,
-        on_progress=lambda *counts: done.append(counts),
+        on_progress=on_progress,
     )
+    return folder, stills
+
+
+def test_a_film_shows_its_subjects_from_a_shared_distance(model, tmp_path) -> None:
+    shapes = [make_shape(model, styles_of(model, f"0.{i}", truncation=1.0)) for i in range(3)]
+    done: list[tuple[int, int]] = []
+    folder, stills = film(model, tmp_path, shapes, lambda *counts: done.append(counts))
     assert done == [(1, 3), (2, 3), (3, 3)]
     assert len(stills) == 3
     for still in stills:
@@ -227,8 +237,15 @@ def test_a_film_shows_its_subjects_from_a_shared_distance(model, tmp_path) -> No
     write_sheet(folder, stills)
     assert folder.is_whole(folder.pictures, "film.gif")
     assert folder.is_whole(folder.pictures, "contact_sheet.png")
-    with Image.open(tmp_path / "film.gif") as film:
-        assert film.n_frames == 3
+    with Image.open(tmp_path / "film.gif") as opened:
+        assert opened.n_frames == 3
+
+
+def test_a_frame_of_nothing_is_white(model, tmp_path) -> None:
+    shape = make_shape(model, styles_of(model, 0))
+    _, stills = film(model, tmp_path, [shape, None])
+    assert (stills[0] < 255).any()
+    assert (stills[1] == 255).all()
 
 
 def test_a_shape_that_stands_in_two_places_is_one_file(model, tmp_path) -> None:

@@ -15,7 +15,7 @@ _SHEET_FRAMES = 16
 
 
 def write_film(
-    subjects: Callable[[], Iterator[Subject]],
+    subjects: Callable[[], Iterator[Subject | None]],
     folder: OutFolder,
     name: str,
     *,
@@ -29,7 +29,7 @@ def write_film(
 
     Args:
         subjects: Gives what is seen, frame by frame; asked twice, first to find a distance from
-            which nothing leaves the picture.
+            which nothing leaves the picture. None leaves a frame white.
         folder: From `open_folder`.
         name: Of the file; the suffix picks the format.
         rotations_deg: Of the cameras.
@@ -46,14 +46,16 @@ def write_film(
         OSError: If the file cannot be written.
     """
     num = len(rotations_deg)
-    stage = Stage.around(subject.mesh for subject in subjects())
+    stage = Stage.around(subject.mesh for subject in subjects() if subject is not None)
     cameras = stage.cameras(rotations_deg, polar_deg=polar_deg)
     picked = set(np.linspace(0, num - 1, min(num, _SHEET_FRAMES)).round().astype(int).tolist())
     kept: list[Frame] = []
 
     def frames() -> Iterator[Frame]:
         for index, subject in enumerate(subjects()):
-            frame = film_frame(subject.render(cameras[index : index + 1], image_size)[0])
+            frame = np.full((image_size, image_size, 3), 255, np.uint8)
+            if subject is not None:
+                frame = film_frame(subject.render(cameras[index : index + 1], image_size)[0])
             if index in picked:
                 kept.append(frame)
             if on_progress is not None:

@@ -25,14 +25,12 @@ class LatentShape:
         styles: From what; one row each.
         fields: The shape as functions of space.
         mesh: Its surface; at least one face.
-        is_rescued: Whether the field had no surface, and a small one stands in for it.
     """
 
     model: Model
     styles: Styles
     fields: Fields
     mesh: Mesh
-    is_rescued: bool
 
     @torch.no_grad()
     def render(self, cameras: Cameras, image_size: int) -> Float[Tensor, "views h w 4"]:
@@ -80,11 +78,7 @@ def make_shape(model: Model, styles: Styles) -> LatentShape:
             "rows; take them apart with split_styles"
         )
     fields = model.generator.fields(styles)
-    surface = model.generator.extract(fields)
-    (mesh,) = surface.meshes
-    if len(mesh.faces) == 0:
-        raise ValueError("the signed distances have no surface; the model may be untrained")
-    return LatentShape(model, styles, fields, mesh, bool(surface.was_rescued.item()))
+    return LatentShape(model, styles, fields, model.surface(fields))
 
 
 @dataclass(frozen=True)

@@ -77,14 +77,12 @@ class Written:
         made: Mesh files made now.
         kept: Mesh files that were there, whole.
         errors: What went wrong, by file; the others were made nevertheless.
-        rescued: Files whose field had no surface, so that a small one stands in.
         sheets: Contact sheets, first the first.
     """
 
     made: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
-    rescued: list[str] = field(default_factory=list)
     sheets: list[str] = field(default_factory=list)
 
 
@@ -162,8 +160,6 @@ def _write_shape(
     is_kept = folder.is_whole(folder.shapes, name)
     if is_kept and name not in written.made + written.kept:
         written.kept.append(name)
-        if folder.shapes[name].get("is_rescued"):
-            written.rescued.append(name)
     if is_kept and not needed:
         return None
     try:
@@ -171,8 +167,6 @@ def _write_shape(
         if not is_kept:
             folder.shapes[name] = _save(shape, folder, name, files)
             written.made.append(name)
-            if shape.is_rescued:
-                written.rescued.append(name)
     except ValueError as error:
         written.errors[name] = str(error)
         folder.shapes[name] = {"error": str(error)}
@@ -187,12 +181,11 @@ def _save(shape: LatentShape, folder: OutFolder, name: str, files: ShapeFiles) -
     save(textured, path)
     beside = [path.with_suffix(suffix).name for suffix in (".mtl", ".png")]
     own = [name, *beside] if files.suffix == ".obj" else [name]
-    entry: Entry = {
+    return {
         "verts": len(textured.mesh.verts),
         "faces": len(textured.mesh.faces),
         "files": folder.sizes(*own),
     }
-    return entry | ({"is_rescued": True} if shape.is_rescued else {})
 
 
 def _draw_sheet(
