@@ -9,13 +9,13 @@ shapes. The least of several repeats; `--threads` decides how many threads work 
 import argparse
 import json
 import math
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import trimesh
+from machine import machine_name
 
 from get3d.core.types import Mesh
 from get3d.metrics.light_field import light_field_descriptor
@@ -60,7 +60,7 @@ def main() -> None:
     print(f"distance: {pair_us:.0f} us a pair; 1000 x 5000 shapes: {5 * pair_us:.0f} s")
     if args.out:
         report = {
-            "machine": platform.processor() or platform.machine(),
+            "machine": machine_name(),
             "threads": args.threads,
             "descriptor_ms_by_faces": descriptor_ms,
             "pair_us": round(pair_us, 1),

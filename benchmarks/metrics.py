@@ -11,7 +11,6 @@ evaluation compares 1000 shapes with 5000, 2048 points each.
 import argparse
 import json
 import math
-import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import trimesh
+from machine import machine_name
 from scipy.spatial import cKDTree
 
 from get3d.core.types import Mesh
@@ -106,7 +106,7 @@ def main() -> None:
     a, b = (make_points(num, args.points, seed) for seed in (0, 1))
     on_device = a.to(args.device), b.to(args.device)
     is_cpu = args.device == "cpu"
-    machine = platform.machine() if is_cpu else torch.cuda.get_device_name(args.device)
+    machine = machine_name() if is_cpu else torch.cuda.get_device_name(args.device)
     print(f"{machine}, {torch.get_num_threads()} threads, {num} x {num} shapes of "
           f"{args.points} points, torch {torch.__version__}")  # fmt: skip
     trees = tree_job(a.numpy(), b.numpy())

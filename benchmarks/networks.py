@@ -9,12 +9,12 @@ several repeats, in milliseconds.
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from machine import machine_name
 
 from get3d.core import Images
 from get3d.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
@@ -108,7 +108,7 @@ def main() -> None:
             results[f"generation, {architecture}"] = generation(architecture, arguments.repeats)
     if "tiny" in arguments.only:
         results["training, batch of 8"] = training(arguments.repeats)
-    machine = f"{platform.processor() or platform.machine()}, {arguments.threads} threads"
+    machine = f"{machine_name()}, {arguments.threads} threads"
     print(f"{machine}, torch {torch.__version__}; milliseconds")
     for title, times in results.items():
         print(f"{title}: " + ", ".join(f"{name} {value:.1f}" for name, value in times.items()))

@@ -14,7 +14,6 @@ import argparse
 import importlib.util
 import json
 import math
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ import numba
 import numpy as np
 import torch
 import trimesh
+from machine import machine_name
 
 from get3d.core.types import Mesh
 from get3d.geometry.cameras import orbit_cameras
@@ -242,7 +242,7 @@ def main() -> None:
     args = parser.parse_args()
     clip, faces = make_scene(args.views)
     device = torch.device(args.device)
-    machine = platform.processor() or platform.machine()
+    machine = machine_name()
     if device.type == "cuda":
         machine = f"{torch.cuda.get_device_name(device)}, {machine}"
     print(f"{machine}, {torch.get_num_threads()} threads, {faces.shape[0]} faces, "
@@ -256,7 +256,12 @@ def main() -> None:
         results[size] = least_ms(jobs, args.seconds)
         print_row(size, results[size], is_first=size == args.sizes[0])
     if args.out:
-        about = {"machine": machine, "threads": torch.get_num_threads(), "ms_per_view": results}
+        about = {
+            "machine": machine,
+            "threads": torch.get_num_threads(),
+            "faces": faces.shape[0],
+            "ms_per_view": results,
+        }
         args.out.write_text(json.dumps(about, indent=2))
 
 

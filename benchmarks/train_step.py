@@ -8,7 +8,6 @@ change the cost).
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from machine import machine_name
 
 from get3d.config import load_config
 from get3d.geometry import CameraDistribution, camera_angles, sample_cameras
@@ -119,7 +119,7 @@ def main() -> None:
         watch("a whole step", trainer.step)
 
     batch = config.schedule.batch_size
-    print(f"{args.config}, batch {batch}, {args.threads} threads, {platform.processor()}")
+    print(f"{args.config}, batch {batch}, {args.threads} threads, {machine_name()}")
     for name, times_s in watch.times_s.items():
         print(f"{name:28s} min {min(times_s):8.4f} s   median {statistics.median(times_s):8.4f} s")
     mean_s = statistics.fmean(watch.times_s["a whole step"])
@@ -129,7 +129,7 @@ def main() -> None:
             "config": args.config,
             "grid_verts": len(trainer.generator.grid.verts),
             "threads": args.threads,
-            "machine": platform.platform(),
+            "machine": machine_name(),
             "images_per_s": batch / mean_s,
             "median_s": {name: statistics.median(t) for name, t in watch.times_s.items()},
         }

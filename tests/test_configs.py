@@ -27,6 +27,18 @@ def test_there_are_presets_for_both_ends() -> None:
         ("loss: {r1_gamma: 1e-3}", r"mine\.yaml: loss\.r1_gamma must be a number.* 1\.0e-3"),
         ("loss: {r1_gamma: -1}", r"mine\.yaml: loss: r1_gamma must not be negative"),
         ("loss: {mask_weight: -1}", r"mine\.yaml: loss: mask_weight must not be negative"),
+        (
+            "loss: {flexi_deviation_weight: -1}",
+            r"mine\.yaml: loss: flexi_deviation_weight must not be negative",
+        ),
+        (
+            "generator: {iso_surface: flexicube}",
+            r"mine\.yaml: generator\.iso_surface must be .*flexicubes",
+        ),
+        (
+            "generator: {iso_surface: flexicubes, architecture: separate}",
+            r'mine\.yaml: generator: iso_surface "flexicubes" needs architecture "unified"',
+        ),
         ("schedule: {batch_size: 6}", r"mine\.yaml: discriminator\.mbstd_group_size must divide"),
         ("[]", r"mine\.yaml: the configuration must be named values"),
         ("loss: [", r"mine\.yaml is no valid YAML"),

@@ -97,10 +97,11 @@ def test_a_failed_shape_is_named_and_the_next_one_comes(model, monkeypatch):
     assert len(list(shapes)) == 1
 
 
-def test_a_field_without_a_surface_is_rescued(model):
+def test_a_field_without_a_surface_is_an_error_and_no_made_up_blob(model):
     with torch.no_grad():
         model.generator._grid_base.fill_(-100.0)
-    assert len(model.generate(texture_size=64)[0].mesh.faces) > 0
+    with pytest.raises(ValueError, match="shape 0 of seed 0: the signed distances have no surface"):
+        model.generate(texture_size=64)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,8 +9,10 @@ from safetensors.torch import load_file, save_file
 
 from get3d.apps import load, save_model
 from get3d.apps.model import Model
-from get3d.geometry import make_grid
+from get3d.geometry import is_oriented, make_grid
 from get3d.models import Generator
+
+FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "model_format_1"
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_folder_holds_three_files_and_a_card(folder):
     names = {entry.name for entry in folder.iterdir()}
     assert names == {"config.yaml", "model.safetensors", "README.md"}
     head, body = (folder / "README.md").read_text(encoding="utf-8").split("---\n")[1:]
-    assert yaml.safe_load(head)["license"] == "MIT"
+    assert yaml.safe_load(head)["license"] == "mit"
     assert "# tiny" in body
     assert "Ünfug" in body
 
@@ -63,6 +67,25 @@ def test_a_grid_of_ones_own_is_kept(model, tmp_path):
     save_model(own, tmp_path)
     torch.testing.assert_close(load(tmp_path).generator.grid.verts, bent.verts)
     assert torch.equal(load(tmp_path).generator.grid.tets, bent.tets)
+
+
+@pytest.mark.parametrize("sdf_inside", ["positive", "negative"])
+def test_flexicubes_is_saved_and_generates(model, tmp_path, sdf_inside):
+    changes = {"iso_surface": "flexicubes", "sdf_inside": sdf_inside, "grid_resolution": 8}
+    if sdf_inside == "negative":
+        changes["sdf_base"] = "none"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        own = Model(Generator(replace(model.generator.config, **changes)))
+    save_model(own, tmp_path)
+    found = load(tmp_path)
+    assert found.generator.config == own.generator.config
+    assert not any(name.startswith("grid.") for name in load_file(tmp_path / "model.safetensors"))
+    (first,), (second,) = (each.generate(texture_size=256) for each in (own, found))
+    assert len(first.mesh.faces) > 0
+    assert torch.equal(first.mesh.verts, second.mesh.verts)
+    assert torch.equal(first.mesh.faces, second.mesh.faces)
+    assert is_oriented(first.mesh)
 
 
 def test_saving_again_replaces_the_model_and_keeps_other_files(model, folder):
@@ -164,3 +187,24 @@ def test_unknown_key(folder):
     edit_config(folder, generator={"plane_resolutoin": 8})
     with pytest.raises(ValueError, match=r"config\.yaml: unknown key generator\.plane_resolutoin"):
         load(folder)
+
+
+def test_key_of_another_version_says_who_wrote_it(folder):
+    edit_config(folder, written_by="9.0.0", novelty=1)
+    with pytest.raises(ValueError, match=r"unknown key novelty.*written by get3d 9\.0\.0, this is"):
+        load(folder)
+
+
+def test_folders_written_long_ago_are_read_and_give_the_same_shapes():
+    """Written by get3d 0.1.0. Do not write it anew: people have folders like it."""
+    model = load(FORMAT_1)
+    assert (model.info.name, model.info.licence) == ("format-1", "CC0-1.0")
+    z = torch.tensor([[0.5, -1.0, 2.0, 0.25]])
+    fields = model.generator.fields(model.generator.map(z, z.flip(1), truncation=0.7))
+    points = torch.tensor([[0.0, 0.0, 0.0], [0.1, -0.2, 0.3]])
+    sdf = torch.tensor([[0.340852, -0.047455]])
+    color = torch.tensor([[[0.096836, 0.778146, -0.904745], [-0.023213, 0.419943, -0.753730]]])
+    torch.testing.assert_close(fields.sdf(points), sdf, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(fields.color(points), color, atol=1e-5, rtol=1e-5)
+    (mesh,) = model.generator.surface(fields)
+    assert (len(mesh.verts), len(mesh.faces)) == (48, 92)

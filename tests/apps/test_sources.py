@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from get3d.apps import load, save_model, sources
+from tests.interop.released_files import write_checkpoint
 
 
 @pytest.fixture
@@ -26,7 +27,12 @@ def hub(monkeypatch, folder):
             raise RuntimeError("404 Client Error:\nrepository not found")
         return str(folder.parent)
 
+    def hf_hub_download(*, repo_id, revision, filename):
+        calls.append((repo_id, revision, filename))
+        return str(write_checkpoint(folder.parent / filename, "unified_small"))
+
     module = ModuleType("huggingface_hub")
+    module.hf_hub_download = hf_hub_download
     module.snapshot_download = snapshot_download
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
     return calls
@@ -67,7 +73,7 @@ def test_missing_folder(tmp_path):
 
 
 def test_other_file(tmp_path):
-    path = tmp_path / "weights.pt"
+    path = tmp_path / "weights.bin"
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="is a file; a model is a folder"):
         load(path)
@@ -83,7 +89,8 @@ def test_hub(hub, inside):
 
 
 def test_hub_repository_that_is_no_model(hub):
-    with pytest.raises(FileNotFoundError, match=r"holds no config\.yaml"):
+    wanted = r"holds no config\.yaml.*named with its file: hf://maker/chairs/file\.pt"
+    with pytest.raises(FileNotFoundError, match=wanted):
         load("hf://maker/chairs")
     assert hub[0][1:] == (None, ["config.yaml", "model.safetensors", "README.md"])
 
@@ -109,3 +116,29 @@ def test_hub_client_is_not_installed(monkeypatch):
 def test_path_objects_are_folders(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(Path(tmp_path) / "x")
+
+
+def test_checkpoints_of_the_release_are_models_too(tmp_path, caplog):
+    path = write_checkpoint(tmp_path / "car.pt", "unified_small")
+    with caplog.at_level("INFO"):
+        model = load(path)
+    assert (model.generator.config.grid_resolution, model.generator.config.scale) == (90, 1.0)
+    assert model.info.source == str(path)
+    assert "non-commercial. Taken as published: grid 90, scale 1; get3d import" in caplog.text
+
+
+def test_checkpoint_on_the_hub(hub):
+    model = load("hf://maker/chairs@v1/car.pt")
+    assert hub == [("maker/chairs", "v1", "car.pt")]
+    assert model.info.origin.startswith("`hf://maker/chairs@v1/car.pt`")
+    assert model.info.source == "hf://maker/chairs@v1/car.pt"
+
+
+def test_checkpoint_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no file .*car\.pt"):
+        load(tmp_path / "car.pt")
+
+
+def test_folder_that_is_called_like_a_checkpoint(folder):
+    moved = folder.rename(folder.with_name("model.pt"))
+    assert load(moved).info.name == "tiny"

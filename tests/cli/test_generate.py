@@ -100,6 +100,15 @@ def test_cleaning_is_told_and_recorded(
         assert b"image/jpeg" in (tmp_path / name).read_bytes()
 
 
+def test_a_sheet_made_anew_shows_the_cleaned_shapes(model_folder: Path, tmp_path: Path) -> None:
+    assert _generate(model_folder, tmp_path, "--faces", "60") == 0
+    sheet = tmp_path / "contact_sheet.png"
+    first = sheet.read_bytes()
+    sheet.unlink()
+    assert _generate(model_folder, tmp_path, "--faces", "60") == 0
+    assert sheet.read_bytes() == first
+
+
 def test_colors_at_vertices_need_no_atlas(model_folder: Path, tmp_path: Path) -> None:
     assert _generate(model_folder, tmp_path, "--colors", "vertices") == 0
     glb = (tmp_path / "shape_0000.glb").read_bytes()
@@ -121,8 +130,8 @@ def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
         (["--seed", "-1"], "seed must not be negative"),
         (["--device", "toaster"], "device must be one that PyTorch can use here, got toaster"),
         (["--faces", "2"], "faces must be at least 4, got 2"),
-        (["--jpeg", "90", "--format", "obj"], "--jpeg is for the textures in glb files"),
-        (["--jpeg", "90", "--colors", "vertices"], "--jpeg is for the textures in glb files"),
+        (["--jpeg", "90", "--format", "obj"], "jpeg is for the textures in glb files"),
+        (["--jpeg", "90", "--colors", "vertices"], "jpeg is for the textures in glb files"),
         (["--jpeg", "0"], "jpeg must be from 1 to 95, got 0"),
         (["--device", "meta"], "device must be one that PyTorch can use here, got meta"),
     ],

@@ -94,7 +94,7 @@ def test_the_protocol_is_plain_text_and_back():
         from_dict(PointProtocol, {"normalization": "unit sphere"})
 
 
-@pytest.mark.parametrize("wrong", [{"num_points": 0}, {"seed": -1}, {"report_factor": 0.0}])
+@pytest.mark.parametrize("wrong", [{"num_points": 0}, {"seed": -1}])
 def test_protocols_that_no_shape_can_follow_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PointProtocol(**wrong)

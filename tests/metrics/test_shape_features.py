@@ -27,9 +27,6 @@ from get3d.render import Light, render_textured
 
 HEADS = {"category": ("chair", "vessel"), "chair/arms": ("no", "yes"), "chair/legs": ("a", "b")}
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_shape_features.py"
-needs_weights = pytest.mark.skipif(
-    not shipped_weights().is_file(), reason="the network that ships with get3d is not trained yet"
-)
 
 
 def random_network(seed: int = 0) -> ShapeNetwork:
@@ -189,7 +186,6 @@ def held_out(shipped) -> list[tuple[str, dict[str, str], torch.Tensor]]:
     return shapes
 
 
-@needs_weights
 def test_held_out_shapes_are_told_apart(shipped, held_out) -> None:
     right, total, by_chance = 0, 0, 0.0
     for category, labels, images in held_out:
@@ -204,7 +200,6 @@ def test_held_out_shapes_are_told_apart(shipped, held_out) -> None:
     assert right > 1.8 * by_chance
 
 
-@needs_weights
 def test_near_views_have_near_features(shipped, held_out) -> None:
     features = torch.stack([shipped(images) for _, _, images in held_out])
     near = (features[:, 0] - features[:, 1]).norm(dim=1)
@@ -215,7 +210,6 @@ def test_near_views_have_near_features(shipped, held_out) -> None:
     assert (nearest == torch.arange(len(features))).float().mean() > 0.7
 
 
-@needs_weights
 def test_shipped_file_is_small_and_has_a_card() -> None:
     assert shipped_weights().stat().st_size < 5e6
     card = json.loads(shipped_weights().with_suffix(".json").read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ import torch
 
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.types import Material, Mesh, TexturedMesh
-from get3d.render import Light, render_mesh, render_textured
+from get3d.render import Light, render_colored, render_mesh, render_textured
 from get3d.render.shading import sample_texture
 
 
@@ -129,3 +129,42 @@ def test_empty_and_bad_input(sphere, cameras) -> None:
     assert render_textured(empty, cameras(2)[:0], 4).shape == (0, 4, 4, 4)
     with pytest.raises(ValueError, match="supersample"):
         render_textured(empty, cameras(1), 4, supersample=0)
+
+
+def test_colours_that_are_functions_of_space(sphere, cameras) -> None:
+    """Every pixel shows the colour of the point that it sees."""
+    mesh = sphere(2)
+
+    def color(points):
+        return (points / 4 + 0.5).clamp(0, 1)
+
+    picture = render_colored(mesh, color, cameras(2), 24, supersample=1)
+    gbuffer = render_mesh(mesh, cameras(2), 24)
+    covered = gbuffer.face_id >= 0
+    assert torch.equal(picture[..., 3] > 0, covered)
+    assert (picture[covered][:, :3] - color(gbuffer.position[covered])).abs().max() < 1e-5
+
+
+def test_field_colours_are_lit_as_textures_are(sphere, cameras) -> None:
+    mesh = sphere(2)
+    flat = torch.tensor([0.2, 0.5, 0.7])
+    look = dressed(
+        mesh, uvs=torch.rand(3, 2), materials=(Material(texture=flat_texture(*flat, 1.0)),)
+    )
+    expected = render_textured(look, cameras(2), 24, light=Light(), supersample=2)
+    found = render_colored(
+        mesh,
+        lambda points: flat.expand(len(points), 3),
+        cameras(2),
+        24,
+        light=Light(),
+        supersample=2,
+    )
+    assert (found - expected).abs().max() < 1e-5
+
+
+def test_colours_of_nothing_are_nothing(cameras) -> None:
+    empty = Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
+    picture = render_colored(empty, lambda points: points, cameras(1), 8)
+    assert picture.shape == (1, 8, 8, 4)
+    assert not picture.any()

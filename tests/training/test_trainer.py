@@ -35,6 +35,41 @@ def test_every_parameter_gets_a_gradient(config, images):
         assert not idle
 
 
+class TestFlexiCubes:
+    @pytest.fixture
+    def config(self, config):
+        return replace(config, generator=replace(config.generator, iso_surface="flexicubes"))
+
+    def test_every_parameter_gets_a_gradient(self, config, images):
+        trainer = Trainer(config, images)
+        scalars = trainer.step()
+        assert all(p.grad is not None for p in trainer.generator.parameters())
+        assert scalars["generator/flexi_deviation_loss"] > 0
+        assert scalars["generator/flexi_magnitude_loss"] > 0
+
+    def test_resumed_state_continues_bit_by_bit(self, config, images):
+        whole, resumed = Trainer(config, images), Trainer(config, images)
+        whole.step()
+        resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
+        for trainer in (whole, resumed):
+            trainer.step()
+        assert torch.equal(weights(whole.generator), weights(resumed.generator))
+
+    @pytest.mark.parametrize("name", ["flexi_deviation_weight", "flexi_magnitude_weight"])
+    def test_regularisers_have_weights(self, config, images, name):
+        gradients = []
+        for value in (0.0, 1000.0):
+            trainer = Trainer(replace(config, loss=replace(config.loss, **{name: value})), images)
+            trainer.step()
+            head = trainer.generator.network.geometry.weights
+            gradients.append(torch.cat([p.grad.flatten() for p in head.parameters()]).norm())
+        assert gradients[1] > 10 * gradients[0]
+
+
+def test_tetrahedra_log_nothing_of_flexicubes(config, images):
+    assert not any("flexi" in name for name in Trainer(config, images).step())
+
+
 def test_r1_runs_every_interval(config, images):
     trainer = Trainer(config, images)
     assert ["discriminator/rgb_r1" in trainer.step() for _ in range(4)] == [True, False] * 2

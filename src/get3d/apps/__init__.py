@@ -1,7 +1,21 @@
 """What is done with a trained network: a model that makes textured meshes, and its folder."""
 
+from get3d.apps.imported import ImportOptions, import_checkpoint
 from get3d.apps.model import Model, ModelInfo
 from get3d.apps.model_folder import read_model, save_model
-from get3d.apps.sources import load
+from get3d.apps.sharing import Upload, plan_upload, send
+from get3d.apps.sources import import_model, load
 
-__all__ = ["Model", "ModelInfo", "load", "read_model", "save_model"]
+__all__ = [
+    "ImportOptions",
+    "Model",
+    "ModelInfo",
+    "Upload",
+    "import_checkpoint",
+    "import_model",
+    "load",
+    "plan_upload",
+    "read_model",
+    "save_model",
+    "send",
+]

@@ -11,6 +11,7 @@ from torch import Tensor
 from get3d.core import Mesh, Styles, TexturedMesh
 from get3d.export import AssetOptions, make_asset
 from get3d.models import Fields, Generator, mix_styles
+from get3d.render import ColorFn
 
 _GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
 _OTHER_GEOMETRY_STREAM, _OTHER_TEXTURE_STREAM, _MIXING_STREAM = 2, 3, 4
@@ -24,12 +25,14 @@ class ModelInfo:
         name: Short, without a path.
         description: What it makes and how it was trained: data, hours, machine.
         licence: Of the weights, as an SPDX identifier where there is one.
+        origin: Where the weights came from, if get3d did not train them.
         source: Where it was loaded from; not saved.
     """
 
     name: str = "model"
     description: str = ""
     licence: str = "unknown"
+    origin: str = ""
     source: str = ""
 
 
@@ -207,27 +210,56 @@ class Model:
 
         Args:
             fields: Of one shape.
-            mesh: From `generator.surface`.
+            mesh: From `surface`.
             texture_size: Side of the texture, in texels.
             options: As for `generate`.
 
         Raises:
-            ValueError: If the mesh has no faces or none after cleaning, or more charts than the
+            ValueError: If the mesh has no faces left after cleaning, or more charts than the
                 texture can hold.
         """
-        if len(mesh.faces) == 0:
-            raise ValueError("the signed distances have no surface; the model may be untrained")
-
-        def color(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-            # The networks learn from sRGB pictures in [-1, 1], so what they say is sRGB too.
-            return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
-
+        color = field_color(fields)
         return make_asset(mesh, color, texture_size=texture_size, options=options)
+
+    @torch.no_grad()
+    def surface(self, fields: Fields) -> Mesh:
+        """Extract the mesh of a field.
+
+        Training puts a small blob where the signed distances have one sign, so that there is a
+        gradient; here that is an error.
+
+        Args:
+            fields: Of one shape.
+
+        Raises:
+            ValueError: If the signed distances have no surface.
+        """
+        surface = self.generator.extract(fields)
+        if surface.was_rescued.any() or len(surface.meshes[0].faces) == 0:
+            raise ValueError("the signed distances have no surface; the model may be untrained")
+        return surface.meshes[0]
 
     @torch.no_grad()
     def _make_shape(
         self, styles: Styles, texture_size: int, options: AssetOptions | None
     ) -> TexturedMesh:
         fields = self.generator.fields(styles)
-        (mesh,) = self.generator.surface(fields)
+        mesh = self.surface(fields)
         return self.texture(fields, mesh, texture_size=texture_size, options=options)
+
+
+def field_color(fields: Fields) -> ColorFn:
+    """Say the colours of a shape's field as pictures and textures have them.
+
+    Args:
+        fields: Of one shape.
+
+    Returns:
+        sRGB colours in [0, 1] at object-space positions.
+    """
+
+    def color(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        # The networks learn from sRGB pictures in [-1, 1], so what they say is sRGB too.
+        return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
+
+    return color

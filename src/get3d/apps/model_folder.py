@@ -15,9 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from get3d.apps.model import Model, ModelInfo
+from get3d.apps.model_card import write_card
 from get3d.core.files import atomic_path
 from get3d.core.strict import from_dict, to_dict
-from get3d.geometry import TetGrid, bcc_grid, make_grid
+from get3d.geometry import TetGrid, VoxelGrid, bcc_grid, make_grid
 from get3d.models import Generator, GeneratorConfig
 
 FORMAT = 1
@@ -34,6 +35,7 @@ class _Info:
     name: str = "model"
     description: str = ""
     licence: str = "unknown"
+    origin: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,10 @@ def save_model(model: Model, folder: Path | str) -> None:
     folder = Path(folder)
     config = model.generator.config
     info = _Info(
-        name=model.info.name, description=model.info.description, licence=model.info.licence
+        name=model.info.name,
+        description=model.info.description,
+        licence=model.info.licence,
+        origin=model.info.origin,
     )
     content = to_dict(
         _ModelFile(format=FORMAT, written_by=version("get3d"), info=info, generator=config)
@@ -85,7 +90,7 @@ def save_model(model: Model, folder: Path | str) -> None:
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         config_path.write_text(text, encoding="utf-8")
         weights_path.chmod(config_path.stat().st_mode)  # safetensors makes it the owner's alone
-        card_path.write_text(_card(model), encoding="utf-8")
+        card_path.write_text(write_card(model), encoding="utf-8")
 
 
 def read_model(folder: Path, *, source: str, device: torch.device | str) -> Model:
@@ -114,6 +119,7 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
         name=content.info.name,
         description=content.info.description,
         licence=content.info.licence,
+        origin=content.info.origin,
         source=source,
     )
     return Model(generator.to(device).requires_grad_(False).eval(), info)
@@ -122,6 +128,8 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
 def _own_grid(generator: Generator) -> dict[str, Tensor]:
     """Give the grid's tensors, unless the config says all there is to know of it."""
     config, grid = generator.config, generator.grid
+    if isinstance(grid, VoxelGrid):
+        return {}
     made = bcc_grid(config.grid_resolution, scale=config.scale)
     is_made = (
         made.verts.shape == grid.verts.shape
@@ -153,7 +161,13 @@ def _read_config(path: Path) -> _ModelFile:
     try:
         return from_dict(_ModelFile, content)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        author = content.get("written_by") or "unknown"
+        if author == version("get3d"):
+            raise ValueError(f"{path}: {error}") from error
+        raise ValueError(
+            f"{path}: {error} (it was written by get3d {author}, this is {version('get3d')}; "
+            "another version may read it)"
+        ) from error
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
@@ -217,39 +231,6 @@ def _build(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> G
             raise ValueError(f"{path}: {name} has values that are not finite; retrain or restore")
     generator.load_state_dict(tensors)
     return generator
-
-
-def _card(model: Model) -> str:
-    """Write the model card; its head is what model hubs read."""
-    config = model.generator.config
-    num_weights = sum(weight.numel() for weight in model.generator.parameters())
-    head = yaml.safe_dump(
-        {"library_name": "get3d", "license": model.info.licence, "tags": ["get3d", "3d", "mesh"]},
-        sort_keys=False,
-    )
-    return f"""---
-{head}---
-
-# {model.info.name}
-
-{model.info.description or "A GET3D model: textured 3D meshes from random numbers."}
-
-- {config.architecture} generator, {num_weights / 1e6:.1f} million weights, tri-planes of
-  {config.plane_resolution} texels, {config.iso_surface} on a grid of resolution \
-{config.grid_resolution}
-- licence of the weights: {model.info.licence}
-
-```sh
-get3d generate path/to/this/folder --num 16 --out shapes
-```
-
-```python
-import get3d
-
-model = get3d.load("path/to/this/folder")
-get3d.save(model.generate(seed=0)[0], "shape.glb")
-```
-"""
 
 
 def _one_line(error: Exception) -> str:

@@ -1,25 +1,33 @@
 """Finding a model by what the user calls it."""
 
-from collections.abc import Callable
+import logging
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 
+from get3d.apps.imported import RELEASE_LICENCE, ImportOptions, import_checkpoint
 from get3d.apps.model import Model
 from get3d.apps.model_folder import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME, read_model
+from get3d.interop.hub import HUB_PREFIX, fetch_file, fetch_folder, parse_hub_name
 
-_HUB_PREFIX = "hf://"
+_LOG = logging.getLogger(__name__)
 _RUN_MODEL = "model"
+_CHECKPOINTS = (".pt", ".pth")
+_PARTS = (CONFIG_NAME, WEIGHTS_NAME)
 
 
 def load(source: str | Path | None = None, *, device: torch.device | str | None = None) -> Model:
     """Load a model.
 
+    A checkpoint of the release (.pt) is read with the published options; `get3d import` makes a
+    model folder of it with others.
+
     Args:
-        source: A model folder, the folder of a training run (its newest model), or
-            `hf://owner/name[@revision][/folder]` on the Hugging Face Hub; None takes the model
-            that ships with get3d.
+        source: A model folder, the folder of a training run (its newest model), a checkpoint of the
+            release, or `hf://owner/name[@revision][/folder or file.pt]` on the Hugging Face Hub;
+            None takes the model that ships with get3d.
         device: Where the network goes; None means the CPU.
 
     Raises:
@@ -31,9 +39,80 @@ def load(source: str | Path | None = None, *, device: torch.device | str | None 
     device = "cpu" if device is None else device
     if source is None:
         return read_model(_bundled_folder(), source="bundled", device=device)
-    if str(source).startswith(_HUB_PREFIX):
-        return read_model(_fetch(str(source)), source=str(source), device=device)
-    return read_model(_local_folder(Path(source)), source=str(source), device=device)
+    if is_checkpoint(source):
+        return _load_checkpoint(source).to(device)
+    if not is_on_hub(source):
+        return read_model(model_folder(source), source=str(source), device=device)
+    name = parse_hub_name(str(source))
+    inside, _, last = name.path.rpartition("/")
+    if last in _PARTS:
+        name = replace(name, path=inside)
+    folder = fetch_folder(name, [*_PARTS, CARD_NAME])
+    try:
+        return read_model(folder, source=str(source), device=device)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{error}; a checkpoint of the release is named with its file: "
+            f"{HUB_PREFIX}{name.repo_id}/file.pt"
+        ) from error
+
+
+def is_on_hub(source: str | Path) -> bool:
+    """Tell a name on the hub from a path."""
+    return str(source).startswith(HUB_PREFIX)
+
+
+def is_checkpoint(source: str | Path) -> bool:
+    """Tell a checkpoint of the release, here or on the hub, from a folder."""
+    return str(source).endswith(_CHECKPOINTS) and not Path(source).is_dir()
+
+
+def import_model(
+    source: str | Path, options: ImportOptions, *, licence: str = RELEASE_LICENCE
+) -> Model:
+    """Make a model of a checkpoint of the release, fetching it if it is on the hub.
+
+    Args:
+        source: A .pt file, or `hf://owner/name[@revision]/file.pt`.
+        options: What its tensors do not tell.
+        licence: Of the weights.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As `import_checkpoint`.
+        ImportError: If `hf://` is asked for and huggingface_hub is not installed.
+        OSError: If the hub cannot be reached.
+    """
+    if not is_on_hub(source):
+        return import_checkpoint(source, options, licence=licence)
+    name = parse_hub_name(str(source))
+    if not name.path:
+        raise ValueError(f"{source} is a repository; name a file in it: {source}/file.pt")
+    path = fetch_file(name)
+    return import_checkpoint(path, options, origin=str(source), licence=licence)
+
+
+def model_folder(source: str | Path) -> Path:
+    """Find the folder of a model: a model folder, one of its files, or a run folder.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is some other file.
+    """
+    path = Path(source)
+    if path.is_file():
+        if path.name in _PARTS:
+            return path.parent
+        raise ValueError(
+            f"{path} is a file; a model is a folder with {CONFIG_NAME}, or a checkpoint of the "
+            "release, *.pt"
+        )
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"no model folder {path}; give a model folder, a run folder, or {HUB_PREFIX}owner/name"
+        )
+    in_run = path / _RUN_MODEL
+    return in_run if (in_run / CONFIG_NAME).is_file() else path
 
 
 def _bundled_folder() -> Path:
@@ -41,61 +120,19 @@ def _bundled_folder() -> Path:
     if not (folder / CONFIG_NAME).is_file():
         raise FileNotFoundError(
             "this build of get3d ships without a model; name one: a model folder, a run folder, "
-            "or hf://owner/name"
+            f"or {HUB_PREFIX}owner/name"
         )
     return folder
 
 
-def _local_folder(path: Path) -> Path:
-    if path.is_file():
-        if path.name in (CONFIG_NAME, WEIGHTS_NAME):
-            return path.parent
-        raise ValueError(f"{path} is a file; a model is a folder with {CONFIG_NAME}")
-    if not path.is_dir():
-        raise FileNotFoundError(
-            f"no model folder {path}; give a model folder, a run folder, or hf://owner/name"
-        )
-    in_run = path / _RUN_MODEL
-    return in_run if (in_run / CONFIG_NAME).is_file() else path
-
-
-def _fetch(source: str) -> Path:
-    """Download a model, or find it in the hub's cache; returns its folder."""
-    owner, _, rest = source.removeprefix(_HUB_PREFIX).partition("/")
-    name, _, inside = rest.partition("/")
-    name, _, revision = name.partition("@")
-    inside = inside.strip("/")
-    if not owner or not name or ".." in inside.split("/"):
-        raise ValueError(f"{source} must be {_HUB_PREFIX}owner/name[@revision][/folder]")
-    if inside.endswith((f"/{CONFIG_NAME}", f"/{WEIGHTS_NAME}")) or inside in (
-        CONFIG_NAME,
-        WEIGHTS_NAME,
-    ):
-        inside = inside.rpartition("/")[0]
-    prefix = f"{inside}/" if inside else ""
-    download = _hub_download()
-    try:
-        folder = download(
-            repo_id=f"{owner}/{name}",
-            revision=revision or None,
-            allow_patterns=[prefix + file for file in (CONFIG_NAME, WEIGHTS_NAME, CARD_NAME)],
-        )
-    except Exception as error:  # the hub's client fails in its own and in its HTTP library's ways
-        reason = " ".join(str(error).split())
-        raise OSError(
-            f"{source} cannot be fetched ({type(error).__name__}: {reason[:200]}); check the name "
-            "and the connection, or download the folder and name it"
-        ) from error
-    return Path(folder) / inside
-
-
-def _hub_download() -> Callable[..., str]:
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ImportError(
-            f"{_HUB_PREFIX} needs huggingface_hub: pip install huggingface_hub; or download the "
-            "folder and name it"
-        ) from error
-    download: Callable[..., str] = snapshot_download
-    return download
+def _load_checkpoint(source: str | Path) -> Model:
+    options = ImportOptions()
+    model = import_model(source, options)
+    _LOG.info(
+        "%s: %s. Taken as published: grid %d, scale %g; get3d import takes others",
+        source,
+        model.info.licence,
+        options.grid_resolution,
+        options.scale,
+    )
+    return model

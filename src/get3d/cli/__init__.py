@@ -19,9 +19,20 @@ COMMANDS = {
     "validate": "say what is wrong with a data set before a training run does",
     "train": "learn textured shapes from pictures",
     "generate": "make textured meshes with a trained model",
+    "interpolate": "walk from shape to shape: a film, and meshes of the shapes on the way",
+    "perturb": "make near variants of a shape",
+    "swap": "put every texture on every geometry",
+    "mix": "cross shapes layer by layer",
+    "sweep": "show shapes from the average one to their own, and beyond",
+    "turntable": "film shapes or mesh files from all around",
     "evaluate": "judge a model by shapes that it never saw",
+    "import": "make a model folder of a checkpoint of the authors' release",
+    "push": "send a model folder to the Hugging Face Hub",
     "doctor": "say what get3d finds on this machine",
 }
+
+# The module is named after its command, unless that is a word of Python.
+_MODULES = {"import": "import_model"}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -51,14 +62,15 @@ def main(args: Sequence[str] | None = None) -> int:
         if not is_debug:
             warnings.showwarning = lambda message, *_args, **_kwargs: _say(f"note: {message}")
         logging.basicConfig(level=logging.DEBUG if is_debug else logging.INFO, format="%(message)s")
-        for noisy in ("numba", "PIL", "trimesh", "matplotlib"):
+        for noisy in ("numba", "PIL", "trimesh", "matplotlib", "httpx", "httpx2"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         return _run(name, rest, is_debug=is_debug)
 
 
 def _run(name: str, args: list[str], *, is_debug: bool) -> int:
     try:
-        code: int = importlib.import_module(f"get3d.cli.{name}").run(args)
+        module = _MODULES.get(name, name)
+        code: int = importlib.import_module(f"get3d.cli.{module}").run(args)
         return code
     except SystemExit as request:  # from the parser: 0 after --help, 2 for what it refused
         return request.code if isinstance(request.code, int) else 2

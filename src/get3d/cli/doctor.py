@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 import tyro
@@ -16,7 +16,7 @@ from get3d.cli.device import pick_device
 from get3d.core.presets import preset_names
 from get3d.render import rasterize
 from get3d.render.numba_kernels import draw_faces
-from get3d.render.rasterizer import Backend
+from get3d.render.rasterizer import Backend, has_triton
 
 _PACKAGES = ("torch", "numpy", "numba", "trimesh", "xatlas", "safetensors", "tyro", "pillow")
 
@@ -48,6 +48,7 @@ def doctor() -> list[Finding]:
         _attempt("bundled model", lambda: load().info.name),
         Finding("presets", ", ".join(preset_names()) or "none", is_well=bool(preset_names())),
         _check_tensorboard(),
+        _check_hub(),
     ]
 
 
@@ -88,15 +89,18 @@ def _check_device() -> Finding:
     return Finding("device", f"cpu: {threads} ({why})")
 
 
-def _check_backend(name: Literal["torch", "numba"]) -> Finding:
-    corners = torch.tensor([[-1.0, -1, 0, 1], [3, -1, 0, 1], [-1, 3, 0, 1]])
+def _check_backend(name: Backend) -> Finding:
+    label = f"rasteriser {name}"
+    if name == "triton" and not torch.cuda.is_available():
+        return Finding(label, "not needed: it draws on CUDA GPUs")
+    if name == "triton" and not has_triton():
+        return Finding(label, "does not work, so GPUs draw with torch; it needs a C compiler")
+    device = "cuda" if name == "triton" else "cpu"
+    corners = torch.tensor([[-1.0, -1, 0, 1], [3, -1, 0, 1], [-1, 3, 0, 1]], device=device)
+    faces = torch.tensor([[0, 1, 2]], device=device)
     return _attempt(
-        f"rasteriser {name}",
-        lambda: (
-            "works"
-            if (rasterize(corners, torch.tensor([[0, 1, 2]]), 4, backend=name) == 0).all()
-            else None
-        ),
+        label,
+        lambda: "works" if (rasterize(corners, faces, 4, backend=name) == 0).all() else None,
     )
 
 
@@ -116,6 +120,12 @@ def _check_tensorboard() -> Finding:
     if importlib.util.find_spec("tensorboard"):
         return Finding("tensorboard", f"{_version('tensorboard')}")
     return Finding("tensorboard", "not installed; training logs go to a CSV file only")
+
+
+def _check_hub() -> Finding:
+    if importlib.util.find_spec("huggingface_hub"):
+        return Finding("model hub", f"huggingface_hub {_version('huggingface_hub')}")
+    return Finding("model hub", "hf:// names and get3d push need: pip install huggingface_hub")
 
 
 def _attempt(label: str, check: Callable[[], str | None]) -> Finding:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from get3d.apps.evaluation import EvaluationConfig, evaluate, report, save_pictures, save_report
+from get3d.apps.evaluation import EvaluationConfig, evaluate, save_pictures, save_report, summarize
 from get3d.apps.evaluation.page import score_text, score_title
 from get3d.cli.device import pick_device
 from get3d.cli.parsing import parse
@@ -83,7 +83,7 @@ def run(args: list[str]) -> int:
         )
         progress.update(task, description="pictures", completed=0, total=None)
         name = str(parsed.meshes or parsed.model or "the bundled model")
-        content = report(evaluation, name=name)
+        content = summarize(evaluation, name=name)
         save_report(content, parsed.out)
         pictures = save_pictures(evaluation, parsed.out)
     for score, value in content["rows"][0]["scores"].items():

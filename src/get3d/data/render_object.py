@@ -101,7 +101,7 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
     """
     cameras = object_cameras(job.name, config)
     try:
-        textured_mesh = _upright(load_mesh(job.source, dtype=torch.float64), config.up_axis)
+        textured_mesh = turn_upright(load_mesh(job.source, dtype=torch.float64), config.up_axis)
         textured_mesh = normalize_mesh(textured_mesh, longest_side=config.longest_side)
         mesh = Mesh(textured_mesh.mesh.verts.float(), textured_mesh.mesh.faces)
         images_u8 = take_pictures(replace(textured_mesh, mesh=mesh), cameras, config)
@@ -142,7 +142,7 @@ def take_pictures(
     return images_u8 * (images_u8[..., 3:] > 0)
 
 
-def _upright(textured_mesh: TexturedMesh, up_axis: str) -> TexturedMesh:
+def turn_upright(textured_mesh: TexturedMesh, up_axis: str) -> TexturedMesh:
     """Turn a mesh whose z axis points up, so that y does."""
     if up_axis == "y":
         return textured_mesh

@@ -1,7 +1,5 @@
 """From a colour field to a picture on the surface: every texel that can be seen asks the field."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -9,9 +7,7 @@ from torch import Tensor
 
 from get3d.core.types import Material, Mesh, TexturedMesh
 from get3d.export.atlas import unwrap
-from get3d.render import rasterize
-
-ColorFn = Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
+from get3d.render import ColorFn, rasterize
 
 _CHUNK_TEXELS = 1 << 18
 # Bilinear lookups reach one texel beyond those that a chart touches: these ask the field too.

@@ -9,6 +9,17 @@ from get3d.geometry.cameras import (
     sample_cameras,
     to_clip,
 )
+from get3d.geometry.dual_topology import DualTopology
+from get3d.geometry.flexicubes import (
+    CubeWeights,
+    DualPoints,
+    cube_weights,
+    deviation_loss,
+    dual_meshes,
+    dual_topology,
+    flexicubes,
+    place_points,
+)
 from get3d.geometry.marching_tets import marching_tets, surface_meshes, surface_topology
 from get3d.geometry.measures import (
     SurfaceSamples,
@@ -36,26 +47,37 @@ from get3d.geometry.regularizers import empty_penalty, rescue_empty, sdf_sign_ch
 from get3d.geometry.slivers import Tidied, face_flatness, remove_slivers
 from get3d.geometry.tet_grid import TetGrid, bcc_grid, load_grid, make_grid
 from get3d.geometry.topology import SurfaceTopology
+from get3d.geometry.voxel_grid import VoxelGrid, cube_corners, voxel_grid
 
 __all__ = [
     "CameraDistribution",
+    "CubeWeights",
+    "DualPoints",
+    "DualTopology",
     "Kept",
     "SplitNormals",
     "SurfaceSamples",
     "SurfaceTopology",
     "TetGrid",
     "Tidied",
+    "VoxelGrid",
     "bcc_grid",
     "camera_angles",
     "camera_origins",
     "clip_matrices",
     "compact",
     "connected_components",
+    "cube_corners",
+    "cube_weights",
+    "deviation_loss",
+    "dual_meshes",
+    "dual_topology",
     "empty_penalty",
     "euler_number",
     "face_areas",
     "face_flatness",
     "face_normals",
+    "flexicubes",
     "is_manifold",
     "is_oriented",
     "is_watertight",
@@ -64,6 +86,7 @@ __all__ = [
     "marching_tets",
     "orbit_cameras",
     "piece_volumes",
+    "place_points",
     "remove_floaters",
     "remove_hidden_pieces",
     "remove_slivers",
@@ -78,4 +101,5 @@ __all__ = [
     "surface_topology",
     "to_clip",
     "vertex_normals",
+    "voxel_grid",
 ]

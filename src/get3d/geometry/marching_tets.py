@@ -96,11 +96,7 @@ def surface_meshes(
     """
     ends = topology.edge_verts + (topology.edge_shape * sdf.shape[1])[:, None]
     start, end = sdf.reshape(-1).index_select(0, ends.view(-1)).view(-1, 2).unbind(1)
-    # One of the two is positive and the other is not, so the difference does not cancel.
-    difference = start - end
-    tiny = torch.copysign(torch.full_like(difference, _TINY), difference)
-    safe = torch.where(difference.abs() < _TINY, tiny, difference)
-    weight = (start / safe)[:, None]
+    weight = zero_weights(start, end)[:, None]
     pairs = active_positions.index_select(0, topology.edge_active.view(-1)).view(-1, 2, 3)
     here, there = pairs.unbind(1)
     verts = here * (1 - weight) + there * weight
@@ -111,6 +107,20 @@ def surface_meshes(
     )
     faces = (topology.faces - firsts[:, None]).split(face_counts)
     return [Mesh(*part) for part in zip(verts.split(vert_counts), faces, strict=True)]
+
+
+def zero_weights(
+    start: Float[Tensor, " edges"], end: Float[Tensor, " edges"]
+) -> Float[Tensor, " edges"]:
+    """Find where a field is zero between the ends of edges: 0 at the start, 1 at the end.
+
+    Args:
+        start: The field's values at the one end.
+        end: At the other; one of the two is positive, and only one.
+    """
+    difference = start - end  # of opposite signs, so it does not cancel
+    tiny = torch.copysign(torch.full_like(difference, _TINY), difference)
+    return start / torch.where(difference.abs() < _TINY, tiny, difference)
 
 
 @torch.no_grad()

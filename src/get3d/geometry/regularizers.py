@@ -7,6 +7,7 @@ from torch import Tensor
 
 from get3d.geometry.tet_grid import TetGrid
 from get3d.geometry.topology import crossed_edges
+from get3d.geometry.voxel_grid import VoxelGrid
 
 
 def sdf_sign_change_loss(
@@ -43,7 +44,7 @@ def _rescue_values(
 
 
 def rescue_empty(
-    sdf: Float[Tensor, "shapes verts"], grid: TetGrid
+    sdf: Float[Tensor, "shapes verts"], grid: TetGrid | VoxelGrid
 ) -> tuple[Float[Tensor, "shapes verts"], Bool[Tensor, " shapes"]]:
     """Give a shape whose SDF has one sign on the whole grid a surface, as the release does.
 

@@ -144,12 +144,12 @@ def find_topology_torch(
         num_shapes=num_shapes,
         edge_verts=edge_verts,
         edge_shape=shape,
-        faces=_rank(shape * len(edges) + edge, flat_edges, num_shapes * len(edges)),
-        vert_counts=_count(shape, num_shapes),
-        face_counts=_count(face_shape, num_shapes),
+        faces=rank_keys(shape * len(edges) + edge, flat_edges, num_shapes * len(edges)),
+        vert_counts=count_shapes(shape, num_shapes),
+        face_counts=count_shapes(face_shape, num_shapes),
         active_verts=active % num_verts,
         active_shape=active // num_verts,
-        edge_active=_rank(active, flat_verts, num_shapes * num_verts),
+        edge_active=rank_keys(active, flat_verts, num_shapes * num_verts),
     )
 
 
@@ -199,13 +199,15 @@ def _triangles(
     return shape[rows], tet_edges.reshape(-1)[(tet[rows] * 6)[:, None] + local]
 
 
-def _count(shape: Int[Tensor, " items"], num_shapes: int) -> Int[Tensor, " shapes"]:
+def count_shapes(shape: Int[Tensor, " items"], num_shapes: int) -> Int[Tensor, " shapes"]:
     """Count the items of each shape; unlike `bincount`, without waiting for a GPU."""
     counts = torch.zeros(num_shapes, dtype=torch.int64, device=shape.device)
     return counts.index_add_(0, shape, torch.ones_like(shape))
 
 
-def _rank(keys: Int[Tensor, " keys"], queries: Int[Tensor, "..."], size: int) -> Int[Tensor, "..."]:
+def rank_keys(
+    keys: Int[Tensor, " keys"], queries: Int[Tensor, "..."], size: int
+) -> Int[Tensor, "..."]:
     """Find the place of each query among distinct keys below `size`."""
     # Only the places of keys are written, and only they are read.
     places = torch.empty(size, dtype=torch.int32, device=keys.device)

@@ -1,5 +1,7 @@
-"""What others published, read into our networks."""
+"""What others published, read into our networks; and the hub where models are shared."""
 
+from get3d.interop.architecture import recognise_generator
+from get3d.interop.checkpoints import read_state_dicts
 from get3d.interop.published import load_discriminator, load_generator
 
-__all__ = ["load_discriminator", "load_generator"]
+__all__ = ["load_discriminator", "load_generator", "read_state_dicts", "recognise_generator"]

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from get3d.geometry import load_grid
 from get3d.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
+from get3d.models.generator import SeparateNetwork, UnifiedNetwork
+from get3d.models.mapping import Mapping as MappingNetwork
 
 _GENERATOR_KEYS = {
     "z_dim": "z_dim",
@@ -88,14 +90,14 @@ def load_generator(
             one_3d_generator, iso_surface, channel_base, channel_max; optionally img_resolution,
             deformation_multiplier, n_implicit_layer and mlp_latent_channel.
         grid: A published tetrahedral grid (.npz), the one the weights were trained on; None makes
-            our own grid of the same resolution.
+            our own grid of the same resolution. FlexiCubes needs none: its grid is a plain lattice.
 
     Returns:
         The generator, on the CPU.
 
     Raises:
-        ValueError: If options are missing or unknown, or tensors missing, left over or of the wrong
-            shape.
+        ValueError: If options are missing or unknown, tensors missing, left over or of the wrong
+            shape, or a grid is given for FlexiCubes.
     """
     options = _translate(
         config, _GENERATOR_KEYS, _GENERATOR_OPTIONS, {"one_3d_generator", "img_resolution"}
@@ -103,14 +105,18 @@ def load_generator(
     if "one_3d_generator" not in config:
         raise ValueError("config lacks one_3d_generator (true: unified, false: separate)")
     is_unified = bool(config["one_3d_generator"])
+    if options["iso_surface"] == "flexicubes":
+        options["sdf_inside"] = "negative"  # the sign that these models learnt
     ours = GeneratorConfig(architecture="unified" if is_unified else "separate", **options)
+    rules = _UNIFIED_RULES if is_unified else _SEPARATE_RULES
+    # Fitted on paper first: a file's sizes, which may be lies, have not cost any memory yet.
+    weights = _fit(_skeleton(ours), state_dict, lambda name: _generator_name(name, rules))
     tets = None
     if grid is not None:
         tets = load_grid(grid, resolution=ours.grid_resolution, scale=ours.scale)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
         generator = Generator(ours, grid=tets)
-    rules = _UNIFIED_RULES if is_unified else _SEPARATE_RULES
-    _load(generator, state_dict, lambda name: _generator_name(name, rules))
+    generator.load_state_dict(weights)
     return generator
 
 
@@ -137,7 +143,9 @@ def load_discriminator(
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
         discriminator = Discriminator(DiscriminatorConfig(**options))
     num_blocks = len(discriminator.rgb.blocks)
-    _load(discriminator, state_dict, lambda name: _discriminator_name(name, num_blocks))
+    ours = discriminator.state_dict()
+    weights = _fit(ours, state_dict, lambda name: _discriminator_name(name, num_blocks))
+    discriminator.load_state_dict(weights)
     return discriminator
 
 
@@ -177,15 +185,28 @@ def _discriminator_name(name: str, num_blocks: int) -> str:
     return prefix + rest
 
 
-def _load(
-    module: nn.Module, state_dict: Mapping[str, Tensor], rename: Callable[[str], str]
-) -> None:
-    """Fill a module, refusing anything that does not fit exactly."""
+def _skeleton(config: GeneratorConfig) -> dict[str, Tensor]:
+    """Names and shapes of a generator's state dict, without its numbers or its grid."""
+    sizes = config.z_dim, config.w_dim
+    with torch.device("meta"):
+        parts: dict[str, nn.Module] = {
+            name: MappingNetwork(*sizes, num_layers=config.mapping_layers)
+            for name in ("mapping_geo", "mapping_tex")
+        }
+        is_unified = config.architecture == "unified"
+        parts["network"] = UnifiedNetwork(config) if is_unified else SeparateNetwork(config)
+    return nn.ModuleDict(parts).state_dict()
+
+
+def _fit(
+    wanted: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], rename: Callable[[str], str]
+) -> dict[str, Tensor]:
+    """Give a published state dict our names, refusing anything that does not fit exactly."""
     theirs = {name: tensor for name, tensor in state_dict.items() if not _UNUSED.search(name)}
-    ours = {rename(name): (name, tensor) for name, tensor in module.state_dict().items()}
+    ours = {rename(name): (name, tensor) for name, tensor in wanted.items()}
     problems = [f"missing {name}" for name in ours if name not in theirs]
     problems += [f"unexpected {name}" for name in theirs if name not in ours]
-    filled: dict[str, Tensor] = {}
+    fitting: dict[str, Tensor] = {}
     for published, (name, tensor) in ours.items():
         if published not in theirs:
             continue
@@ -193,7 +214,7 @@ def _load(
         if given.shape[tensor.ndim :].numel() == 1 and given.ndim > tensor.ndim:
             given = given.reshape(given.shape[: tensor.ndim])  # 1x1 kernels are matrices here
         if given.shape == tensor.shape:
-            filled[name] = torch.as_tensor(given)
+            fitting[name] = torch.as_tensor(given)
         else:
             problems.append(
                 f"{published} has shape {list(given.shape)}, needs {list(tensor.shape)}"
@@ -201,4 +222,4 @@ def _load(
     if problems:
         shown = "; ".join(problems[:12]) + ("; ..." if len(problems) > 12 else "")
         raise ValueError(f"{len(problems)} tensors do not fit the configuration: {shown}")
-    module.load_state_dict(filled)
+    return fitting

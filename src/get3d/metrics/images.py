@@ -93,16 +93,21 @@ def protocol_differences(first: ImageProtocol, second: ImageProtocol) -> list[st
 
 
 def composite(
-    rgba_u8: UInt8[Tensor, "n 4 h w"], background: tuple[int, int, int] = BACKGROUND
+    rgba_u8: UInt8[Tensor, "n 4 h w"],
+    background: tuple[int, int, int] = BACKGROUND,
+    *,
+    may_fill: bool = False,
 ) -> UInt8[Tensor, "n 3 h w"]:
     """Put pictures with straight alpha on a background, in sRGB as viewers do.
 
     Args:
         rgba_u8: RGB, then alpha.
         background: sRGB bytes.
+        may_fill: Objects may fill a picture, since a renderer that is known made them.
 
     Raises:
-        ValueError: If a picture has no transparent pixel, so that its own background is painted in.
+        ValueError: If a picture of unknown origin has no transparent pixel, so that its own
+            background is painted in.
 
     Example:
         >>> red = torch.tensor([[200, 0], [0, 0], [0, 0], [128, 0]], dtype=torch.uint8)
@@ -110,7 +115,7 @@ def composite(
         [[100, 0]]
     """
     is_opaque = (rgba_u8[:, 3] == 255).flatten(1).all(1)
-    if is_opaque.any():
+    if is_opaque.any() and not may_fill:
         first = int(is_opaque.nonzero()[0])
         raise ValueError(
             f"{int(is_opaque.sum())} of {len(rgba_u8)} pictures have no transparent pixel, the "

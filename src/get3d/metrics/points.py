@@ -24,7 +24,6 @@ class PointProtocol:
         seed: Of the draws; goes together with the seed of each shape.
         normalization: What is done to the mesh before.
         distance: What is measured between two sets of points.
-        report_factor: The MMD is printed times this, as the tables of the field do.
     """
 
     num_points: int = 2048
@@ -35,7 +34,6 @@ class PointProtocol:
     distance: Literal["mean of squared nearest distances, both directions summed"] = (
         "mean of squared nearest distances, both directions summed"
     )
-    report_factor: float = 1000.0
 
     def __post_init__(self) -> None:
         """Refuse what no shape can follow."""
@@ -43,8 +41,6 @@ class PointProtocol:
             raise ValueError(f"num_points must be at least 1, got {self.num_points}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
-        if self.report_factor <= 0:
-            raise ValueError(f"report_factor must be positive, got {self.report_factor}")
 
 
 def sample_points(

@@ -95,7 +95,10 @@ def save_shape_network(network: "ShapeNetwork", path: Path | str) -> None:
         name: value.half().contiguous().cpu() for name, value in network.state_dict().items()
     }
     with atomic_path(path) as temp_path:
+        temp_path.touch()
+        mode = temp_path.stat().st_mode
         save_file(tensors, temp_path, metadata=metadata)
+        temp_path.chmod(mode)  # safetensors makes it the owner's alone
 
 
 def shipped_weights() -> Path:

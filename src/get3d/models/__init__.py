@@ -3,8 +3,9 @@
 from get3d.models.config import GeneratorConfig, ImagingConfig
 from get3d.models.discriminator import Discriminator, DiscriminatorConfig
 from get3d.models.fields import Fields
-from get3d.models.generator import Generator, Surface
+from get3d.models.generator import Generator
 from get3d.models.mapping import mix_styles
+from get3d.models.surface import Surface
 from get3d.models.triplane import sample_triplane
 
 __all__ = [

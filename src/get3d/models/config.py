@@ -63,16 +63,23 @@ class GeneratorConfig:
     """Architecture separate: width of the point networks behind the volumes."""
 
     iso_surface: Literal["dmtet", "flexicubes"] = "dmtet"
-    """How the surface is extracted; flexicubes adds the network for its weights."""
+    """How the surface is extracted: marching tetrahedra, or FlexiCubes, which adds a network for
+    its weights (docs/surfaces.md)."""
+
+    sdf_inside: Literal["positive", "negative"] = "positive"
+    """Sign of the network's signed distances inside. The published FlexiCubes models learnt
+    negative; meshes are the same either way."""
 
     grid_resolution: int = 90
-    """Fineness of the grid that carries the signed distances."""
+    """Fineness of the grid that carries the signed distances. With flexicubes: cubes along each
+    side; 64 give about as many triangles as dmtet with 80."""
 
     scale: float = 1.0
     """Side of the cube that the grid fills, in scene units."""
 
     deformation_multiplier: float = 1.0
-    """Grid vertices move by at most 1 / (grid_resolution * deformation_multiplier)."""
+    """Grid vertices move by at most 1 / (grid_resolution * deformation_multiplier); with flexicubes
+    by half of that."""
 
     sdf_base: Literal["none", "sphere"] = "none"
     """Shape that the network's signed distances are added to (the paper has none)."""
@@ -106,6 +113,8 @@ class GeneratorConfig:
         for name in ("scale", "deformation_multiplier", "sdf_base_radius", "sdf_base_weight"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.sdf_inside == "negative" and self.sdf_base != "none":
+            raise ValueError(f'sdf_inside "negative" needs sdf_base "none", got "{self.sdf_base}"')
         if self.iso_surface == "flexicubes" and self.architecture == "separate":
             raise ValueError('iso_surface "flexicubes" needs architecture "unified"')
 

@@ -169,9 +169,21 @@ class TriplaneGeometry:
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
         """
+        return self._weights(self.features(corners.flatten(0, 1)))
+
+    def grid_flexi_weights(self, corners: Int[Tensor, "b k 8"]) -> Float[Tensor, "b k 21"]:
+        """The same for some cubes of each sample, given by the grid's vertices at their corners.
+
+        Raises:
+            ValueError: If the generator was not built for FlexiCubes.
+        """
+        return self._weights(self.lookup.gather_at(self.rows, corners.flatten(1)))
+
+    def _weights(self, corners: Float[Tensor, "b corners c"]) -> Float[Tensor, "b cubes 21"]:
+        """Raw weights from the features of corners, eight after eight."""
         if self.heads.weights is None:
             raise ValueError("this generator has no FlexiCubes weights: its iso_surface is dmtet")
-        features = self.features(corners.flatten(0, 1)).unflatten(1, (-1, 8)).flatten(2)
+        features = corners.unflatten(1, (-1, 8)).flatten(2)
         return self.heads.weights(features, self.styles) * 0.1
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
@@ -279,14 +291,14 @@ class Fields:
     base_weight: float = 1.0
 
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
-        """Signed distance at points, positive inside."""
+        """Signed distance at points, positive inside (if the generator's `sdf_inside` is)."""
         sdf = self.geometry.sdf(points)
         if self.grid_base is None:
             return sdf
         return sdf * self.base_weight + sphere_sdf(points, self.base_radius)
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
-        """Signed distance at every vertex of the generator's grid, positive inside."""
+        """Signed distance at every vertex of the generator's grid, of the same sign as `sdf`."""
         sdf = self.geometry.grid_sdf()
         return sdf if self.grid_base is None else sdf * self.base_weight + self.grid_base
 
@@ -308,9 +320,20 @@ class Fields:
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
         """
+        return self._flexi_geometry().flexi_weights(corners)
+
+    def grid_flexi_weights(self, corners: Int[Tensor, "b k 8"]) -> Float[Tensor, "b k 21"]:
+        """The same for some cubes of each shape, given by the grid's vertices at their corners.
+
+        Raises:
+            ValueError: If the generator was not built for FlexiCubes.
+        """
+        return self._flexi_geometry().grid_flexi_weights(corners)
+
+    def _flexi_geometry(self) -> TriplaneGeometry:
         if not isinstance(self.geometry, TriplaneGeometry):
             raise ValueError("FlexiCubes weights need the unified generator")
-        return self.geometry.flexi_weights(corners)
+        return self.geometry
 
     def color_packed(
         self, points: Float[Tensor, "n 3"], shape: Int[Tensor, " n"]

@@ -1,23 +1,13 @@
 """The generator: latent codes to styles, fields, meshes and pictures (paper, section 3.1)."""
 
 import dataclasses
-from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from get3d.core import Cameras, Images, Mesh, Styles
-from get3d.geometry import (
-    SurfaceTopology,
-    TetGrid,
-    bcc_grid,
-    empty_penalty,
-    rescue_empty,
-    sdf_sign_change_loss,
-    surface_meshes,
-    surface_topology,
-)
+from get3d.geometry import TetGrid
 from get3d.models.config import GeneratorConfig, ImagingConfig
 from get3d.models.fields import (
     Fields,
@@ -29,33 +19,10 @@ from get3d.models.fields import (
 )
 from get3d.models.imaging import render_images
 from get3d.models.mapping import Mapping, repeat_style
-from get3d.models.packing import row_slots, to_rows
+from get3d.models.surface import Grid, Surface, config_grid, extract_surface, grid_offsets
 from get3d.models.synthesis import PLANE_CHANNELS, PlaneSynthesis
 from get3d.models.triplane import GridLookup
 from get3d.models.volume import VolumeGeometry, VolumeHeads
-
-_GRID_TENSORS = tuple(f.name for f in dataclasses.fields(TetGrid) if f.name != "resolution")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surface:
-    """The surfaces of a batch, with what the losses on them need.
-
-    Attributes:
-        meshes: One a shape, differentiable.
-        sdf: Signed distances on the grid, as the network made them.
-        rescued_sdf: The same, but shapes without a surface given a small one.
-        was_rescued: Which shapes had no surface.
-        sign_change_loss: Regulariser on the edges that the surfaces cross, without its weight.
-        empty_penalty: Mean |SDF| of the shapes without a surface; 0 if there is none.
-    """
-
-    meshes: list[Mesh]
-    sdf: Float[Tensor, "b grid"]
-    rescued_sdf: Float[Tensor, "b grid"]
-    was_rescued: Bool[Tensor, " b"]
-    sign_change_loss: Float[Tensor, ""]
-    empty_penalty: Float[Tensor, ""]
 
 
 class UnifiedNetwork(nn.Module):
@@ -149,17 +116,19 @@ class Generator(nn.Module):
 
         Args:
             config: Sizes and options.
-            grid: Carries the signed distances; None makes one of the configured resolution.
+            grid: Tetrahedra that carry the signed distances; None makes the config's grid.
 
         Raises:
-            ValueError: If `grid` has another resolution than the config.
+            ValueError: If `grid` has another resolution than the config, or the config is one for
+                FlexiCubes.
         """
         super().__init__()
-        if grid is None:
-            grid = bcc_grid(config.grid_resolution, scale=config.scale)
-        if grid.resolution != config.grid_resolution:
+        if config.iso_surface == "flexicubes" and grid is not None:
+            raise ValueError("iso_surface flexicubes makes its own grid of cubes; leave grid out")
+        carrier = config_grid(config) if grid is None else grid
+        if carrier.resolution != config.grid_resolution:
             raise ValueError(
-                f"the grid has resolution {grid.resolution}, "
+                f"the grid has resolution {carrier.resolution}, "
                 f"the config grid_resolution {config.grid_resolution}"
             )
         self.config = config
@@ -171,23 +140,23 @@ class Generator(nn.Module):
             case "unified":
                 self.network = UnifiedNetwork(config)
                 self.lookup = GridLookup(
-                    grid.verts, extent=config.scale, resolution=config.plane_resolution
+                    carrier.verts, extent=config.scale, resolution=config.plane_resolution
                 )
             case "separate":
                 self.network = SeparateNetwork(config)
-        self._grid_resolution = grid.resolution
-        for name in _GRID_TENSORS:
-            self.register_buffer(f"_grid_{name}", getattr(grid, name), persistent=False)
-        base = (
-            sphere_sdf(grid.verts, config.sdf_base_radius) if config.sdf_base == "sphere" else None
-        )
+        self._grid_resolution = carrier.resolution
+        self._grid_kind = type(carrier)
+        for name in _grid_tensors(type(carrier)):
+            self.register_buffer(f"_grid_{name}", getattr(carrier, name), persistent=False)
+        has_sphere = config.sdf_base == "sphere"
+        base = sphere_sdf(carrier.verts, config.sdf_base_radius) if has_sphere else None
         self.register_buffer("_grid_base", base, persistent=False)
 
     @property
-    def grid(self) -> TetGrid:
+    def grid(self) -> Grid:
         """The grid, on the device of the network."""
-        tensors = {name: getattr(self, f"_grid_{name}") for name in _GRID_TENSORS}
-        return TetGrid(**tensors, resolution=self._grid_resolution)
+        tensors = {name: getattr(self, f"_grid_{name}") for name in _grid_tensors(self._grid_kind)}
+        return self._grid_kind(**tensors, resolution=self._grid_resolution)
 
     def map(
         self,
@@ -253,46 +222,19 @@ class Generator(nn.Module):
         """Extract the meshes; a shape whose field has one sign everywhere gets a small surface."""
         return self.extract(fields).meshes
 
-    def extract(self, fields: Fields) -> Surface:
+    def extract(self, fields: Fields, *, for_training: bool = False) -> Surface:
         """Extract the meshes and what the losses on them need.
 
-        Offsets are evaluated only where a surface passes: the rest would change nothing.
-
-        Raises:
-            ValueError: If the generator is one for FlexiCubes.
+        Args:
+            fields: Of the shapes.
+            for_training: Split the quads of FlexiCubes in four about a point that their weights
+                move, so that the split has a gradient. Tetrahedra give the same either way.
         """
-        if self.config.iso_surface != "dmtet":
-            raise ValueError(
-                'surfaces can be extracted with iso_surface "dmtet" only, '
-                f'got "{self.config.iso_surface}"'
-            )
-        grid = self.grid
-        raw = fields.grid_sdf()
-        sdf, was_rescued = rescue_empty(raw, grid)
-        topology = surface_topology(grid, sdf.detach())
-        positions = self._active_positions(fields, topology, grid)
-        return Surface(
-            meshes=surface_meshes(topology, sdf, positions),
-            sdf=raw,
-            rescued_sdf=sdf,
-            was_rescued=was_rescued,
-            sign_change_loss=sdf_sign_change_loss(sdf, grid.edges),
-            empty_penalty=empty_penalty(raw, was_rescued),
-        )
+        return extract_surface(fields, self.grid, self.config, for_training=for_training)
 
     def offsets(self, raw: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """Turn the raw deformation into offsets of grid vertices, in scene units."""
-        config = self.config
-        return raw.tanh() / (config.grid_resolution * config.deformation_multiplier)
-
-    def _active_positions(
-        self, fields: Fields, topology: SurfaceTopology, grid: TetGrid
-    ) -> Float[Tensor, "active 3"]:
-        """Deformed positions of the vertices that the surfaces pass, shape by shape."""
-        slots, width = row_slots(topology.active_shape, topology.num_shapes)
-        verts = to_rows(topology.active_verts, slots, num_rows=topology.num_shapes, width=width)
-        offsets = self.offsets(fields.grid_deformation(verts).flatten(0, 1)[slots])
-        return grid.verts[topology.active_verts] + offsets
+        return grid_offsets(raw, self.config)
 
     def render(
         self,
@@ -327,3 +269,8 @@ def _texture_heads(config: GeneratorConfig, w_dim: int) -> TextureHeads:
         hidden_layers=config.mlp_hidden_layers,
         color_w_dim=config.w_dim,
     )
+
+
+def _grid_tensors(kind: type[Grid]) -> list[str]:
+    """Names of a grid's tables."""
+    return [each.name for each in dataclasses.fields(kind) if each.name != "resolution"]

@@ -12,10 +12,11 @@ from get3d.render.gbuffer import (
     surface_points,
 )
 from get3d.render.rasterizer import rasterize, rasterize_views
-from get3d.render.shading import Light, render_textured
+from get3d.render.shading import ColorFn, Light, render_colored, render_textured
 from get3d.render.views import Views, pack_views, project_meshes
 
 __all__ = [
+    "ColorFn",
     "Light",
     "Pixels",
     "SurfacePoints",
@@ -27,6 +28,7 @@ __all__ = [
     "project_meshes",
     "rasterize",
     "rasterize_views",
+    "render_colored",
     "render_mask",
     "render_mesh",
     "render_meshes",

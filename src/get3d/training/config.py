@@ -28,6 +28,13 @@ class LossConfig:
     empty_weight: float = 1.0
     """Weight of mean |SDF| of shapes that have no surface."""
 
+    flexi_deviation_weight: float = 0.5
+    """Weight of the surface regulariser of iso_surface flexicubes, which evens out the mesh: how
+    differently far crossings lie from the vertex they make."""
+
+    flexi_magnitude_weight: float = 0.1
+    """Weight of the mean size of the raw weights alpha and beta of iso_surface flexicubes."""
+
     mask_weight: float = 1.0
     """Weight of the silhouette discriminator's verdict in the generator's loss."""
 
@@ -43,6 +50,8 @@ class LossConfig:
             "r1_gamma_mask",
             "sign_change_weight",
             "empty_weight",
+            "flexi_deviation_weight",
+            "flexi_magnitude_weight",
             "mask_weight",
         ):
             if getattr(self, name) < 0:

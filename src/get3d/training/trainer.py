@@ -177,6 +177,8 @@ class Trainer:
             own = (
                 loss_config.sign_change_weight * surface.sign_change_loss
                 + loss_config.empty_weight * surface.empty_penalty
+                + loss_config.flexi_deviation_weight * surface.deviation_loss
+                + loss_config.flexi_magnitude_weight * surface.magnitude_loss
             )
             _require_finite("generator loss", verdict.loss + own)
             torch.autograd.backward(
@@ -196,6 +198,11 @@ class Trainer:
                     "fake/mask_logit": verdict.mask_logit,
                 }
             )
+            if self.config.generator.iso_surface == "flexicubes":
+                parts[-1] |= {
+                    "generator/flexi_deviation_loss": surface.deviation_loss,
+                    "generator/flexi_magnitude_loss": surface.magnitude_loss,
+                }
             # What a replay returns is overwritten by the next one.
             parts[-1] = {name: value.detach().clone() for name, value in parts[-1].items()}
         scalars = _mean_scalars(parts)
@@ -242,7 +249,7 @@ class Trainer:
 
     def _render(self, styles: Styles, cameras: Cameras) -> Fakes:
         fields = self.generator.fields(styles)
-        surface = self.generator.extract(fields)
+        surface = self.generator.extract(fields, for_training=True)
         images = self.generator.render(
             fields,
             surface.meshes,

@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +16,12 @@ import torch
 from get3d.apps.evaluation.config import EvaluationConfig
 from get3d.apps.evaluation.measure import ShapeRecord, Soundness, Views, measure_shape
 from get3d.apps.evaluation.sources import MeshFiles, ModelShapes, ShapeSource
+from get3d.apps.model import Model
 from get3d.apps.sources import load
 from get3d.core.files import atomic_path
 from get3d.core.processes import run_in_processes
 from get3d.metrics import FeatureExtractor, PointProtocol, load_inception, load_shape_features
+from get3d.metrics.light_field import DEFAULT_PROTOCOL
 
 FORMAT = 1
 """Counts up when what is measured changes, so that old shards are not taken for new ones."""
@@ -40,6 +42,8 @@ class Collection:
         model: Where the model is that generates them; for files see `files`.
         files: Mesh files, if no model makes the shapes.
         light: How files are lit.
+        up_axis: Which axis of files points up.
+        fingerprint: Of the shapes, when the evaluation began.
         config: How pictures and generated shapes are made.
         points: How points are drawn; None for none.
         wants_light_field: Whether silhouettes are described.
@@ -54,6 +58,8 @@ class Collection:
     model: str | Path | None = None
     files: tuple[Path, ...] | None = None
     light: Literal["studio", "none"] = "none"
+    up_axis: Literal["y", "z"] = "y"
+    fingerprint: str = ""
     config: EvaluationConfig
     points: PointProtocol | None
     wants_light_field: bool
@@ -91,31 +97,38 @@ def measure_collection(
     folder.mkdir(parents=True, exist_ok=True)
     starts = range(0, collection.num, SHARD)
     paths = {start: _shard_path(folder, start, collection.num) for start in starts}
-    pending = [start for start in starts if not _is_whole(paths[start])]
-    done = sum(_length(start, collection.num) for start in starts if start not in set(pending))
+    records = {start: _read_shard(path) for start, path in paths.items()}
+    pending = [start for start, kept in records.items() if kept is None]
+    done = sum(_length(start, collection.num) for start, kept in records.items() if kept)
     on_progress(collection.role, done, collection.num)
     task = functools.partial(_measure_shard, collection=collection, folder=folder)
     is_gpu = torch.device(collection.device).type != "cpu"
     for start in run_in_processes(task, pending, workers=1 if is_gpu else workers):
         done += _length(start, collection.num)
         on_progress(collection.role, done, collection.num)
-    return [record for start in starts for record in _read_shard(paths[start])]
+        records[start] = _read_shard(paths[start])
+    return [record for start in starts for record in records[start] or ()]
 
 
 def open_source(collection: Collection) -> ShapeSource:
     """Get at the shapes themselves."""
     if collection.files is not None:
-        return MeshFiles(collection.files, collection.config, collection.light)
-    return ModelShapes(_open_model(collection), collection.num, collection.config)
+        light, up_axis = collection.light, collection.up_axis
+        return MeshFiles(collection.files, collection.config, light=light, up_axis=up_axis)
+    model = _open_model(collection.model, collection.device, collection.fingerprint)
+    return ModelShapes(model, collection.num, collection.config)
+
+
+def with_fingerprint(collection: Collection) -> Collection:
+    """Note which shapes these are; whoever measures them refuses others."""
+    _open_model.cache_clear()
+    return replace(collection, fingerprint=open_source(collection).fingerprint)
 
 
 @functools.lru_cache(maxsize=1)
-def _open_model_at(source: str | Path | None, device: str) -> Any:
+def _open_model(source: str | Path | None, device: str, fingerprint: str) -> Model:
+    """Load a model once for many shards; the fingerprint tells it from its successor."""
     return load(source, device=device)
-
-
-def _open_model(collection: Collection) -> Any:
-    return _open_model_at(collection.model, collection.device)
 
 
 @functools.lru_cache(maxsize=1)
@@ -126,6 +139,11 @@ def _open_features(features: str, device: str) -> FeatureExtractor:
 def _measure_shard(start: int, collection: Collection, folder: Path) -> int:
     """Measure some shapes and write their file; return where they start."""
     source = open_source(collection)
+    if source.fingerprint != collection.fingerprint:
+        raise ValueError(
+            f"the {collection.role} shapes changed while they were measured (is the model still "
+            "being trained?); copy them, and evaluate the copy"
+        )
     extractor = None
     if collection.features:
         extractor = _open_features(collection.features, collection.device)
@@ -165,12 +183,13 @@ def _identity(collection: Collection) -> str:
         names += ["truncation", "style_mixing", "texture_size"]
     content = {
         "format": FORMAT,
-        "source": open_source(collection).fingerprint,
+        "source": collection.fingerprint,
         "stream": collection.stream,
         "light": collection.light,
+        "up_axis": collection.up_axis,
         "seed": config.seed,
         "points": collection.points and asdict(collection.points),
-        "light_field": collection.wants_light_field,
+        "light_field": asdict(DEFAULT_PROTOCOL) if collection.wants_light_field else None,
         "features": features,
         "views": asdict(collection.views),
         "config": {name: repr(getattr(config, name)) for name in names},
@@ -195,26 +214,25 @@ def _write_shard(path: Path, records: list[ShapeRecord]) -> None:
         temp_path.write_bytes(buffer.getvalue())
 
 
-def _read_shard(path: Path) -> list[ShapeRecord]:
-    with np.load(path, allow_pickle=False) as content:
+def _read_shard(path: Path) -> list[ShapeRecord] | None:
+    """Read what was measured; None if it is not there, or damaged: then it is measured again."""
+    if not path.is_file():
+        return None
+    try:
+        return _decode(path.read_bytes())
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def _decode(content_bytes: bytes) -> list[ShapeRecord]:
+    with np.load(io.BytesIO(content_bytes), allow_pickle=False) as content:
         notes = json.loads(str(content["notes"]))
         records = []
         for index, note in enumerate(notes):
-            soundness = note.pop("soundness")
+            soundness, signature = note.pop("soundness"), tuple(note.pop("signature"))
             arrays = {
                 name: content[key] for name in _ARRAYS if (key := f"{index}.{name}") in content
             }
             kept = Soundness(**soundness) if soundness else None
-            records.append(ShapeRecord(**note, **arrays, soundness=kept))
+            records.append(ShapeRecord(**note, **arrays, soundness=kept, signature=signature))
     return records
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a shard is there and can be read; a damaged one is measured again."""
-    if not path.is_file():
-        return False
-    try:
-        _read_shard(path)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-        return False
-    return True

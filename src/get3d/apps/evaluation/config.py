@@ -1,5 +1,6 @@
 """What is measured, and how: the published protocol by default."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -7,7 +8,14 @@ from get3d.geometry import CameraDistribution
 
 Metric = Literal["cd", "lfd", "fd"]
 METRICS: tuple[Metric, ...] = ("cd", "lfd", "fd")
-PUBLISHED_RATIO, PUBLISHED_IMAGES = 5, 50_000
+PUBLISHED_RATIO, PUBLISHED_IMAGES, PUBLISHED_SIZE, PUBLISHED_VIEWS = 5, 50_000, 1024, 24
+_LEAST = {
+    "num_images": 8,
+    "reference_views": 1,
+    "image_size": 8,
+    "supersample": 1,
+    "texture_size": 16,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +45,6 @@ class EvaluationConfig:
     training: str = "train"
     """Folder in DATA that holds the training shapes, for the oracles and the copying check."""
 
-    num_training: int | None = None
-    """Training shapes to look for copies in; None: all of them."""
-
     seed: int = 0
     """Of latent codes, points and cameras."""
 
@@ -65,7 +70,13 @@ class EvaluationConfig:
     """How the files of --meshes are lit: none where their textures hold the light already, as those
     of models that learnt from lit pictures do."""
 
-    supersample: int = 3
+    up_axis: Literal["y", "z"] = "y"
+    """Which axis of references and training shapes points up, as for `get3d render`."""
+
+    generated_up_axis: Literal["y", "z"] = "y"
+    """Likewise, of the files of --meshes."""
+
+    supersample: int = 4
     """Samples along each side of a pixel."""
 
     cameras: CameraDistribution = field(
@@ -75,21 +86,23 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         """Refuse what gives no score."""
-        if not self.metrics:
-            raise ValueError(f"metrics: name at least one of {', '.join(METRICS)}")
-        for name in ("num_images", "reference_views", "image_size", "supersample", "texture_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("num_shapes", "num_training"):
-            value = getattr(self, name)
-            if value is not None and value < 2:
-                raise ValueError(f"{name} must be at least 2, got {value}")
+        if not self.metrics or not set(self.metrics) <= set(METRICS):
+            raise ValueError(
+                f"metrics: name at least one of {', '.join(METRICS)}, got {list(self.metrics)}"
+            )
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.num_shapes is not None and self.num_shapes < 2:
+            raise ValueError(f"num_shapes must be at least 2, got {self.num_shapes}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, got {self.seed}")
         if not 0 <= self.style_mixing <= 1:
             raise ValueError(f"style_mixing must lie in [0, 1], got {self.style_mixing}")
-        if self.longest_side <= 0:
+        if not 0 < self.longest_side < math.inf:
             raise ValueError(f"longest_side must be positive, got {self.longest_side}")
+        if not math.isfinite(self.truncation):
+            raise ValueError(f"truncation must be a number, got {self.truncation}")
 
 
 def deviations(config: EvaluationConfig, num_generated: int, num_reference: int) -> list[str]:
@@ -103,6 +116,10 @@ def deviations(config: EvaluationConfig, num_generated: int, num_reference: int)
     if "fd" in config.metrics:
         if config.num_images < PUBLISHED_IMAGES:
             found.append(f"{config.num_images} pictures (published: {PUBLISHED_IMAGES})")
+        if config.image_size != PUBLISHED_SIZE:
+            found.append(f"pictures of {config.image_size} pixels (published: {PUBLISHED_SIZE})")
+        if config.reference_views != PUBLISHED_VIEWS:
+            found.append(f"{config.reference_views} views a reference (published: 24 for most)")
         if config.features == "shapes":
             found.append("features of get3d's shape network (published: Inception)")
     if config.truncation != 1:

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from get3d.apps.evaluation.measure import ShapeRecord
 
+_TOLERANCE = 1e-4
+"""Of numbers about 1 large: what rounding to six digits leaves, and no other shape reaches."""
 _NAMED = 3
 
 
@@ -12,17 +16,18 @@ def find_duplicates(
 ) -> list[tuple[str, str]]:
     """List references whose surface is that of a training shape, each with the first such one.
 
-    Copies under other names, at other places and sizes or with other materials count.
+    Copies under other names, at other places and sizes, with other materials or faces count.
     """
-    learnt: dict[str, str] = {}
-    for record in training:
-        if record.geometry_hash:
-            learnt.setdefault(record.geometry_hash, record.name)
-    return [
-        (record.name, learnt[record.geometry_hash])
-        for record in reference
-        if record.geometry_hash in learnt
-    ]
+    learnt = [record for record in training if record.signature]
+    if not learnt:
+        return []
+    signatures = np.array([record.signature for record in learnt])
+    found = []
+    for record in reference:
+        is_same = (np.abs(signatures - np.array(record.signature)) < _TOLERANCE).all(1)
+        if is_same.any():
+            found.append((record.name, learnt[int(is_same.argmax())].name))
+    return found
 
 
 def describe_duplicates(duplicates: Sequence[tuple[str, str]], num_reference: int) -> str:

@@ -1,6 +1,5 @@
 """What is kept of one shape: points, silhouettes, features of its pictures, and how sound it is."""
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -61,7 +60,7 @@ class ShapeRecord:
         name: For reports.
         broken: Why it cannot be measured; empty if it can.
         untextured: Why the textured mesh could not be made; empty if it could.
-        geometry_hash: Equal for equal surfaces.
+        signature: Nearly equal for equal surfaces, see `surface_signature`.
         points: On the surface, by the point protocol; None if broken or not asked for.
         light_field: Its descriptor; likewise.
         field_features: Of pictures of the field; those of a broken shape are of black pictures.
@@ -72,7 +71,7 @@ class ShapeRecord:
     name: str
     broken: str = ""
     untextured: str = ""
-    geometry_hash: str = ""
+    signature: tuple[float, ...] = ()
     points: Float[np.ndarray, "n 3"] | None = None
     light_field: UInt8[np.ndarray, "light_fields axes features"] | None = None
     field_features: Float[np.ndarray, "views d"] | None = None
@@ -105,17 +104,17 @@ def measure_shape(
     """
     name = source.name(index)
     camera_rng = _generator(config.seed, stream, index)
-    cameras = [
-        sample_cameras(config.cameras, n, generator=camera_rng) for n in (views.field, views.mesh)
-    ]
+    drawn = sample_cameras(config.cameras, max(views.field, views.mesh), generator=camera_rng)
+    cameras = [drawn[: views.field], drawn[: views.mesh]]  # the same, so that the two compare
     try:
         shape = source.load(index)
-        drawn = None
+        _refuse_broken(shape.mesh)
+        cloud = None
         if points is not None:
             # Streams are far apart, so that no two shapes of an evaluation share their draws.
-            drawn = sample_points(shape.mesh, points, seed=(stream << 32) + index).cpu().numpy()
+            cloud = sample_points(shape.mesh, points, seed=(stream << 32) + index).cpu().numpy()
         field = light_field_descriptor(shape.mesh).numpy() if wants_light_field else None
-        soundness = measure_soundness(shape.mesh)
+        soundness, signature = measure_soundness(shape.mesh), surface_signature(shape.mesh)
     except ValueError as error:
         black = [_features(extractor, _black(len(c), config)) for c in cameras]
         return ShapeRecord(
@@ -128,8 +127,8 @@ def measure_shape(
     return ShapeRecord(
         name=name,
         untextured=untextured,
-        geometry_hash=geometry_hash(shape.mesh),
-        points=drawn,
+        signature=signature,
+        points=cloud,
         light_field=field,
         field_features=_features(extractor, on_field),
         mesh_features=_features(extractor, on_mesh),
@@ -137,20 +136,28 @@ def measure_shape(
     )
 
 
-def geometry_hash(mesh: Mesh) -> str:
-    """Shorten a surface to 16 hexadecimal digits; place, size and order do not matter.
+def surface_signature(mesh: Mesh) -> tuple[float, ...]:
+    """Describe a surface by eleven numbers that copies of it share.
 
-    Corners are rounded to a 4096th of the longest side, so a copy written with less precision or
-    other materials is found too, unless a corner lies at the edge of such a step.
+    Area, volume, and the first and second moments of the area, of the surface brought to a box that
+    begins at 0 and whose longest side is 1. So place, size, order, names, materials and how faces
+    are cut do not matter, nor rounding in a file; turning does.
     """
-    corners = mesh.verts[mesh.faces.reshape(-1)].detach().cpu().double()
-    if len(corners) == 0 or not corners.isfinite().all():
-        return ""
-    low = corners.amin(0)
-    longest = (corners.amax(0) - low).max().clamp(min=1e-30)
-    steps = ((corners - low) / longest * 4096).round().to(torch.int64)
-    keys = (steps[:, 0] * 8192 + steps[:, 1]) * 8192 + steps[:, 2]
-    return hashlib.sha256(keys.unique().numpy().tobytes()).hexdigest()[:16]
+    corners = mesh.verts[mesh.faces].detach().cpu().double()
+    low = corners.amin((0, 1))
+    corners = (corners - low) / (corners.amax((0, 1)) - low).max()
+    first, second, third = corners.unbind(1)
+    crosses = torch.linalg.cross(second - first, third - first)
+    areas = torch.linalg.vector_norm(crosses, dim=1) / 2
+    volume = (first * crosses).sum() / 6
+    mean = (corners.mean(1) * areas[:, None]).sum(0) / areas.sum()
+    # The exact integral of x x^T over a triangle: corners and three times their middle, over 12.
+    rays = corners - mean
+    outer = torch.einsum("fki,fkj,f->ij", rays, rays, areas)
+    middles = rays.mean(1)
+    outer = (outer + 9 * torch.einsum("fi,fj,f->ij", middles, middles, areas)) / 12 / areas.sum()
+    upper = outer[tuple(torch.triu_indices(3, 3))]
+    return (float(areas.sum()), float(volume), *mean.tolist(), *upper.tolist())
 
 
 def second_color_share(pictures: Pictures) -> float:
@@ -184,9 +191,8 @@ def measure_soundness(mesh: Mesh) -> Soundness:
     mesh = Mesh(verts, faces)
     labels = connected_components(mesh)[faces[:, 0]]
     pieces, piece = labels.unique(return_inverse=True)
-    verts = verts.double() - verts.double().mean(
-        0
-    )  # volumes of a distant mesh keep their precision
+    # About the middle, so that volumes of a distant mesh keep their precision.
+    verts = verts.double() - verts.double().mean(0)
     first, second, third = verts[faces].unbind(1)
     crosses = torch.linalg.cross(second - first, third - first)
     areas = torch.zeros(len(pieces), dtype=verts.dtype).to(verts.device)
@@ -202,6 +208,18 @@ def measure_soundness(mesh: Mesh) -> Soundness:
         largest_share=float(areas[largest] / areas.sum()),
         is_watertight=is_watertight(mesh),
     )
+
+
+def _refuse_broken(mesh: Mesh) -> None:
+    """Raise if there is no surface to measure."""
+    if len(mesh.faces) == 0:
+        raise ValueError("the mesh has no faces")
+    corners = mesh.verts[mesh.faces].detach().double()
+    if not corners.isfinite().all():
+        raise ValueError("the mesh has NaN or infinity among the vertices of its faces")
+    first, second, third = corners.unbind(1)
+    if not torch.linalg.cross(second - first, third - first).any():
+        raise ValueError("the mesh has no area")
 
 
 def _take_pictures(

@@ -26,6 +26,11 @@ _TITLES = {
 _PERCENT = ("cov_", "one_nna_", "precision_", "recall_")
 _THOUSANDTHS = ("mmd_cd", "kid_", "kd_shapes_")
 _NAMED = 20
+_READING = (
+    "COV, precision and recall: more is better; MMD, FID, KID and the like: less; 1-NNA: 50 is "
+    "best. The number of shapes on either side stands in brackets. The oracles are what real "
+    "shapes score under the same protocol."
+)
 
 
 def score_title(name: str) -> str:
@@ -59,9 +64,9 @@ def page(content: dict[str, Any]) -> str:
     """Write the page of an evaluation.
 
     Args:
-        content: From `report`, or read from its JSON file.
+        content: From `summarize`, or read from its JSON file.
     """
-    parts = [f"# Evaluation of {content['name']}", _scores(content), _reading(content)]
+    parts = [f"# Evaluation of {content['name']}", score_table(content), _READING]
     if content["deviations"]:
         parts.append(
             "Not as published: " + "; ".join(content["deviations"]) + ". Compare with numbers of "
@@ -79,7 +84,8 @@ def page(content: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _scores(content: dict[str, Any]) -> str:
+def score_table(content: dict[str, Any]) -> str:
+    """The scores of all rows, and the ratios of the first to the second."""
     rows = content["rows"]
     head = ["", *(f"{r['name']} ({r['num_generated']} : {r['num_reference']})" for r in rows)]
     ratios = content["ratios"]
@@ -90,14 +96,6 @@ def _scores(content: dict[str, Any]) -> str:
         ratio = [f"{ratios[name]:.2f}" if name in ratios else "-"] if ratios else []
         body.append([score_title(name), *cells, *ratio])
     return table([*head, "generated / training"] if ratios else head, body)
-
-
-def _reading(content: dict[str, Any]) -> str:
-    return (
-        "COV, precision and recall: more is better; MMD, FID, KID and the like: less; 1-NNA: 50 is "
-        "best. The number of shapes on either side stands in brackets. The oracles are what real "
-        "shapes score under the same protocol."
-    )
 
 
 def _soundness(content: dict[str, Any]) -> str:
@@ -127,8 +125,8 @@ def _copying(content: dict[str, Any]) -> str:
     return (
         "Chamfer distance (x 1000) to the nearest training shape: "
         f"{1000 * content['median_distance']:.2f} in the middle for generated shapes, "
-        f"{1000 * content['median_distance_of_references']:.2f} for references, which are surely "
-        f"no copies; the least is {1000 * content['least_distance']:.2f}, and "
+        f"{1000 * content['median_distance_of_references']:.2f} for references; "
+        f"the least is {1000 * content['least_distance']:.2f}, and "
         f"{1000 * content['least_distance_of_references']:.2f} for references. {100 * share:.1f} % "
         "of the generated shapes are nearer than the nearest hundredth of the references: far more "
         "than 1 % would mean copies."

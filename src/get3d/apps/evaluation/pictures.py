@@ -1,6 +1,7 @@
 """Pictures of an evaluation: samples, the nearest training shapes, the best and worst matches."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from get3d.apps.evaluation.collection import Collection, open_source
-from get3d.apps.evaluation.evaluate import Copying, Evaluation
+from get3d.apps.evaluation.judge import Copying, Evaluation
 from get3d.core.pictures import contact_sheet, save_png
 from get3d.geometry import orbit_cameras
 
@@ -19,6 +20,7 @@ BEST_NAME, WORST_NAME = "best_matches.png", "worst_matches.png"
 _SAMPLES, _SAMPLE_COLUMNS = 48, 8
 _ROWS, _NEIGHBOURS = 10, 5
 _ROTATION_RAD, _POLAR_RAD = 3.75, 1.2
+_SIDE = 144
 
 
 def save_pictures(evaluation: Evaluation, out: Path) -> list[Path]:
@@ -58,12 +60,15 @@ def save_pictures(evaluation: Evaluation, out: Path) -> list[Path]:
 
 
 class _Drawer:
-    """Draws shapes of collections that follow one another, each from the same side."""
+    """Draws shapes of collections that follow one another, each from the same side.
+
+    The size is their own: pictures for scores may be as small as the training's.
+    """
 
     def __init__(self, *collections: Collection) -> None:
-        sources = [open_source(collection) for collection in collections]
+        larger = replace(collections[0].config, image_size=_SIDE, supersample=2)
+        sources = [open_source(replace(each, config=larger)) for each in collections]
         self._shapes = [(source, index) for source in sources for index in range(len(source))]
-        self._size = collections[0].config.image_size
 
     def draw(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         """Draw a shape on black; a broken one is all black."""
@@ -74,7 +79,7 @@ class _Drawer:
         try:
             picture = source.load(own_index).mesh_pictures(cameras)[0]
         except ValueError:
-            return np.zeros((self._size, self._size, 3), np.uint8)
+            return np.zeros((_SIDE, _SIDE, 3), np.uint8)
         return picture.permute(1, 2, 0).cpu().numpy()
 
 

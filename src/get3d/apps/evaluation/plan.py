@@ -1,13 +1,13 @@
 """Which collections an evaluation needs, checked before any long work starts."""
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from get3d.apps.evaluation.collection import Collection, load_features, open_source
-from get3d.apps.evaluation.config import EvaluationConfig
+from get3d.apps.evaluation.collection import Collection, load_features, with_fingerprint
+from get3d.apps.evaluation.config import PUBLISHED_RATIO, EvaluationConfig
 from get3d.apps.evaluation.measure import Views
 from get3d.data import find_meshes
 from get3d.metrics import PointProtocol
@@ -56,71 +56,69 @@ def make_plan(
             f"{data / config.reference} holds {len(reference)} shapes, too few to compare with; "
             f"the scores need {LEAST} at least, and mean something from a hundred on"
         )
-    judged = None if meshes is None else find_meshes([meshes])
+    judged = None if meshes is None else _shuffled(find_meshes([meshes]), config)
     num = _num_generated(config, len(reference), judged, meshes)
+    learnt: tuple[Path, ...] = ()
+    if (data / config.training).is_dir():
+        learnt = _shuffled(_files(data, config.training), config)
+    training, more = learnt[:num], learnt[num:]
     is_pictured = "fd" in config.metrics
-    views = -(-config.num_images // num) if is_pictured else 0
-    collection = partial(
-        Collection,
+    if is_pictured:
+        load_features(config.features, device)  # what is missing is missed now
+
+    def views(num: int) -> int:
+        return -(-config.num_images // num) if is_pictured else 0
+
+    whole = Collection(
+        role="generated",
+        stream=_GENERATED,
+        num=num,
+        model=model,
         config=config,
-        device=device,
         points=PointProtocol(seed=config.seed) if "cd" in config.metrics else None,
         wants_light_field="lfd" in config.metrics,
         features=config.features if is_pictured else "",
+        views=Views(field=views(num), mesh=views(num)),
+        device=device,
     )
-    if judged is None:
-        generated = collection(
-            role="generated",
-            stream=_GENERATED,
-            num=num,
-            model=model,
-            views=Views(field=views, mesh=views),
+    if judged is not None:
+        generated = replace(
+            whole,
+            files=judged[:num],
+            light=config.generated_light,
+            up_axis=config.generated_up_axis,
+            views=Views(mesh=views(num)),
         )
     else:
-        generated = collection(
-            role="generated",
-            stream=_GENERATED,
-            num=num,
-            files=tuple(judged[:num]),
-            light=config.generated_light,
+        generated = whole
+
+    def known(role: str, stream: int, files: tuple[Path, ...], views: int) -> Collection:
+        found = replace(
+            whole,
+            role=role,
+            stream=stream,
+            num=len(files),
+            files=files,
+            light=config.light,
+            up_axis=config.up_axis,
             views=Views(mesh=views),
         )
-    training, more = _training_files(data, config, num)
-    files = partial(collection, light=config.light)
-    plan = Plan(
-        generated=generated,
-        reference=files(
-            role="reference",
-            stream=_REFERENCE,
-            num=len(reference),
-            files=tuple(reference),
-            views=Views(mesh=config.reference_views if is_pictured else 0),
+        return with_fingerprint(found)
+
+    return Plan(
+        generated=with_fingerprint(generated),
+        reference=known(
+            "reference", _REFERENCE, tuple(reference), config.reference_views if is_pictured else 0
         ),
-        training=files(
-            role="training",
-            stream=_TRAINING,
-            num=len(training),
-            files=training,
-            views=Views(mesh=views),
-        )
+        training=known("training", _TRAINING, training, views(len(training)))
         if len(training) >= LEAST
         else None,
-        more_training=files(
-            role="more-training",
-            stream=_MORE_TRAINING,
-            num=len(more),
-            files=more,
-            wants_light_field=False,
-            features="",
-            views=Views(),
+        more_training=replace(
+            known("more-training", _MORE_TRAINING, more, 0), wants_light_field=False, features=""
         )
         if more
         else None,
     )
-    open_source(plan.generated)  # what is missing is missed now
-    if is_pictured:
-        load_features(config.features, device)
-    return plan
 
 
 def _files(data: Path, name: str) -> list[Path]:
@@ -134,10 +132,10 @@ def _files(data: Path, name: str) -> list[Path]:
 
 
 def _num_generated(
-    config: EvaluationConfig, num_reference: int, judged: list[Path] | None, meshes: Path | None
+    config: EvaluationConfig, num_reference: int, judged: Sequence[Path] | None, meshes: Path | None
 ) -> int:
     if judged is None:
-        num = config.num_shapes or 5 * num_reference
+        num = config.num_shapes or PUBLISHED_RATIO * num_reference
     elif config.num_shapes is None:
         num = len(judged)
     elif config.num_shapes > len(judged):
@@ -152,13 +150,7 @@ def _num_generated(
     return num
 
 
-def _training_files(
-    data: Path, config: EvaluationConfig, num_generated: int
-) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Training shapes in a random order: those for the oracle, and the others."""
-    if not (data / config.training).is_dir():
-        return (), ()
-    files = _files(data, config.training)
+def _shuffled(files: list[Path], config: EvaluationConfig) -> tuple[Path, ...]:
+    """Files in a random order, so that the first ones are a fair sample."""
     order = np.random.default_rng(config.seed).permutation(len(files))
-    chosen = [files[index] for index in order[: config.num_training]]
-    return tuple(chosen[:num_generated]), tuple(chosen[num_generated:])
+    return tuple(files[index] for index in order)

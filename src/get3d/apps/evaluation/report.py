@@ -2,7 +2,6 @@
 
 import json
 import math
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -15,7 +14,7 @@ import torch
 from get3d.apps.evaluation.collection import load_features, open_source
 from get3d.apps.evaluation.config import deviations
 from get3d.apps.evaluation.duplicates import describe_duplicates
-from get3d.apps.evaluation.evaluate import Copying, Evaluation
+from get3d.apps.evaluation.judge import Copying, Evaluation
 from get3d.apps.evaluation.measure import ShapeRecord
 from get3d.apps.evaluation.page import page
 from get3d.apps.evaluation.plan import Plan
@@ -29,9 +28,11 @@ FORMAT = 1
 SCORES_NAME, PAGE_NAME = "scores.json", "report.md"
 SECOND_COLOR = 0.05
 """Share of the covered pixels from which on a shape counts as having more than one colour."""
+_COMPARABLE = ("cov_", "mmd_", "fid_", "fd_shapes_", "precision_", "recall_")
+"""Scores with a meaningful ratio: kernel distances may be negative, and 1-NNA is best at a half."""
 
 
-def report(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
+def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
     """Put all numbers of an evaluation together, with what they depend on.
 
     Args:
@@ -52,7 +53,7 @@ def report(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
         "source": open_source(plan.generated).fingerprint,
         "get3d": version("get3d"),
         "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {plan.generated.device}",
+        "device": plan.generated.device,
         "protocol": _protocol(evaluation),
         "deviations": deviations(plan.generated.config, plan.generated.num, plan.reference.num),
         "notes": _notes(evaluation),
@@ -90,7 +91,9 @@ def score_ratios(evaluation: Evaluation) -> dict[str, float]:
     for name, value in judged.items():
         # A field has no counterpart among files: its pictures are held against theirs.
         other = oracle.get(name, oracle.get(name.replace("_ori", "_3d")))
-        if value is not None and other and math.isfinite(value) and "kd_" not in name:
+        if not name.startswith(_COMPARABLE) or value is None or not other:
+            continue
+        if math.isfinite(value) and math.isfinite(other):
             ratios[name] = value / other
     return ratios
 
@@ -117,6 +120,11 @@ def _notes(evaluation: Evaluation) -> list[str]:
     plan, notes = evaluation.plan, list[str]()
     if plan.training is None:
         notes.append("no training shapes, so no oracle, and no look for copies of them")
+    elif plan.training.num < plan.generated.num:
+        notes.append(
+            f"the oracle has {plan.training.num} training shapes for {plan.generated.num} "
+            "generated ones, which flatters the ratios: with more shapes COV grows and MMD falls"
+        )
     if evaluation.duplicates:
         notes.append(describe_duplicates(evaluation.duplicates, plan.reference.num))
     if plan.generated.num < plan.reference.num:
@@ -126,7 +134,7 @@ def _notes(evaluation: Evaluation) -> list[str]:
         notes.append(
             f"{broken} of {plan.generated.num} generated shapes are broken and count as the worst"
         )
-    left_out = sum(bool(record.broken) for record in evaluation.training)
+    left_out = sum(bool(r.broken or r.untextured) for r in evaluation.training)
     if left_out:
         notes.append(
             f"{left_out} of {len(evaluation.training)} training shapes are broken and left out"
@@ -144,6 +152,7 @@ def _pictures_protocol(plan: Plan) -> dict[str, Any]:
         "extractor_fingerprint": extractor.fingerprint,
         "resize": extractor.resize,
         "background": list(BACKGROUND),
+        "field_imaging": f"antialiased, mask drawn {config.supersample} times larger",
         "num_generated": num_generated,
         "num_reference": num_reference,
         "views_per_generated_shape": plan.generated.views.mesh,

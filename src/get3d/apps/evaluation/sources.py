@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from jaxtyping import UInt8
@@ -15,13 +17,13 @@ from get3d.apps.evaluation.config import EvaluationConfig
 from get3d.apps.model import Model
 from get3d.core.types import Cameras, Mesh, TexturedMesh
 from get3d.data import load_mesh, normalize_mesh
+from get3d.data.render_object import turn_upright
 from get3d.metrics.features import fingerprint
 from get3d.metrics.images import composite
 from get3d.models import ImagingConfig
 from get3d.render import Light, render_textured
 
 Pictures = UInt8[Tensor, "views 3 h w"]
-_IMAGING = ImagingConfig(composite="antialiased", mask_supersample=2)
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class LoadedShape:
     """One shape, with the ways to take its pictures.
 
     Attributes:
-        mesh: Its surface; as the source has it, not normalised.
+        mesh: Its surface, where pictures show it.
         mesh_pictures: Renders of its textured mesh on black.
         field_pictures: Renders of the network's colour field on black; None for files.
     """
@@ -39,40 +41,47 @@ class LoadedShape:
     field_pictures: Callable[[Cameras], Pictures] | None = None
 
 
-class ShapeSource(Protocol):
+class ShapeSource(ABC):
     """A numbered collection of shapes."""
 
+    @abstractmethod
     def __len__(self) -> int:
         """Count the shapes."""
-        ...
 
     @property
+    @abstractmethod
     def fingerprint(self) -> str:
         """Changes if any shape does."""
-        ...
 
+    @abstractmethod
     def name(self, index: int) -> str:
         """What to call a shape in reports."""
-        ...
 
+    @abstractmethod
     def load(self, index: int) -> LoadedShape:
         """Get a shape.
 
         Raises:
             ValueError: If it is broken.
         """
-        ...
 
 
-class MeshFiles:
-    """Meshes from files; they are normalised for pictures as `get3d render` does."""
+class MeshFiles(ShapeSource):
+    """Meshes from files, placed as `get3d render` places them for training: upright and centred."""
 
     def __init__(
-        self, files: Sequence[Path], config: EvaluationConfig, light: Literal["studio", "none"]
+        self,
+        files: Sequence[Path],
+        config: EvaluationConfig,
+        *,
+        light: Literal["studio", "none"],
+        up_axis: Literal["y", "z"],
     ) -> None:
         """Remember the files; they are read when their turn comes."""
         self.files = list(files)
-        self._config, self._light = config, Light() if light == "studio" else None
+        self._config, self._up_axis = config, up_axis
+        self._light = Light() if light == "studio" else None
+        self._root = Path(os.path.commonpath([file.parent for file in self.files]))
 
     def __len__(self) -> int:
         """Count the files."""
@@ -85,22 +94,22 @@ class MeshFiles:
         return hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16]
 
     def name(self, index: int) -> str:
-        """Name of the file, without its suffix."""
-        return self.files[index].stem
+        """Where the file lies below the folder of all, without its suffix."""
+        return self.files[index].relative_to(self._root).with_suffix("").as_posix()
 
     def load(self, index: int) -> LoadedShape:
         """Read a file."""
         config = self._config
-        shape = load_mesh(self.files[index])
+        shape = turn_upright(load_mesh(self.files[index]), self._up_axis)
+        shape = normalize_mesh(shape, longest_side=config.longest_side)
 
         def pictures(cameras: Cameras) -> Pictures:
-            normal = normalize_mesh(shape, longest_side=config.longest_side)
-            return mesh_pictures(normal, cameras, config, light=self._light)
+            return mesh_pictures(shape, cameras, config, light=self._light)
 
         return LoadedShape(shape.mesh, pictures)
 
 
-class ModelShapes:
+class ModelShapes(ShapeSource):
     """Shapes that a model generates; shape i depends on the seed and on i alone."""
 
     def __init__(self, model: Model, num: int, config: EvaluationConfig) -> None:
@@ -113,8 +122,12 @@ class ModelShapes:
 
     @property
     def fingerprint(self) -> str:
-        """Of the weights: a longer run begins with the shapes of a shorter one."""
-        return fingerprint(self.model.generator)
+        """Of weights, options and grid: a longer run begins with the shapes of a shorter one."""
+        generator = self.model.generator
+        digest = hashlib.sha256(fingerprint(generator).encode())
+        digest.update(repr(generator.config).encode())
+        digest.update(generator.grid.verts.detach().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def name(self, index: int) -> str:
         """Its number."""
@@ -131,12 +144,16 @@ class ModelShapes:
                 style_mixing=config.style_mixing,
             )
             fields = generator.fields(styles)
-            (mesh,) = generator.surface(fields)
+            mesh = self.model.surface(fields)
 
         @torch.no_grad()
         def on_field(cameras: Cameras) -> Pictures:
             images = generator.render(
-                fields, [mesh], cameras.to(self.model.device), config.image_size, config=_IMAGING
+                fields,
+                [mesh],
+                cameras.to(self.model.device),
+                config.image_size,
+                config=ImagingConfig(composite="antialiased", mask_supersample=config.supersample),
             )
             return ((images.rgb + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
@@ -158,4 +175,4 @@ def mesh_pictures(
         textured_mesh, cameras, config.image_size, light=light, supersample=config.supersample
     )
     rgba_u8 = (rgba * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 2)
-    return composite(rgba_u8)
+    return composite(rgba_u8, may_fill=True)

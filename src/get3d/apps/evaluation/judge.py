@@ -143,7 +143,7 @@ def evaluate(
     generated = measure(plan.generated)
     judge = _Judge(config, on_progress)
     judge.add("generated", generated, reference)
-    whole = [record for record in oracle if not record.broken]
+    whole = [record for record in oracle if not (record.broken or record.untextured)]
     if len(whole) >= LEAST:
         judge.add("training shapes", whole, reference)
     if len(whole) >= 2 * LEAST:

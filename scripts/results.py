@@ -1,0 +1,174 @@
+"""Make docs/results.md from the saved numbers in results/.
+
+    python scripts/results.py            # write the page
+    python scripts/results.py --check    # fail if the page is not what the numbers say
+
+results/published.json holds the paper's tables; results/bundled.json is the scores.json of the
+bundled model (scripts/reproduce_model.py); the others are written by the scripts of benchmarks/
+with --out. A number is changed by measuring it again, never in the page.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from get3d.apps.evaluation.page import page, table
+from get3d.core.files import write_text
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "results.md"
+
+
+@dataclass(frozen=True)
+class Args:
+    """Make docs/results.md."""
+
+    check: bool = False
+    """Write nothing; fail if the page is out of date."""
+
+
+def read(name: str) -> Any:
+    """Read one file of saved numbers."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def published() -> str:
+    """The paper's table."""
+    content = read("published")
+    head = ["data", "model", "COV (LFD) %", "COV (CD) %", "MMD (LFD)", "MMD (CD) x 1000"]
+    head += ["FID-Ori", "FID-3D"]
+    rows = [[str(cell) for cell in row] for row in content["rows"]]
+    return f"{table(head, rows)}\n\nSource: {content['source']}."
+
+
+def bundled() -> str:
+    """Our model beside its oracles, with all that the scores depend on."""
+    content = read("bundled")
+    body = page(content).split("\n", 2)[2]  # without its own heading
+    protocol = content["protocol"]
+    config = protocol["config"]
+    lines = [
+        f"seed {config['seed']}, truncation {config['truncation']:g}, style mixing "
+        f"{config['style_mixing']:g}"
+    ]
+    if "points" in protocol:
+        points = protocol["points"]
+        lines.append(f"CD: {points['num_points']} points, {points['normalization']}; "
+                     f"{points['distance']}")  # fmt: skip
+    if "light_field" in protocol:
+        lines.append(f"LFD: silhouettes of {protocol['light_field']['image_size']} pixels")
+    if "pictures" in protocol:
+        seen = protocol["pictures"]
+        lines.append(
+            f"pictures: {seen['num_generated']} generated and {seen['num_reference']} of "
+            f"references, {config['image_size']} pixels on black, features {seen['extractor']} "
+            f"({seen['extractor_fingerprint']})"
+        )
+    return body.replace("\n## ", "\n### ") + "\nProtocol: " + "; ".join(lines) + "."
+
+
+def rasterizer() -> str:
+    """Milliseconds a view."""
+    content = read("rasterize")
+    sizes = list(content["ms_per_view"])
+    names = list(content["ms_per_view"][sizes[0]])
+    rows = [
+        [size, *(f"{content['ms_per_view'][size].get(name, float('nan')):.2f}" for name in names)]
+        for size in sizes
+    ]
+    about = f"{content['machine']}, {content['threads']} threads, {content['faces']} faces"
+    return f"{about}; `benchmarks/rasterize.py` says what the columns are.\n\n" + table(
+        ["pixels", *names], rows
+    )
+
+
+def networks() -> str:
+    """Milliseconds a stage, of generation and of training."""
+    content = read("networks")
+    rows = [
+        [part, name, f"{value:.0f}"]
+        for part, stages in content.items()
+        if isinstance(stages, dict)
+        for name, value in stages.items()
+    ]
+    return f"{content['machine']}; milliseconds.\n\n" + table(["networks", "stage", "ms"], rows)
+
+
+def training() -> str:
+    """Milliseconds a stage of a step."""
+    content = read("train_step")
+    rows = [[name, f"{1000 * value:.0f}"] for name, value in content["median_s"].items()]
+    return (
+        f"`{content['config']}` on {content['threads']} threads ({content['machine']}): "
+        f"{content['images_per_s']:.1f} images/s.\n\n" + table(["stage", "median, ms"], rows)
+    )
+
+
+def metrics() -> str:
+    """What scores cost."""
+    chamfer, light_field = read("metrics"), read("light_field")
+    times, shapes = chamfer["ms_per_pair"], light_field["descriptor_ms_by_faces"]
+    described = ", ".join(f"{ms:.0f} ms for {faces} faces" for faces, ms in shapes.items())
+    return (
+        f"Chamfer distance of {chamfer['points']} points: {times['ours']:.3f} ms a pair on "
+        f"{chamfer['threads']} threads ({times['trees'] / times['ours']:.1f} x faster than scipy's "
+        f"k-d trees in the same run; largest relative difference "
+        f"{chamfer['largest_relative_difference']:.0e}), so 1000 x 5000 shapes take "
+        f"{times['ours'] * 5e6 / 6e4:.0f} minutes.\n\n"
+        f"Light-field distance on {light_field['threads']} thread: a descriptor {described}; a "
+        f"pair {light_field['pair_us']:.0f} microseconds, so 1000 x 5000 shapes take "
+        f"{light_field['pair_us'] * 5 / 60:.0f} minutes."
+    )
+
+
+def make_page() -> str:
+    """Put the page together."""
+    parts = [
+        "# Results",
+        "Made by `scripts/results.py` from the numbers in [results/](../results/); do not edit.",
+        "## The bundled model",
+        "Our numbers, on our procedural data (`get3d shapes`): compare them with the oracles "
+        "beside them, not with the published table below, which is of other data.",
+        bundled(),
+        "![Samples](images/results-samples.png)\n\n*The first 48 generated shapes of the "
+        "evaluation, not picked, truncation 1.*",
+        "![Copies?](images/results-nearest-training.png)\n\n*Is it copying? Left, the generated "
+        "shapes that come nearest to any training shape; right of each, the training shapes "
+        "nearest to it.*",
+        "![Best matches](images/results-best.png)\n\n*Test shapes that the model comes nearest to "
+        "(left), each with the generated shapes nearest to it.*",
+        "![Worst matches](images/results-worst.png)\n\n*Test shapes that the model comes least "
+        "near to.*",
+        "## Published",
+        "The paper's numbers, on ShapeNet and TurboSquid, not ours. Times and hardware: 8 A100, "
+        "about two days a category.",
+        published(),
+        "## Speed",
+        "Times of single runs; machines differ, ratios less so.",
+        "### Rasteriser",
+        rasterizer(),
+        "### Networks",
+        networks(),
+        "### Training step",
+        training(),
+        "### Metrics",
+        metrics(),
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def main(args: Args) -> None:
+    """Write the page, or compare it."""
+    text = make_page()
+    if not args.check:
+        write_text(PAGE, text)
+    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
+        sys.exit(f"{PAGE} is not what results/ says; run python scripts/results.py")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, description=__doc__))

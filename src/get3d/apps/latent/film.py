@@ -1,0 +1,91 @@
+"""Films of what is shown from a moving or standing camera, into a folder."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from get3d.apps.latent.folder import SHEET_NAME, OutFolder
+from get3d.apps.latent.shapes import Subject
+from get3d.apps.latent.views import POLAR_DEG, Stage, film_frame
+from get3d.apps.latent.write import OnProgress, Picture
+from get3d.core.pictures import contact_sheet, save_png
+from get3d.core.video import Frame, save_video
+
+_SHEET_FRAMES = 16
+
+
+def write_film(
+    subjects: Callable[[], Iterator[Subject | None]],
+    folder: OutFolder,
+    name: str,
+    *,
+    rotations_deg: Sequence[float],
+    image_size: int,
+    fps: float,
+    polar_deg: float = POLAR_DEG,
+    on_progress: OnProgress | None = None,
+) -> list[Frame]:
+    """Write a film: one frame a camera, all of them about the same point at the same distance.
+
+    Args:
+        subjects: Gives what is seen, frame by frame; asked twice, first to find a distance from
+            which nothing leaves the picture. None leaves a frame white.
+        folder: From `open_folder`.
+        name: Of the file; the suffix picks the format.
+        rotations_deg: Of the cameras.
+        image_size: Side of the film, in pixels.
+        fps: Frames a second.
+        polar_deg: Of the cameras: 0 looks straight down, 90 is the horizon.
+        on_progress: Called with how many frames are done, and of how many.
+
+    Returns:
+        Some frames, evenly spread, for a contact sheet.
+
+    Raises:
+        ValueError: If there is no surface, or as `save_video`.
+        OSError: If the file cannot be written.
+    """
+    num = len(rotations_deg)
+    stage = Stage.around(subject.mesh for subject in subjects() if subject is not None)
+    cameras = stage.cameras(rotations_deg, polar_deg=polar_deg)
+    picked = set(np.linspace(0, num - 1, min(num, _SHEET_FRAMES)).round().astype(int).tolist())
+    kept: list[Frame] = []
+
+    def frames() -> Iterator[Frame]:
+        for index, subject in enumerate(subjects()):
+            frame = np.full((image_size, image_size, 3), 255, np.uint8)
+            if subject is not None:
+                frame = film_frame(subject.render(cameras[index : index + 1], image_size)[0])
+            if index in picked:
+                kept.append(frame)
+            if on_progress is not None:
+                on_progress(index + 1, num)
+            yield frame
+
+    save_video(folder.path / name, frames(), fps=fps)
+    folder.pictures[name] = {"files": folder.sizes(name), "frames": num}
+    return kept
+
+
+def write_sheet(
+    folder: OutFolder,
+    pictures: Sequence[Picture],
+    *,
+    columns: int = 4,
+    labels: Sequence[str] | None = None,
+) -> None:
+    """Write a contact sheet of pictures that are there already, and the record.
+
+    Args:
+        folder: From `open_folder`.
+        pictures: At least one.
+        columns: Pictures in a row.
+        labels: One under each picture.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    sheet = contact_sheet(pictures, columns=min(columns, len(pictures)), labels=labels)
+    save_png(folder.path / SHEET_NAME, sheet, durable=False)
+    folder.pictures[SHEET_NAME] = {"files": folder.sizes(SHEET_NAME)}
+    folder.write_record()

@@ -1,0 +1,97 @@
+"""Shapes by name: SEED.INDEX, as `get3d generate --seed SEED` numbers them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from get3d.apps.model import Model
+from get3d.core.types import Styles
+
+
+@dataclass(frozen=True)
+class ShapeName:
+    """One of the shapes that a model makes.
+
+    Attributes:
+        seed: As for `Model.generate`.
+        index: Which shape of the seed.
+    """
+
+    seed: int
+    index: int = 0
+
+    def __str__(self) -> str:
+        """Write it as people do: 7, or 7.3."""
+        return f"{self.seed}.{self.index}" if self.index else str(self.seed)
+
+
+Name = ShapeName | int | str
+
+
+def parse_name(name: object) -> ShapeName:
+    """Read the name of a shape.
+
+    Args:
+        name: 7 or "7" is the first shape of seed 7, "7.3" its fourth. Not the number 7.3, which
+            could not be told from 7.30.
+
+    Raises:
+        ValueError: If it is no such name.
+
+    Example:
+        >>> parse_name("7.10")
+        ShapeName(seed=7, index=10)
+    """
+    if isinstance(name, ShapeName):
+        return name
+    match = re.fullmatch(r"(\d+)(?:\.(\d+))?", str(name)) if isinstance(name, int | str) else None
+    if match is None:
+        raise ValueError(
+            f"a shape is named SEED or SEED.INDEX, such as 7 or 7.3 (in Python a number or a "
+            f"string), got {name!r}"
+        )
+    return ShapeName(int(match[1]), int(match[2] or 0))
+
+
+@torch.no_grad()
+def styles_of(
+    model: Model,
+    name: Name,
+    *,
+    texture: Name | None = None,
+    truncation: float = 0.7,
+) -> Styles:
+    """Give the styles of a named shape.
+
+    Args:
+        model: Where it comes from.
+        name: Of the shape.
+        texture: Name of the shape that gives the texture; None: the same.
+        truncation: As for `Model.generate`.
+
+    Returns:
+        One row each.
+
+    Raises:
+        ValueError: If a name is none.
+    """
+    shape = parse_name(name)
+    styles = model.styles(shape.index, seed=shape.seed, truncation=truncation)
+    if texture is None:
+        return styles
+    look = parse_name(texture)
+    return Styles(styles.geo, model.styles(look.index, seed=look.seed, truncation=truncation).tex)
+
+
+def stack_styles(styles: Sequence[Styles]) -> Styles:
+    """Put the styles of several shapes into one batch."""
+    return Styles(torch.cat([one.geo for one in styles]), torch.cat([one.tex for one in styles]))
+
+
+def split_styles(styles: Styles) -> list[Styles]:
+    """Take a batch apart, one shape each."""
+    return [
+        Styles(geo, tex) for geo, tex in zip(styles.geo.split(1), styles.tex.split(1), strict=True)
+    ]

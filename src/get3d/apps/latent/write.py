@@ -1,0 +1,231 @@
+"""Shapes into a folder, with contact sheets; work that was stopped goes on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import UInt8
+
+from get3d.apps.latent.folder import SHEET_NAME, Entry, OutFolder
+from get3d.apps.latent.shapes import LatentShape, make_shape
+from get3d.apps.latent.views import BACK_DEG, FRONT_DEG, portrait
+from get3d.apps.model import Model
+from get3d.core.pictures import contact_sheet, save_png
+from get3d.core.types import Styles, TexturedMesh
+from get3d.export import AssetOptions, check_export_suffix, clean_mesh, save
+
+OnProgress = Callable[[int, int], None]
+Picture = UInt8[np.ndarray, "h w c"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One place on a contact sheet, and the file of the shape that is shown there.
+
+    Attributes:
+        name: Of the file, without suffix.
+        label: Under the picture.
+        styles: Gives those of the shape, when its turn comes.
+    """
+
+    name: str
+    label: str
+    styles: Callable[[], Styles]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheets:
+    """How contact sheets look.
+
+    Attributes:
+        columns: Shapes in a row.
+        rows: Rows on a sheet; more shapes take more sheets.
+        rotations_deg: From where each shape is seen.
+        view_size: Side of each view, in pixels.
+    """
+
+    columns: int = 4
+    rows: int = 16
+    rotations_deg: tuple[float, ...] = (FRONT_DEG, BACK_DEG)
+    view_size: int = 192
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeFiles:
+    """How shapes are written.
+
+    Attributes:
+        suffix: Of the mesh files: ".glb", ".obj" or ".ply".
+        texture_size: Side of the textures, in texels.
+        asset: Cleaning, normals, and where the colours go; a ".ply" has them at the vertices.
+        jpeg_quality: Of the textures in a ".glb", 1 to 95; None: PNG.
+    """
+
+    suffix: str = ".glb"
+    texture_size: int = 1024
+    asset: AssetOptions = field(default_factory=AssetOptions)
+    jpeg_quality: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be written."""
+        check_export_suffix(self.suffix)
+        if self.jpeg_quality is not None:
+            if self.suffix != ".glb" or self.asset.colors == "vertices":
+                raise ValueError("jpeg is for the textures in glb files; leave it out")
+            if not 1 <= self.jpeg_quality <= 95:
+                raise ValueError(f"jpeg must be from 1 to 95, got {self.jpeg_quality}")
+        if not 16 <= self.texture_size <= 16384:
+            raise ValueError(f"texture_size must be from 16 to 16384, got {self.texture_size}")
+
+
+@dataclass
+class Written:
+    """What was done.
+
+    Attributes:
+        made: Mesh files made now.
+        kept: Mesh files that were there, whole.
+        errors: What went wrong, by file; the others were made nevertheless.
+        sheets: Contact sheets, first the first.
+    """
+
+    made: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    sheets: list[str] = field(default_factory=list)
+
+
+def write_shapes(
+    model: Model,
+    cells: Sequence[Cell | None],
+    folder: OutFolder,
+    *,
+    files: ShapeFiles,
+    sheets: Sheets | None,
+    on_progress: OnProgress | None = None,
+) -> Written:
+    """Write a file for each shape, and contact sheets of all.
+
+    Files that the folder's record has and that are whole are kept. A shape that fails does not
+    stop the others.
+
+    Args:
+        model: What makes the shapes.
+        cells: In the order of the sheet; None leaves a place empty.
+        folder: From `open_folder`.
+        files: How shapes are written.
+        sheets: How they are shown; None: not at all.
+        on_progress: Called with how many shapes are done, and of how many.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    written = Written()
+    total = sum(cell is not None for cell in cells)
+    page_size = sheets.columns * sheets.rows if sheets else max(len(cells), 1)
+    done = 0
+    try:
+        for start in range(0, len(cells), page_size):
+            page = cells[start : start + page_size]
+            name = SHEET_NAME if start == 0 else SHEET_NAME.replace(".png", f"_{start:04d}.png")
+            contents = [cell and cell.name for cell in page]
+            is_drawn = sheets is None or (
+                folder.pictures.get(name, {}).get("cells") == contents
+                and folder.is_whole(folder.pictures, name)
+            )
+            pictures: list[Picture | None] = []
+            for cell in page:
+                picture = None
+                if cell is not None:
+                    shape = _write_shape(model, cell, folder, files, written, needed=not is_drawn)
+                    if shape is not None and sheets is not None and not is_drawn:
+                        rotations = sheets.rotations_deg
+                        picture = portrait(shape, sheets.view_size, rotations_deg=rotations)
+                    folder.write_record(is_urgent=False)
+                    done += 1
+                    if on_progress is not None:
+                        on_progress(done, total)
+                pictures.append(picture)
+            if sheets is not None and any(picture is not None for picture in pictures):
+                _draw_sheet(folder, name, page, pictures, sheets)
+            if folder.is_whole(folder.pictures, name):
+                written.sheets.append(name)
+    finally:
+        folder.write_record()
+    return written
+
+
+def _write_shape(
+    model: Model,
+    cell: Cell,
+    folder: OutFolder,
+    files: ShapeFiles,
+    written: Written,
+    *,
+    needed: bool,
+) -> LatentShape | None:
+    """Write a shape unless it is there; give it where a picture is needed, None if it failed."""
+    name = cell.name + files.suffix
+    is_kept = folder.is_whole(folder.shapes, name)
+    if is_kept and name not in written.made + written.kept:
+        written.kept.append(name)
+    if is_kept and not needed:
+        return None
+    try:
+        shape = make_shape(model, cell.styles())
+        if is_kept:
+            return replace(shape, mesh=clean_mesh(shape.mesh, files.asset).mesh)
+        textured = shape.textured(files.texture_size, _asset_options(files))
+        folder.shapes[name] = _save(textured, folder, name, files)
+        written.made.append(name)
+    except ValueError as error:
+        written.errors[name] = str(error)
+        folder.shapes[name] = {"error": str(error)}
+        return None
+    return replace(shape, mesh=textured.mesh)
+
+
+def _asset_options(files: ShapeFiles) -> AssetOptions:
+    """A PLY file holds no texture, so its colours come straight from the field."""
+    return replace(files.asset, colors="vertices") if files.suffix == ".ply" else files.asset
+
+
+def _save(textured: TexturedMesh, folder: OutFolder, name: str, files: ShapeFiles) -> Entry:
+    """Write one shape; what it is goes into the record."""
+    path = folder.path / name
+    save(textured, path, jpeg_quality=files.jpeg_quality)
+    own = [name]
+    if files.suffix == ".obj":
+        beside = (".mtl", ".png") if len(textured.uvs) else (".mtl",)
+        own += [path.with_suffix(suffix).name for suffix in beside]
+    notes = {"notes": list(textured.notes)} if textured.notes else {}
+    return {
+        "verts": len(textured.mesh.verts),
+        "faces": len(textured.mesh.faces),
+        **notes,
+        "files": folder.sizes(*own),
+    }
+
+
+def _draw_sheet(
+    folder: OutFolder,
+    name: str,
+    page: Sequence[Cell | None],
+    pictures: Sequence[Picture | None],
+    sheets: Sheets,
+) -> None:
+    """Draw a page; a shape that failed leaves its place empty, and says so."""
+    size = sheets.view_size
+    empty = np.zeros((size, size * len(sheets.rotations_deg), 4), np.uint8)
+    labels = [
+        "" if cell is None else cell.label if picture is not None else f"{cell.label}: failed"
+        for cell, picture in zip(page, pictures, strict=True)
+    ]
+    sheet = contact_sheet(
+        [empty if picture is None else picture for picture in pictures],
+        columns=min(sheets.columns, len(page)),
+        labels=labels,
+    )
+    save_png(folder.path / name, sheet, durable=False)
+    contents = [cell and cell.name for cell in page]
+    folder.pictures[name] = {"files": folder.sizes(name), "cells": contents}

@@ -1,0 +1,94 @@
+"""`get3d import`: the authors' released checkpoints as model folders."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+
+from get3d.apps import ImportOptions, Model, import_model, save_model
+from get3d.apps.imported import RELEASE_LICENCE
+from get3d.apps.model_folder import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME
+from get3d.cli.parsing import parse
+
+
+@dataclass(frozen=True)
+class ImportArgs:
+    """Make a model folder of a checkpoint of the authors' release, such as shapenet_car.pt.
+
+    The architecture and its sizes are read off the tensors; nothing in the file is executed. The
+    weight average (G_ema) is taken. The authors' weights are for non-commercial use only.
+    """
+
+    checkpoint: tyro.conf.Positional[str]
+    """A .pt file, or hf://owner/name/file.pt on the Hugging Face Hub."""
+
+    out: Path
+    """Model folder to write."""
+
+    grid: int = 90
+    """Resolution of the grid it was trained on, which its tensors do not tell."""
+
+    scale: float = 1.0
+    """Side of that grid, which its tensors do not tell; the authors' chair and table want 0.8."""
+
+    deformation_multiplier: float = 1.0
+    """Divides how far grid vertices may move, as in training."""
+
+    grid_file: Path | None = None
+    """A published grid, such as 90_compress.npz; None makes our own of the same resolution."""
+
+    name: str | None = None
+    """Of the model; the file's name if left out."""
+
+    licence: str | None = None
+    """Of the weights, if they are your own; the authors' non-commercial one if left out."""
+
+    overwrite: bool = False
+    """Replace a model that is in the folder."""
+
+
+def run(args: list[str]) -> int:
+    """Import as the command line says.
+
+    Args:
+        args: Command line behind `get3d import`.
+
+    Returns:
+        Exit code 0.
+    """
+    parsed = parse(ImportArgs, "import", args)
+    present = [
+        name for name in (CONFIG_NAME, WEIGHTS_NAME, CARD_NAME) if (parsed.out / name).exists()
+    ]
+    if present and not parsed.overwrite:
+        raise ValueError(
+            f"{parsed.out} already holds {present[0]}; choose another --out, or add --overwrite"
+        )
+    options = ImportOptions(
+        grid_resolution=parsed.grid,
+        scale=parsed.scale,
+        deformation_multiplier=parsed.deformation_multiplier,
+        grid_file=parsed.grid_file,
+    )
+    model = import_model(parsed.checkpoint, options, licence=parsed.licence or RELEASE_LICENCE)
+    if parsed.name is not None:
+        model = replace(model, info=replace(model.info, name=parsed.name))
+    save_model(model, parsed.out)
+    _report(model, parsed)
+    return 0
+
+
+def _report(model: Model, parsed: ImportArgs) -> None:
+    config = model.generator.config
+    num_weights = sum(weight.numel() for weight in model.generator.parameters())
+    print(
+        f"found: {config.architecture} generator, {config.iso_surface}, tri-planes of "
+        f"{config.plane_resolution} texels, styles of width {config.w_dim}, "
+        f"{num_weights / 1e6:.1f} million weights"
+    )
+    print(
+        f"taken from flags: grid {config.grid_resolution}, scale {config.scale:g}, deformation "
+        f"multiplier {config.deformation_multiplier:g}"
+    )
+    print(f"licence of the weights: {model.info.licence}")
+    print(f"written to {parsed.out}. Next: get3d generate {parsed.out} --num 16 --out shapes")

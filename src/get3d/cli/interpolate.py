@@ -1,0 +1,132 @@
+"""`get3d interpolate`: a walk from shape to shape."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from get3d.apps import Model
+from get3d.apps.latent import (
+    SHEET_NAME,
+    LatentShape,
+    OutFolder,
+    Vary,
+    Walk,
+    make_shape,
+    parse_name,
+    split_styles,
+    turn_deg,
+    walk,
+    write_film,
+    write_sheet,
+)
+from get3d.cli.latent import ShapeOptions, cell, check_positive, make_shapes, report, take_folder
+from get3d.cli.parsing import parse
+from get3d.cli.progress import progress_bar
+from get3d.core.video import check_video
+
+
+@dataclass(frozen=True)
+class InterpolateArgs(ShapeOptions):
+    """Walk from shape to shape: a film, meshes of the named shapes, and a contact sheet.
+
+    The way from each shape to the next is straight in the space of styles.
+    """
+
+    seeds: tuple[str, ...] = tyro.MISSING
+    """The shapes, at least two: 7 is the first of `get3d generate --seed 7`, 7.3 its shape_0003."""
+
+    texture_seeds: tuple[str, ...] = ()
+    """Where their textures come from, as many; the shapes themselves if left out."""
+
+    vary: Vary = "both"
+    """What changes: both, geometry or texture; the rest stays that of the first shape."""
+
+    frames: int = 60
+    """Of the whole film; every named shape is one of them."""
+
+    loop: bool = False
+    """Walk back to the first shape in the end."""
+
+    turns: float = 0.0
+    """How often the camera goes round on the way."""
+
+    video: Literal["webp", "gif", "mp4"] = "webp"
+    """Format of the film; mp4 needs pip install imageio-ffmpeg."""
+
+    fps: float = 30.0
+    """Frames a second."""
+
+    image_size: int = 256
+    """Side of the film, in pixels."""
+
+    truncation: float = 0.7
+    """1 shows all the variety the model learnt; smaller values stay nearer to its average shape."""
+
+
+def run(args: list[str]) -> int:
+    """Walk as the command line says.
+
+    Args:
+        args: Command line behind `get3d interpolate`.
+
+    Returns:
+        Exit code: 0 if every shape was made, else 1.
+    """
+    parsed = parse(InterpolateArgs, "interpolate", args)
+    check_positive(frames=parsed.frames, image_size=parsed.image_size)
+    check_video(f".{parsed.video}", fps=parsed.fps)
+    names = [parse_name(name) for name in parsed.seeds]
+    model = parsed.load_model()
+    way = walk(
+        model,
+        names,
+        textures=parsed.texture_seeds or None,
+        frames=parsed.frames,
+        vary=parsed.vary,
+        loop=parsed.loop,
+        truncation=parsed.truncation,
+    )
+    steps = split_styles(way.styles)
+    cells = [
+        cell(f"frame_{frame:04d}", f"seed {name}", steps[frame])
+        for name, frame in zip(names, way.key_frames, strict=True)
+    ]
+    film = f"walk.{parsed.video}"
+    folder = take_folder(parsed, "interpolate", model, cells, other_files=[film])
+    written = make_shapes(model, cells, folder, parsed, None)
+    if not all(folder.is_whole(folder.pictures, name) for name in (film, SHEET_NAME)):
+        _film(parsed, model, way, folder, film)
+    written.sheets.append(SHEET_NAME)
+    return report(written, parsed.out, films=[film])
+
+
+def _film(parsed: InterpolateArgs, model: Model, way: Walk, folder: OutFolder, name: str) -> None:
+    steps = split_styles(way.styles)
+
+    empty: dict[int, str] = {}
+
+    def shapes() -> Iterator[LatentShape | None]:
+        for frame, styles in enumerate(steps):
+            try:
+                yield make_shape(model, styles)
+            except ValueError as error:
+                empty[frame] = str(error)
+                yield None
+
+    with progress_bar("frames") as progress:
+        task = progress.add_task("", total=len(steps))
+        stills = write_film(
+            shapes,
+            folder,
+            name,
+            rotations_deg=turn_deg(len(steps), turns=parsed.turns),
+            image_size=parsed.image_size,
+            fps=parsed.fps,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    write_sheet(folder, stills)
+    if empty:
+        frame, reason = min(empty.items())
+        print(f"note: {len(empty)} frames are empty, the first of them {frame}: {reason}")

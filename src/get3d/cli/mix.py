@@ -1,0 +1,73 @@
+"""`get3d mix`: shapes crossed layer by layer."""
+
+from dataclasses import dataclass
+
+import tyro
+
+from get3d.apps.latent import mix, parse_name, styles_of
+from get3d.cli.latent import ShapeOptions, cell, make_grid
+from get3d.cli.parsing import parse
+
+
+@dataclass(frozen=True)
+class MixArgs(ShapeOptions):
+    """Cross shapes layer by layer: every row's shape takes some layers from every column's.
+
+    The contact sheet shows the columns' shapes in its first row and the rows' in its first column.
+    Layers are written as all, none, one (4), or first and last (4-7); they count from 0.
+    """
+
+    rows: tuple[str, ...] = tyro.MISSING
+    """Shapes that are kept: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
+
+    columns: tuple[str, ...] = tyro.MISSING
+    """Shapes that the layers are taken from."""
+
+    geometry_layers: str = "none"
+    """Geometry layers taken from the column's shape."""
+
+    texture_layers: str = "none"
+    """Texture layers taken from the column's shape."""
+
+    truncation: float = 0.7
+    """As for `get3d generate`."""
+
+
+def run(args: list[str]) -> int:
+    """Mix as the command line says.
+
+    Args:
+        args: Command line behind `get3d mix`.
+
+    Returns:
+        Exit code: 0 if every shape was made, else 1.
+    """
+    parsed = parse(MixArgs, "mix", args)
+    rows = [parse_name(name) for name in parsed.rows]
+    columns = [parse_name(name) for name in parsed.columns]
+    if parsed.geometry_layers == parsed.texture_layers == "none":
+        raise ValueError("nothing to mix; name --geometry-layers or --texture-layers, such as 4-7")
+    model = parsed.load_model()
+    grid = mix(
+        model,
+        rows,
+        columns,
+        geometry_layers=parsed.geometry_layers,
+        texture_layers=parsed.texture_layers,
+        truncation=parsed.truncation,
+    )
+    parents = {
+        name: cell(
+            f"shape_{name}", f"seed {name}", styles_of(model, name, truncation=parsed.truncation)
+        )
+        for name in (*rows, *columns)
+    }
+    cells = [
+        [parents[row]]
+        + [
+            cell(f"shape_{row}_with_{column}", f"{row} with {column}", styles)
+            for column, styles in zip(columns, line, strict=True)
+        ]
+        for row, line in zip(rows, grid, strict=True)
+    ]
+    return make_grid(parsed, "mix", model, [[None, *(parents[name] for name in columns)], *cells])

@@ -1,0 +1,79 @@
+"""`get3d perturb`: near variants of a shape."""
+
+from dataclasses import dataclass
+
+import tyro
+
+from get3d.apps.latent import Vary, parse_name, perturb, split_styles, styles_of
+from get3d.cli.latent import ShapeOptions, cell, check_positive, make_grid
+from get3d.cli.parsing import parse
+
+
+@dataclass(frozen=True)
+class PerturbArgs(ShapeOptions):
+    """Make near variants of one shape, by small noise on its style vectors.
+
+    A size of 1 is as far as shapes lie from the average one. Variants of one number go the same way
+    at every size.
+    """
+
+    seed: str = tyro.MISSING
+    """The shape: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
+
+    texture_seed: str | None = None
+    """Where its texture comes from; the shape itself if left out."""
+
+    sizes: tuple[float, ...] = (0.2,)
+    """Sizes of the noise; a row of the contact sheet each."""
+
+    num: int = 7
+    """Variants of each size."""
+
+    noise_seed: int = 0
+    """Another number gives other variants."""
+
+    vary: Vary = "both"
+    """What changes: both, geometry or texture."""
+
+    truncation: float = 0.7
+    """Of the shape itself, as for `get3d generate`."""
+
+
+def run(args: list[str]) -> int:
+    """Make variants as the command line says.
+
+    Args:
+        args: Command line behind `get3d perturb`.
+
+    Returns:
+        Exit code: 0 if every shape was made, else 1.
+    """
+    parsed = parse(PerturbArgs, "perturb", args)
+    check_positive(num=parsed.num)
+    if not parsed.sizes:
+        raise ValueError("sizes is empty; give at least one, such as 0.2")
+    name = parse_name(parsed.seed)
+    model = parsed.load_model()
+    original = cell(
+        "original",
+        f"seed {name}",
+        styles_of(model, name, texture=parsed.texture_seed, truncation=parsed.truncation),
+    )
+    rows = []
+    for size in parsed.sizes:
+        variants = perturb(
+            model,
+            name,
+            texture=parsed.texture_seed,
+            num=parsed.num,
+            size=size,
+            noise_seed=parsed.noise_seed,
+            vary=parsed.vary,
+            truncation=parsed.truncation,
+        )
+        cells = [
+            cell(f"size_{size}_variant_{i:02d}", f"size {size}, {i}", styles)
+            for i, styles in enumerate(split_styles(variants))
+        ]
+        rows.append([original, *cells])
+    return make_grid(parsed, "perturb", model, rows)

@@ -1,0 +1,66 @@
+"""`get3d push`: a model folder to the Hugging Face Hub."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from get3d.apps import plan_upload, send
+from get3d.cli.parsing import parse
+
+
+@dataclass(frozen=True)
+class PushArgs:
+    """Send a model folder to the Hugging Face Hub, for `hf://owner/name` to load.
+
+    config.yaml, model.safetensors and the card README.md are sent in one commit, other files stay.
+    Log in once with `hf auth login`; get3d itself sees no token.
+    """
+
+    model: tyro.conf.Positional[Path]
+    """Model folder or run folder."""
+
+    target: tyro.conf.Positional[str]
+    """Where to: owner/name, owner/name@branch or owner/name/folder; made if it is missing."""
+
+    private: bool = False
+    """Only you can see it."""
+
+    message: str = ""
+    """Of the commit; the model's name if left out."""
+
+    dry_run: bool = False
+    """Check everything and say what would be sent; send nothing."""
+
+
+def run(args: list[str]) -> int:
+    """Push as the command line says.
+
+    Args:
+        args: Command line behind `get3d push`.
+
+    Returns:
+        Exit code 0.
+    """
+    parsed = parse(PushArgs, "push", args)
+    upload = plan_upload(
+        parsed.model, parsed.target, is_private=parsed.private, message=parsed.message
+    )
+    target = upload.target
+    inside = f", folder {target.path}" if target.path else ""
+    who = "private" if upload.is_private else "public"
+    print(
+        f"{upload.folder} -> {target.repo_id} ({who}), branch {target.revision or 'main'}{inside}"
+    )
+    for name, num_bytes in upload.num_bytes.items():
+        print(f"  {name:<18} {num_bytes / 1e6:9.3f} MB")
+    print(f"licence of the weights: {upload.licence}")
+    if upload.licence == "unknown":
+        print("note: nobody may use it then; name one in config.yaml (info: licence) and README.md")
+    if "non-commercial" in upload.licence:
+        print("note: check that its terms let you share it at all")
+    if parsed.dry_run:
+        print("dry run: nothing was sent")
+        return 0
+    print(f"sent: {send(upload)}. Next: get3d generate {target} --out shapes")
+    return 0

@@ -1,0 +1,43 @@
+"""`get3d sweep`: shapes at several truncations."""
+
+from dataclasses import dataclass
+
+import tyro
+
+from get3d.apps.latent import parse_name, sweep
+from get3d.cli.latent import ShapeOptions, cell, make_grid
+from get3d.cli.parsing import parse
+
+
+@dataclass(frozen=True)
+class SweepArgs(ShapeOptions):
+    """Show shapes at several truncations: one row a shape, one column a truncation."""
+
+    seeds: tuple[str, ...] = tyro.MISSING
+    """The shapes: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
+
+    truncations: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+    """0 is the average shape, 1 the shape itself; more exaggerates it."""
+
+
+def run(args: list[str]) -> int:
+    """Sweep as the command line says.
+
+    Args:
+        args: Command line behind `get3d sweep`.
+
+    Returns:
+        Exit code: 0 if every shape was made, else 1.
+    """
+    parsed = parse(SweepArgs, "sweep", args)
+    names = [parse_name(name) for name in parsed.seeds]
+    model = parsed.load_model()
+    grid = sweep(model, names, parsed.truncations)
+    cells = [
+        [
+            cell(f"shape_{name}_truncation_{value}", f"seed {name} at {value:g}", styles)
+            for value, styles in zip(parsed.truncations, line, strict=True)
+        ]
+        for name, line in zip(names, grid, strict=True)
+    ]
+    return make_grid(parsed, "sweep", model, cells)

@@ -1,0 +1,154 @@
+"""Pictures that move: MP4 by an optional encoder, GIF and WebP by Pillow."""
+
+from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, features
+
+from get3d.core.files import atomic_path
+
+Frame = UInt8[np.ndarray, "h w 3"]
+
+VIDEO_SUFFIXES = (".mp4", ".webp", ".gif")
+_MAX_FPS = {".mp4": 240, ".webp": 240, ".gif": 50}  # browsers slow faster GIFs down
+_WEBP_QUALITY = 85
+_MP4_CRF = "18"  # of x264: looks like the original
+
+
+def check_video(suffix: str, *, fps: float) -> None:
+    """Refuse a film that cannot be written here, before the work starts.
+
+    Args:
+        suffix: Such as ".webp"; upper case will do.
+        fps: Frames a second.
+
+    Raises:
+        ValueError: If the suffix is unknown or the format does not know this speed.
+        ImportError: If the encoder is missing, naming what to install and what to take instead.
+    """
+    suffix = suffix.lower()
+    if suffix not in VIDEO_SUFFIXES:
+        raise ValueError(
+            f"films cannot be written as {suffix or 'a file without suffix'!r}; "
+            f"accepted: {', '.join(VIDEO_SUFFIXES)}"
+        )
+    if not 1 <= fps <= _MAX_FPS[suffix]:
+        raise ValueError(f"fps must be from 1 to {_MAX_FPS[suffix]} for {suffix}, got {fps:g}")
+    if suffix == ".mp4":
+        _mp4_writer()
+    if suffix == ".webp" and not features.check("webp"):
+        raise ImportError("this build of Pillow cannot write WebP; take gif, or reinstall Pillow")
+
+
+def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) -> int:
+    """Write a film that runs in a loop (MP4 players decide that themselves), whole or not at all.
+
+    The same frames give the same bytes on the same machine. GIF and WebP keep all frames in memory
+    and know the time of a frame to 10 and 1 milliseconds; MP4 is written frame by frame, and a
+    last row or column of odd sizes is repeated.
+
+    Args:
+        path: Where the file goes; the suffix picks the format.
+        frames: sRGB pictures of one size; each is asked for when its turn comes.
+        fps: Frames a second.
+
+    Returns:
+        How many frames there were.
+
+    Raises:
+        ValueError: As `check_video`; or if there is no frame, or one has another size.
+        ImportError: As `check_video`.
+        OSError: If the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "grey.gif"
+        >>> save_video(path, (np.full((8, 8, 3), 40 * i, np.uint8) for i in range(5)), fps=10)
+        5
+        >>> Image.open(path).n_frames
+        5
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    check_video(suffix, fps=fps)
+    counted = _Counted(frames)
+    first = next(counted, None)
+    if first is None:
+        raise ValueError("a film needs at least one frame, got none")
+    rest = chain([first], counted)
+    with atomic_path(path) as temp_path:
+        if suffix == ".mp4":
+            _write_mp4(temp_path, first.shape, rest, fps)
+        else:
+            _write_with_pillow(temp_path, suffix, rest, fps)
+    return counted.num
+
+
+class _Counted(Iterator[Frame]):
+    """Counts frames as they pass, and refuses one that is not like the first."""
+
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        self.num = 0
+        self._frames = iter(frames)
+        self._shape: tuple[int, ...] | None = None
+
+    def __next__(self) -> Frame:
+        frame = next(self._frames)
+        if self._shape is None:
+            self._shape = frame.shape
+        if frame.shape != self._shape:
+            raise ValueError(
+                f"all frames of a film have one size: frame {self.num} is {frame.shape}, "
+                f"the first {self._shape}"
+            )
+        self.num += 1
+        return frame
+
+
+def _write_with_pillow(path: Path, suffix: str, frames: Iterable[Frame], fps: float) -> None:
+    first, *others = (Image.fromarray(np.ascontiguousarray(frame)) for frame in frames)
+    options: dict[str, Any] = {"quality": _WEBP_QUALITY} if suffix == ".webp" else {}
+    step_ms = 10 if suffix == ".gif" else 1
+    duration_ms = max(step_ms, round(1000 / fps / step_ms) * step_ms)
+    first.save(path, save_all=True, append_images=others, duration=duration_ms, loop=0, **options)
+
+
+def _write_mp4(path: Path, shape: tuple[int, ...], frames: Iterable[Frame], fps: float) -> None:
+    height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2  # players want even sizes
+    margin = ((0, height - shape[0]), (0, width - shape[1]), (0, 0))
+    encoder = _mp4_writer()(
+        path,
+        (width, height),
+        fps=fps,
+        quality=None,
+        codec="libx264",
+        macro_block_size=1,
+        ffmpeg_log_level="error",
+        output_params=["-crf", _MP4_CRF, "-movflags", "+faststart"],
+    )
+    encoder.send(None)
+    try:
+        for frame in frames:
+            encoder.send(np.ascontiguousarray(np.pad(frame, margin, mode="edge")))
+    finally:
+        encoder.close()
+    if not path.is_file() or path.stat().st_size == 0:
+        raise OSError(f"{path.name}: the encoder wrote nothing; take webp or gif instead")
+
+
+def _mp4_writer() -> Callable[..., Any]:
+    try:
+        encoder = import_module("imageio_ffmpeg")
+        encoder.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(
+            "mp4 needs an encoder: pip install 'get3d[video]' (or imageio-ffmpeg); webp and gif "
+            "need nothing more"
+        ) from error
+    writer: Callable[..., Any] = encoder.write_frames
+    return writer

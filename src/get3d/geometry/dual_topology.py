@@ -1,0 +1,200 @@
+"""Where a batch of FlexiCubes surfaces has vertices and faces: integers only, no gradient.
+
+One dense pass over the grid finds the cubes that surfaces cross; all else grows with the surface.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from get3d.geometry import dual_cases
+from get3d.geometry.topology import count_shapes, rank_keys
+from get3d.geometry.voxel_grid import cube_corners, cube_places
+
+
+@dataclass(frozen=True, kw_only=True)
+class DualTopology:
+    """Dual vertices of a batch of fields on a voxel grid, and how they form faces.
+
+    Packed: what belongs to one shape follows that of the shape before. A crossing is an edge of
+    the grid seen from one cube; its cubes place it differently, so each has its own.
+
+    Attributes:
+        num_shapes: Size of the batch.
+        cubes: Cubes that the surfaces cross.
+        cube_shape: Shape that each of them belongs to, ascending.
+        crossing_cube: Index in `cubes` of each crossing.
+        crossing_edge: Which of the cube's twelve edges it is.
+        crossing_active: For each end of that edge its index in `active_verts`.
+        crossing_vert: Dual vertex that the crossing belongs to, ascending.
+        vert_sizes: Number of crossings of each dual vertex.
+        quads: Dual vertices around each crossed grid edge, counter-clockwise seen from outside.
+        quad_cubes: Index in `cubes` of each corner of a quad.
+        vert_counts: Number of dual vertices of each shape.
+        quad_counts: Number of quads of each shape.
+        active_verts: Grid vertices at the ends of crossed edges, shape by shape.
+        active_shape: Shape that each of them belongs to, ascending.
+    """
+
+    num_shapes: int
+    cubes: Int[Tensor, " cubes"]
+    cube_shape: Int[Tensor, " cubes"]
+    crossing_cube: Int[Tensor, " crossings"]
+    crossing_edge: Int[Tensor, " crossings"]
+    crossing_active: Int[Tensor, "crossings 2"]
+    crossing_vert: Int[Tensor, " crossings"]
+    vert_sizes: Int[Tensor, " verts"]
+    quads: Int[Tensor, "quads 4"]
+    quad_cubes: Int[Tensor, "quads 4"]
+    vert_counts: Int[Tensor, " shapes"]
+    quad_counts: Int[Tensor, " shapes"]
+    active_verts: Int[Tensor, " active"]
+    active_shape: Int[Tensor, " active"]
+
+
+@dataclass(frozen=True)
+class _Cubes:
+    """The cubes that surfaces cross.
+
+    Attributes:
+        flat: shape * cubes of the grid + cube, ascending.
+        state: Row of the tables in `dual_cases`.
+        first_vert: Number of dual vertices in the cubes before.
+        num: Cubes of the grid times shapes.
+        resolution: Of the grid.
+    """
+
+    flat: Int[Tensor, " cubes"]
+    state: Int[Tensor, " cubes"]
+    first_vert: Int[Tensor, " cubes"]
+    num: int
+    resolution: int
+
+
+def find_dual_topology(occupied: Bool[Tensor, "shapes verts"], *, resolution: int) -> DualTopology:
+    """Find dual vertices and quads.
+
+    Around a grid edge on the boundary there are no four cubes, hence no quad: a surface that
+    reaches the boundary is open there. Dual vertices without a quad are left out.
+
+    Args:
+        occupied: Which vertices of the grid are inside, for each of at least one shape.
+        resolution: Cubes along each side of the grid.
+    """
+    num_shapes, num_verts = occupied.shape
+    cubes = _find_cubes(occupied, resolution)
+    shape, cube = cubes.flat // resolution**3, cubes.flat % resolution**3
+    order = _table(dual_cases.EDGE_ORDER, occupied).index_select(0, cubes.state)
+    is_crossed = order >= 0
+    edge = order[is_crossed]
+    row = torch.repeat_interleave(is_crossed.sum(1), output_size=len(edge))
+    vert = cubes.first_vert.index_select(0, row) + _owners(cubes.state, row, edge)
+    quad_cubes, quads = _quads(cubes, row, edge)
+
+    num_dual = int(vert[-1]) + 1 if len(vert) > 0 else 0
+    is_used = torch.zeros(num_dual, dtype=torch.bool, device=occupied.device)
+    is_used.index_fill_(0, quads.flatten(), True)
+    renumbered = is_used.cumsum(0) - 1
+    kept = is_used.index_select(0, vert)
+    row, edge, vert = row[kept], edge[kept], renumbered.index_select(0, vert[kept])
+
+    first_corner = cube_corners(cube, resolution)[:, 0] + shape * num_verts
+    steps = cube_corners(torch.zeros((), dtype=torch.int64, device=cube.device), resolution)
+    end_steps = steps[_table(dual_cases.CUBE_EDGES, occupied)]
+    flat_ends = first_corner.index_select(0, row)[:, None] + end_steps.index_select(0, edge)
+    is_active = torch.zeros(num_shapes * num_verts, dtype=torch.bool, device=occupied.device)
+    active = is_active.index_fill_(0, flat_ends.view(-1), True).nonzero().squeeze(1)
+    sizes = count_shapes(vert, int(is_used.sum()))
+    owner = shape[row[sizes.cumsum(0) - 1]] if len(vert) > 0 else vert
+    return DualTopology(
+        num_shapes=num_shapes,
+        cubes=cube,
+        cube_shape=shape,
+        crossing_cube=row,
+        crossing_edge=edge,
+        crossing_active=rank_keys(active, flat_ends, num_shapes * num_verts),
+        crossing_vert=vert,
+        vert_sizes=sizes,
+        quads=renumbered[quads],
+        quad_cubes=quad_cubes,
+        vert_counts=count_shapes(owner, num_shapes),
+        quad_counts=count_shapes(shape[quad_cubes[:, 0]], num_shapes),
+        active_verts=active % num_verts,
+        active_shape=active // num_verts,
+    )
+
+
+def _find_cubes(occupied: Bool[Tensor, "shapes verts"], resolution: int) -> _Cubes:
+    """Find the crossed cubes and how their crossings group."""
+    num = resolution
+    volume = occupied.view(len(occupied), num + 1, num + 1, num + 1).view(torch.uint8)
+    cases = torch.zeros(len(occupied), num, num, num, dtype=torch.uint8, device=occupied.device)
+    for corner in range(8):
+        x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
+        cases |= volume[:, x : x + num, y : y + num, z : z + num] << corner
+    cases = cases.view(-1)
+    flat = ((cases > 0) & (cases < 255)).nonzero().squeeze(1)
+    case = cases[flat].long()
+
+    # Two cubes whose case is a hinge at their common face are turned over together.
+    hinges = _table(dual_cases.HINGE, occupied)
+    hinged = (hinges[case] >= 0).nonzero().squeeze(1)
+    axis, side = hinges[case[hinged]] // 2, hinges[case[hinged]] % 2
+    step = 2 * side - 1
+    along = cube_places(flat[hinged] % num**3, num).gather(1, axis[:, None]).squeeze(1) + step
+    has_neighbour = (along >= 0) & (along < num)
+    strides = torch.tensor([num**2, num, 1], device=occupied.device)
+    neighbour = torch.where(has_neighbour, flat[hinged] + step * strides[axis], 0)
+    turns = has_neighbour & (hinges[cases[neighbour].long()] >= 0)
+    state = case.index_add(0, hinged, 256 * turns)
+    counts = _table(dual_cases.NUM_VERTS, occupied)[state]
+    return _Cubes(flat, state, counts.cumsum(0) - counts, len(cases), resolution)
+
+
+def _quads(
+    cubes: _Cubes, row: Int[Tensor, " crossings"], edge: Int[Tensor, " crossings"]
+) -> tuple[Int[Tensor, "quads 4"], Int[Tensor, "quads 4"]]:
+    """Join the dual vertices of the four cubes around each crossed edge.
+
+    Each edge inside the grid is once an edge at the last corner of a cube, the first of the four.
+
+    Returns:
+        The four cubes, as indices of `cubes`, and the four dual vertices.
+    """
+    num = cubes.resolution
+    is_last = edge[:, None] == _table(dual_cases.LAST_EDGES, row)
+    first, axis = is_last.nonzero(as_tuple=True)
+    row = row.index_select(0, first)
+    steps = _table(dual_cases.CUBES_AROUND, row)
+    reach = cube_places(cubes.flat[row] % num**3, num) + steps[axis, 2]
+    is_inner = (reach < num).all(1)
+    row, axis = row[is_inner], axis[is_inner]
+
+    strides = torch.tensor([num**2, num, 1], device=row.device)
+    around = cubes.flat[row][:, None] + (steps * strides).sum(2)[axis]
+    quad_cubes = rank_keys(cubes.flat, around, cubes.num)
+    local_edges = _table(dual_cases.EDGES_AROUND, row)[axis]
+    quads = cubes.first_vert[quad_cubes] + _owners(cubes.state, quad_cubes, local_edges)
+
+    # That order turns about the axis; it faces outward if the edge's lower end is inside.
+    lower_end = 7 ^ (1 << axis)
+    is_outward = (cubes.state[row] >> lower_end & 1).bool()[:, None]
+    quads, quad_cubes = (torch.where(is_outward, q, q.flip(1)) for q in (quads, quad_cubes))
+    return quad_cubes, quads
+
+
+def _owners(
+    state: Int[Tensor, " cubes"], cube: Int[Tensor, "*n"], edge: Int[Tensor, "*n"]
+) -> Int[Tensor, "*n"]:
+    """Look up which of a cube's dual vertices an edge belongs to."""
+    places = state.index_select(0, cube.reshape(-1)) * 12 + edge.reshape(-1)
+    table = _table(dual_cases.EDGE_VERT, state).view(-1)
+    return table.index_select(0, places).view(cube.shape)
+
+
+def _table(values: np.ndarray, like: Tensor) -> Tensor:
+    """Put a table of whole numbers beside a tensor."""
+    return torch.from_numpy(values).to(like.device)

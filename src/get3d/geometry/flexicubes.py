@@ -1,0 +1,236 @@
+"""FlexiCubes: a dual surface whose vertices can be moved within their cubes by weights.
+
+Shen et al., "Flexible isosurface extraction for gradient-based mesh optimization", 2023.
+As in marching tetrahedra the work is split in two: integers (`dual_topology`) and places, which are
+differentiable in the field, in the positions of the grid's vertices and in the weights.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from get3d.core.types import Mesh
+from get3d.geometry.dual_cases import CUBE_EDGES
+from get3d.geometry.dual_topology import DualTopology, find_dual_topology
+from get3d.geometry.marching_tets import zero_weights
+from get3d.geometry.voxel_grid import VoxelGrid
+
+NUM_WEIGHTS = 21
+_SCALE = 0.5  # how far the weights may leave their middle
+
+
+@dataclass(frozen=True)
+class CubeWeights:
+    """What moves the surface within cubes; all positive.
+
+    Attributes:
+        edges: beta, how much each edge's crossing counts for its dual vertex; about 1.
+        corners: alpha, by which the field is multiplied at each corner; about 1.
+        split: gamma; a quad is split between the two opposite corners of larger product.
+    """
+
+    edges: Float[Tensor, "cubes 12"]
+    corners: Float[Tensor, "cubes 8"]
+    split: Float[Tensor, " cubes"]
+
+
+@dataclass(frozen=True)
+class DualPoints:
+    """The places of a dual surface, packed as in its `DualTopology`.
+
+    Attributes:
+        crossings: Zeros of the field on the edges of each cube, before alpha moves them.
+        verts: Dual vertices.
+    """
+
+    crossings: Float[Tensor, "crossings 3"]
+    verts: Float[Tensor, "verts 3"]
+
+
+def cube_weights(raw: Float[Tensor, "cubes 21"]) -> CubeWeights:
+    """Bound what a network says: alpha and beta in (0.5, 1.5), gamma in (0.25, 0.75).
+
+    Args:
+        raw: 12 for the edges, 8 for the corners, 1 for the split; zeros are neutral.
+    """
+    bounded = raw[:, :20].tanh() * _SCALE + 1
+    split = raw[:, 20].sigmoid() * _SCALE + (1 - _SCALE) / 2
+    return CubeWeights(bounded[:, :12], bounded[:, 12:], split)
+
+
+def flexicubes(
+    grid: VoxelGrid,
+    sdf: Float[Tensor, " verts"],
+    *,
+    verts: Float[Tensor, "verts 3"] | None = None,
+    raw_weights: Float[Tensor, "cubes 21"] | None = None,
+    splits_in_four: bool = False,
+) -> Mesh:
+    """Extract the surface of one field.
+
+    Occupied is where `sdf > 0`; faces wind counter-clockwise seen from the empty side. The mesh is
+    a closed manifold where the surface does not reach the grid's boundary; there it is open.
+
+    Args:
+        grid: The grid.
+        sdf: Signed distances at its vertices, positive inside; differentiable.
+        verts: Positions of its vertices if they were moved, in scene units; differentiable.
+        raw_weights: Of each cube, for `cube_weights`; None is neutral. Differentiable.
+        splits_in_four: As for `dual_meshes`.
+
+    Raises:
+        ValueError: If a size does not fit the grid, or a number is not finite.
+
+    Example:
+        >>> from get3d.geometry import voxel_grid
+        >>> grid = voxel_grid(4)
+        >>> mesh = flexicubes(grid, 0.3 - grid.verts.norm(dim=1))
+        >>> mesh.verts.shape, mesh.faces.shape
+        (torch.Size([32, 3]), torch.Size([60, 3]))
+    """
+    verts = grid.verts if verts is None else verts
+    if raw_weights is None:
+        raw_weights = sdf.new_zeros(1, NUM_WEIGHTS).expand(grid.num_cubes, -1)
+    sizes = {"sdf": (sdf, len(grid.verts)), "verts": (verts, len(grid.verts))}
+    for name, (values, size) in (sizes | {"raw_weights": (raw_weights, grid.num_cubes)}).items():
+        if len(values) != size:
+            raise ValueError(f"{name} must have {size} rows for this grid, got {len(values)}")
+        if not values.isfinite().all():
+            raise ValueError(f"{name} must be finite, got NaN or infinity")
+    topology = dual_topology(grid, sdf[None])
+    weights = cube_weights(raw_weights[topology.cubes])
+    points = place_points(topology, sdf[None], verts[topology.active_verts], weights)
+    return dual_meshes(topology, points.verts, weights, splits_in_four=splits_in_four)[0]
+
+
+@torch.no_grad()
+def dual_topology(grid: VoxelGrid, sdf: Float[Tensor, "shapes verts"]) -> DualTopology:
+    """Find the crossed cubes, the dual vertices and the quads of a batch of fields.
+
+    Args:
+        grid: The grid.
+        sdf: Signed distances at its vertices, positive inside; zero and NaN count as outside.
+
+    Raises:
+        ValueError: If there is no shape, or `sdf` has another number of vertices than the grid.
+    """
+    if len(sdf) == 0:
+        raise ValueError("sdf must hold at least one shape, got none")
+    if sdf.shape[1] != len(grid.verts):
+        raise ValueError(
+            f"sdf must have a value for each of the grid's {len(grid.verts)} vertices, "
+            f"got {sdf.shape[1]}"
+        )
+    return find_dual_topology(sdf > 0, resolution=grid.resolution)
+
+
+def place_points(
+    topology: DualTopology,
+    sdf: Float[Tensor, "shapes verts"],
+    active_positions: Float[Tensor, "active 3"],
+    weights: CubeWeights,
+) -> DualPoints:
+    """Place the crossings, and the dual vertices at their weighted means.
+
+    Args:
+        topology: From `dual_topology` of the same field.
+        sdf: Signed distances; differentiable.
+        active_positions: Positions of `topology.active_verts`, after deformation, in scene units;
+            differentiable.
+        weights: Of `topology.cubes`; differentiable.
+    """
+    cube, edge = topology.crossing_cube, topology.crossing_edge
+    ends = topology.crossing_active.view(-1)
+    flat_active = topology.active_shape * sdf.shape[1] + topology.active_verts
+    active_sdf = sdf.reshape(-1).index_select(0, flat_active)
+    edge_ends = torch.from_numpy(CUBE_EDGES).to(edge.device).index_select(0, edge)
+    corners = (cube[:, None] * 8 + edge_ends).view(-1)
+    factors = weights.corners.reshape(-1).index_select(0, corners).view(-1, 2)
+    values = active_sdf.index_select(0, ends).view(-1, 2)
+    here, there = active_positions.index_select(0, ends).view(-1, 2, 3).unbind(1)
+
+    def zeros(values: Float[Tensor, "crossings 2"]) -> Float[Tensor, "crossings 3"]:
+        weight = zero_weights(values[:, 0], values[:, 1])[:, None]
+        return here * (1 - weight) + there * weight
+
+    moved = zeros(values * factors)
+    share = weights.edges.reshape(-1).index_select(0, cube * 12 + edge)[:, None]
+    sums = _segment_sums(torch.cat([moved * share, share], dim=1), topology.vert_sizes)
+    return DualPoints(zeros(values), sums[:, :3] / sums[:, 3:])
+
+
+def deviation_loss(topology: DualTopology, points: DualPoints) -> Float[Tensor, ""]:
+    """Mean |distance of a crossing from its dual vertex - mean of these distances|.
+
+    Keeps dual vertices in the middle of their crossings, so that the mesh stays regular. Crossings
+    are those of the plain field, without alpha, as the reference values have it. In scene units;
+    zero without a surface.
+
+    Args:
+        topology: Of the surface.
+        points: From `place_points`.
+    """
+    if len(points.crossings) == 0:
+        return points.crossings.sum()
+    vert = topology.crossing_vert
+    distance = (points.crossings - points.verts.index_select(0, vert)).norm(dim=1)
+    mean = _segment_sums(distance[:, None], topology.vert_sizes)[:, 0] / topology.vert_sizes
+    return (distance - mean.index_select(0, vert)).abs().mean()
+
+
+def dual_meshes(
+    topology: DualTopology,
+    verts: Float[Tensor, "verts 3"],
+    weights: CubeWeights,
+    *,
+    splits_in_four: bool,
+) -> list[Mesh]:
+    """Split the quads into triangles.
+
+    Args:
+        topology: Of the surface.
+        verts: Dual vertices, from `place_points`.
+        weights: Of `topology.cubes`.
+        splits_in_four: Into four triangles about a point between the two diagonals, which makes
+            the split differentiable (for training). Otherwise into two triangles, along the
+            diagonal with the larger product of gammas at its ends.
+
+    Returns:
+        One mesh a shape; without vertices where the surface is empty.
+    """
+    quads = topology.quads
+    gammas = weights.split.index_select(0, topology.quad_cubes.view(-1)).view(-1, 4)
+    even, odd = gammas[:, 0] * gammas[:, 2], gammas[:, 1] * gammas[:, 3]
+    shape_verts = list(verts.split(topology.vert_counts.tolist()))
+    quad_counts = topology.quad_counts.tolist()
+    firsts = (topology.vert_counts.cumsum(0) - topology.vert_counts).repeat_interleave(
+        topology.quad_counts, output_size=len(quads)
+    )
+    local = quads - firsts[:, None]
+    if not splits_in_four:
+        turned = torch.where((even > odd)[:, None], local, local.roll(1, dims=1))
+        faces = torch.stack([turned[:, [0, 1, 2]], turned[:, [0, 2, 3]]], dim=1)
+        parts = [part.flatten(0, 1) for part in faces.split(quad_counts)]
+        return [Mesh(*both) for both in zip(shape_verts, parts, strict=True)]
+
+    corners = verts.index_select(0, quads.view(-1)).view(-1, 4, 3)
+    share = (even / (even + odd))[:, None]
+    middles = (corners[:, 0] + corners[:, 2]) * (share / 2)
+    middles = middles + (corners[:, 1] + corners[:, 3]) * ((1 - share) / 2)
+    meshes = []
+    for own, centres, quad in zip(
+        shape_verts, middles.split(quad_counts), local.split(quad_counts), strict=True
+    ):
+        centre = (torch.arange(len(quad), device=quad.device) + len(own))[:, None].expand(-1, 4)
+        faces = torch.stack([quad, quad.roll(-1, dims=1), centre], dim=2)
+        meshes.append(Mesh(torch.cat([own, centres]), faces.flatten(0, 1)))
+    return meshes
+
+
+def _segment_sums(
+    rows: Float[Tensor, "rows c"], sizes: Int[Tensor, " segments"]
+) -> Float[Tensor, "segments c"]:
+    """Sum rows segment by segment, always in the same order."""
+    return torch.segment_reduce(rows, "sum", lengths=sizes, axis=0, unsafe=True)

@@ -1,0 +1,185 @@
+"""The Hugging Face Hub: names of models there, fetching them, sending them.
+
+The client, huggingface_hub, is imported when it is needed. It keeps what it fetches, so that the
+second time needs no connection; and it holds the login, so no token passes through here.
+"""
+
+import importlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+HUB_PREFIX = "hf://"
+_PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
+_LOG_IN = "log in once with: hf auth login"
+
+# The client's errors by the names of their classes, which need no import; the first match counts.
+_REASONS = {
+    "OfflineModeIsEnabled": "the hub client is set to offline and the model is not in its cache; "
+    "unset HF_HUB_OFFLINE, or download the folder elsewhere and name it",
+    "LocalEntryNotFoundError": "the hub cannot be reached and the model is not in its cache; check "
+    "the connection, or download the folder elsewhere and name it",
+    "GatedRepoError": f"its owner asks for consent: accept the terms on its page, then {_LOG_IN}",
+    "RepositoryNotFoundError": f"there is none, or it is private; check the name, or {_LOG_IN}",
+    "RevisionNotFoundError": "the repository has no such revision; check what stands behind @",
+    "EntryNotFoundError": "the repository has no such file; check its path",
+    "LocalTokenNotFoundError": f"nobody is logged in; {_LOG_IN}",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubName:
+    """`hf://owner/name[@revision][/path]`, taken apart.
+
+    Attributes:
+        repo_id: Of the repository, `owner/name`.
+        revision: Branch, tag or commit; None means the main branch.
+        path: Of a file or folder inside, without slashes at its ends; may be empty.
+    """
+
+    repo_id: str
+    revision: str | None = None
+    path: str = ""
+
+    def __str__(self) -> str:
+        """Put the name together again."""
+        revision = "" if self.revision is None else f"@{quote(self.revision, safe='')}"
+        return "/".join(filter(None, [f"{HUB_PREFIX}{self.repo_id}{revision}", self.path]))
+
+
+def parse_hub_name(text: str) -> HubName:
+    """Take a name apart; a slash within the revision is written %2F.
+
+    Raises:
+        ValueError: If it is no such name.
+
+    Example:
+        >>> parse_hub_name("hf://maker/chairs@v2/small")
+        HubName(repo_id='maker/chairs', revision='v2', path='small')
+    """
+    owner, _, rest = text.removeprefix(HUB_PREFIX).partition("/")
+    name, _, path = rest.partition("/")
+    name, at, revision = name.partition("@")
+    path = path.strip("/")
+    is_whole = all(_PART.fullmatch(part) for part in (owner, name)) and bool(revision) == bool(at)
+    if not is_whole or {"", ".", ".."} & set(path.split("/") if path else ()):
+        raise ValueError(f"{text} must be {HUB_PREFIX}owner/name[@revision][/folder]")
+    return HubName(repo_id=f"{owner}/{name}", revision=unquote(revision) or None, path=path)
+
+
+def fetch_folder(name: HubName, files: Sequence[str]) -> Path:
+    """Download a folder, or find it in the cache.
+
+    Args:
+        name: Of the folder.
+        files: Names of the files wanted from it.
+
+    Returns:
+        Where it lies; files that the repository lacks are missing.
+
+    Raises:
+        ImportError: If huggingface_hub is not installed.
+        OSError: If it is not in the cache and cannot be fetched.
+    """
+    prefix = f"{name.path}/" if name.path else ""
+    client = _client()
+    with _explained(f"{name} cannot be fetched"):
+        folder = client.snapshot_download(
+            repo_id=name.repo_id,
+            revision=name.revision,
+            allow_patterns=[prefix + file for file in files],
+        )
+    return Path(folder) / name.path
+
+
+def fetch_file(name: HubName) -> Path:
+    """Download a file, or find it in the cache.
+
+    Args:
+        name: Of the file.
+
+    Raises:
+        ImportError: If huggingface_hub is not installed.
+        OSError: If it is not in the cache and cannot be fetched.
+    """
+    client = _client()
+    with _explained(f"{name} cannot be fetched"):
+        path = client.hf_hub_download(
+            repo_id=name.repo_id, revision=name.revision, filename=name.path
+        )
+    return Path(path)
+
+
+def send_folder(
+    name: HubName, folder: Path, files: Sequence[str], *, message: str, is_private: bool
+) -> str:
+    """Send files of a folder to a repository, in one commit; it is made if it is missing.
+
+    Args:
+        name: Where to; its revision is a branch, made if it is missing.
+        folder: Where the files lie.
+        files: Their names.
+        message: Of the commit.
+        is_private: Make the repository private, or refuse one that is public.
+
+    Returns:
+        The commit's address.
+
+    Raises:
+        ImportError: If huggingface_hub is not installed.
+        ValueError: If the repository is public and should not be.
+        OSError: If nobody is logged in, or the hub refuses or cannot be reached.
+    """
+    api = _client().HfApi(library_name="get3d", library_version=version("get3d"))
+    refusal = f"{HUB_PREFIX}{name.repo_id} does not take the model"
+    with _explained(refusal):
+        api.create_repo(name.repo_id, private=is_private, exist_ok=True)
+        is_exposed = is_private and not api.model_info(name.repo_id).private
+    if is_exposed:
+        raise ValueError(
+            f"{name.repo_id} exists and is public, so nothing was sent; make it private on its "
+            "page, or choose another name"
+        )
+    with _explained(refusal):
+        if name.revision is not None:
+            api.create_branch(name.repo_id, branch=name.revision, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=name.repo_id,
+            folder_path=folder,
+            path_in_repo=name.path or None,
+            allow_patterns=list(files),
+            revision=name.revision,
+            commit_message=message,
+        )
+    return str(commit.commit_url)
+
+
+def _client() -> Any:
+    try:
+        return importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise ImportError(
+            f"{HUB_PREFIX} needs huggingface_hub: pip install huggingface_hub; or download the "
+            "folder and name it"
+        ) from error
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turn an error of the client into one line that says what to do."""
+    try:
+        yield
+    except Exception as error:  # the client's errors and its HTTP library's have no common root
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        for name, reason in _REASONS.items():
+            if name in kinds:
+                raise OSError(f"{what}: {reason}") from error
+        text = " ".join(str(error).split())[:200]
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        remedy = _LOG_IN if status in (401, 403) else "check the name and the connection"
+        raise OSError(f"{what} ({type(error).__name__}: {text}); {remedy}") from error

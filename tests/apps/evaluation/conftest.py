@@ -1,0 +1,64 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from torch import nn
+
+from get3d.apps.evaluation import collection
+from get3d.metrics import FeatureExtractor
+
+
+def write_ellipsoid(path: Path, seed: int) -> Path:
+    """A ball stretched in three directions, in a colour of its own."""
+    random = np.random.default_rng(seed)
+    ball = trimesh.creation.icosphere(subdivisions=2)
+    ball.apply_scale(random.uniform(0.3, 1, 3))
+    ball.visual.vertex_colors = [*random.integers(60, 255, 3), 255]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ball.export(path)
+    return path
+
+
+@pytest.fixture
+def ellipsoid() -> Callable[[Path, int], Path]:
+    """What makes the shapes of these tests."""
+    return write_ellipsoid
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Five references and eleven training shapes."""
+    for split, seeds in (("test", range(5)), ("train", range(100, 111))):
+        for seed in seeds:
+            write_ellipsoid(tmp_path / "data" / split / f"{split}-{seed}.glb", seed)
+    return tmp_path / "data"
+
+
+class MeanColors(nn.Module):
+    """Features that anyone can compute: the colours of the four quarters of a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1 / 255))
+
+    def forward(self, images_u8: torch.Tensor) -> torch.Tensor:
+        quarters = nn.functional.adaptive_avg_pool2d(images_u8.float() * self.scale, 2)
+        return quarters.flatten(1)
+
+
+@pytest.fixture
+def mean_colors(monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureExtractor]:
+    """Put features of little cost in the place of the networks."""
+    extractor = FeatureExtractor(
+        name="mean-colors", dim=12, resize="none", fingerprint="01234567", network=MeanColors()
+    )
+    for module in ("collection", "plan", "report"):
+        monkeypatch.setattr(
+            f"get3d.apps.evaluation.{module}.load_features", lambda features, device: extractor
+        )
+    collection._open_features.cache_clear()
+    yield extractor
+    collection._open_features.cache_clear()

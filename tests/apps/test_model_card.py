@@ -1,0 +1,42 @@
+import dataclasses
+
+import pytest
+
+from get3d.apps.model import ModelInfo
+from get3d.apps.model_card import licence_entries, read_head, write_card
+
+
+def test_head_is_read_back(model):
+    head = read_head(write_card(model))
+    assert head == {"library_name": "get3d", "license": "mit", "tags": ["get3d", "3d", "mesh"]}
+
+
+def test_origin_is_said_where_there_is_one(model):
+    assert "origin" not in write_card(model)
+    info = ModelInfo(name="x", origin="`x.pt`")
+    assert "- origin: `x.pt`\n" in write_card(dataclasses.replace(model, info=info))
+
+
+@pytest.mark.parametrize("licence", ["GET3D: a licence # with signs", "Ünfug", "yes", "---"])
+def test_any_licence_gives_valid_front_matter(model, licence):
+    info = ModelInfo(licence=licence)
+    head = read_head(write_card(dataclasses.replace(model, info=info)))
+    assert head["license"] == "other"
+    assert head["license_name"] == licence_entries(licence)["license_name"] != ""
+
+
+@pytest.mark.parametrize(
+    ("licence", "name"), [("MIT", "mit"), ("CC0-1.0", "cc0-1.0"), ("unknown", "unknown")]
+)
+def test_licences_that_the_hub_knows(licence, name):
+    assert licence_entries(licence) == {"license": name}
+
+
+@pytest.mark.parametrize("card", ["", "# Title\n", "---\nlicense: [\n---\n", "---\ntext\n---\n"])
+def test_cards_without_front_matter(card):
+    with pytest.raises(ValueError, match="it has no front matter"):
+        read_head(card)
+
+
+def test_front_matter_with_the_line_ends_of_windows():
+    assert read_head("---\r\nlicense: mit\r\n---\r\n# x\r\n") == {"license": "mit"}

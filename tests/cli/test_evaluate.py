@@ -1,0 +1,86 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from get3d.cli import main
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    for split, num in (("test", 4), ("train", 9)):
+        folder = tmp_path / "data" / split
+        folder.mkdir(parents=True)
+        for index in range(num):
+            box = trimesh.creation.box(random.uniform(0.2, 1, 3))
+            box.visual.vertex_colors = [*random.integers(60, 255, 3), 255]
+            box.export(folder / f"box-{index}.glb")
+    return tmp_path / "data"
+
+
+def _evaluate(data: Path, out: Path, *flags: str) -> int:
+    return main(["evaluate", "--data", str(data), "--out", str(out), "--workers", "1", *flags])
+
+
+def test_meshes_of_any_program(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    flags = ["--meshes", str(data / "train"), "--metrics", "cd", "--image-size", "48"]
+    assert _evaluate(data, out, *flags) == 0
+    text = capsys.readouterr().out
+    assert "COV (CD) %" in text
+    assert "of what training shapes score" in text
+    assert "note: 9 generated shapes for 4 references (published: 5 for each)" in text
+    content = json.loads((out / "scores.json").read_text())
+    assert content["protocol"]["points"]["num_points"] == 2048
+    assert content["copying"]["nearer_than_the_nearest_percent_of_references"] == 1
+    page = (out / "report.md").read_text()
+    assert "| MMD (CD) x 1000 |" in page
+    assert "Not as published" in page
+    for name in ("samples", "nearest_training", "best_matches", "worst_matches"):
+        with Image.open(out / f"{name}.png") as sheet:
+            assert np.asarray(sheet).std() > 20
+    assert _evaluate(data, out, *flags) == 0
+    assert json.loads((out / "scores.json").read_text()) == content
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["model", "--meshes", "x"], "give a model or --meshes, not both"),
+        (["nowhere", "--metrics", "cd"], "nowhere"),
+        (["--meshes", "nowhere", "--metrics", "cd"], "nowhere"),
+        (["--features", "weights.pth", "--metrics", "fd"], "weights.pth: no such file; download"),
+        (["--num-images", "0"], "num_images must be at least 8"),
+    ],
+)
+def test_mistakes_are_one_line(
+    flags: list[str], message: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _evaluate(data, tmp_path / "out", *flags) != 0
+    text = capsys.readouterr().err
+    assert message in text
+    assert text.count("\n") == 1
+
+
+def test_an_empty_folder_and_one_without_references(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert _evaluate(tmp_path / "empty", tmp_path / "out", "--metrics", "cd") == 1
+    assert "must hold one with the reference shapes (get3d shapes" in capsys.readouterr().err
+    assert _evaluate(data, tmp_path / "out", "--meshes", str(tmp_path / "empty")) == 1
+    assert "empty" in capsys.readouterr().err
+
+
+def test_a_file_where_the_results_go_is_told_before_the_work(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("in the way")
+    assert _evaluate(data, tmp_path / "out", "--metrics", "cd") == 1
+    assert "choose another folder" in capsys.readouterr().err

@@ -1,0 +1,263 @@
+"""The commands that move through the latent space, as typed."""
+
+import errno
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+from get3d.apps import Model, save_model
+from get3d.apps.latent import LatentShape, folder
+from get3d.cli import interpolate, main
+from get3d.core import Styles
+from get3d.models import Generator, GeneratorConfig
+
+COMMANDS = {
+    "interpolate": ["--seeds", "0", "1", "--frames", "4", "--image-size", "24"],
+    "perturb": ["--seed", "0.1", "--sizes", "0.1", "0.3", "--num", "2"],
+    "swap": ["--geometry", "0", "1", "--texture", "2", "3"],
+    "mix": ["--rows", "0", "--columns", "1", "2", "--geometry-layers", "0-1"],
+    "sweep": ["--seeds", "0", "1", "--truncations", "0", "0.5", "1"],
+}
+SHAPES = {
+    "interpolate": ["frame_0000", "frame_0003"],
+    "perturb": [
+        "original",
+        *(f"size_{size}_variant_{i:02d}" for size in (0.1, 0.3) for i in range(2)),
+    ],
+    "swap": [f"geometry_{g}_texture_{t}" for g in (0, 1) for t in (2, 3)],
+    "mix": ["shape_0", "shape_0_with_1", "shape_0_with_2", "shape_1", "shape_2"],
+    "sweep": [f"shape_{name}_truncation_{value}" for name in (0, 1) for value in (0.0, 0.5, 1.0)],
+}
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model")
+    config = GeneratorConfig(
+        z_dim=8, w_dim=8, plane_resolution=8, channel_base=32, grid_resolution=10, sdf_base="sphere"
+    )
+    save_model(Model(Generator(config)), folder)
+    return folder
+
+
+def call(command: str, model_folder: Path, out: Path, *flags: str) -> int:
+    fixed = ["--out", str(out), "--device", "cpu"]
+    size = [] if command == "turntable" else ["--texture-size", "64"]
+    return main([command, str(model_folder), *fixed, *size, *COMMANDS.get(command, []), *flags])
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_writes_shapes_a_sheet_and_a_record(
+    command: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(command, model_folder, tmp_path / "one") == 0
+    assert str(tmp_path / "one") in capsys.readouterr().out
+    files = read(tmp_path / "one")
+    assert sorted(name for name in files if name.endswith(".glb")) == [
+        f"{name}.glb" for name in sorted(SHAPES[command])
+    ]
+    for name in SHAPES[command]:
+        assert len(trimesh.load(tmp_path / "one" / f"{name}.glb", force="mesh").faces) > 0
+    assert json.loads(files["generation.json"])["command"] == command
+    with Image.open(tmp_path / "one" / "contact_sheet.png") as sheet:
+        assert sheet.width > 50
+    # Repeatable from the seed, and a second time nothing changes.
+    assert call(command, model_folder, tmp_path / "two") == 0
+    assert read(tmp_path / "two") == files
+    assert call(command, model_folder, tmp_path / "one") == 0
+    assert read(tmp_path / "one") == files
+    assert call(command, model_folder, tmp_path / "one", "--texture-size", "32") == 1
+    assert "texture_size 64, now 32" in capsys.readouterr().err
+    assert read(tmp_path / "one") == files
+
+
+def test_a_walk_is_a_film_of_all_frames(model_folder: Path, tmp_path: Path) -> None:
+    assert call("interpolate", model_folder, tmp_path, "--frames", "5", "--video", "gif") == 0
+    with Image.open(tmp_path / "walk.gif") as film:
+        assert film.n_frames == 5
+        assert film.size == (24, 24)
+
+
+def test_a_shape_of_a_walk_is_the_one_that_generate_makes(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    assert call("interpolate", model_folder, tmp_path / "walk", "--seeds", "0.2", "4") == 0
+    assert call("generate", model_folder, tmp_path / "shapes", "--num", "3") == 0
+    walked = tmp_path / "walk" / "frame_0000.glb"
+    assert walked.read_bytes() == (tmp_path / "shapes" / "shape_0002.glb").read_bytes()
+
+
+def test_turntables_of_seeds_and_of_files(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--frames", "4", "--image-size", "24"]
+    assert call("turntable", model_folder, tmp_path / "a", "--seeds", "0", "1.2", *small) == 0
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        "contact_sheet.png",
+        "generation.json",
+        "shape_0.webp",
+        "shape_1.2.webp",
+    ]
+    with Image.open(tmp_path / "a" / "shape_0.webp") as film:
+        assert film.n_frames == 4
+    assert call("generate", model_folder, tmp_path / "shapes", "--num", "1") == 0
+    mesh = tmp_path / "shapes" / "shape_0000.glb"
+    flags = ["--out", str(tmp_path / "b"), "--video", "gif", *small]
+    for _ in range(2):
+        assert main(["turntable", str(mesh), *flags]) == 0
+    with Image.open(tmp_path / "b" / "shape_0000.gif") as film:
+        assert film.n_frames == 4
+    capsys.readouterr()
+    assert main(["turntable", str(mesh), *flags, "--seeds", "1"]) == 1
+    assert "give mesh files or seeds, not both" in capsys.readouterr().err
+
+
+def test_generate_goes_on_and_grows(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("generate", model_folder, tmp_path, "--num", "2") == 0
+    first = (tmp_path / "shape_0001.glb").stat().st_mtime_ns
+    (tmp_path / "shape_0000.glb").unlink()
+    assert call("generate", model_folder, tmp_path, "--num", "3") == 0
+    assert "3 shapes (1 of them were there)" in capsys.readouterr().out
+    assert (tmp_path / "shape_0001.glb").stat().st_mtime_ns == first
+
+
+def test_generate_knows_a_texture_seed(model_folder: Path, tmp_path: Path) -> None:
+    for name, flags in {"a": [], "b": ["--texture-seed", "5"]}.items():
+        assert call("generate", model_folder, tmp_path / name, "--num", "1", *flags) == 0
+    a, b = (
+        trimesh.load(tmp_path / name / "shape_0000.glb", force="mesh", process=False)
+        for name in "ab"
+    )
+    assert (a.vertices == b.vertices).all()
+    assert read(tmp_path / "a")["shape_0000.glb"] != read(tmp_path / "b")["shape_0000.glb"]
+
+
+@pytest.mark.parametrize(
+    ("command", "flags", "text"),
+    [
+        ("interpolate", ["--seeds", "1"], "at least two shapes, got 1"),
+        ("interpolate", ["--frames", "0"], "frames must be at least 1, got 0"),
+        ("interpolate", ["--frames", "1"], "frames must be at least 2"),
+        ("interpolate", ["--texture-seeds", "1"], "as many textures as shapes"),
+        ("interpolate", ["--seeds", "1", "x"], "a shape is named SEED"),
+        ("interpolate", ["--video", "gif", "--fps", "99"], "fps must be from 1 to 50"),
+        ("interpolate", ["--image-size", "0"], "image_size must be at least 1"),
+        ("perturb", ["--num", "0"], "num must be at least 1"),
+        ("perturb", ["--sizes", "-1"], "size must be finite and not negative"),
+        ("perturb", ["--texture-size", "1"], "texture_size must be from 16"),
+        ("mix", ["--geometry-layers", "0-99"], "geometry layers must lie within"),
+        ("mix", ["--geometry-layers", "none"], "nothing to mix"),
+        ("swap", ["--device", "toaster"], "device must be one that PyTorch can use"),
+        ("sweep", ["--truncations", "nan"], "truncations must be finite"),
+        ("generate", ["--texture-seed", "-1"], "texture_seed must not be negative"),
+        ("generate", ["--truncation", "inf"], "truncation must be finite"),
+        ("turntable", [], "nothing to film"),
+        ("turntable", ["--seeds", "1", "1"], "two films would be called shape_1"),
+        ("turntable", ["--seeds", "1", "--texture-seeds", "1", "2"], "texture_seeds must be as"),
+        ("turntable", ["--seeds", "1", "--polar-deg", "200"], "polar_deg must lie within"),
+        ("turntable", ["--seeds", "1", "--frames", "0"], "frames must be at least 1"),
+    ],
+)
+def test_bad_options_are_one_line_and_write_nothing(
+    command: str,
+    flags: list[str],
+    text: str,
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    assert call(command, model_folder, out, *flags) == 1
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.xyz", "neither a model folder nor a mesh file"), ("a.glb", "cannot be read")],
+)
+def test_turntables_of_what_is_no_mesh(
+    name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("no mesh")
+    assert main(["turntable", str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert text in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_stranger_s_file_is_not_replaced(
+    command: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "contact_sheet.png").write_text("mine")
+    assert call(command, model_folder, tmp_path) == 1
+    assert "already holds contact_sheet.png" in capsys.readouterr().err
+    assert (tmp_path / "contact_sheet.png").read_text() == "mine"
+
+
+def test_a_read_only_folder_is_one_line(
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: Path, text: str, *, durable: bool = True) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(folder, "write_text", refuse)  # root may write everywhere
+    assert call("swap", model_folder, tmp_path) == 1
+    error = capsys.readouterr().err
+    assert "may not be written; choose another --out" in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_encoder_is_said_before_the_work(
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    assert call("interpolate", model_folder, tmp_path / "out", "--video", "mp4") == 1
+    error = capsys.readouterr().err
+    assert "pip install 'get3d[video]'" in error
+    assert "webp" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_frames_without_a_surface_are_counted(
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make = interpolate.make_shape
+    calls: list[None] = []
+
+    def fail_at_frames_1_and_2(model: Model, styles: Styles) -> LatentShape:
+        calls.append(None)
+        if (len(calls) - 1) % 4 in (1, 2):
+            raise ValueError("the signed distances have no surface")
+        return make(model, styles)
+
+    monkeypatch.setattr(interpolate, "make_shape", fail_at_frames_1_and_2)
+    assert call("interpolate", model_folder, tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "note: 2 frames are empty, the first of them 1: the signed distances" in printed

@@ -1,0 +1,98 @@
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from get3d.core.video import check_video, save_video
+
+
+def frames(num: int, size: tuple[int, int] = (16, 20)) -> Iterator[np.ndarray]:
+    return (np.full((*size, 3), 20 * i, np.uint8) for i in range(num))
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "WEBP"])
+def test_frames_come_back_in_order(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"film.{suffix}"
+    assert save_video(path, frames(6), fps=20.0) == 6
+    with Image.open(path) as film:
+        assert film.n_frames == 6
+        assert film.size == (20, 16)
+        for index in range(6):
+            film.seek(index)
+            level = np.asarray(film.convert("RGB")).astype(int)
+            assert abs(level - 20 * index).max() <= 2
+        film.seek(1)
+        film.load()
+        assert film.info["duration"] == 50
+        assert film.info["loop"] == 0
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_the_same_frames_give_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+    paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+    for path in paths:
+        save_video(path, frames(4), fps=10.0)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+# The encoder's own reader leaves its pipes to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_mp4_pads_odd_sizes(tmp_path: Path) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")
+    path = tmp_path / "film.mp4"
+    assert save_video(path, frames(5, (17, 21)), fps=10.0) == 5
+    read = ffmpeg.read_frames(path)
+    about = next(read)
+    assert about["source_size"] == (22, 18)
+    assert about["fps"] == 10
+    levels = [np.frombuffer(frame, np.uint8).astype(int) for frame in read]
+    assert [round(float(level.mean()) / 20) for level in levels] == [0, 1, 2, 3, 4]
+    assert np.ptp(levels[4]) <= 3  # no dark border
+
+
+def test_a_missing_encoder_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as if it were not installed
+    with pytest.raises(ImportError, match=r"pip install 'get3d\[video\]'.*webp and gif"):
+        save_video(tmp_path / "film.mp4", frames(2))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_encoder_without_its_program_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def get_ffmpeg_exe(self) -> str:
+            raise RuntimeError("No ffmpeg exe could be found")
+
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", Broken())
+    with pytest.raises(ImportError, match="mp4 needs an encoder"):
+        check_video(".mp4", fps=30.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "fps", "message"),
+    [
+        ("film.avi", 2, 10.0, "accepted: .mp4, .webp, .gif"),
+        ("film", 2, 10.0, "a file without suffix"),
+        ("film.gif", 0, 10.0, "at least one frame"),
+        ("film.gif", 2, 60.0, "fps must be from 1 to 50 for .gif, got 60"),
+        ("film.webp", 2, 0.0, "fps must be from 1"),
+        ("film.webp", 2, float("nan"), "fps must be from 1"),
+    ],
+)
+def test_bad_films_leave_nothing(
+    tmp_path: Path, name: str, count: int, fps: float, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        save_video(tmp_path / name, frames(count), fps=fps)
+    assert not list(tmp_path.iterdir())
+
+
+def test_frames_of_two_sizes_leave_nothing(tmp_path: Path) -> None:
+    odd = iter([np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)])
+    with pytest.raises(ValueError, match="frame 1 is"):
+        save_video(tmp_path / "film.webp", odd, fps=10.0)
+    assert not list(tmp_path.iterdir())
