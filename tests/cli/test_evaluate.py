@@ -45,8 +45,15 @@ def test_meshes_of_any_program(
     for name in ("samples", "nearest_training", "best_matches", "worst_matches"):
         with Image.open(out / f"{name}.png") as sheet:
             assert np.asarray(sheet).std() > 20
+    assert "](samples.png)" in page
     assert _evaluate(data, out, *flags) == 0
     assert json.loads((out / "scores.json").read_text()) == content
+    capsys.readouterr()
+    assert _evaluate(data, out, *flags, "--seed", "5") == 1
+    assert "scores of other settings (seed differs); choose another" in capsys.readouterr().err
+    assert json.loads((out / "scores.json").read_text()) == content
+    assert _evaluate(data, out, *flags, "--seed", "5", "--overwrite") == 0
+    assert json.loads((out / "scores.json").read_text()) != content
 
 
 @pytest.mark.parametrize(

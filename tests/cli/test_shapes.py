@@ -14,7 +14,7 @@ def test_shapes_and_the_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert _shapes(tmp_path, "--split", "test") == 0
     text = capsys.readouterr().out
     assert "1 shapes in" in text
-    assert f"get3d render {tmp_path / 'test'}" in text
+    assert f"get3d evaluate MODEL --data {tmp_path}" in text
     assert (tmp_path / "test" / "chair-000000.glb").is_file()
     assert _shapes(tmp_path, "--split", "test", "--num", "2") == 0
     assert "2 shapes (1 of them were there)" in capsys.readouterr().out
@@ -54,5 +54,6 @@ def test_a_file_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _shapes(tmp_path) == 0
+    assert f"get3d render {tmp_path / 'train'} --out data" in capsys.readouterr().out
     assert _shapes(tmp_path, "--seed", "1") == 1
     assert "seed 0, now 1" in capsys.readouterr().err

@@ -250,11 +250,11 @@ def test_other_files_are_refused_in_one_line(weights, tmp_path) -> None:
     assert "1 tensors not finite, such as fc.weight" in text
     for suffix in ("pth", "safetensors"):
         (tmp_path / f"cut.{suffix}").write_bytes(b"PK\x03\x04 not a file")
-        assert "cannot be read as weights" in message(tmp_path / f"cut.{suffix}")
+        assert "neither PyTorch nor safetensors can read" in message(tmp_path / f"cut.{suffix}")
     torch.save([1, 2], tmp_path / "list.pth")
     assert "holds no state dict" in message(tmp_path / "list.pth")
     torch.save({"code": Path}, tmp_path / "code.pth")
-    assert "cannot be read as weights" in message(tmp_path / "code.pth")
+    assert "neither PyTorch nor safetensors can read" in message(tmp_path / "code.pth")
 
 
 def test_fingerprint_tells_weights_apart() -> None:

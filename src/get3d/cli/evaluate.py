@@ -1,13 +1,15 @@
 """`get3d evaluate`: how good a model is, in numbers and pictures."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from get3d.apps.evaluation import EvaluationConfig, evaluate, save_pictures, save_report, summarize
 from get3d.apps.evaluation.page import score_text, score_title
+from get3d.apps.evaluation.report import SCORES_NAME
 from get3d.cli.device import pick_device
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
@@ -43,6 +45,9 @@ class EvaluateArgs:
     workers: int | None = None
     """Processes on a CPU; one for each core if left out."""
 
+    overwrite: bool = False
+    """Replace the scores of other settings."""
+
     keep_duplicates: bool = False
     """Score although test shapes are among the training shapes."""
 
@@ -65,7 +70,10 @@ def run(args: list[str]) -> int:
         raise ValueError("give a model or --meshes, not both")
     if parsed.workers is not None and parsed.workers < 1:
         raise ValueError(f"workers must be at least 1, got {parsed.workers}")
+    settings = _settings(parsed)
     _check_writable(parsed.out)
+    if not parsed.overwrite:
+        _refuse_other_scores(parsed.out, settings)
     with progress_bar("done") as progress:
         task = progress.add_task("", total=None)
         evaluation = evaluate(
@@ -83,9 +91,9 @@ def run(args: list[str]) -> int:
         )
         progress.update(task, description="pictures", completed=0, total=None)
         name = str(parsed.meshes or parsed.model or "the bundled model")
-        content = summarize(evaluation, name=name)
-        save_report(content, parsed.out)
+        content = summarize(evaluation, name=name) | {"settings": settings}
         pictures = save_pictures(evaluation, parsed.out)
+        save_report(content, parsed.out, pictures)
     for score, value in content["rows"][0]["scores"].items():
         ratio = content["ratios"].get(score)
         beside = "" if ratio is None else f"  ({ratio:.2f} of what training shapes score)"
@@ -95,6 +103,31 @@ def run(args: list[str]) -> int:
     names = ", ".join(path.name for path in pictures)
     print(f"{parsed.out}: report.md, scores.json, {names}")
     return 0
+
+
+def _settings(parsed: EvaluateArgs) -> dict[str, Any]:
+    """What the scores depend on, as the command line says it."""
+    free = ("out", "device", "workers", "overwrite")
+    values = {name: value for name, value in asdict(parsed).items() if name not in free}
+    settings: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return settings | settings.pop("config")
+
+
+def _refuse_other_scores(out: Path, settings: dict[str, Any]) -> None:
+    """Refuse to replace scores that were made with other settings."""
+    path = out / SCORES_NAME
+    if not path.is_file():
+        return
+    try:
+        former = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        changed = [name for name, value in settings.items() if former.get(name) != value]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        changed = ["what made it"]
+    if changed:
+        raise ValueError(
+            f"{path} has scores of other settings ({', '.join(changed)} differs); choose another "
+            "--out, or add --overwrite"
+        )
 
 
 def _check_writable(out: Path) -> None:

@@ -68,8 +68,12 @@ def run(args: list[str]) -> int:
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     kept = f" ({report.num_kept} of them were there)" if report.num_kept else ""
+    following = f"get3d render {report.folder} --out data --longest-side 0.75"
+    if parsed.split != "train":  # kept from training: to judge by
+        following = f"get3d evaluate MODEL --data {parsed.out}"
+        following += "" if parsed.split == "test" else f" --reference {parsed.split}"
     print(
         f"{report.num_made + report.num_kept} shapes{kept} in {report.folder}; look at "
-        f"{report.folder / SHEET_NAME}. Next: get3d render {report.folder} --out data"
+        f"{report.folder / SHEET_NAME}. Next: {following}"
     )
     return 0

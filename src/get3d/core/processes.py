@@ -29,7 +29,8 @@ def run_in_processes(
         workers: How many processes; None takes one for each core. For few jobs fewer are started.
 
     Yields:
-        The results, in any order.
+        The results, in any order. If the caller stops early, or is stopped, so are the processes,
+        wherever they are: jobs have to write files that are whole or not there.
 
     Raises:
         ChildProcessError: If a process died.
@@ -40,6 +41,7 @@ def run_in_processes(
         return
     # Spawned, because forking a process that has threads of torch or numba can hang.
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(num, mp_context=context, initializer=_start_worker) as pool:
         try:
             for future in as_completed([pool.submit(task, job) for job in jobs]):
@@ -49,6 +51,10 @@ def run_in_processes(
                 "a worker process died, probably for lack of memory; run the same command again "
                 "with fewer workers (what is finished is kept)"
             ) from error
+        except BaseException:  # Ctrl-C, above all, which must not wait for jobs of minutes
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

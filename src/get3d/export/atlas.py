@@ -64,7 +64,7 @@ def unwrap(
             f"mesh; {enough} is enough"
         )
     _join_hidden(layout, verts, faces)
-    _LOG.info("%d faces in %d charts, packed by xatlas", len(faces), num_charts)
+    _LOG.debug("%d faces in %d charts, packed by xatlas", len(faces), num_charts)
     uvs = torch.from_numpy(layout.uvs).to(mesh.verts)
     return uvs, torch.from_numpy(layout.uv_faces).to(mesh.faces.device)
 

@@ -81,7 +81,8 @@ def _remedy() -> str:
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     return (
         f"download {url}{name} (96 MB) into {folder} or give its path, or use the features that "
-        "ship with get3d (scores are then called fd_shapes and kd_shapes, not FID and KID)"
+        "ship with get3d (get3d evaluate --features shapes; scores are then called fd_shapes and "
+        "kd_shapes, not FID and KID)"
     )
 
 
@@ -93,9 +94,8 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
         else:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of pickle, zip, torch, safetensors: they have no common base
-        reason = " ".join(str(error).split())[:160]
         raise ValueError(
-            f"{file}: cannot be read as weights ({type(error).__name__}: {reason}); {_remedy()}"
+            f"{file}: neither PyTorch nor safetensors can read weights from it; {_remedy()}"
         ) from error
     if not isinstance(content, Mapping) or not all(
         isinstance(value, Tensor) for value in content.values()

@@ -215,9 +215,15 @@ class _Meter:
 
 
 def _refuse_foreign_folder(folder: Path) -> None:
-    """Refuse to overwrite the `config.yaml` of something else, such as a model folder."""
+    """Refuse to write into the folder of something else, such as a data set or a model."""
     path = folder / "config.yaml"
     if not path.exists():
+        others = [entry.name for entry in folder.glob("*") if not entry.name.startswith(".")]
+        if others:
+            raise ValueError(
+                f"{folder} holds other things ({min(others)}) and no training run; choose another "
+                "run folder"
+            )
         return
     try:
         from_dict(RunConfig, yaml.safe_load(path.read_text(encoding="utf-8")))

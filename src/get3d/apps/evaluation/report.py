@@ -30,6 +30,7 @@ SECOND_COLOR = 0.05
 """Share of the covered pixels from which on a shape counts as having more than one colour."""
 _COMPARABLE = ("cov_", "mmd_", "fid_", "fd_shapes_", "precision_", "recall_")
 """Scores with a meaningful ratio: kernel distances may be negative, and 1-NNA is best at a half."""
+_FEW = 50
 
 
 def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
@@ -72,10 +73,11 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
     }
 
 
-def save_report(content: dict[str, Any], out: Path) -> None:
-    """Write `scores.json` and `report.md`."""
+def save_report(content: dict[str, Any], out: Path, pictures: Sequence[Path] = ()) -> None:
+    """Write `scores.json` and `report.md`, which shows the pictures."""
+    shown = [f"![{path.stem.replace('_', ' ')}]({path.name})" for path in pictures]
     write_text(out / SCORES_NAME, json.dumps(content, indent=1, allow_nan=False) + "\n")
-    write_text(out / PAGE_NAME, page(content))
+    write_text(out / PAGE_NAME, "\n\n".join([page(content).rstrip(), *shown]) + "\n")
 
 
 def score_ratios(evaluation: Evaluation) -> dict[str, float]:
@@ -88,10 +90,16 @@ def score_ratios(evaluation: Evaluation) -> dict[str, float]:
         return {}
     judged, oracle = evaluation.rows[0].scores, evaluation.rows[1].scores
     ratios = {}
+    is_biased = (
+        "fd" in evaluation.plan.generated.config.metrics
+        and not _pictures_protocol(evaluation.plan)["is_covariance_full"]
+    )
     for name, value in judged.items():
         # A field has no counterpart among files: its pictures are held against theirs.
         other = oracle.get(name, oracle.get(name.replace("_ori", "_3d")))
         if not name.startswith(_COMPARABLE) or value is None or not other:
+            continue
+        if is_biased and name.startswith(("fid_", "fd_")):
             continue
         if math.isfinite(value) and math.isfinite(other):
             ratios[name] = value / other
@@ -124,6 +132,16 @@ def _notes(evaluation: Evaluation) -> list[str]:
         notes.append(
             f"the oracle has {plan.training.num} training shapes for {plan.generated.num} "
             "generated ones, which flatters the ratios: with more shapes COV grows and MMD falls"
+        )
+    if plan.reference.num < _FEW:
+        notes.append(
+            f"{plan.reference.num} references are few: each is {100 / plan.reference.num:.1f} "
+            "points of COV"
+        )
+    if "fd" in plan.generated.config.metrics and not _pictures_protocol(plan)["is_covariance_full"]:
+        notes.append(
+            "fewer pictures than features have values, so Fréchet distances are far too large; "
+            "they are given without a ratio"
         )
     if evaluation.duplicates:
         notes.append(describe_duplicates(evaluation.duplicates, plan.reference.num))
