@@ -19,7 +19,7 @@ from tests.clients.clients import Client, blender_command, chromium_command, mak
 
 SIZE = 256
 # The browser shows bare colours. Cycles lights the material as imported: corners are dimmer.
-COLOR_TOLERANCE = {"chromium": 0.02, "blender": 0.08}
+COLOR_TOLERANCE = {"chromium": 0.02, "blender": 0.1}
 
 
 @pytest.fixture(params=["chromium", "blender"])
@@ -73,7 +73,7 @@ def color_error(first: np.ndarray, second: np.ndarray) -> float:
 def check(
     client: Client, shapes: list[TexturedMesh], cameras: Cameras, folder: Path, tolerance: float
 ) -> None:
-    """Silhouettes agree, colours roughly; and the comparison tells one view from another."""
+    """Silhouettes agree, colours roughly."""
     paths = [folder / f"{index}.glb" for index in range(len(shapes))]
     for shape, path in zip(shapes, paths, strict=True):
         save_glb(shape, path)
@@ -83,7 +83,19 @@ def check(
         for view in range(len(cameras)):
             assert overlap(found[view, ..., 3], ours[view, ..., 3]) > 0.97
             assert color_error(found[view], ours[view]) < tolerance
-        assert overlap(found[0, ..., 3], ours[1, ..., 3]) < 0.9
+
+
+def test_the_comparison_tells_pictures_apart(cameras):
+    """Other views, mirrored pictures and wrong colours are beyond what the tests below allow."""
+    chair = make_shape("chair", 4, texture_size=256).mesh
+    first, second = render_textured(chair, cameras, SIZE).numpy()
+    assert overlap(first[..., 3], first[..., 3]) == 1
+    assert overlap(first[..., 3], second[..., 3]) < 0.6
+    assert overlap(first[..., 3], first[:, ::-1, 3]) < 0.6
+    assert overlap(first[..., 3], np.roll(first[..., 3], 1, axis=1)) < 0.97
+    limit = max(COLOR_TOLERANCE.values())
+    assert color_error(first, first[..., [2, 1, 0, 3]]) > limit
+    assert color_error(first, first ** (2.2, 2.2, 2.2, 1)) > limit  # linear taken for sRGB
 
 
 def test_upright_textured_and_not_mirrored(client, tmp_path):
