@@ -1,0 +1,58 @@
+"""Run by Blender's Python (PyPI `bpy`): render GLB files with Cycles on the CPU, in white light.
+
+python blender_render.py JOB.json
+
+The job is that of chromium_render.mjs: every file from every camera, FOLDER/FILE-CAMERA.png, and
+one line of JSON a file.
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+
+def main(job_path: str) -> None:
+    import bpy
+    from mathutils import Matrix
+
+    # glTF (x, y, z) is Blender (x, -z, y): docs/conventions.md.
+    z_up = Matrix(((1, 0, 0, 0), (0, 0, -1, 0), (0, 1, 0, 0), (0, 0, 0, 1)))
+    job = json.loads(Path(job_path).read_text(encoding="utf-8"))
+    for file, glb in enumerate(job["glbs"]):
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        bpy.ops.import_scene.gltf(filepath=glb)
+        scene = bpy.context.scene
+        meshes = [thing for thing in scene.objects if thing.type == "MESH"]
+        images = [image for image in bpy.data.images if image.size[0] > 0]
+        found = {"meshes": len(meshes), "images": len(images)}
+        print(json.dumps(found), flush=True)  # noqa: T201
+
+        camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+        scene.collection.objects.link(camera)
+        scene.camera = camera
+        scene.world = bpy.data.worlds.new("world")
+        scene.world.use_nodes = True
+        scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (1, 1, 1, 1)
+        scene.view_settings.view_transform = "Standard"
+        scene.render.engine = "CYCLES"
+        scene.cycles.device = "CPU"
+        scene.cycles.samples = 16
+        scene.cycles.pixel_filter_type = "BOX"  # as our pictures: the mean over a pixel
+        scene.render.film_transparent = True
+        scene.render.resolution_x = scene.render.resolution_y = job["size"]
+        scene.render.image_settings.file_format = "PNG"
+        scene.render.image_settings.color_mode = "RGBA"
+        for index, view in enumerate(job["cameras"]):
+            camera.matrix_world = z_up @ Matrix(view["camera_to_world"])
+            focal_x, focal_y, centre_x, centre_y = view["intrinsics"]
+            assert focal_x == focal_y, "a square image of square pixels"
+            camera.data.angle = 2 * math.atan(0.5 / focal_x)
+            camera.data.shift_x, camera.data.shift_y = 0.5 - centre_x, centre_y - 0.5
+            camera.data.clip_start, camera.data.clip_end = view["near"], view["far"]
+            scene.render.filepath = str(Path(job["folder"]) / f"{file}-{index}.png")
+            bpy.ops.render.render(write_still=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[-1])

@@ -1,0 +1,144 @@
+"""Chromium (three.js, WebGL) and Blender (Cycles) show our GLB files as our renderer does."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+import get3d
+from get3d.core import Cameras, Mesh, TexturedMesh
+from get3d.data.shapes import make_shape
+from get3d.export import AssetOptions, make_asset, save_glb, texture_mesh
+from get3d.geometry import orbit_cameras
+from get3d.render import render_textured
+from tests.clients.clients import Client, blender_command, chromium_command, make_client
+
+SIZE = 256
+# The browser shows bare colours. Cycles lights the material as imported: corners are dimmer.
+COLOR_TOLERANCE = {"chromium": 0.02, "blender": 0.1}
+
+
+@pytest.fixture(params=["chromium", "blender"])
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def client(name: str, tmp_path: Path) -> Client:
+    command = {"chromium": chromium_command, "blender": blender_command}[name]()
+    (tmp_path / "pictures").mkdir()
+    return make_client(command, tmp_path / "pictures")
+
+
+@pytest.fixture
+def cameras() -> Cameras:
+    return orbit_cameras(
+        torch.tensor([0.4, 2.9]), torch.tensor([1.2, 0.9]), radius=1.6, fovy_rad=math.radians(45)
+    )
+
+
+def make_ball() -> Mesh:
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.4)
+    return Mesh(torch.tensor(ball.vertices).float(), torch.tensor(ball.faces).long())
+
+
+def sides(points: torch.Tensor) -> torch.Tensor:
+    """Red above, blue on the +x side, green on the -x side."""
+    red, green, blue = torch.eye(3)
+    return torch.where(
+        points[:, 1:2] > 0.2, red, torch.where(points[:, :1] > 0, blue, green)
+    ).float()
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two silhouettes, as coverage of each pixel in [0, 1].
+
+    Rounding coverage to 0 and 1 first would tell how each program rounds a half: a browser has four
+    samples a pixel.
+    """
+    assert first.any()
+    return float(np.minimum(first, second).sum() / np.maximum(first, second).sum())
+
+
+def color_error(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean absolute difference of the colours, where both pictures are covered."""
+    inside = (first[..., 3] > 0.99) & (second[..., 3] > 0.99)
+    return float(np.abs(first - second)[inside, :3].mean())
+
+
+def check(
+    client: Client, shapes: list[TexturedMesh], cameras: Cameras, folder: Path, tolerance: float
+) -> None:
+    """Silhouettes agree, colours roughly."""
+    paths = [folder / f"{index}.glb" for index in range(len(shapes))]
+    for shape, path in zip(shapes, paths, strict=True):
+        save_glb(shape, path)
+    pictures = client(paths, cameras, SIZE).pictures_u8 / 255
+    for shape, found in zip(shapes, pictures, strict=True):
+        ours = render_textured(shape, cameras, SIZE).numpy()
+        for view in range(len(cameras)):
+            assert overlap(found[view, ..., 3], ours[view, ..., 3]) > 0.97
+            assert color_error(found[view], ours[view]) < tolerance
+
+
+def test_the_comparison_tells_pictures_apart(cameras):
+    """Other views, mirrored pictures and wrong colours are beyond what the tests below allow."""
+    chair = make_shape("chair", 4, texture_size=256).mesh
+    first, second = render_textured(chair, cameras, SIZE).numpy()
+    assert overlap(first[..., 3], first[..., 3]) == 1
+    assert overlap(first[..., 3], second[..., 3]) < 0.6
+    assert overlap(first[..., 3], first[:, ::-1, 3]) < 0.6
+    assert overlap(first[..., 3], np.roll(first[..., 3], 1, axis=1)) < 0.97
+    limit = max(COLOR_TOLERANCE.values())
+    assert color_error(first, first[..., [2, 1, 0, 3]]) > limit
+    assert color_error(first, first ** (2.2, 2.2, 2.2, 1)) > limit  # linear taken for sRGB
+
+
+def test_upright_textured_and_not_mirrored(client, tmp_path):
+    """Seen from +z, without our renderer: red above, green on the left, blue on the right."""
+    save_glb(texture_mesh(make_ball(), sides, texture_size=256), tmp_path / "ball.glb")
+    from_z = torch.eye(4)[None].clone()
+    from_z[:, 2, 3] = -2
+    camera = Cameras(from_z, torch.tensor([[1.0, 1.0, 0.5, 0.5]]))
+    shown = client([tmp_path / "ball.glb"], camera, SIZE)
+    assert shown.contents == [{"meshes": 1, "images": 1}]
+    picture = shown.pictures_u8[0, 0].astype(int)
+    middle = SIZE // 2
+    assert picture[middle - 45, middle, 3] == picture[middle, middle, 3] == 255
+    assert picture[0, 0, 3] == 0
+    assert picture[middle - 45, middle, :3].argmax() == 0
+    assert picture[middle + 10, middle - 40, :3].argmax() == 1
+    assert picture[middle + 10, middle + 40, :3].argmax() == 2
+
+
+def test_a_chair_looks_as_in_our_renderer(client, name, cameras, tmp_path):
+    chair = make_shape("chair", 4, texture_size=256).mesh
+    check(client, [chair], cameras, tmp_path, COLOR_TOLERANCE[name])
+
+
+def test_a_lens_that_is_off_centre(client, name, cameras, tmp_path):
+    chair = make_shape("chair", 4, texture_size=256).mesh
+    aside = torch.tensor([0.0, 0.0, 0.1, -0.07])
+    shifted = replace(cameras, intrinsics=cameras.intrinsics + aside)
+    check(client, [chair], shifted, tmp_path, COLOR_TOLERANCE[name])
+
+
+def test_colours_at_the_vertices(client, name, tmp_path):
+    smooth = make_asset(
+        make_ball(), lambda points: points + 0.5, options=AssetOptions(colors="vertices")
+    )
+    save_glb(smooth, tmp_path / "ball.glb")
+    cameras = orbit_cameras(torch.tensor([0.4]), torch.tensor([1.2]), radius=1.6, fovy_rad=0.8)
+    found = client([tmp_path / "ball.glb"], cameras, SIZE).pictures_u8[0, 0] / 255
+    ours = render_textured(smooth, cameras, SIZE)[0].numpy()
+    assert color_error(found, ours) < COLOR_TOLERANCE[name]
+
+
+@pytest.mark.slow
+def test_shapes_of_the_bundled_model(client, name, cameras, tmp_path):
+    shapes = get3d.load().generate(4, texture_size=256)
+    check(client, shapes, cameras, tmp_path, COLOR_TOLERANCE[name])
