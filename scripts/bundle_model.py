@@ -100,8 +100,8 @@ are in the public domain (CC0).
 
 **Made by** `python scripts/reproduce_model.py` (shapes, pictures, training, evaluation; the config
 of the run is [run-config.yaml](run-config.yaml)): 2,400 vessels, 10 pictures of 64 pixels of each;
-{num_images:,} images shown to the judges, {args.hours:g} hours on {args.about}. One run; the
-weights are the moving average of its last checkpoint.
+{num_images:,} images shown to the judges, {args.hours:g} hours on {args.about}.
+One run; the weights are the moving average of its last checkpoint.
 
 ![Curves](../../../docs/images/results-curves.png)
 
