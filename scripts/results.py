@@ -41,7 +41,10 @@ def published() -> str:
     content = read("published")
     head = ["data", "model", "COV (LFD) %", "COV (CD) %", "MMD (LFD)", "MMD (CD) x 1000"]
     head += ["FID-Ori", "FID-3D"]
-    rows = [[str(cell) for cell in row] for row in content["rows"]]
+    rows = [
+        [f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in row]
+        for row in content["rows"]
+    ]
     return f"{table(head, rows)}\n\nSource: {content['source']}."
 
 
@@ -96,6 +99,31 @@ def networks() -> str:
         for name, value in stages.items()
     ]
     return f"{content['machine']}; milliseconds.\n\n" + table(["networks", "stage", "ms"], rows)
+
+
+def generation() -> str:
+    """Seconds a stage of one full-size shape, and how they grow."""
+    content, growth = read("generate"), read("growth")
+    run = content["runs"][0]
+    rows = [[name, f"{value:.2f}"] for name, value in run["seconds"].items()]
+    rows.append(["in all", f"{run['seconds_in_all']:.2f}"])
+    grown = [
+        [
+            *(str(each[name]) for name in ("grid", "texture", "batch", "faces")),
+            f"{each['seconds_in_all']:.2f}",
+            f"{each['peak_gb']:.2f}",
+        ]
+        for each in growth["runs"]
+    ]
+    head = ["grid", "texture", "shapes", "faces of one", "seconds", "peak, GB"]
+    return (
+        f"The published full-size networks with random weights, {run['faces']} faces, texture "
+        f"{run['texture']}, on {content['threads']} threads ({content['machine']}): peak "
+        f"{run['peak_gb']:.2f} GB. The SDF on the grid is part of the surface's time too.\n\n"
+        + table(["stage", "seconds"], rows)
+        + "\n\nHow that grows (several shapes: meshes only, without atlas and bake):\n\n"
+        + table(head, grown)
+    )
 
 
 def training() -> str:
@@ -153,6 +181,8 @@ def make_page() -> str:
         rasterizer(),
         "### Networks",
         networks(),
+        "### Generation",
+        generation(),
         "### Training step",
         training(),
         "### Metrics",
