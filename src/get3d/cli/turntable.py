@@ -198,7 +198,7 @@ def _files(
     if parsed.seeds or parsed.texture_seeds:
         raise ValueError("seeds are shapes of a model; give mesh files or seeds, not both")
     if parsed.grid != GridOptions():
-        raise ValueError("grid_resolution and subdivisions are for shapes of a model, not for files")
+        raise ValueError("grid_resolution and subdivisions are for shapes of a model, not files")
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"{missing[0]}: no such mesh file")

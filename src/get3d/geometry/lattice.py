@@ -13,16 +13,17 @@ from torch import Tensor
 _STEPS = ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1))
 
 
-def pack(shape: Int[Tensor, "*n"], places: Int[Tensor, "*n 3"], side: int) -> Int[Tensor, "*n"]:
+def pack(shape: Int[Tensor, " n"], places: Int[Tensor, "n *k 3"], side: int) -> Int[Tensor, "n *k"]:
     """Make keys.
 
     Args:
-        shape: Which shape of the batch; broadcast.
+        shape: Which shape of the batch each row is of.
         places: Coordinates from 0 to side - 1.
         side: How many values each of them has.
     """
     x, y, z = places.unbind(-1)
-    return ((shape * side + x) * side + y) * side + z
+    first = shape.view(-1, *[1] * (x.ndim - 1))
+    return ((first * side + x) * side + y) * side + z
 
 
 def unpack(keys: Int[Tensor, " n"], side: int) -> tuple[Int[Tensor, " n"], Int[Tensor, "n 3"]]:
@@ -100,22 +101,23 @@ def cells_beside(keys: Int[Tensor, " cells"], num_cells: int) -> Int[Tensor, " b
     return torch.unique(pack(shape[row], beside[row, step], num_cells))
 
 
-def cell_verts(keys: Int[Tensor, " cells"], num_cells: int) -> Int[Tensor, "cells 15"]:
+def cell_verts(keys: Int[Tensor, " cells"], num_cells: int) -> Int[Tensor, "cells own"]:
     """Name the vertices of cells: eight corners, the centre, and midpoints of the grid's boundary.
 
     Every tet has an edge of a cell's face and the centres on the two sides of that face. So if it
     has vertices of both signs, one of those cells has, too.
 
     Returns:
-        Keys of places. For faces that are not at the boundary the centre is named again.
+        Keys of places: 9 a cell, or 15 if a cell is at the boundary; there, the centre is named
+        again for faces that are not.
     """
     shape, places = unpack(keys, num_cells)
     centre = (2 * places + 1)[:, None]
     corners = centre + 2 * torch.cartesian_prod(*[torch.arange(2, device=keys.device)] * 3) - 1
     sides = centre + _steps(keys.device)
     at_end = ((sides == 0) | (sides == 2 * num_cells)).any(2, keepdim=True)
-    verts = torch.cat([corners, centre, torch.where(at_end, sides, centre)], dim=1)
-    return pack(shape[:, None], verts, vert_side(num_cells))
+    extra = [torch.where(at_end, sides, centre)] if at_end.any() else []
+    return pack(shape, torch.cat([corners, centre, *extra], dim=1), vert_side(num_cells))
 
 
 def cell_tets(keys: Int[Tensor, " cells"], num_cells: int) -> Int[Tensor, "tets 4"]:
@@ -127,14 +129,14 @@ def cell_tets(keys: Int[Tensor, " cells"], num_cells: int) -> Int[Tensor, "tets 
     side = vert_side(num_cells)
     shape, places = unpack(keys, num_cells)
     middles = (2 * places + 1)[:, None] + _steps(keys.device)
-    faces = torch.unique(pack(shape[:, None], middles, side))
+    faces = torch.unique(pack(shape, middles, side))
     shape, middle = unpack(faces, side)
     axis = (middle % 2).argmin(1)  # a face is at an even place along the axis that it is across
     directions = torch.eye(3, dtype=torch.int64, device=keys.device)
     along, right, up = (directions[(axis + i) % 3] for i in range(3))
     ends = [(middle + sign * along).clamp(0, side - 1) for sign in (-1, 1)]
     loop = [middle + i * right + j * up for i, j in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-    verts = pack(shape[:, None], torch.stack([*ends, *loop], dim=1), side)
+    verts = pack(shape, torch.stack([*ends, *loop], dim=1), side)
     order = [[0, 1, 2 + i, 2 + (i + 1) % 4] for i in range(4)]
     return verts[:, order].flatten(0, 1)
 
