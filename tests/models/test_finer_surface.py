@@ -159,6 +159,20 @@ def test_a_rescued_shape_keeps_its_coarse_surface_beside_others() -> None:
     assert len(surface.meshes[1].faces) > 0
 
 
+@pytest.mark.parametrize("architecture", ["unified", "separate"])
+def test_a_batch_of_rescued_shapes_alone(architecture: str) -> None:
+    generator = make(architecture=architecture, sdf_base_radius=5.0, subdivisions=1)
+    fields = fields_of(generator)
+    surface = generator.extract(fields, for_training=True)
+    assert surface.was_rescued.all()
+    assert all(len(mesh.faces) > 0 for mesh in surface.meshes)
+    assert surface.sign_change_loss == 0
+    (surface.sign_change_loss + surface.empty_penalty).backward()
+    nothing = torch.zeros(0, 3, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
+    assert fields.sdf_packed(*nothing).shape == (0,)
+    assert fields.deformation_packed(*nothing).shape == (0, 3)
+
+
 def test_rounding_that_turns_signs_moves_no_vertex_off_its_edge() -> None:
     generator = make()
 

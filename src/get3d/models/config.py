@@ -139,12 +139,12 @@ class GridOptions:
     """How fine a surface is to be; nothing given: as the generator's config says."""
 
     grid_resolution: int | None = None
-    """Fineness of the surface's grid, from that of training to 2048. Evaluated near the surface
-    only. Tetrahedra alone."""
+    """Fineness of the surface's grid, from that of training to 2048, evaluated only near the
+    surface. Not with FlexiCubes."""
 
     subdivisions: int | None = None
-    """Split the tets near the surface this often, each into eight, instead of as often as in
-    training."""
+    """How often the tets near the surface are split into eight; as in training if left out. Not
+    with FlexiCubes."""
 
     def __post_init__(self) -> None:
         """Refuse what fits no generator."""
