@@ -1,8 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
+from get3d.apps import load
 from get3d.core import TexturedMesh
 from get3d.geometry import is_watertight
+from get3d.models import Generator, GridOptions
+from tests.geometry.surfaces import assert_same_surface
 
 
 def same_shape(a: TexturedMesh, b: TexturedMesh) -> bool:
@@ -121,3 +126,38 @@ def test_arguments_out_of_range(model, arguments, message):
 
 def test_no_shapes(model):
     assert model.generate(0) == []
+
+
+def test_a_finer_surface_of_the_bundled_model_is_that_of_the_whole_grid():
+    bundled = load()
+    generator = bundled.generator.requires_grad_(False)
+    resolution = 64
+    config = replace(
+        generator.config,
+        grid_resolution=resolution,
+        # offsets stay as long as they were in training
+        deformation_multiplier=generator.config.grid_resolution / resolution,
+    )
+    whole = Generator(config).requires_grad_(False)
+    whole.load_state_dict(generator.state_dict())
+    for index in range(2):
+        styles = bundled.styles(index, seed=1)
+        mesh = bundled.surface(
+            generator.fields(styles), grid=GridOptions(grid_resolution=resolution)
+        )
+        assert is_watertight(mesh)
+        assert_same_surface(mesh, whole.surface(whole.fields(styles))[0], atol=1e-5)
+
+
+def test_generating_at_another_resolution(model):
+    sizes = [
+        len(model.generate(1, texture_size=128, grid=grid)[0].mesh.faces)
+        for grid in (None, GridOptions(grid_resolution=24), GridOptions(subdivisions=1))
+    ]
+    assert sizes[0] * 3 < sizes[1] < sizes[0] * 5
+    assert sizes[0] * 3 < sizes[2] < sizes[0] * 5
+
+
+def test_a_resolution_below_that_of_training_is_refused_at_once(model):
+    with pytest.raises(ValueError, match="grid_resolution must be from 12, that of training"):
+        model.iter_generate(1, grid=GridOptions(grid_resolution=8))

@@ -4,6 +4,7 @@ import pytest
 
 from get3d.apps.model import ModelInfo
 from get3d.apps.model_card import licence_entries, read_head, write_card
+from get3d.models import Generator
 
 
 def test_head_is_read_back(model):
@@ -15,6 +16,13 @@ def test_origin_is_said_where_there_is_one(model):
     assert "origin" not in write_card(model)
     info = ModelInfo(name="x", origin="`x.pt`")
     assert "- origin: `x.pt`\n" in write_card(dataclasses.replace(model, info=info))
+
+
+def test_subdivisions_are_said_where_there_are_some(model):
+    assert "subdivided" not in write_card(model)
+    config = dataclasses.replace(model.generator.config, subdivisions=2)
+    finer = dataclasses.replace(model, generator=Generator(config))
+    assert "resolution 12, subdivided 2 times near the surface\n" in write_card(finer)
 
 
 @pytest.mark.parametrize("licence", ["GET3D: a licence # with signs", "Ünfug", "yes", "---"])

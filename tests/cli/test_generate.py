@@ -116,6 +116,19 @@ def test_colors_at_vertices_need_no_atlas(model_folder: Path, tmp_path: Path) ->
     assert b"TEXCOORD_0" not in glb
 
 
+@pytest.mark.parametrize("flags", [("--grid-resolution", "20"), ("--subdivisions", "1")])
+def test_finer_surfaces(model_folder: Path, tmp_path: Path, flags: tuple[str, str]) -> None:
+    for folder, more in (("coarse", ()), ("fine", flags)):
+        assert _generate(model_folder, tmp_path / folder, *more) == 0
+    coarse, fine = (
+        json.loads((tmp_path / folder / "generation.json").read_text())
+        for folder in ("coarse", "fine")
+    )
+    assert fine["settings"]["grid"] != coarse["settings"]["grid"]
+    for name, counts in coarse["shapes"].items():
+        assert 3 < fine["shapes"][name]["faces"] / counts["faces"] < 5
+
+
 @pytest.mark.parametrize("suffix", ["obj", "ply"])
 def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
     assert _generate(model_folder, tmp_path, "--format", suffix) == 0
@@ -133,6 +146,12 @@ def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
         (["--jpeg", "90", "--format", "obj"], "jpeg is for the textures in glb files"),
         (["--jpeg", "90", "--colors", "vertices"], "jpeg is for the textures in glb files"),
         (["--jpeg", "0"], "jpeg must be from 1 to 95, got 0"),
+        (["--grid-resolution", "9"], "grid_resolution must be from 10, that of training, to 2048"),
+        (["--grid-resolution", "0"], "grid_resolution must be from 3 to 2048, got 0"),
+        (["--grid-resolution", "5000"], "grid_resolution must be from 3 to 2048, got 5000"),
+        (["--subdivisions", "-1"], "subdivisions must not be negative, got -1"),
+        (["--subdivisions", "9"], "subdivisions must be from 0 to 7"),
+        (["--subdivisions", "1", "--grid-resolution", "20"], "subdivisions, not both"),
         (["--device", "meta"], "device must be one that PyTorch can use here, got meta"),
     ],
 )

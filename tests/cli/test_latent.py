@@ -14,7 +14,7 @@ from get3d.apps import Model, save_model
 from get3d.apps.latent import LatentShape, folder
 from get3d.cli import interpolate, main
 from get3d.core import Styles
-from get3d.models import Generator, GeneratorConfig
+from get3d.models import Generator, GeneratorConfig, GridOptions
 
 COMMANDS = {
     "interpolate": ["--seeds", "0", "1", "--frames", "4", "--image-size", "24"],
@@ -118,6 +118,8 @@ def test_turntables_of_seeds_and_of_files(
     with Image.open(tmp_path / "b" / "shape_0000.gif") as film:
         assert film.n_frames == 4
     capsys.readouterr()
+    assert main(["turntable", str(mesh), *flags, "--subdivisions", "1"]) == 1
+    assert "are for shapes of a model, not files" in capsys.readouterr().err
     assert main(["turntable", str(mesh), *flags, "--seeds", "1"]) == 1
     assert "give mesh files or seeds, not both" in capsys.readouterr().err
 
@@ -167,6 +169,7 @@ def test_generate_knows_a_texture_seed(model_folder: Path, tmp_path: Path) -> No
         ("turntable", ["--seeds", "1", "1"], "two films would be called shape_1"),
         ("turntable", ["--seeds", "1", "--texture-seeds", "1", "2"], "texture_seeds must be as"),
         ("turntable", ["--seeds", "1", "--polar-deg", "200"], "polar_deg must lie within"),
+        ("turntable", ["--seeds", "1", "--grid-resolution", "4"], "that of training, to 2048"),
         ("turntable", ["--seeds", "1", "--frames", "0"], "frames must be at least 1"),
     ],
 )
@@ -251,11 +254,11 @@ def test_frames_without_a_surface_are_counted(
     make = interpolate.make_shape
     calls: list[None] = []
 
-    def fail_at_frames_1_and_2(model: Model, styles: Styles) -> LatentShape:
+    def fail_at_frames_1_and_2(model: Model, styles: Styles, *, grid: GridOptions) -> LatentShape:
         calls.append(None)
         if (len(calls) - 1) % 4 in (1, 2):
             raise ValueError("the signed distances have no surface")
-        return make(model, styles)
+        return make(model, styles, grid=grid)
 
     monkeypatch.setattr(interpolate, "make_shape", fail_at_frames_1_and_2)
     assert call("interpolate", model_folder, tmp_path) == 0

@@ -66,6 +66,26 @@ class TestFlexiCubes:
         assert gradients[1] > 10 * gradients[0]
 
 
+class TestSubdivisions:
+    @pytest.fixture
+    def config(self, config):
+        return replace(config, generator=replace(config.generator, subdivisions=1))
+
+    def test_every_parameter_gets_a_gradient(self, config, images):
+        trainer = Trainer(config, images)
+        scalars = trainer.step()
+        assert all(p.grad is not None for p in trainer.generator.parameters())
+        assert all(torch.isfinite(value) for value in scalars.values())
+
+    def test_resumed_state_continues_bit_by_bit(self, config, images):
+        whole, resumed = Trainer(config, images), Trainer(config, images)
+        whole.step()
+        resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
+        for trainer in (whole, resumed):
+            trainer.step()
+        assert torch.equal(weights(whole.generator), weights(resumed.generator))
+
+
 def test_tetrahedra_log_nothing_of_flexicubes(config, images):
     assert not any("flexi" in name for name in Trainer(config, images).step())
 

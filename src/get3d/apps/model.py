@@ -10,7 +10,7 @@ from torch import Tensor
 
 from get3d.core import Mesh, Styles, TexturedMesh
 from get3d.export import AssetOptions, make_asset
-from get3d.models import Fields, Generator, mix_styles
+from get3d.models import Fields, Generator, GridOptions, mix_styles
 from get3d.render import ColorFn
 
 _GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
@@ -67,6 +67,7 @@ class Model:
         truncation: float = 0.7,
         texture_size: int = 1024,
         options: AssetOptions | None = None,
+        grid: GridOptions | None = None,
     ) -> list[TexturedMesh]:
         """Make textured meshes; the same arguments give the same meshes on the same machine.
 
@@ -77,6 +78,7 @@ class Model:
             truncation: 1 shows the whole variety, smaller values more typical shapes.
             texture_size: Side of the textures, in texels.
             options: Cleaning, normals and vertex colours; None takes the surface as it is.
+            grid: How fine the surface is; None as in training.
 
         Returns:
             The shapes, on the device of the network.
@@ -102,6 +104,7 @@ class Model:
                 truncation=truncation,
                 texture_size=texture_size,
                 options=options,
+                grid=grid,
             )
         )
 
@@ -114,6 +117,7 @@ class Model:
         truncation: float = 0.7,
         texture_size: int = 1024,
         options: AssetOptions | None = None,
+        grid: GridOptions | None = None,
     ) -> Iterator[TexturedMesh]:
         """Make textured meshes one at a time, each when it is asked for.
 
@@ -126,6 +130,7 @@ class Model:
             truncation: As for `generate`.
             texture_size: As for `generate`.
             options: As for `generate`.
+            grid: As for `generate`.
 
         Returns:
             An iterator over the shapes that `generate` would return.
@@ -139,6 +144,8 @@ class Model:
             raise ValueError(f"texture_size must be from 16 to 16384, got {texture_size}")
         if not np.isfinite(truncation):
             raise ValueError(f"truncation must be finite, got {truncation}")
+        if grid is not None:
+            grid.check(self.generator.config)
         texture_seed = seed if texture_seed is None else texture_seed
         for name, value in (("seed", seed), ("texture_seed", texture_seed)):
             if value < 0:
@@ -150,7 +157,7 @@ class Model:
                     styles = self.styles(
                         index, seed=seed, texture_seed=texture_seed, truncation=truncation
                     )
-                return self._make_shape(styles, texture_size, options)
+                return self._make_shape(styles, texture_size, options, grid)
             except ValueError as error:
                 raise ValueError(f"shape {index} of seed {seed}: {error}") from error
 
@@ -222,7 +229,7 @@ class Model:
         return make_asset(mesh, color, texture_size=texture_size, options=options)
 
     @torch.no_grad()
-    def surface(self, fields: Fields) -> Mesh:
+    def surface(self, fields: Fields, *, grid: GridOptions | None = None) -> Mesh:
         """Extract the mesh of a field.
 
         Training puts a small blob where the signed distances have one sign, so that there is a
@@ -230,21 +237,26 @@ class Model:
 
         Args:
             fields: Of one shape.
+            grid: As for `generate`.
 
         Raises:
-            ValueError: If the signed distances have no surface.
+            ValueError: If the signed distances have no surface, or it cannot be as fine as that.
         """
-        surface = self.generator.extract(fields)
+        surface = self.generator.extract(fields, grid=grid)
         if surface.was_rescued.any() or len(surface.meshes[0].faces) == 0:
             raise ValueError("the signed distances have no surface; the model may be untrained")
         return surface.meshes[0]
 
     @torch.no_grad()
     def _make_shape(
-        self, styles: Styles, texture_size: int, options: AssetOptions | None
+        self,
+        styles: Styles,
+        texture_size: int,
+        options: AssetOptions | None,
+        grid: GridOptions | None,
     ) -> TexturedMesh:
         fields = self.generator.fields(styles)
-        mesh = self.surface(fields)
+        mesh = self.surface(fields, grid=grid)
         return self.texture(fields, mesh, texture_size=texture_size, options=options)
 
 

@@ -39,6 +39,8 @@ def write_card(model: Model) -> str:
         **licence_entries(info.licence),
         "tags": ["get3d", "3d", "mesh"],
     }
+    times = config.subdivisions
+    subdivided = f", subdivided {times} times near the surface" if times else ""
     origin = f"- origin: {info.origin}\n" if info.origin else ""
     return f"""---
 {yaml.safe_dump(head, sort_keys=False)}---
@@ -49,7 +51,7 @@ def write_card(model: Model) -> str:
 
 - {config.architecture} generator, {num_weights / 1e6:.1f} million weights, tri-planes of
   {config.plane_resolution} texels, {config.iso_surface} on a grid of resolution \
-{config.grid_resolution}
+{config.grid_resolution}{subdivided}
 - licence of the weights: {info.licence}
 {origin}
 ```sh

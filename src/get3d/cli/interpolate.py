@@ -110,7 +110,7 @@ def _film(parsed: InterpolateArgs, model: Model, way: Walk, folder: OutFolder, n
     def shapes() -> Iterator[LatentShape | None]:
         for frame, styles in enumerate(steps):
             try:
-                yield make_shape(model, styles)
+                yield make_shape(model, styles, grid=parsed.grid)
             except ValueError as error:
                 empty[frame] = str(error)
                 yield None

@@ -23,6 +23,7 @@ from get3d.cli.device import pick_device
 from get3d.cli.progress import progress_bar
 from get3d.core.types import Styles
 from get3d.export import AssetOptions
+from get3d.models import GridOptions
 
 _NO_SETTINGS = ("model", "out", "device", "overwrite")
 _MAX_GRID_ROWS = 64
@@ -51,6 +52,9 @@ class ShapeOptions:
     asset: Annotated[AssetOptions, tyro.conf.arg(name="")] = field(default_factory=AssetOptions)
     """Cleaning, normals and vertex colours."""
 
+    grid: Annotated[GridOptions, tyro.conf.arg(name="")] = field(default_factory=GridOptions)
+    """How fine the surface is."""
+
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
 
@@ -64,6 +68,7 @@ class ShapeOptions:
             suffix=f".{self.format}",
             texture_size=self.texture_size,
             asset=self.asset,
+            grid=self.grid,
             jpeg_quality=self.jpeg,
         )
 
@@ -71,10 +76,12 @@ class ShapeOptions:
         """Load the model onto the device that was asked for.
 
         Raises:
-            ValueError: If that is none, or shapes cannot be written as the options say.
+            ValueError: If that is none, or shapes cannot be made or written as the options say.
         """
         _ = self.files  # loading takes long, so what cannot be written is refused first
-        return load(self.model, device=pick_device(self.device))
+        model = load(self.model, device=pick_device(self.device))
+        self.grid.check(model.generator.config)
+        return model
 
 
 def take_folder(

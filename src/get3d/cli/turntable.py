@@ -1,7 +1,7 @@
 """`get3d turntable`: shapes filmed from all around."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -31,6 +31,7 @@ from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.core.video import check_video
 from get3d.data.mesh_files import MESH_SUFFIXES
+from get3d.models import GridOptions
 
 _STILLS = 8
 _NO_SETTINGS = ("sources", "out", "device", "overwrite")
@@ -58,6 +59,9 @@ class TurntableArgs:
 
     truncation: float = 0.7
     """Of the model's shapes, as for `get3d generate`."""
+
+    grid: Annotated[GridOptions, tyro.conf.arg(name="")] = field(default_factory=GridOptions)
+    """How fine the surfaces of the model's shapes are."""
 
     frames: int = 72
     """Of each film."""
@@ -170,10 +174,12 @@ def _subjects(parsed: TurntableArgs) -> tuple[dict[str, Callable[[], Subject]], 
         )
     pairs = [(parse_name(n), parse_name(look)) for n, look in zip(parsed.seeds, looks, strict=True)]
     model = load(source, device=pick_device(parsed.device))
+    parsed.grid.check(model.generator.config)
 
     def make(index: int) -> Subject:
         name, look = pairs[index]
-        return make_shape(model, styles_of(model, name, texture=look, truncation=parsed.truncation))
+        styles = styles_of(model, name, texture=look, truncation=parsed.truncation)
+        return make_shape(model, styles, grid=parsed.grid)
 
     names = [
         f"shape_{name}" if look == name else f"shape_{name}_texture_{look}" for name, look in pairs
@@ -191,6 +197,8 @@ def _files(
         )
     if parsed.seeds or parsed.texture_seeds:
         raise ValueError("seeds are shapes of a model; give mesh files or seeds, not both")
+    if parsed.grid != GridOptions():
+        raise ValueError("grid_resolution and subdivisions are for shapes of a model, not files")
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"{missing[0]}: no such mesh file")

@@ -43,10 +43,16 @@ from get3d.geometry.pieces import (
     remove_floaters,
     remove_hidden_pieces,
 )
-from get3d.geometry.regularizers import empty_penalty, rescue_empty, sdf_sign_change_loss
+from get3d.geometry.regularizers import (
+    crossing_loss,
+    empty_penalty,
+    rescue_empty,
+    sdf_sign_change_loss,
+)
 from get3d.geometry.slivers import Tidied, face_flatness, remove_slivers
-from get3d.geometry.tet_grid import TetGrid, bcc_grid, load_grid, make_grid
+from get3d.geometry.tet_grid import TetGrid, bcc_cells, bcc_grid, load_grid, make_grid
 from get3d.geometry.topology import SurfaceTopology
+from get3d.geometry.tracing import PackedField, TracedSurface, trace_surface, traced_meshes
 from get3d.geometry.voxel_grid import VoxelGrid, cube_corners, voxel_grid
 
 __all__ = [
@@ -55,18 +61,22 @@ __all__ = [
     "DualPoints",
     "DualTopology",
     "Kept",
+    "PackedField",
     "SplitNormals",
     "SurfaceSamples",
     "SurfaceTopology",
     "TetGrid",
     "Tidied",
+    "TracedSurface",
     "VoxelGrid",
+    "bcc_cells",
     "bcc_grid",
     "camera_angles",
     "camera_origins",
     "clip_matrices",
     "compact",
     "connected_components",
+    "crossing_loss",
     "cube_corners",
     "cube_weights",
     "deviation_loss",
@@ -100,6 +110,8 @@ __all__ = [
     "surface_meshes",
     "surface_topology",
     "to_clip",
+    "trace_surface",
+    "traced_meshes",
     "vertex_normals",
     "voxel_grid",
 ]

@@ -100,13 +100,26 @@ def surface_meshes(
     pairs = active_positions.index_select(0, topology.edge_active.view(-1)).view(-1, 2, 3)
     here, there = pairs.unbind(1)
     verts = here * (1 - weight) + there * weight
-    counts = torch.stack([topology.vert_counts, topology.face_counts])
-    vert_counts, face_counts = counts.tolist()
+    return split_meshes(Mesh(verts, topology.faces), topology.vert_counts, topology.face_counts)
+
+
+def split_meshes(
+    packed: Mesh, vert_counts: Int[Tensor, " shapes"], face_counts: Int[Tensor, " shapes"]
+) -> list[Mesh]:
+    """Take apart meshes whose vertices and faces follow each other.
+
+    Args:
+        packed: Faces count the vertices of all.
+        vert_counts: Number of vertices of each.
+        face_counts: Number of faces of each.
+    """
+    counts = torch.stack([vert_counts, face_counts])
+    vert_sizes, face_sizes = counts.tolist()
     firsts = (counts[0].cumsum(0) - counts[0]).repeat_interleave(
-        counts[1], output_size=len(topology.faces)
+        counts[1], output_size=len(packed.faces)
     )
-    faces = (topology.faces - firsts[:, None]).split(face_counts)
-    return [Mesh(*part) for part in zip(verts.split(vert_counts), faces, strict=True)]
+    faces = (packed.faces - firsts[:, None]).split(face_sizes)
+    return [Mesh(*part) for part in zip(packed.verts.split(vert_sizes), faces, strict=True)]
 
 
 def zero_weights(

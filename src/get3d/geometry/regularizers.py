@@ -26,7 +26,15 @@ def sdf_sign_change_loss(
     with torch.no_grad():
         shape, edge = crossed_edges(sdf > 0, edges)
         ends = edges[edge] + (shape * sdf.shape[1])[:, None]
-    values = sdf.reshape(-1)[ends]
+    return crossing_loss(sdf.reshape(-1)[ends])
+
+
+def crossing_loss(values: Float[Tensor, "crossings 2"]) -> Float[Tensor, ""]:
+    """`sdf_sign_change_loss` of edges that are known to change sign.
+
+    Args:
+        values: Signed distances at the two ends of each of them, positive inside.
+    """
     if len(values) == 0:
         return values.sum()
     targets = (values.detach() > 0).to(values).flip(1)

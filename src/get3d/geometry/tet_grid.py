@@ -82,8 +82,13 @@ def bcc_grid(resolution: int, *, scale: float = 1.0) -> TetGrid:
     if resolution < 3:
         raise ValueError(f"resolution must be at least 3, got {resolution}")
     _check_scale(scale)
-    unit = _unit_bcc_grid(round(resolution * _CELLS_PER_RESOLUTION))
+    unit = _unit_bcc_grid(bcc_cells(resolution))
     return replace(unit, verts=unit.verts * scale, resolution=resolution)
+
+
+def bcc_cells(resolution: int) -> int:
+    """Count the cells along each side of `bcc_grid` of a resolution."""
+    return round(resolution * _CELLS_PER_RESOLUTION)
 
 
 def load_grid(path: Path | str, *, resolution: int | None = None, scale: float = 1.0) -> TetGrid:

@@ -1,6 +1,6 @@
 """The networks: layers, mapping, tri-planes, volume, fields, generator, discriminators."""
 
-from get3d.models.config import GeneratorConfig, ImagingConfig
+from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
 from get3d.models.discriminator import Discriminator, DiscriminatorConfig
 from get3d.models.fields import Fields
 from get3d.models.generator import Generator
@@ -14,6 +14,7 @@ __all__ = [
     "Fields",
     "Generator",
     "GeneratorConfig",
+    "GridOptions",
     "ImagingConfig",
     "Surface",
     "mix_styles",

@@ -1,7 +1,10 @@
 """Sizes and options of the generator, with the published values as defaults."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+MAX_RESOLUTION = 2048
+"""Of the grid that a surface may be refined to: some ten million triangles."""
 
 _COUNTS = (
     "z_dim",
@@ -74,12 +77,16 @@ class GeneratorConfig:
     """Fineness of the grid that carries the signed distances. With flexicubes: cubes along each
     side; 64 give about as many triangles as dmtet with 80."""
 
+    subdivisions: int = 0
+    """How often the tets near the surface are split into eight and the field is asked again (paper,
+    appendix). Each doubles the fineness where the surface is. Not with flexicubes."""
+
     scale: float = 1.0
     """Side of the cube that the grid fills, in scene units."""
 
     deformation_multiplier: float = 1.0
-    """Grid vertices move by at most 1 / (grid_resolution * deformation_multiplier); with flexicubes
-    by half of that."""
+    """Grid vertices move by at most 1 / (grid_resolution * deformation_multiplier), halved by each
+    subdivision and with flexicubes."""
 
     sdf_base: Literal["none", "sphere"] = "none"
     """Shape that the network's signed distances are added to (the paper has none)."""
@@ -110,6 +117,12 @@ class GeneratorConfig:
             )
         if self.grid_resolution < 3:
             raise ValueError(f"grid_resolution must be at least 3, got {self.grid_resolution}")
+        most = max((MAX_RESOLUTION // self.grid_resolution).bit_length() - 1, 0)
+        if not 0 <= self.subdivisions <= most:
+            raise ValueError(
+                f"subdivisions must be from 0 to {most} for a grid_resolution of "
+                f"{self.grid_resolution} (at most {MAX_RESOLUTION} in all), got {self.subdivisions}"
+            )
         for name in ("scale", "deformation_multiplier", "sdf_base_radius", "sdf_base_weight"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
@@ -117,6 +130,52 @@ class GeneratorConfig:
             raise ValueError(f'sdf_inside "negative" needs sdf_base "none", got "{self.sdf_base}"')
         if self.iso_surface == "flexicubes" and self.architecture == "separate":
             raise ValueError('iso_surface "flexicubes" needs architecture "unified"')
+        if self.iso_surface == "flexicubes" and self.subdivisions > 0:
+            raise ValueError('iso_surface "flexicubes" needs subdivisions 0')
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridOptions:
+    """How fine a surface is to be; nothing given: as the generator's config says."""
+
+    grid_resolution: int | None = None
+    """Fineness of the surface's grid, from that of training to 2048, evaluated only near the
+    surface. Not with FlexiCubes."""
+
+    subdivisions: int | None = None
+    """How often the tets near the surface are split into eight; as in training if left out. Not
+    with FlexiCubes."""
+
+    def __post_init__(self) -> None:
+        """Refuse what fits no generator."""
+        if self.grid_resolution is not None and self.subdivisions is not None:
+            raise ValueError("give grid_resolution or subdivisions, not both")
+        if self.grid_resolution is not None and not 3 <= self.grid_resolution <= MAX_RESOLUTION:
+            raise ValueError(
+                f"grid_resolution must be from 3 to {MAX_RESOLUTION}, got {self.grid_resolution}"
+            )
+        if self.subdivisions is not None and self.subdivisions < 0:
+            raise ValueError(f"subdivisions must not be negative, got {self.subdivisions}")
+
+    def check(self, config: GeneratorConfig) -> None:
+        """Refuse what does not fit a generator.
+
+        Raises:
+            ValueError: If its grid cannot be as fine as these options say.
+        """
+        is_finer = self.grid_resolution not in (None, config.grid_resolution) or self.subdivisions
+        if config.iso_surface == "flexicubes" and is_finer:
+            raise ValueError(
+                "grid_resolution and subdivisions are for tetrahedra; this model has FlexiCubes, "
+                f"whose weights belong to cubes of its own resolution {config.grid_resolution}"
+            )
+        if self.grid_resolution is not None and self.grid_resolution < config.grid_resolution:
+            raise ValueError(
+                f"grid_resolution must be from {config.grid_resolution}, that of training, to "
+                f"{MAX_RESOLUTION}, got {self.grid_resolution}"
+            )
+        if self.subdivisions is not None:
+            replace(config, subdivisions=self.subdivisions)  # refuses too many
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What a pair of latent codes becomes: functions of space for the SDF, its offsets and colour."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
@@ -344,9 +345,32 @@ class Fields:
             points: Positions, in scene units.
             shape: Which shape each belongs to, ascending.
         """
+        return self._packed(self.color, points, shape)
+
+    def sdf_packed(
+        self, points: Float[Tensor, "n 3"], shape: Int[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """The same of `sdf`."""
+        return self._packed(self.sdf, points, shape)
+
+    def deformation_packed(
+        self, points: Float[Tensor, "n 3"], shape: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n 3"]:
+        """The same of `deformation`."""
+        return self._packed(self.deformation, points, shape)
+
+    def _packed(
+        self,
+        field: Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n *c"]],
+        points: Float[Tensor, "n 3"],
+        shape: Int[Tensor, " n"],
+    ) -> Float[Tensor, "n *c"]:
+        """Evaluate a field at packed points; in portions where no gradient is needed."""
         slots, width = row_slots(shape, len(self))
         rows = to_rows(points, slots, num_rows=len(self), width=width)
-        return self.color(rows).flatten(0, 1)[slots]
+        portion = width if torch.is_grad_enabled() else _CHUNK
+        parts = [field(part) for part in rows.split(max(portion, 1), dim=1)]
+        return torch.cat(parts, dim=1).flatten(0, 1)[slots]
 
     def __len__(self) -> int:
         """Count the shapes."""

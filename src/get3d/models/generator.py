@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from get3d.core import Cameras, Images, Mesh, Styles
 from get3d.geometry import TetGrid
-from get3d.models.config import GeneratorConfig, ImagingConfig
+from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
 from get3d.models.fields import (
     Fields,
     Texture,
@@ -222,15 +222,23 @@ class Generator(nn.Module):
         """Extract the meshes; a shape whose field has one sign everywhere gets a small surface."""
         return self.extract(fields).meshes
 
-    def extract(self, fields: Fields, *, for_training: bool = False) -> Surface:
+    def extract(
+        self, fields: Fields, *, for_training: bool = False, grid: GridOptions | None = None
+    ) -> Surface:
         """Extract the meshes and what the losses on them need.
 
         Args:
             fields: Of the shapes.
             for_training: Split the quads of FlexiCubes in four about a point that their weights
                 move, so that the split has a gradient. Tetrahedra give the same either way.
+            grid: How fine; None as in training.
+
+        Raises:
+            ValueError: If the surface cannot be as fine as that.
         """
-        return extract_surface(fields, self.grid, self.config, for_training=for_training)
+        return extract_surface(
+            fields, self.grid, self.config, for_training=for_training, options=grid
+        )
 
     def offsets(self, raw: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         """Turn the raw deformation into offsets of grid vertices, in scene units."""

@@ -176,10 +176,10 @@ def test_a_folder_that_cannot_be_written(model, tmp_path) -> None:
 
 
 def test_a_failed_shape_does_not_stop_the_others(model, tmp_path, monkeypatch) -> None:
-    def fail_once(model, styles):
+    def fail_once(model, styles, *, grid):
         if torch.equal(styles.geo, styles_of(model, "0.1").geo):
             raise ValueError("the signed distances have no surface")
-        return make_shape(model, styles)
+        return make_shape(model, styles, grid=grid)
 
     monkeypatch.setattr(write_module, "make_shape", fail_once)
     written = write(model, tmp_path, 3)

@@ -11,7 +11,7 @@ from get3d.apps.model import Model, field_color
 from get3d.core.types import Cameras, Mesh, Styles, TexturedMesh
 from get3d.data import load_mesh, normalize_mesh
 from get3d.export import AssetOptions
-from get3d.models import Fields
+from get3d.models import Fields, GridOptions
 from get3d.render import Light, render_colored, render_textured
 
 _SUPERSAMPLE = 3
@@ -69,15 +69,16 @@ class LatentShape:
 
 
 @torch.no_grad()
-def make_shape(model: Model, styles: Styles) -> LatentShape:
+def make_shape(model: Model, styles: Styles, *, grid: GridOptions | None = None) -> LatentShape:
     """Make the surface of one shape.
 
     Args:
         model: The network.
         styles: One row each.
+        grid: How fine the surface is; None as in training.
 
     Raises:
-        ValueError: If there is more than one row, or no surface.
+        ValueError: If there is more than one row, or no surface, or it cannot be as fine as that.
     """
     if len(styles.geo) != 1 or len(styles.tex) != 1:
         raise ValueError(
@@ -85,7 +86,7 @@ def make_shape(model: Model, styles: Styles) -> LatentShape:
             "rows; take them apart with split_styles"
         )
     fields = model.generator.fields(styles)
-    return LatentShape(model, styles, fields, model.surface(fields))
+    return LatentShape(model, styles, fields, model.surface(fields, grid=grid))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from get3d.apps.model import Model
 from get3d.core.pictures import contact_sheet, save_png
 from get3d.core.types import Styles, TexturedMesh
 from get3d.export import AssetOptions, check_export_suffix, clean_mesh, save
+from get3d.models import GridOptions
 
 OnProgress = Callable[[int, int], None]
 Picture = UInt8[np.ndarray, "h w c"]
@@ -58,12 +59,14 @@ class ShapeFiles:
         suffix: Of the mesh files: ".glb", ".obj" or ".ply".
         texture_size: Side of the textures, in texels.
         asset: Cleaning, normals, and where the colours go; a ".ply" has them at the vertices.
+        grid: How fine the surfaces are.
         jpeg_quality: Of the textures in a ".glb", 1 to 95; None: PNG.
     """
 
     suffix: str = ".glb"
     texture_size: int = 1024
     asset: AssetOptions = field(default_factory=AssetOptions)
+    grid: GridOptions = field(default_factory=GridOptions)
     jpeg_quality: int | None = None
 
     def __post_init__(self) -> None:
@@ -172,7 +175,7 @@ def _write_shape(
     if is_kept and not needed:
         return None
     try:
-        shape = make_shape(model, cell.styles())
+        shape = make_shape(model, cell.styles(), grid=files.grid)
         if is_kept:
             return replace(shape, mesh=clean_mesh(shape.mesh, files.asset).mesh)
         textured = shape.textured(files.texture_size, _asset_options(files))

@@ -1,0 +1,249 @@
+"""The traced surface is the one of the whole grid; where it is not, it is still closed."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from get3d.core import Mesh
+from get3d.geometry import (
+    TracedSurface,
+    bcc_cells,
+    bcc_grid,
+    connected_components,
+    is_manifold,
+    is_oriented,
+    is_watertight,
+    signed_volume,
+    surface_meshes,
+    surface_topology,
+    trace_surface,
+    traced_meshes,
+)
+from tests.geometry.surfaces import assert_same_surface, faces_among
+
+Field = Callable[[Tensor], Tensor]
+COARSE = 26  # resolution; 10 cells
+
+
+def ball(radius: float, *centre: float) -> Field:
+    return lambda points: radius - (points - torch.tensor(centre).to(points)).norm(dim=1)
+
+
+def torus(points: Tensor) -> Tensor:
+    x, y, z = (points @ torch.linalg.matrix_exp(torch.tensor(SPIN).to(points))).unbind(1)
+    return 0.11 - torch.hypot(torch.hypot(x, z) - 0.27, y)
+
+
+def box(points: Tensor) -> Tensor:
+    turned = points @ torch.linalg.matrix_exp(torch.tensor(SPIN).to(points))
+    return (torch.tensor([0.3, 0.2, 0.1]).to(points) - turned.abs()).amin(1)
+
+
+def rod(points: Tensor) -> Tensor:
+    """Between the vertices of the coarse lattice, from the origin along x."""
+    x, y, z = points.unbind(1)
+    across = 0.02 - torch.hypot(y - 0.03, z - 0.02)
+    return torch.minimum(across, torch.minimum(x + 0.001, 0.446 - x))
+
+
+SPIN = [[0.0, 0.4, -0.3], [-0.4, 0.0, 0.7], [0.3, -0.7, 0.0]]
+
+
+def whole(field: Field, resolution: int, *, scale: float = 1.0) -> Mesh:
+    """Every vertex of the grid is evaluated."""
+    grid, halves = bcc_grid(resolution), 2 * bcc_cells(resolution)
+    verts = ((grid.verts.double() * halves).round() / halves) * scale  # without single rounding
+    sdf = field(verts)[None]
+    topology = surface_topology(grid, sdf)
+    return surface_meshes(topology, sdf, verts[topology.active_verts])[0]
+
+
+def trace(
+    fields: list[Field], resolution: int, *, coarse: int = COARSE, scale: float = 1.0
+) -> tuple[TracedSurface, int]:
+    """The surface, and how often a field was asked."""
+    grid = bcc_grid(coarse, scale=scale)
+    verts = grid.verts.double()
+    topology = surface_topology(grid, torch.stack([field(verts) for field in fields]))
+    num_asked = 0
+
+    def sdf(points: Tensor, shape: Tensor) -> Tensor:
+        nonlocal num_asked
+        num_asked += len(points)
+        assert torch.equal(shape, shape.sort().values)
+        values = [field(points) for field in fields]
+        return torch.stack(values)[shape, torch.arange(len(points))]
+
+    traced = trace_surface(
+        sdf,
+        verts[topology.active_verts],
+        topology.active_shape,
+        num_shapes=len(fields),
+        num_coarse=bcc_cells(coarse),
+        num_cells=bcc_cells(resolution),
+        scale=scale,
+    )
+    return traced, num_asked
+
+
+def meshes_of(traced: TracedSurface) -> list[Mesh]:
+    return traced_meshes(traced, traced.sdf, traced.points)
+
+
+@pytest.mark.parametrize("field", [ball(0.3, 0.02, 0.01, 0.03), torus, box])
+@pytest.mark.parametrize("resolution", [26, 36, 51, 77])
+def test_the_same_surface_as_of_the_whole_grid(field: Field, resolution: int) -> None:
+    [mesh] = meshes_of(trace([field], resolution)[0])
+    assert_same_surface(mesh, whole(field, resolution))
+    assert is_watertight(mesh)
+
+
+def test_of_another_scale_and_open_at_the_boundary() -> None:
+    field = ball(0.9, 0.5, 0.1, 0.2)
+    [mesh] = meshes_of(trace([field], 64, scale=1.6)[0])
+    assert_same_surface(mesh, whole(field, 64, scale=1.6))
+    assert not is_watertight(mesh)
+
+
+def test_shapes_of_a_batch_are_as_alone_and_may_be_empty() -> None:
+    fields = [ball(0.3, 0.02, 0.01, 0.03), ball(-1.0, 0, 0, 0), torus, ball(0.004, 0.013, 0, 0)]
+    meshes = meshes_of(trace(fields, 51)[0])
+    for field, mesh in zip(fields[::2], meshes[::2], strict=True):
+        [alone] = meshes_of(trace([field], 51)[0])
+        assert torch.equal(mesh.verts, alone.verts)
+        assert torch.equal(mesh.faces, alone.faces)
+    assert [len(mesh.faces) for mesh in meshes[1::2]] == [0, 0]
+
+
+def test_no_surface_at_all() -> None:
+    traced, num_asked = trace([ball(-1.0, 0, 0, 0)] * 2, 51)
+    assert num_asked == 0
+    assert [mesh.verts.shape for mesh in meshes_of(traced)] == [(0, 3)] * 2
+
+
+class TestWhatTheCoarseGridMisses:
+    """The coarse grid sees the ball, not the rod and not the bubble."""
+
+    seen = staticmethod(ball(0.151, 0.003, 0.004, 0.002))
+    bubble = staticmethod(ball(0.03, -0.37, 0.025, 0.02))
+    resolution = 103
+
+    def test_the_coarse_grid_does(self) -> None:
+        coarse = bcc_grid(COARSE).verts.double()
+        beyond = coarse[coarse[:, 0] > 0.16]
+        assert (rod(beyond) < 0).all()
+        assert (self.bubble(coarse) < 0).all()
+
+    def test_what_hangs_on_a_seen_part_is_found_whole(self) -> None:
+        def field(points: Tensor) -> Tensor:
+            return torch.maximum(self.seen(points), rod(points))
+
+        [mesh] = meshes_of(trace([field], self.resolution)[0])
+        assert mesh.verts[:, 0].max() > 0.435
+        assert_same_surface(mesh, whole(field, self.resolution))
+        assert is_watertight(mesh)
+
+    def test_what_stands_alone_is_not_found_and_nothing_else_is_lost(self) -> None:
+        def field(points: Tensor) -> Tensor:
+            return torch.maximum(self.seen(points), self.bubble(points))
+
+        [mesh] = meshes_of(trace([field], self.resolution)[0])
+        assert_same_surface(mesh, whole(self.seen, self.resolution))
+        everything = whole(field, self.resolution)
+        assert connected_components(everything).max() == 1
+        assert connected_components(mesh).max() == 0
+
+
+class TestNoise:
+    """No relation between the values of neighbours: the worst field that there can be."""
+
+    resolution = 51
+
+    def field(self, level: float, seed: int) -> Field:
+        num = 2 * bcc_cells(self.resolution)
+        rng = torch.Generator().manual_seed(seed)
+        table = level - torch.rand((num + 1,) * 3, generator=rng, dtype=torch.float64)
+
+        def field(points: Tensor) -> Tensor:
+            places = ((points + 0.5) * num).round().long()
+            values = table[places.unbind(1)]
+            return torch.where(((places == 0) | (places == num)).any(1), -1.0, values)
+
+        return field
+
+    @pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+    def test_dense_noise_is_found_whole(self, level: float) -> None:
+        field = self.field(level, 0)
+        [mesh] = meshes_of(trace([field], self.resolution)[0])
+        assert is_watertight(mesh)
+        assert is_oriented(mesh)
+        assert is_manifold(mesh)
+        expected = whole(field, self.resolution)
+        assert len(mesh.faces) == len(expected.faces)
+        assert math.isclose(signed_volume(mesh), signed_volume(expected), rel_tol=1e-6)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_of_sparse_noise_each_piece_is_whole_or_missing(self, seed: int) -> None:
+        field = self.field(0.004, seed)
+        [mesh] = meshes_of(trace([field], self.resolution)[0])
+        assert is_watertight(mesh)
+        expected = whole(field, self.resolution)
+        assert 0 < len(mesh.faces) < len(expected.faces)
+        found = torch.tensor(sorted(faces_among(mesh, expected)))
+        pieces = connected_components(expected)[expected.faces[:, 0]]
+        sizes = pieces.bincount()
+        found_sizes = connected_components(expected)[found[:, 0]].bincount(minlength=len(sizes))
+        assert ((found_sizes == sizes) | (found_sizes == 0)).all()
+
+
+def test_work_grows_with_the_surface() -> None:
+    asked = [trace([torus], resolution)[1] for resolution in (51, 103, 205)]
+    assert asked[2] < 4.5 * asked[1] < 4.5 * 5 * asked[0]
+    assert asked[2] < 0.3 * 2 * bcc_cells(205) ** 3  # two vertices a cell
+
+
+def test_gradients() -> None:
+    traced, _ = trace([box, torus], 36)
+    sdf = traced.sdf.clone().requires_grad_()
+    positions = traced.points.clone().requires_grad_()
+    rng = torch.Generator().manual_seed(0)
+    probes = [torch.randn(len(m.verts), 3, generator=rng).double() for m in meshes_of(traced)]
+
+    def total(sdf: Tensor, positions: Tensor) -> Tensor:
+        meshes = traced_meshes(traced, sdf, positions)
+        return sum((m.verts * probe).sum() for m, probe in zip(meshes, probes, strict=True))
+
+    grads = torch.autograd.grad(total(sdf, positions), (sdf, positions))
+    along = [torch.randn(each.shape, generator=rng).double() for each in grads]
+    along[0] *= sdf.detach().abs()  # so that no sign changes
+    step = 1e-6
+    there, back = (
+        total(sdf + sign * step * along[0], positions + sign * step * along[1]) for sign in (1, -1)
+    )
+    expected = (there - back).detach() / (2 * step)
+    found = sum((grad * way).sum() for grad, way in zip(grads, along, strict=True))
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.gpu
+def test_gpu_agrees_with_cpu() -> None:
+    grid = bcc_grid(COARSE)
+    active = surface_topology(grid, torus(grid.verts)[None]).active_verts
+    near = grid.verts[active]
+    found = []
+    for device in ("cpu", "cuda"):
+        traced = trace_surface(
+            lambda points, _: torus(points),
+            near.to(device),
+            torch.zeros_like(active).to(device),
+            num_shapes=1,
+            num_coarse=bcc_cells(COARSE),
+            num_cells=bcc_cells(64),
+            scale=1.0,
+        )
+        [mesh] = meshes_of(traced)
+        found.append(Mesh(mesh.verts.cpu(), mesh.faces.cpu()))
+    assert_same_surface(*found, atol=1e-5)
