@@ -245,7 +245,7 @@ def test_splits_are_complete_and_depend_on_the_seed_alone() -> None:
     ("change", "message"),
     [
         ({"views": 0}, "views must be at least 1"),
-        ({"size": 0}, "size must be at least 1"),
+        ({"size": 7}, "size must be at least 8"),
         ({"longest_side": 2.0}, "radius must be at least"),
         ({"test_fraction": 1.0}, "must leave objects to train on"),
         ({"category": "a/b"}, "plain folder name"),

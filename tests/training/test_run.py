@@ -13,6 +13,24 @@ from get3d.training.checkpoints import list_checkpoints, load_checkpoint
 from tests.training.test_trainer import weights
 
 
+def test_a_run_shorter_than_its_log_interval_has_a_line(tmp_path, config, images):
+    schedule = replace(config.schedule, log_every_images=1000)
+    run = TrainingRun(replace(config, schedule=schedule), images, tmp_path)
+    assert run.train()
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith("24,")
+
+
+def test_a_run_does_not_write_among_other_things(tmp_path, config, images):
+    (tmp_path / "chair-000000.glb").write_text("a shape")
+    with pytest.raises(
+        ValueError, match=r"holds other things \(chair-000000.glb\) and no training"
+    ):
+        TrainingRun(config, images, tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["chair-000000.glb"]
+
+
 def test_a_run_leaves_everything_a_user_needs(tmp_path, config, images):
     seen = []
     run = TrainingRun(

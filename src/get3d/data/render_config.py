@@ -47,9 +47,9 @@ class RenderConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be rendered."""
-        for name in ("views", "size", "supersample"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in {"views": 1, "size": 8, "supersample": 1}.items():
+            if getattr(self, name) < least:  # 8 pixels are the least that can be learnt from
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
         if self.seed < 0:

@@ -124,6 +124,8 @@ class TrainingRun:
                     self._draw_samples()
                 if self._is_due(before, self.config.schedule.checkpoint_every_images):
                     self._save()
+            if trainer.is_finished and meter.has_steps:  # a short run has this line at least
+                log.write(trainer.seen_images, meter.flush(trainer.seen_images))
             if self._saved_images != trainer.seen_images:
                 self._save()
                 self._draw_samples()
@@ -204,6 +206,11 @@ class _Meter:
         for name, value in scalars.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether anything was added since the last flush."""
+        return bool(self._sums)
 
     def flush(self, seen_images: int) -> dict[str, float]:
         now_s = time.perf_counter()

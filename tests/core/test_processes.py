@@ -1,0 +1,40 @@
+import multiprocessing
+import os
+import time
+
+import pytest
+
+from get3d.core.processes import run_in_processes
+
+
+def _square(job: int) -> int:
+    return job * job
+
+
+def _sleep_but_for_the_first(job: int) -> int:
+    if job:
+        time.sleep(600)
+    return job
+
+
+def _die(job: int) -> int:
+    os._exit(1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_jobs_are_done_once(workers: int) -> None:
+    assert sorted(run_in_processes(_square, range(9), workers=workers)) == [n * n for n in range(9)]
+
+
+def test_who_stops_waiting_leaves_no_process_behind() -> None:
+    """As by Ctrl-C: jobs that take minutes are not waited for."""
+    before = set(multiprocessing.active_children())
+    results = run_in_processes(_sleep_but_for_the_first, range(9), workers=2)
+    assert next(results) == 0
+    results.close()
+    assert set(multiprocessing.active_children()) <= before
+
+
+def test_a_process_that_dies_is_told() -> None:
+    with pytest.raises(ChildProcessError, match="a worker process died"):
+        list(run_in_processes(_die, range(9), workers=2))
