@@ -70,7 +70,8 @@ def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) 
         >>> path = Path(tempfile.mkdtemp()) / "grey.gif"
         >>> save_video(path, (np.full((8, 8, 3), 40 * i, np.uint8) for i in range(5)), fps=10.0)
         5
-        >>> Image.open(path).n_frames
+        >>> with Image.open(path) as film:
+        ...     film.n_frames
         5
     """
     path = Path(path)
