@@ -110,6 +110,10 @@ class TestFilesThatAreSomethingElse:
         path = save(tmp_path / "car.pt", content)
         assert_refused(path, "no checkpoint of the GET3D release: it has no G_ema, only")
 
+    def test_checkpoint_of_our_own_training(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "images-8.pt", {"format_version": 1, "config": {}, "state": {}})
+        assert_refused(path, "is a checkpoint of get3d train, which needs no import; name its run")
+
     @pytest.mark.parametrize(
         ("weights", "message"),
         [

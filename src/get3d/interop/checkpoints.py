@@ -56,6 +56,11 @@ def read_state_dicts(path: Path | str, *names: str) -> dict[str, dict[str, Tenso
     _refuse_code(path)
     content = _load(path)
     found = list(content) if isinstance(content, Mapping) else []
+    if "format_version" in found:
+        raise ValueError(
+            f"{path} is a checkpoint of get3d train, which needs no import; name its run folder "
+            "wherever a model is asked for"
+        )
     for name in names:
         if name not in found:
             has = ", ".join(map(str, found[:6])) or "no named values"
