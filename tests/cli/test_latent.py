@@ -6,15 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 import trimesh
 from PIL import Image
 
-from get3d.apps import Model, save_model
+from get3d.apps import Model
 from get3d.apps.latent import LatentShape, folder
 from get3d.cli import interpolate, main
 from get3d.core import Styles
-from get3d.models import Generator, GeneratorConfig, GridOptions
+from get3d.models import GridOptions
 
 COMMANDS = {
     "interpolate": ["--seeds", "0", "1", "--frames", "4", "--image-size", "24"],
@@ -33,17 +32,6 @@ SHAPES = {
     "mix": ["shape_0", "shape_0_with_1", "shape_0_with_2", "shape_1", "shape_2"],
     "sweep": [f"shape_{name}_truncation_{value}" for name in (0, 1) for value in (0.0, 0.5, 1.0)],
 }
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("model")
-    config = GeneratorConfig(
-        z_dim=8, w_dim=8, plane_resolution=8, channel_base=32, grid_resolution=10, sdf_base="sphere"
-    )
-    save_model(Model(Generator(config)), folder)
-    return folder
 
 
 def call(command: str, model_folder: Path, out: Path, *flags: str) -> int:

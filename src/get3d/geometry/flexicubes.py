@@ -15,6 +15,7 @@ from get3d.core.types import Mesh
 from get3d.geometry.dual_cases import CUBE_EDGES
 from get3d.geometry.dual_topology import DualTopology, find_dual_topology
 from get3d.geometry.marching_tets import zero_weights
+from get3d.geometry.topology import check_fields
 from get3d.geometry.voxel_grid import VoxelGrid
 
 NUM_WEIGHTS = 21
@@ -116,13 +117,7 @@ def dual_topology(grid: VoxelGrid, sdf: Float[Tensor, "shapes verts"]) -> DualTo
     Raises:
         ValueError: If there is no shape, or `sdf` has another number of vertices than the grid.
     """
-    if len(sdf) == 0:
-        raise ValueError("sdf must hold at least one shape, got none")
-    if sdf.shape[1] != len(grid.verts):
-        raise ValueError(
-            f"sdf must have a value for each of the grid's {len(grid.verts)} vertices, "
-            f"got {sdf.shape[1]}"
-        )
+    check_fields(sdf, len(grid.verts))
     return find_dual_topology(sdf > 0, resolution=grid.resolution)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from get3d.core.types import Mesh
 from get3d.geometry.measures import is_oriented
 from get3d.geometry.tet_grid import TetGrid, edge_table, orient_tets, tet_volumes
-from get3d.geometry.topology import SurfaceTopology, find_topology
+from get3d.geometry.topology import SurfaceTopology, check_fields, find_topology
 
 _TINY = 1e-18  # smallest difference of two SDF values that is divided by
 
@@ -68,13 +68,7 @@ def surface_topology(grid: TetGrid, sdf: Float[Tensor, "shapes verts"]) -> Surfa
     Raises:
         ValueError: If there is no shape, or `sdf` has another number of vertices than the grid.
     """
-    if len(sdf) == 0:
-        raise ValueError("sdf must hold at least one shape, got none")
-    if sdf.shape[1] != len(grid.verts):
-        raise ValueError(
-            f"sdf must have a value for each of the grid's {len(grid.verts)} vertices, "
-            f"got {sdf.shape[1]}"
-        )
+    check_fields(sdf, len(grid.verts))
     return find_topology(sdf > 0, grid.tets, grid.edges, grid.tet_edges)
 
 

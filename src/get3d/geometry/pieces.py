@@ -42,7 +42,7 @@ def remove_floaters(mesh: Mesh, min_volume: float) -> Kept:
     """
     if not 0 <= min_volume <= 1:
         raise ValueError(f"min_volume must lie in 0 to 1, got {min_volume}")
-    piece_of_face = _face_pieces(mesh)
+    piece_of_face = face_pieces(mesh)
     volumes = piece_volumes(mesh)
     if len(volumes) == 0:
         return Kept(mesh, 0, 0)
@@ -51,7 +51,7 @@ def remove_floaters(mesh: Mesh, min_volume: float) -> Kept:
 
 def piece_volumes(mesh: Mesh) -> Float[Tensor, " pieces"]:
     """Volume of each connected piece in cubic scene units, never negative, by first vertex."""
-    piece = _face_pieces(mesh)
+    piece = face_pieces(mesh)
     num = int(piece.max()) + 1 if len(piece) else 0
     corners = mesh.verts.detach().double()[mesh.faces]
     counts = torch.bincount(piece, minlength=num).unsqueeze(1)
@@ -70,7 +70,7 @@ def remove_hidden_pieces(mesh: Mesh) -> Kept:
     Args:
         mesh: Any triangles; pieces with holes hide nothing.
     """
-    piece_of_face = _face_pieces(mesh)
+    piece_of_face = face_pieces(mesh)
     num = int(piece_of_face.max()) + 1 if len(piece_of_face) else 0
     if num < 2:
         return Kept(mesh, 0, 0)
@@ -109,7 +109,7 @@ def _keep(
     )
 
 
-def _face_pieces(mesh: Mesh) -> Int[Tensor, " faces"]:
+def face_pieces(mesh: Mesh) -> Int[Tensor, " faces"]:
     """Label faces by their piece; vertices without a face are no pieces."""
     return connected_components(mesh)[mesh.faces[:, 0]].unique(return_inverse=True)[1]
 

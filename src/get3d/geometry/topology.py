@@ -11,7 +11,7 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from get3d.geometry import topology_kernels as kernels
@@ -197,6 +197,20 @@ def _triangles(
     rows, which = torch.stack([num_triangles > 0, num_triangles > 1], dim=1).nonzero(as_tuple=True)
     local = torch.tensor(_TRIANGLES, device=tets.device)[case[rows], which]
     return shape[rows], tet_edges.reshape(-1)[(tet[rows] * 6)[:, None] + local]
+
+
+def check_fields(sdf: Float[Tensor, "shapes verts"], num_verts: int) -> None:
+    """Refuse signed distances that are of no shape, or not of this grid.
+
+    Raises:
+        ValueError: If there is no shape, or another number of values than vertices.
+    """
+    if len(sdf) == 0:
+        raise ValueError("sdf must hold at least one shape, got none")
+    if sdf.shape[1] != num_verts:
+        raise ValueError(
+            f"sdf must have a value for each of the grid's {num_verts} vertices, got {sdf.shape[1]}"
+        )
 
 
 def count_shapes(shape: Int[Tensor, " items"], num_shapes: int) -> Int[Tensor, " shapes"]:

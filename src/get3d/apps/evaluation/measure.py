@@ -10,7 +10,8 @@ from get3d.apps.evaluation.config import EvaluationConfig
 from get3d.apps.evaluation.sources import LoadedShape, Pictures, ShapeSource
 from get3d.core.types import Cameras, Mesh
 from get3d.geometry import sample_cameras
-from get3d.geometry.measures import connected_components, is_watertight
+from get3d.geometry.measures import is_watertight
+from get3d.geometry.pieces import face_pieces
 from get3d.metrics import FeatureExtractor, PointProtocol, sample_points
 from get3d.metrics.light_field import light_field_descriptor
 
@@ -189,13 +190,12 @@ def measure_soundness(mesh: Mesh) -> Soundness:
     verts, vert_ids = mesh.verts.detach().unique(dim=0, return_inverse=True)
     faces = vert_ids[mesh.faces]
     mesh = Mesh(verts, faces)
-    labels = connected_components(mesh)[faces[:, 0]]
-    pieces, piece = labels.unique(return_inverse=True)
+    piece = face_pieces(mesh)
     # About the middle, so that volumes of a distant mesh keep their precision.
     verts = verts.double() - verts.double().mean(0)
     first, second, third = verts[faces].unbind(1)
     crosses = torch.linalg.cross(second - first, third - first)
-    areas = torch.zeros(len(pieces), dtype=verts.dtype).to(verts.device)
+    areas = torch.zeros(int(piece.max()) + 1, dtype=verts.dtype).to(verts.device)
     volumes = torch.zeros_like(areas)
     areas.index_add_(0, piece, torch.linalg.vector_norm(crosses, dim=1) / 2)
     volumes.index_add_(0, piece, (first * crosses).sum(1) / 6)

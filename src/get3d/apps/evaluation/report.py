@@ -44,7 +44,8 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
         Of plain types; infinite and missing scores are None, with the reason under "broken" or
         "notes".
     """
-    plan = evaluation.plan
+    plan, protocol = evaluation.plan, _protocol(evaluation)
+    is_biased = not protocol.get("pictures", {}).get("is_covariance_full", True)
     records = {"generated": evaluation.generated, "reference": evaluation.reference}
     if evaluation.training:
         records["training"] = evaluation.training
@@ -55,11 +56,11 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
         "get3d": version("get3d"),
         "torch": torch.__version__,
         "device": plan.generated.device,
-        "protocol": _protocol(evaluation),
+        "protocol": protocol,
         "deviations": deviations(plan.generated.config, plan.generated.num, plan.reference.num),
-        "notes": _notes(evaluation),
+        "notes": _notes(evaluation, is_biased=is_biased),
         "rows": [asdict(row) | {"scores": _finite(row.scores)} for row in evaluation.rows],
-        "ratios": score_ratios(evaluation),
+        "ratios": _ratios(evaluation, is_biased=is_biased),
         "soundness": {role: _soundness(each) for role, each in records.items()},
         "copying": None if evaluation.copying is None else _copying(evaluation.copying),
         "broken": {
@@ -80,7 +81,7 @@ def save_report(content: dict[str, Any], out: Path, pictures: Sequence[Path] = (
     write_text(out / PAGE_NAME, "\n\n".join([page(content).rstrip(), *shown]) + "\n")
 
 
-def score_ratios(evaluation: Evaluation) -> dict[str, float]:
+def _ratios(evaluation: Evaluation, *, is_biased: bool) -> dict[str, float]:
     """Scores of what is judged over those of the first oracle, where both are finite.
 
     At 1 the model is as good as unseen training shapes; below 1 is better for distances, above 1
@@ -90,10 +91,6 @@ def score_ratios(evaluation: Evaluation) -> dict[str, float]:
         return {}
     judged, oracle = evaluation.rows[0].scores, evaluation.rows[1].scores
     ratios = {}
-    is_biased = (
-        "fd" in evaluation.plan.generated.config.metrics
-        and not _pictures_protocol(evaluation.plan)["is_covariance_full"]
-    )
     for name, value in judged.items():
         # A field has no counterpart among files: its pictures are held against theirs.
         other = oracle.get(name, oracle.get(name.replace("_ori", "_3d")))
@@ -124,7 +121,7 @@ def _protocol(evaluation: Evaluation) -> dict[str, Any]:
     return found
 
 
-def _notes(evaluation: Evaluation) -> list[str]:
+def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
     plan, notes = evaluation.plan, list[str]()
     if plan.training is None:
         notes.append("no training shapes, so no oracle, and no look for copies of them")
@@ -138,7 +135,7 @@ def _notes(evaluation: Evaluation) -> list[str]:
             f"{plan.reference.num} references are few: each is {100 / plan.reference.num:.1f} "
             "points of COV"
         )
-    if "fd" in plan.generated.config.metrics and not _pictures_protocol(plan)["is_covariance_full"]:
+    if is_biased:
         notes.append(
             "fewer pictures than features have values, so Fréchet distances are far too large; "
             "they are given without a ratio"
