@@ -98,7 +98,8 @@ are in the public domain (CC0).
 
 ![Samples](../../../docs/images/results-samples.png)
 
-**Made by** `python scripts/reproduce_model.py` (shapes, pictures, training, evaluation; the config
+**Made by** the stages of `scripts/reproduce_model.py`, run one by one (shapes, pictures, training,
+evaluation; the length of the training was changed on the way from 120,000 images; the config
 of the run is [run-config.yaml](run-config.yaml)): 2,400 vessels, 10 pictures of 64 pixels of each;
 {num_images:,} images shown to the judges, {args.hours:g} hours on {args.about}.
 One run; the weights are the moving average of its last checkpoint.
