@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from get3d.core.types import Material, Mesh, TexturedMesh
@@ -78,13 +78,20 @@ def bake_texture(
     corners = torch.stack([corners[:, 0], texture_size - corners[:, 1]], dim=1)[uv_faces]
     face_of = _chart_texels(uvs, uv_faces, corners, texture_size)
     for _ in range(_ASKED_RINGS):
-        face_of = _grow(face_of)
-    texels = (face_of.flatten() >= 0).nonzero().squeeze(1)
-    texture = mesh.verts.new_zeros(texture_size * texture_size, 3)
-    for part in texels.split(_CHUNK_TEXELS):
-        points = _surface_points(mesh, corners, face_of.flatten()[part].long(), part, texture_size)
-        texture[part] = ask_colors(color_fn, points)
-    return _fill(texture.view(texture_size, texture_size, 3), face_of >= 0)
+        _grow(face_of)
+    texture = mesh.verts.new_zeros(texture_size, texture_size, 3)
+    at_once, faces_left = _CHUNK_TEXELS, face_of.flatten()
+    for start in range(0, len(faces_left), at_once):
+        faces = faces_left[start : start + at_once]
+        texels = (faces >= 0).nonzero().squeeze(1)
+        if len(texels) > 0:
+            faces, texels = faces[texels].long(), texels + start
+            points = _surface_points(mesh, corners, faces, texels, texture_size)
+            texture.view(-1, 3)[texels] = ask_colors(color_fn, points)
+    is_known = face_of >= 0
+    del face_of, faces_left  # as large as the texture's channels, like all that follows
+    _fill(texture, is_known)
+    return texture
 
 
 def _chart_texels(
@@ -106,11 +113,11 @@ def _chart_texels(
     along = (step.to(uvs.dtype) / num_steps[edge_of]).unsqueeze(1)
     column, row = starts[edge_of].lerp(ends[edge_of], along).floor().long().unbind(dim=1)
     texels = row.clamp(0, texture_size - 1) * texture_size + column.clamp(0, texture_size - 1)
-    touched = torch.full_like(face_of.flatten(), len(uv_faces))
-    touched = touched.scatter_reduce(0, texels, outline_faces[edge_of].int(), "amin").view_as(
-        face_of
-    )
-    return torch.where((face_of < 0) & (touched < len(uv_faces)), touched, face_of)
+    touched = (face_of.view(-1)[texels] < 0).nonzero().squeeze(1)
+    texels, faces = texels[touched], outline_faces[edge_of[touched]].int()
+    face_of.view(-1)[texels] = len(uv_faces)
+    face_of.view(-1).scatter_reduce_(0, texels, faces, "amin")
+    return face_of
 
 
 def _outline(
@@ -126,15 +133,13 @@ def _outline(
     return starts[picked], stops[picked], picked // 3
 
 
-def _grow(ids: Int[Tensor, "h w"]) -> Int[Tensor, "h w"]:
-    """Give every texel without an id (-1) that of a neighbour; edges go before corners."""
+def _grow(ids: Int[Tensor, "h w"]) -> None:
+    """Give texels without an id (-1) that of a neighbour, in place; edges go before corners."""
     height, width = ids.shape
     padded = F.pad(ids, (1, 1, 1, 1), value=-1)
-    grown = ids.clone()
     for down, right in _SIDES:
         neighbour = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
-        grown = torch.where(grown < 0, neighbour, grown)
-    return grown
+        torch.where(ids < 0, neighbour, ids, out=ids)
 
 
 def _surface_points(
@@ -217,27 +222,34 @@ def ask_colors(color_fn: ColorFn, points: Float[Tensor, "n 3"]) -> Float[Tensor,
     return colors
 
 
-def _fill(texture: Float[Tensor, "h w 3"], is_known: Tensor) -> Float[Tensor, "h w 3"]:
-    """Colour all other texels: those near charts like their neighbour, the rest by averages."""
+def _fill(texture: Float[Tensor, "h w 3"], is_known: Bool[Tensor, "h w"]) -> None:
+    """Colour the others in place: those near charts like a neighbour, the rest by averages."""
     sources = torch.arange(is_known.numel(), dtype=torch.int32, device=texture.device)
-    sources = sources.view_as(is_known)
-    sources = torch.where(is_known, sources, -1)
+    sources = sources.view_as(is_known).masked_fill_(~is_known, -1)
     for _ in range(_COPIED_RINGS):
-        sources = _grow(sources)
-    texture = texture.flatten(0, 1)[sources.clamp(min=0)]
-    is_known = (sources >= 0).to(texture.dtype)
-    return _fill_from_coarse(texture.permute(2, 0, 1) * is_known, is_known[None]).permute(1, 2, 0)
+        _grow(sources)
+    copies = ((sources >= 0) & ~is_known).flatten().nonzero().squeeze(1)
+    texture.view(-1, 3)[copies] = texture.view(-1, 3)[sources.view(-1)[copies].long()]
+    is_known = sources >= 0
+    del sources
+    _fill_from_coarse(texture, is_known.to(texture.dtype))
 
 
-def _fill_from_coarse(
-    color: Float[Tensor, "3 h w"], weight: Float[Tensor, "1 h w"]
-) -> Float[Tensor, "3 h w"]:
-    """Fill texels of weight zero from ever coarser averages of those that have a weight."""
-    height, width = weight.shape[1:]
-    if min(height, width) == 1 or bool((weight > 0).all()):
-        return color / weight.clamp(min=1e-12)
-    coarse = _fill_from_coarse(
-        F.avg_pool2d(color, 2, ceil_mode=True), F.avg_pool2d(weight, 2, ceil_mode=True)
-    )
-    coarse = coarse.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)[:, :height, :width]
-    return torch.where(weight > 0, color / weight.clamp(min=1e-12), coarse)
+def _fill_from_coarse(color: Float[Tensor, "h w 3"], weight: Float[Tensor, "h w"]) -> None:
+    """Divide by the weights in place, and fill where they are zero from ever coarser averages."""
+    coarse: Tensor | None = None
+    if min(weight.shape) > 1 and not bool((weight > 0).all()):
+        coarse = torch.stack([_halve(channel) for channel in color.unbind(dim=2)], dim=2)
+        _fill_from_coarse(coarse, _halve(weight))
+    color.div_(weight.clamp(min=1e-12).unsqueeze(2))
+    if coarse is None:
+        return
+    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        part, known = color[down::2, right::2], weight[down::2, right::2] > 0
+        height, width = known.shape
+        part.copy_(torch.where(known.unsqueeze(2), part, coarse[:height, :width]))
+
+
+def _halve(channel: Float[Tensor, "h w"]) -> Float[Tensor, "h2 w2"]:
+    """Average over two by two texels, and what is left of them at the ends."""
+    return F.avg_pool2d(channel[None], 2, ceil_mode=True)[0]

@@ -15,6 +15,7 @@ def material_picture(texture: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w 
     Returns:
         Three or four channels.
     """
-    picture_u8 = (texture.detach().clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+    scaled = texture.detach().clamp(0, 1).mul_(255).add_(0.5)
+    picture_u8 = scaled.to(torch.uint8).cpu().numpy()
     is_opaque = bool((picture_u8[..., 3] == 255).all())
     return np.ascontiguousarray(picture_u8[..., :3] if is_opaque else picture_u8)
