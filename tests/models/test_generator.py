@@ -90,16 +90,6 @@ def test_packed_colours_are_those_of_each_shape(generator: Generator) -> None:
     assert fields.color_packed(points[:0], shape[:0]).shape == (0, 3)
 
 
-def test_colours_in_portions(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    fields = fields_of(generator)
-    points = torch.rand(10, 3, generator=torch.Generator().manual_seed(0)).double() - 0.5
-    at_once = fields.color(points)
-    monkeypatch.setattr("get3d.models.fields._CHUNK", 4)
-    with torch.no_grad():
-        torch.testing.assert_close(fields.color(points), at_once)
-        torch.testing.assert_close(fields.color(points.expand(2, -1, -1)), at_once)
-
-
 def test_geometry_code_shapes_and_texture_code_only_colours(generator: Generator) -> None:
     first, second = codes(2), codes(2, seed=1)
     points = torch.rand(7, 3, generator=torch.Generator().manual_seed(0)).double() - 0.5

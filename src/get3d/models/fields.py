@@ -1,20 +1,21 @@
 """What a pair of latent codes becomes: functions of space for the SDF, its offsets and colour."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from get3d.core.memory import DEFAULT_MEMORY_MB, Cost, memory_bytes
 from get3d.models.grid_field import activated_sums
 from get3d.models.layers import CLAMP, ModulatedPoints, Stack, ToColor
 from get3d.models.packing import row_slots, to_rows
 from get3d.models.triplane import GridLookup, sample_triplane
 
-_CHUNK = 65536
+_PLACE_NUMBERS = 16  # of a point on the way to its features: coordinates, indices of 64 bits
 
 
 class PointMLP(nn.Module):
@@ -32,6 +33,15 @@ class PointMLP(nn.Module):
         self.layers: Stack[ModulatedPoints] = Stack(
             ModulatedPoints(a, b, w_dim, is_linear=i == last)
             for i, (a, b) in enumerate(pairwise(widths))
+        )
+
+    @property
+    def cost(self) -> Cost:
+        """What `forward` holds: two copies of a layer's weights; the input and a layer's ends."""
+        (first_out, first_in), *others = [layer.weight.shape for layer in self.layers]
+        return Cost(
+            per_shape=2 * max(layer.weight.numel() for layer in self.layers),
+            per_point=first_in + max([first_out, *(sum(shape) for shape in others)]),
         )
 
     def forward(
@@ -89,10 +99,30 @@ class PointMLP(nn.Module):
         weight = last.sample_weights(styles[:, 1])[..., 0]
         return activated_sums(rows, index, weight, limit=CLAMP * first.gain) + last.bias
 
+    def sums_cost(self, num_rows: int, num_sums: int, *, device: torch.device) -> Cost:
+        """What `share_first` and `finish_sums` hold, with which no sum can be had without all."""
+        hidden = next(iter(self.layers)).weight.shape[0]
+        is_compiled = device.type == "cpu" and len(self.layers) == 2
+        per_sum = 3 if is_compiled else 6 * hidden + _PLACE_NUMBERS
+        numbers = self.cost.per_shape + 2 * num_rows * hidden + num_sums * per_sum
+        return Cost(per_shape=numbers, per_point=0)
+
 
 @runtime_checkable
 class Geometry(Protocol):
     """The shape part of `Fields`, whichever network it comes from."""
+
+    @property
+    def cost(self) -> Cost:
+        """What an evaluation holds at points, or at some of the grid's vertices."""
+
+    @property
+    def grid_cost(self) -> Cost:
+        """What one at all of the grid's vertices at once holds."""
+
+    @property
+    def num_verts(self) -> int:
+        """How many vertices the grid has."""
 
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance at points."""
@@ -100,8 +130,8 @@ class Geometry(Protocol):
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Offsets at points, before the tanh."""
 
-    def grid_sdf(self) -> Float[Tensor, "b grid"]:
-        """Signed distance at every grid vertex."""
+    def grid_sdf(self, verts: Int[Tensor, " k"] | None = None) -> Float[Tensor, "b k"]:
+        """Signed distance at every grid vertex, or at some of them."""
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
         """Offsets at some grid vertices of each sample, before the tanh."""
@@ -152,6 +182,31 @@ class TriplaneGeometry:
     rows: Float[Tensor, "b m c"]
     extent: float
 
+    @property
+    def cost(self) -> Cost:
+        """What an evaluation holds at points, or at some of the grid's vertices."""
+        return _lookup_cost(self.planes, self.heads.deformation)
+
+    @property
+    def grid_cost(self) -> Cost:
+        """What an evaluation at all of the grid's vertices at once holds."""
+        rows, verts = self.rows.shape[1], self.num_verts
+        return self.heads.sdf.sums_cost(rows, verts, device=self.rows.device)
+
+    @property
+    def flexi_cost(self) -> Cost:
+        """What the weights hold; a point is a cube here.
+
+        Raises:
+            ValueError: If the generator was not built for FlexiCubes.
+        """
+        return _lookup_cost(self.planes, self._weights_head, lookups=8)
+
+    @property
+    def num_verts(self) -> int:
+        """How many vertices the grid has."""
+        return len(self.lookup.index)
+
     def features(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n c"]:
         """Tri-plane features at points."""
         return sample_triplane(self.planes, points, extent=self.extent)
@@ -182,20 +237,29 @@ class TriplaneGeometry:
 
     def _weights(self, corners: Float[Tensor, "b corners c"]) -> Float[Tensor, "b cubes 21"]:
         """Raw weights from the features of corners, eight after eight."""
+        features = corners.unflatten(1, (-1, 8)).flatten(2)
+        return self._weights_head(features, self.styles) * 0.1
+
+    @property
+    def _weights_head(self) -> PointMLP:
         if self.heads.weights is None:
             raise ValueError("this generator has no FlexiCubes weights: its iso_surface is dmtet")
-        features = corners.unflatten(1, (-1, 8)).flatten(2)
-        return self.heads.weights(features, self.styles) * 0.1
+        return self.heads.weights
 
-    def grid_sdf(self) -> Float[Tensor, "b grid"]:
-        """Signed distance at every grid vertex."""
+    def grid_sdf(self, verts: Int[Tensor, " k"] | None = None) -> Float[Tensor, "b k"]:
+        """Signed distance at every grid vertex, or at some of them."""
         head = self.heads.sdf
+        if verts is not None:
+            here = verts.expand(len(self.rows), -1)
+            return head(self.lookup.gather_at(self.rows, here), self.styles)[..., 0]
         rows = head.share_first(self.rows, self.styles, self.lookup.bias_share)
         return head.finish_sums(rows, self.lookup.index, self.styles)
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
         """Offsets at some grid vertices of each sample, before the tanh."""
         head = self.heads.deformation
+        if not torch.is_grad_enabled():  # in portions, so nothing is made for the whole grid
+            return head(self.lookup.gather_at(self.rows, verts), self.styles)
         rows = head.share_first(self.rows, self.styles, self.lookup.bias_share)
         return head.finish(self.lookup.gather_at(rows, verts), self.styles)
 
@@ -251,16 +315,19 @@ class Texture:
     color_style: Float[Tensor, "b color_w_dim"]
     extent: float
 
+    @property
+    def cost(self) -> Cost:
+        """What an evaluation holds at points."""
+        return _lookup_cost(self.planes, self.heads.mlp)
+
     def features(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 16"]:
         """Texture features at points, from which the colour is a linear map."""
         sampled = sample_triplane(self.planes, points, extent=self.extent)
         return self.heads.mlp(sampled, self.styles)
 
     def color(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Colour at points, nominally in [-1, 1]; in portions where no gradient is needed."""
-        if torch.is_grad_enabled() or points.shape[-2] <= _CHUNK:
-            return self.heads.color(self.features(points), self.color_style)
-        return torch.cat([self.color(part) for part in points.split(_CHUNK, dim=-2)], dim=1)
+        """Colour at points, nominally in [-1, 1]."""
+        return self.heads.color(self.features(points), self.color_style)
 
     def __getitem__(self, index: slice) -> "Texture":
         """Pick samples."""
@@ -273,9 +340,27 @@ class Texture:
         )
 
 
+def _lookup_cost(planes: Float[Tensor, "b c h w"], network: PointMLP, *, lookups: int = 1) -> Cost:
+    """What a network behind lookups in planes holds.
+
+    Args:
+        planes: Where features are looked up; a third of the channels is one.
+        network: What they go through.
+        lookups: How many go into the network at once.
+    """
+    feature = planes.shape[1] // 3
+    looking = lookups * (3 * feature + _PLACE_NUMBERS)
+    joining = lookups * feature if lookups > 1 else 0  # the features before they are joined
+    behind = network.cost
+    per_point = max(looking, joining + behind.per_point)
+    return Cost(per_shape=behind.per_shape, per_point=per_point)
+
+
 @dataclass(frozen=True)
 class Fields:
     """A batch of shapes as functions of space. Points are [n, 3] (for all) or [b, n, 3].
+
+    Where no gradient is recorded, they are evaluated in portions that fit the memory budget.
 
     Attributes:
         geometry: Where the surface is.
@@ -283,6 +368,7 @@ class Fields:
         grid_base: SDF of the base shape at the grid's vertices, or None.
         base_radius: Radius of the sphere that is the base shape, in scene units; 0 for none.
         base_weight: Factor on the network's SDF where there is a base shape.
+        memory_mb: What an evaluation may hold besides its input and output, in megabytes.
     """
 
     geometry: Geometry
@@ -290,9 +376,17 @@ class Fields:
     grid_base: Float[Tensor, " grid"] | None = None
     base_radius: float = 0.0
     base_weight: float = 1.0
+    memory_mb: int = DEFAULT_MEMORY_MB
+
+    def __post_init__(self) -> None:
+        """Refuse a budget that is too small."""
+        memory_bytes(self.memory_mb)
 
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance at points, positive inside (if the generator's `sdf_inside` is)."""
+        return self._in_portions(Fields._sdf, points, self.geometry.cost, axis=points.ndim - 2)
+
+    def _sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         sdf = self.geometry.sdf(points)
         if self.grid_base is None:
             return sdf
@@ -300,20 +394,46 @@ class Fields:
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
         """Signed distance at every vertex of the generator's grid, of the same sign as `sdf`."""
-        sdf = self.geometry.grid_sdf()
-        return sdf if self.grid_base is None else sdf * self.base_weight + self.grid_base
+        whole, some = self.geometry.grid_cost, self.geometry.cost
+        verts = torch.arange(self.geometry.num_verts, device=self.texture.planes.device)
+        if self._fits(whole, 1, len(verts)):
+            return self._in_portions(lambda part, _: part._grid_sdf(None), verts, whole, axis=0)
+        some = replace(some, per_shape=some.per_shape + 2 * len(verts))  # the list itself
+        return self._in_portions(Fields._grid_sdf, verts, some, axis=0)
+
+    def _grid_sdf(self, verts: Int[Tensor, " k"] | None) -> Float[Tensor, "b k"]:
+        sdf = self.geometry.grid_sdf(verts)
+        if self.grid_base is None:
+            return sdf
+        base = self.grid_base if verts is None else self.grid_base[verts]
+        return sdf * self.base_weight + base
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Offsets of grid vertices at points, before the tanh."""
-        return self.geometry.deformation(points)
+        return self._in_portions(
+            lambda part, points: part.geometry.deformation(points),
+            points,
+            self.geometry.cost,
+            axis=points.ndim - 2,
+        )
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
         """Offsets of some vertices of the generator's grid, before the tanh."""
-        return self.geometry.grid_deformation(verts)
+        return self._in_portions(
+            lambda part, verts: part.geometry.grid_deformation(verts),
+            verts,
+            self.geometry.cost,
+            axis=1,
+        )
 
     def color(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Colour at points, nominally in [-1, 1], not clipped."""
-        return self.texture.color(points)
+        return self._in_portions(
+            lambda part, points: part.texture.color(points),
+            points,
+            self.texture.cost,
+            axis=points.ndim - 2,
+        )
 
     def flexi_weights(self, corners: Float[Tensor, "cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
         """Raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by their corners.
@@ -321,7 +441,12 @@ class Fields:
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
         """
-        return self._flexi_geometry().flexi_weights(corners)
+        return self._in_portions(
+            lambda part, corners: part._flexi_geometry().flexi_weights(corners),
+            corners,
+            self._flexi_geometry().flexi_cost,
+            axis=corners.ndim - 3,
+        )
 
     def grid_flexi_weights(self, corners: Int[Tensor, "b k 8"]) -> Float[Tensor, "b k 21"]:
         """The same for some cubes of each shape, given by the grid's vertices at their corners.
@@ -329,7 +454,12 @@ class Fields:
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
         """
-        return self._flexi_geometry().grid_flexi_weights(corners)
+        return self._in_portions(
+            lambda part, corners: part._flexi_geometry().grid_flexi_weights(corners),
+            corners,
+            self._flexi_geometry().flexi_cost,
+            axis=1,
+        )
 
     def _flexi_geometry(self) -> TriplaneGeometry:
         if not isinstance(self.geometry, TriplaneGeometry):
@@ -345,32 +475,108 @@ class Fields:
             points: Positions, in scene units.
             shape: Which shape each belongs to, ascending.
         """
-        return self._packed(self.color, points, shape)
+        return self._packed(
+            lambda part, points: part.color(points), points, shape, self.texture.cost
+        )
 
     def sdf_packed(
         self, points: Float[Tensor, "n 3"], shape: Int[Tensor, " n"]
     ) -> Float[Tensor, " n"]:
         """The same of `sdf`."""
-        return self._packed(self.sdf, points, shape)
+        return self._packed(
+            lambda part, points: part.sdf(points), points, shape, self.geometry.cost
+        )
 
     def deformation_packed(
         self, points: Float[Tensor, "n 3"], shape: Int[Tensor, " n"]
     ) -> Float[Tensor, "n 3"]:
         """The same of `deformation`."""
-        return self._packed(self.deformation, points, shape)
+        return self._packed(
+            lambda part, points: part.deformation(points), points, shape, self.geometry.cost
+        )
 
     def _packed(
         self,
-        field: Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n *c"]],
-        points: Float[Tensor, "n 3"],
+        field: "Callable[[Fields, Tensor], Tensor]",
+        items: Shaped[Tensor, "n *s"],
         shape: Int[Tensor, " n"],
+        cost: Cost,
     ) -> Float[Tensor, "n *c"]:
-        """Evaluate a field at packed points; in portions where no gradient is needed."""
+        """Evaluate a field at packed points: in one table, or shape by shape if that is too large.
+
+        Args:
+            field: Of some shapes, at items of each: [b, n, ...], or [n, ...] for one shape.
+            items: Laid end to end.
+            shape: Which shape each belongs to, ascending.
+            cost: What the field holds.
+        """
+        if not torch.is_grad_enabled():
+            each = torch.arange(len(self), device=shape.device)
+            ends = [0, *torch.searchsorted(shape, each, right=True).tolist()]
+            width = max(end - start for start, end in pairwise(ends))
+            if not self._fits(cost, len(self) + 1, width):  # one more for the table, its indices
+                return self._shape_by_shape(field, items, ends, cost)
         slots, width = row_slots(shape, len(self))
-        rows = to_rows(points, slots, num_rows=len(self), width=width)
-        portion = width if torch.is_grad_enabled() else _CHUNK
-        parts = [field(part) for part in rows.split(max(portion, 1), dim=1)]
-        return torch.cat(parts, dim=1).flatten(0, 1)[slots]
+        rows = to_rows(items, slots, num_rows=len(self), width=width)
+        return field(self, rows).flatten(0, 1)[slots]
+
+    def _shape_by_shape(
+        self,
+        field: "Callable[[Fields, Tensor], Tensor]",
+        items: Shaped[Tensor, "n *s"],
+        ends: list[int],
+        cost: Cost,
+    ) -> Float[Tensor, "n *c"]:
+        """Evaluate a field at packed points, those of shape i from `ends[i]` to `ends[i + 1]`."""
+        out: Tensor | None = None
+        for i, (start, end) in enumerate(pairwise(ends)):
+            _, step = cost.portion(end - start, numbers=self._budget)
+            for first in range(start, end, max(step, 1)):
+                part = slice(first, min(first + step, end))
+                out = _put(out, (len(items),), part, field(self[i : i + 1], items[part])[0])
+        assert out is not None  # what does not fit is not empty
+        return out
+
+    def _in_portions(
+        self,
+        field: "Callable[[Fields, Tensor], Tensor]",
+        items: Shaped[Tensor, "..."],
+        cost: Cost,
+        *,
+        axis: int,
+    ) -> Float[Tensor, "b n *c"]:
+        """Evaluate a field: whole where gradients are recorded, else as much at once as may be.
+
+        Args:
+            field: Of some shapes, at items of theirs.
+            items: Points, vertices or cubes.
+            cost: What the field holds.
+            axis: Along which the items lie: 0 if all shapes share them, 1 if each has its own.
+        """
+        num_shapes, num_items = len(self), items.shape[axis]
+        if self._fits(cost, num_shapes, num_items):
+            return field(self, items)
+        shapes_at_once, step = cost.portion(num_items, numbers=self._budget)
+        out: Tensor | None = None
+        for first_shape in range(0, num_shapes, shapes_at_once):
+            shapes = slice(first_shape, first_shape + shapes_at_once)
+            own = items[shapes] if axis else items
+            for first in range(0, num_items, step):
+                found = field(self[shapes], own.narrow(axis, first, min(step, num_items - first)))
+                where = (shapes, slice(first, first + step))
+                out = _put(out, (num_shapes, num_items), where, found)
+        assert out is not None  # what does not fit is not empty
+        return out
+
+    def _fits(self, cost: Cost, num_shapes: int, num_items: int) -> bool:
+        """Tell whether an evaluation is done at once, as all are that record gradients."""
+        is_whole = torch.is_grad_enabled() or num_shapes * num_items == 0
+        return is_whole or cost.of(num_shapes, num_items) <= self._budget
+
+    @property
+    def _budget(self) -> int:
+        """How many numbers an evaluation may hold."""
+        return memory_bytes(self.memory_mb) // self.texture.planes.element_size()
 
     def __len__(self) -> int:
         """Count the shapes."""
@@ -378,13 +584,20 @@ class Fields:
 
     def __getitem__(self, index: slice) -> "Fields":
         """Pick shapes."""
-        return Fields(
-            self.geometry[index],
-            self.texture[index],
-            self.grid_base,
-            self.base_radius,
-            self.base_weight,
-        )
+        return replace(self, geometry=self.geometry[index], texture=self.texture[index])
+
+
+def _put(
+    out: Tensor | None,
+    size: tuple[int, ...],
+    where: slice | tuple[slice, ...],
+    part: Float[Tensor, "..."],
+) -> Float[Tensor, "..."]:
+    """Write a part of a result, of which the first axes have a known size, making it first."""
+    if out is None:
+        out = part.new_empty(*size, *part.shape[len(size) :])
+    out[where] = part
+    return out
 
 
 def sphere_sdf(points: Float[Tensor, "*n 3"], radius: float) -> Float[Tensor, "*n"]:

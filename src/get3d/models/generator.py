@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from get3d.core import Cameras, Images, Mesh, Styles
+from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.geometry import TetGrid
 from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
 from get3d.models.fields import (
@@ -107,6 +108,11 @@ class Generator(nn.Module):
     """Everything from latent codes to meshes and pictures; each step is a method.
 
     Weights are drawn from torch's global random numbers.
+
+    Attributes:
+        config: Sizes and options.
+        memory_mb: What an evaluation without gradient may hold beside the model, the planes, and
+            its own input and output, in megabytes. May be changed at any time; not saved.
     """
 
     _grid_base: Float[Tensor, " grid"] | None
@@ -132,6 +138,7 @@ class Generator(nn.Module):
                 f"the config grid_resolution {config.grid_resolution}"
             )
         self.config = config
+        self.memory_mb = DEFAULT_MEMORY_MB
         self.mapping_geo = Mapping(config.z_dim, config.w_dim, num_layers=config.mapping_layers)
         self.mapping_tex = Mapping(config.z_dim, config.w_dim, num_layers=config.mapping_layers)
         self.lookup: GridLookup | None = None
@@ -215,7 +222,12 @@ class Generator(nn.Module):
         geometry, texture = self.network(styles, where, self.config.scale)
         config = self.config
         return Fields(
-            geometry, texture, self._grid_base, config.sdf_base_radius, config.sdf_base_weight
+            geometry,
+            texture,
+            self._grid_base,
+            config.sdf_base_radius,
+            config.sdf_base_weight,
+            self.memory_mb,
         )
 
     def surface(self, fields: Fields) -> list[Mesh]:

@@ -36,17 +36,18 @@ def sample_triplane(
         points = points.expand(len(planes), -1, -1)
     if len(points) != len(planes):
         raise ValueError(f"points of {len(points)} samples for planes of {len(planes)}")
-    features = [
-        _sample(plane, points[..., list(axes)])
-        for plane, axes in zip(planes.chunk(3, dim=1), AXES, strict=True)
-    ]
-    return features[0] + features[1] + features[2]
+    xy, yz, xz = planes.chunk(3, dim=1)
+    # One after the other, so that no more than three features of a point are held at once.
+    features = _sample(xy, points, AXES[0])
+    features = features + _sample(yz, points, AXES[1])
+    return features + _sample(xz, points, AXES[2])
 
 
 def _sample(
-    plane: Float[Tensor, "b c h w"], coordinates: Float[Tensor, "b n 2"]
+    plane: Float[Tensor, "b c h w"], points: Float[Tensor, "b n 3"], axes: tuple[int, int]
 ) -> Float[Tensor, "b n c"]:
     """Bilinear lookup at coordinates in [-1, 1]; zero beyond the outermost pixel centres."""
+    coordinates = points[..., list(axes)]
     values = F.grid_sample(
         plane, coordinates[:, :, None], mode="bilinear", padding_mode="zeros", align_corners=False
     )
@@ -103,11 +104,11 @@ class GridLookup(nn.Module):
         """Sum the three rows of some grid vertices of each sample."""
         shift = torch.arange(len(rows), device=rows.device)[:, None] * rows.shape[1]
         flat = rows.flatten(0, 1)
-        xy, yz, xz = (
-            flat.index_select(0, (each + shift).flatten())
-            for each in self.index[verts].long().unbind(2)
-        )
-        return (xy + yz + xz).unflatten(0, verts.shape)
+        xy, yz, xz = self.index[verts].long().unbind(2)
+        features = flat.index_select(0, (xy + shift).flatten())
+        features = features + flat.index_select(0, (yz + shift).flatten())
+        features = features + flat.index_select(0, (xz + shift).flatten())
+        return features.unflatten(0, verts.shape)
 
 
 def bilinear_taps(

@@ -1,0 +1,167 @@
+"""Evaluations without gradient come in portions: same results, within the memory budget."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from get3d.core.memory import Cost
+from get3d.models import Generator, GeneratorConfig, GridOptions
+from get3d.models.fields import Fields, PointMLP
+
+# Small where it makes planes and volumes, of the published widths where those are read.
+SIZES = {
+    "z_dim": 8,
+    "w_dim": 8,
+    "mapping_layers": 1,
+    "plane_resolution": 32,
+    "channel_base": 128,
+    "volume_resolution": 8,
+    "volume_channel_base": 512,
+    "volume_channel_max": 64,
+}
+KINDS = {
+    "unified": {"grid_resolution": 40},
+    "separate": {"architecture": "separate", "grid_resolution": 32},
+    "flexicubes": {"iso_surface": "flexicubes", "grid_resolution": 32},
+    "deep": {"mlp_hidden_layers": 2, "mlp_width": 64, "grid_resolution": 40},
+}
+# More than 16 MB allow at once.
+NUM_POINTS = {"unified": 37_000, "separate": 7_000, "flexicubes": 37_000, "deep": 22_000}
+NUM_CUBES = 5_000
+
+
+def make(kind: str) -> Generator:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = GeneratorConfig(**SIZES, **KINDS[kind], sdf_base="sphere", sdf_base_weight=0.01)
+        return Generator(config).requires_grad_(False).eval()
+
+
+def fields_of(generator: Generator, num: int) -> Fields:
+    z = torch.randn(2, num, 8, generator=torch.Generator().manual_seed(0))
+    return generator.fields(generator.map(z[0], z[1]))
+
+
+def evaluations(kind: str, fields: Fields) -> dict[str, Callable[[Fields], Tensor]]:
+    """Everything that can be asked, by name."""
+    rng = torch.Generator().manual_seed(1)
+    num, each, grid = len(fields), NUM_POINTS[kind], fields.geometry.num_verts
+    points = torch.rand(each, 3, generator=rng) - 0.5
+    own = torch.rand(num, each, 3, generator=rng) - 0.5
+    verts = torch.randint(grid, (num, each), generator=rng)
+    # Lengths that differ; with three shapes, the second has none.
+    shape = torch.repeat_interleave(torch.tensor([each, 0, each // 2])[torch.arange(num)])
+    packed = torch.rand(len(shape), 3, generator=rng) - 0.5
+    found: dict[str, Callable[[Fields], Tensor]] = {
+        "sdf": lambda each: each.sdf(points),
+        "sdf of own points": lambda each: each.sdf(own),
+        "grid_sdf": lambda each: each.grid_sdf(),
+        "deformation": lambda each: each.deformation(points),
+        "grid_deformation": lambda each: each.grid_deformation(verts),
+        "color": lambda each: each.color(points),
+        "color of own points": lambda each: each.color(own),
+        "sdf_packed": lambda each: each.sdf_packed(packed, shape),
+        "deformation_packed": lambda each: each.deformation_packed(packed, shape),
+        "color_packed": lambda each: each.color_packed(packed, shape),
+    }
+    if kind == "flexicubes":
+        corners = torch.rand(NUM_CUBES, 8, 3, generator=rng) - 0.5
+        cubes = torch.randint(grid, (num, NUM_CUBES, 8), generator=rng)
+        found["flexi_weights"] = lambda each: each.flexi_weights(corners)
+        found["grid_flexi_weights"] = lambda each: each.grid_flexi_weights(cubes)
+    return found
+
+
+def peak_bytes(ask: Callable[[], Tensor]) -> int:
+    """Most memory that is held at a time during a call, all allocations counted, but its result."""
+    activity = torch.profiler.ProfilerActivity.CPU
+    with torch.profiler.profile(activities=[activity], profile_memory=True) as profile:
+        result = ask()
+    assert profile.profiler is not None
+    events = profile.profiler.kineto_results.events()
+    changes = [(each.start_ns(), each.nbytes()) for each in events if each.name() == "[memory]"]
+    held = torch.tensor([change for _, change in sorted(changes, key=lambda each: each[0])])
+    return int(held.cumsum(0).max()) - result.numel() * result.element_size()
+
+
+@pytest.mark.parametrize("num", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_results_do_not_depend_on_the_budget(kind: str, num: int) -> None:
+    large = replace(fields_of(make(kind), num), memory_mb=4096)
+    small = replace(large, memory_mb=16)
+    for name, ask in evaluations(kind, large).items():
+        with torch.enable_grad():
+            whole = ask(large)
+        for each in (large, small):
+            torch.testing.assert_close(ask(each), whole, atol=2e-5, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("memory_mb", [16, 64])
+@pytest.mark.parametrize("kind", ["unified", "separate", "flexicubes"])
+@torch.no_grad()
+def test_working_memory_is_within_the_budget(kind: str, memory_mb: int) -> None:
+    fields = replace(fields_of(make(kind), 3), memory_mb=memory_mb)
+    used = {}
+    for name, ask in evaluations(kind, fields).items():
+        used[name] = peak_bytes(lambda ask=ask: ask(fields))
+        assert used[name] <= memory_mb * 1e6, name
+    assert max(used.values()) > memory_mb * 0.5e6  # it is not left unused either
+
+
+def test_with_gradients_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = make("separate").requires_grad_(True)
+    fields = replace(fields_of(generator, 2), memory_mb=16)
+    calls: list[int] = []
+    forward = PointMLP.forward
+
+    def count(self: PointMLP, x: Tensor, styles: Tensor) -> Tensor:
+        calls.append(x.shape[1])
+        return forward(self, x, styles)
+
+    monkeypatch.setattr(PointMLP, "forward", count)
+    points = torch.rand(20_000, 3) - 0.5
+    fields.sdf(points)
+    assert calls == [20_000]
+    with torch.no_grad():
+        fields.sdf(points)
+    assert len(calls) > 2
+    assert sum(calls) == 20_000 + 2 * 20_000
+
+
+@pytest.mark.parametrize("kind", ["unified", "separate"])
+@torch.no_grad()
+def test_the_grid_in_parts_where_not_even_one_shape_fits(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on GPUs, where the unified generator's grid takes more than on CPUs."""
+    fields = fields_of(make(kind), 2)
+    whole = fields.grid_sdf()
+    cost = Cost(per_shape=10**9, per_point=0)
+    monkeypatch.setattr(type(fields.geometry), "grid_cost", property(lambda self: cost))
+    torch.testing.assert_close(fields.grid_sdf(), whole, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["unified", "separate", "flexicubes"])
+def test_surfaces_do_not_depend_on_the_budget(kind: str) -> None:
+    generator = make(kind)
+    options = GridOptions(subdivisions=0 if kind == "flexicubes" else 1)
+    found = []
+    for memory_mb in (16, 4096):
+        generator.memory_mb = memory_mb
+        with torch.no_grad():
+            fields = fields_of(generator, 2)
+            found.append(generator.extract(fields, grid=options).meshes)
+    for small, large in zip(*found, strict=True):
+        assert torch.equal(small.faces, large.faces)
+        torch.testing.assert_close(small.verts, large.verts, atol=1e-5, rtol=0)
+
+
+def test_too_small_a_budget() -> None:
+    generator = make("unified")
+    generator.memory_mb = 15
+    with pytest.raises(ValueError, match=r"memory_mb must be at least 16 .*got 15"):
+        fields_of(generator, 1)
