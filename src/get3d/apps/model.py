@@ -226,7 +226,13 @@ class Model:
                 texture can hold.
         """
         color = field_color(fields)
-        return make_asset(mesh, color, texture_size=texture_size, options=options)
+        return make_asset(
+            mesh,
+            color,
+            texture_size=texture_size,
+            options=options,
+            memory_mb=self.generator.memory_mb,
+        )
 
     @torch.no_grad()
     def surface(self, fields: Fields, *, grid: GridOptions | None = None) -> Mesh:
