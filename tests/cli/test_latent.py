@@ -13,7 +13,8 @@ from get3d.apps import Model
 from get3d.apps.latent import LatentShape, folder
 from get3d.cli import interpolate, main
 from get3d.core import Styles
-from get3d.models import GridOptions
+from get3d.models import Generator, GridOptions
+from get3d.models.fields import Fields
 
 COMMANDS = {
     "interpolate": ["--seeds", "0", "1", "--frames", "4", "--image-size", "24"],
@@ -108,6 +109,8 @@ def test_turntables_of_seeds_and_of_files(
     capsys.readouterr()
     assert main(["turntable", str(mesh), *flags, "--subdivisions", "1"]) == 1
     assert "are for shapes of a model, not files" in capsys.readouterr().err
+    assert main(["turntable", str(mesh), *flags, "--memory-mb", "64"]) == 1
+    assert "memory_mb is for shapes of a model, not files" in capsys.readouterr().err
     assert main(["turntable", str(mesh), *flags, "--seeds", "1"]) == 1
     assert "give mesh files or seeds, not both" in capsys.readouterr().err
 
@@ -175,6 +178,38 @@ def test_bad_options_are_one_line_and_write_nothing(
     assert text in error
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "generate", "turntable"])
+def test_the_memory_budget_reaches_the_networks_and_is_no_other_command(
+    command: str,
+    model_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    budgets = set()
+    make = Generator.fields
+
+    def spy(generator: Generator, styles: Styles) -> Fields:
+        fields = make(generator, styles)
+        budgets.add(fields.memory_mb)
+        return fields
+
+    monkeypatch.setattr(Generator, "fields", spy)
+    flags = {"generate": ["--num", "1"], "turntable": ["--seeds", "0", "--frames", "1"]}
+    more = [*flags.get(command, []), "--memory-mb"]
+    assert call(command, model_folder, tmp_path, *more, "48") == 0
+    assert budgets == {48}
+    files = read(tmp_path)
+    assert call(command, model_folder, tmp_path, *more, "300") == 0
+    assert read(tmp_path) == files
+    capsys.readouterr()
+    assert call(command, model_folder, tmp_path / "none", *more, "15") == 1
+    error = capsys.readouterr().err
+    assert "memory_mb must be at least 16 (megabytes), got 15" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(

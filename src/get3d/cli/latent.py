@@ -21,11 +21,14 @@ from get3d.apps.latent import (
 )
 from get3d.cli.device import pick_device
 from get3d.cli.progress import progress_bar
+from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.core.types import Styles
 from get3d.export import AssetOptions
 from get3d.models import GridOptions
 
-_NO_SETTINGS = ("model", "out", "device", "overwrite")
+# The model goes into a folder's record by itself. Another device or memory budget may round
+# differently, which makes no other command of it: a folder can be gone on with elsewhere.
+_NO_SETTINGS = ("model", "out", "device", "memory_mb", "overwrite")
 _MAX_GRID_ROWS = 64
 
 
@@ -58,6 +61,10 @@ class ShapeOptions:
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
 
+    memory_mb: int = DEFAULT_MEMORY_MB
+    """Megabytes for work that can be done in portions: asking the networks, painting the texture.
+    At least 16. The model with its planes, the mesh and the whole texture come on top."""
+
     overwrite: bool = False
     """Replace the files of another command."""
 
@@ -79,7 +86,8 @@ class ShapeOptions:
             ValueError: If that is none, or shapes cannot be made or written as the options say.
         """
         _ = self.files  # loading takes long, so what cannot be written is refused first
-        model = load(self.model, device=pick_device(self.device))
+        device = pick_device(self.device)
+        model = load(self.model, device=device, memory_mb=self.memory_mb)
         self.grid.check(model.generator.config)
         return model
 

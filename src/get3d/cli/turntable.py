@@ -29,12 +29,13 @@ from get3d.cli.device import pick_device
 from get3d.cli.latent import check_positive
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
+from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.core.video import check_video
 from get3d.data.mesh_files import MESH_SUFFIXES
 from get3d.models import GridOptions
 
 _STILLS = 8
-_NO_SETTINGS = ("sources", "out", "device", "overwrite")
+_NO_SETTINGS = ("sources", "out", "device", "memory_mb", "overwrite")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ class TurntableArgs:
 
     device: str = "auto"
     """For the model's shapes: auto (a GPU if there is one), cpu, cuda, or a GPU such as cuda:1."""
+
+    memory_mb: int = DEFAULT_MEMORY_MB
+    """Megabytes for asking the model's networks in portions, at least 16; the rest is on top."""
 
     overwrite: bool = False
     """Replace the files of another command."""
@@ -173,7 +177,7 @@ def _subjects(parsed: TurntableArgs) -> tuple[dict[str, Callable[[], Subject]], 
             f"texture_seeds must be as many as seeds, got {len(looks)} for {len(parsed.seeds)}"
         )
     pairs = [(parse_name(n), parse_name(look)) for n, look in zip(parsed.seeds, looks, strict=True)]
-    model = load(source, device=pick_device(parsed.device))
+    model = load(source, device=pick_device(parsed.device), memory_mb=parsed.memory_mb)
     parsed.grid.check(model.generator.config)
 
     def make(index: int) -> Subject:
@@ -199,6 +203,8 @@ def _files(
         raise ValueError("seeds are shapes of a model; give mesh files or seeds, not both")
     if parsed.grid != GridOptions():
         raise ValueError("grid_resolution and subdivisions are for shapes of a model, not files")
+    if parsed.memory_mb != DEFAULT_MEMORY_MB:
+        raise ValueError("memory_mb is for shapes of a model, not files")
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"{missing[0]}: no such mesh file")
