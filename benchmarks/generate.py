@@ -25,6 +25,7 @@ import torch
 from machine import machine_name
 
 from get3d.apps import Model, ModelInfo
+from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.export import bake_texture, save, texture_mesh, unwrap
 from get3d.models import Generator, GeneratorConfig
 
@@ -58,13 +59,15 @@ class Stages:
             torch.cuda.synchronize(self.device)
 
 
-def make_model(architecture: str, grid: int, device: torch.device) -> Model:
+def make_model(architecture: str, grid: int, device: torch.device, memory_mb: int) -> Model:
     """Make the published network with random weights about a ball."""
     torch.manual_seed(0)
     config = GeneratorConfig(
         architecture=architecture, grid_resolution=grid, sdf_base="sphere", sdf_base_weight=1e-3
     )
-    return Model(Generator(config).to(device).eval().requires_grad_(False), ModelInfo())
+    generator = Generator(config).to(device).eval().requires_grad_(False)
+    generator.memory_mb = memory_mb
+    return Model(generator, ModelInfo())
 
 
 @torch.no_grad()
@@ -72,7 +75,7 @@ def one_shape(
     model: Model, stages: Stages, texture_size: int, batch: int, folder: Path
 ) -> tuple[int, int]:
     """Make and write one shape (or only the meshes of several); return its size."""
-    generator = model.generator
+    generator, budget = model.generator, model.generator.memory_mb
     z = torch.randn(2, batch, generator.config.z_dim, device=model.device)
     styles = stages("mapping", lambda: generator.map(z[0], z[1]))
     fields = stages("planes", lambda: generator.fields(styles))
@@ -84,8 +87,11 @@ def one_shape(
         def color(points: torch.Tensor) -> torch.Tensor:
             return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
 
-        stages("bake", lambda: bake_texture(mesh, uvs, uv_faces, color, texture_size))
-        shape = texture_mesh(mesh, color, texture_size=texture_size)
+        stages(
+            "bake",
+            lambda: bake_texture(mesh, uvs, uv_faces, color, texture_size, memory_mb=budget),
+        )
+        shape = texture_mesh(mesh, color, texture_size=texture_size, memory_mb=budget)
         stages("write", lambda: save(shape, folder / "shape.glb"))
     return len(mesh.verts), len(mesh.faces)
 
@@ -93,7 +99,8 @@ def one_shape(
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Time one setting."""
     device = torch.device(args.device)
-    model, stages = make_model(args.architecture, args.grid, device), Stages(device)
+    model = make_model(args.architecture, args.grid, device, args.memory_mb)
+    stages = Stages(device)
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(args.repeats + 1):
             if repeat == 1:  # the first one compiles and warms up
@@ -110,6 +117,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "grid": args.grid,
         "texture": args.texture,
         "batch": args.batch,
+        "memory_mb": args.memory_mb,
         "verts": verts,
         "faces": faces,
         "seconds": stages.seconds,
@@ -125,6 +133,7 @@ def measure_apart(args: argparse.Namespace, **changes: object) -> dict[str, Any]
         "grid": args.grid,
         "texture": args.texture,
         "batch": args.batch,
+        "memory-mb": args.memory_mb,
         "device": args.device,
         "threads": args.threads,
         "repeats": args.repeats,
@@ -158,6 +167,7 @@ def main() -> None:
     parser.add_argument("--grid", type=int, default=90)
     parser.add_argument("--texture", type=int, default=1024)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--memory-mb", type=int, default=DEFAULT_MEMORY_MB)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=3)
