@@ -131,7 +131,7 @@ def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
         (["--jpeg", "90", "--format", "obj"], "jpeg is for the textures in glb files"),
         (["--jpeg", "90", "--colors", "vertices"], "jpeg is for the textures in glb files"),
         (["--jpeg", "0"], "jpeg must be from 1 to 95, got 0"),
-        (["--grid-resolution", "9"], "grid_resolution must be from 10, that of training, to 2048"),
+        (["--grid-resolution", "2"], "grid_resolution must be from 3 to 2048, got 2"),
         (["--grid-resolution", "0"], "grid_resolution must be from 3 to 2048, got 0"),
         (["--grid-resolution", "5000"], "grid_resolution must be from 3 to 2048, got 5000"),
         (["--subdivisions", "-1"], "subdivisions must not be negative, got -1"),

@@ -164,13 +164,13 @@ class TriplaneGeometry:
         """Offsets at points, before the tanh."""
         return self.heads.deformation(self.features(points), self.styles)
 
-    def flexi_weights(self, corners: Float[Tensor, "cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
+    def flexi_weights(self, corners: Float[Tensor, "*b cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
         """Raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by their corners.
 
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
         """
-        return self._weights(self.features(corners.flatten(0, 1)))
+        return self._weights(self.features(corners.flatten(-3, -2)))
 
     def grid_flexi_weights(self, corners: Int[Tensor, "b k 8"]) -> Float[Tensor, "b k 21"]:
         """The same for some cubes of each sample, given by the grid's vertices at their corners.
@@ -315,7 +315,7 @@ class Fields:
         """Colour at points, nominally in [-1, 1], not clipped."""
         return self.texture.color(points)
 
-    def flexi_weights(self, corners: Float[Tensor, "cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
+    def flexi_weights(self, corners: Float[Tensor, "*b cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
         """Raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by their corners.
 
         Raises:
@@ -359,10 +359,16 @@ class Fields:
         """The same of `deformation`."""
         return self._packed(self.deformation, points, shape)
 
+    def flexi_weights_packed(
+        self, corners: Float[Tensor, "cubes 8 3"], shape: Int[Tensor, " cubes"]
+    ) -> Float[Tensor, "cubes 21"]:
+        """The same of `flexi_weights`."""
+        return self._packed(self.flexi_weights, corners, shape)
+
     def _packed(
         self,
-        field: Callable[[Float[Tensor, "b n 3"]], Float[Tensor, "b n *c"]],
-        points: Float[Tensor, "n 3"],
+        field: Callable[[Float[Tensor, "b n *p"]], Float[Tensor, "b n *c"]],
+        points: Float[Tensor, "n *p"],
         shape: Int[Tensor, " n"],
     ) -> Float[Tensor, "n *c"]:
         """Evaluate a field at packed points; in portions where no gradient is needed."""
