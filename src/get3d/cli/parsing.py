@@ -28,7 +28,7 @@ _PLAINER = (
         r"\1 must be a number, got \2",
     ),
     (r"Error parsing [\w.]+: ", ""),  # dataclasses, which mean nothing to users
-    (r"^Missing value for argument '(--[\w.-]+)'\. Expected 1 values", r"\1 needs a value"),
+    (r"Missing value for argument '(--[\w.-]+)'\. Expected 1 values\.?", r"\1 needs a value"),
 )
 
 
