@@ -15,6 +15,8 @@ from get3d.core.types import Styles, TexturedMesh
 from get3d.export import JPEG_SUFFIXES, AssetOptions, check_export_suffix, clean_mesh, save
 from get3d.models import GridOptions
 
+# So that it shows which views are of one shape.
+_SHAPES_APART_PX = 32
 OnProgress = Callable[[int, int], None]
 Picture = UInt8[np.ndarray, "h w c"]
 
@@ -228,6 +230,7 @@ def _draw_sheet(
         [empty if picture is None else picture for picture in pictures],
         columns=min(sheets.columns, len(page)),
         labels=labels,
+        gap_px=_SHAPES_APART_PX if len(sheets.rotations_deg) > 1 else 6,
     )
     save_png(folder.path / name, sheet, durable=False)
     contents = [cell and cell.name for cell in page]
