@@ -1,6 +1,6 @@
 """Set up get3d and run it, from nothing but Python 3.11 or newer and pip.
 
-    python3 start.py demo [options of `get3d generate`]    # makes textured meshes in out/demo
+    python3 start.py demo [options of `get3d generate`]    # makes shapes in out/demo, anew
     python3 start.py test [options of pytest]              # runs the tests
 
 Both make `.venv` beside this file, install what they need there (pinned by constraints.txt), and
@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 EXTRAS = {"demo": "", "test": "[dev]"}
+MAKE = ["--num", "4", "--floaters", "0.01", "--out", "out/demo", "--overwrite"]
 COMMANDS = {
-    "demo": ["-m", "get3d", "generate", "--num", "4", "--out", "out/demo", "--overwrite"],
+    "demo": ["-m", "get3d", "generate", *MAKE],
     "test": ["-m", "pytest"],
 }
 

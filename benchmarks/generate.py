@@ -1,17 +1,20 @@
 """What one textured shape of the published full-size networks costs, stage by stage.
 
     python benchmarks/generate.py [--device cuda] [--threads 2] [--repeats 3] [--out times.json]
-    python benchmarks/generate.py --growth --out growth.json
+    python benchmarks/generate.py --growth --threads 1 --clock processor --out results/growth.json
 
 Random weights; the fields are tilted so that the surface has about as many triangles as that of a
 published model. Times are seconds, the least of several repeats; the peak is that of the whole
-process (CPU: of memory in use; CUDA: of what PyTorch allocated). With `--growth`: how time and
-memory grow with the grid's resolution, the texture's size and the number of shapes, each in a
-process of its own, since the peak of a process never falls.
+process (CPU: of memory in use; CUDA: of what PyTorch allocated). A grid finer than the published
+models' is that of `get3d generate --grid-resolution`, along the surface alone; a coarser one is the
+network's own. With `--growth`: how time and memory grow with the grid's resolution, the texture's
+size and the number of shapes (of these, meshes only), each in a process of its own, since the peak
+of a process never falls. On a machine that is not quiet, take one thread and the processor's clock.
 """
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -27,30 +30,32 @@ from machine import machine_name
 from get3d.apps import Model, ModelInfo
 from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.export import bake_texture, save, texture_mesh, unwrap
-from get3d.models import Generator, GeneratorConfig
+from get3d.models import Generator, GeneratorConfig, GridOptions
 
+PUBLISHED_GRID = 90
 GROWTH: dict[str, tuple[int, ...]] = {
-    "grid": (32, 64, 90, 128, 192, 256),
+    "grid": (32, 64, 90, 128, 192, 256, 384, 512),
     "texture": (512, 1024, 2048, 4096),
     "batch": (1, 4, 16),
 }
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 T = TypeVar("T")
 
 
 class Stages:
     """Collects the least time of each stage."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, clock: Callable[[], float]) -> None:
         """Start without times; CUDA work is waited for before the clock is read."""
-        self.device, self.seconds = device, dict[str, float]()
+        self.device, self.clock, self.seconds = device, clock, dict[str, float]()
 
     def __call__(self, name: str, work: Callable[[], T]) -> T:
         """Run and time one stage."""
         self._wait()
-        start = time.perf_counter()
+        start = self.clock()
         result = work()
         self._wait()
-        taken = time.perf_counter() - start
+        taken = self.clock() - start
         self.seconds[name] = min(taken, self.seconds.get(name, taken))
         return result
 
@@ -59,29 +64,28 @@ class Stages:
             torch.cuda.synchronize(self.device)
 
 
-def make_model(architecture: str, grid: int, device: torch.device, memory_mb: int) -> Model:
+def make_model(architecture: str, grid: int, device: torch.device) -> Model:
     """Make the published network with random weights about a ball."""
     torch.manual_seed(0)
     config = GeneratorConfig(
         architecture=architecture, grid_resolution=grid, sdf_base="sphere", sdf_base_weight=1e-3
     )
-    generator = Generator(config).to(device).eval().requires_grad_(False)
-    generator.memory_mb = memory_mb
-    return Model(generator, ModelInfo())
+    return Model(Generator(config).to(device).eval().requires_grad_(False), ModelInfo())
 
 
 @torch.no_grad()
 def one_shape(
-    model: Model, stages: Stages, texture_size: int, batch: int, folder: Path
+    model: Model, stages: Stages, args: argparse.Namespace, folder: Path
 ) -> tuple[int, int]:
     """Make and write one shape (or only the meshes of several); return its size."""
-    generator, budget = model.generator, model.generator.memory_mb
-    z = torch.randn(2, batch, generator.config.z_dim, device=model.device)
+    generator, texture_size = model.generator, args.texture
+    grid = GridOptions(grid_resolution=args.grid) if args.grid > PUBLISHED_GRID else None
+    z = torch.randn(2, args.batch, generator.config.z_dim, device=model.device)
     styles = stages("mapping", lambda: generator.map(z[0], z[1]))
     fields = stages("planes", lambda: generator.fields(styles))
     stages("SDF on the grid", fields.grid_sdf)
-    mesh = stages("SDF and surface", lambda: generator.extract(fields).meshes)[0]
-    if batch == 1:
+    mesh = stages("SDF and surface", lambda: generator.extract(fields, grid=grid).meshes)[0]
+    if args.batch == 1 and not args.meshes:
         uvs, uv_faces = stages("atlas", lambda: unwrap(mesh, texture_size=texture_size))
 
         def color(points: torch.Tensor) -> torch.Tensor:
@@ -89,9 +93,11 @@ def one_shape(
 
         stages(
             "bake",
-            lambda: bake_texture(mesh, uvs, uv_faces, color, texture_size, memory_mb=budget),
+            lambda: bake_texture(
+                mesh, uvs, uv_faces, color, texture_size, memory_mb=args.memory_mb
+            ),
         )
-        shape = texture_mesh(mesh, color, texture_size=texture_size, memory_mb=budget)
+        shape = texture_mesh(mesh, color, texture_size=texture_size, memory_mb=args.memory_mb)
         stages("write", lambda: save(shape, folder / "shape.glb"))
     return len(mesh.verts), len(mesh.faces)
 
@@ -99,13 +105,14 @@ def one_shape(
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Time one setting."""
     device = torch.device(args.device)
-    model = make_model(args.architecture, args.grid, device, args.memory_mb)
-    stages = Stages(device)
+    model = make_model(args.architecture, min(args.grid, PUBLISHED_GRID), device)
+    model.generator.memory_mb = args.memory_mb
+    stages = Stages(device, CLOCKS[args.clock])
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(args.repeats + 1):
             if repeat == 1:  # the first one compiles and warms up
                 stages.seconds.clear()
-            verts, faces = one_shape(model, stages, args.texture, args.batch, Path(folder))
+            verts, faces = one_shape(model, stages, args, Path(folder))
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
     else:
@@ -117,6 +124,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "grid": args.grid,
         "texture": args.texture,
         "batch": args.batch,
+        "meshes": args.meshes,
         "memory_mb": args.memory_mb,
         "verts": verts,
         "faces": faces,
@@ -136,14 +144,17 @@ def measure_apart(args: argparse.Namespace, **changes: object) -> dict[str, Any]
         "memory-mb": args.memory_mb,
         "device": args.device,
         "threads": args.threads,
+        "clock": args.clock,
         "repeats": args.repeats,
     } | changes
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        flags = [text for name, value in values.items() for text in (f"--{name}", str(value))]
+        flags = [f"--{name}={value}" for name, value in values.items()]
+        flags += ["--meshes"] if "batch" in changes else []
         subprocess.run(
             [sys.executable, __file__, *flags, "--out", file.name],
             check=True,
             stdout=subprocess.DEVNULL,
+            env=os.environ | {"NUMBA_NUM_THREADS": str(args.threads)},
         )
         found: dict[str, Any] = json.loads(Path(file.name).read_text(encoding="utf-8"))["runs"][0]
     return found
@@ -164,12 +175,14 @@ def main() -> None:
     """Print the times, and write them as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--architecture", default="unified", choices=["unified", "separate"])
-    parser.add_argument("--grid", type=int, default=90)
+    parser.add_argument("--grid", type=int, default=PUBLISHED_GRID)
     parser.add_argument("--texture", type=int, default=1024)
     parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--meshes", action="store_true", help="no atlas, texture and file")
     parser.add_argument("--memory-mb", type=int, default=DEFAULT_MEMORY_MB)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--clock", default="wall", choices=list(CLOCKS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--out", type=Path)
@@ -179,13 +192,14 @@ def main() -> None:
         runs = []
         for name, values in GROWTH.items():
             for value in values:
-                runs.append(measure_apart(args, **{name: value}))
+                runs.append({"series": name} | measure_apart(args, **{name: value}))
                 print_run(runs[-1])
     else:
         runs = [measure(args)]
         print_run(runs[0])
     if args.out:
         about = {"machine": machine_name(), "threads": args.threads, "device": args.device}
+        about |= {"clock": args.clock}
         args.out.write_text(json.dumps(about | {"runs": runs}, indent=1) + "\n")
 
 

@@ -1,5 +1,6 @@
-"""What a benchmark ran on."""
+"""What a benchmark ran on, and the memory that it needs."""
 
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -14,3 +15,15 @@ def machine_name() -> str:
         models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
         name = models[0] if models else name
     return f"{name}, {os.cpu_count()} cores"
+
+
+def resident_mb(*, peak: bool) -> float:
+    """Memory of this process: now, from when on the peak is counted anew; or that peak.
+
+    Linux only.
+    """
+    if not peak:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

@@ -1,30 +1,52 @@
-"""How well marching tetrahedra and FlexiCubes catch sharp edges and thin parts, and at what price.
+"""How well three iso-surfaces catch sharp edges and thin parts, and at what price.
 
-    python benchmarks/surfaces.py [--cubes 32] [--steps 150] [--shapes plate torus] [--out out.json]
+    python benchmarks/surfaces.py [--shapes plate torus] [--out results/surfaces.json]
 
-Each shape is known exactly: its signed distances and points on its surface. Both surfaces start
-from the exact distances on their grids, the one of tetrahedra chosen so that the numbers of
-triangles are nearly equal, and are then fitted to the points by moving all they have: distances,
-offsets and, for FlexiCubes, weights. Needs SciPy. Chamfer distances are squared, both ways summed,
-times 1e6; normal errors in degrees, both ways; slivers have an angle below 10 degrees.
+Marching tetrahedra, the same split once near the surface (the volume subdivision of the paper's
+appendix), and FlexiCubes. Each shape is known exactly: its signed distances and points on its
+surface. All start from the exact distances on their grids, those of tetrahedra chosen so that the
+numbers of triangles are nearly equal; split lattices have an even number of cells along each side,
+so theirs are a little farther off. A fourth, for comparison: tetrahedra not split, on the whole of
+the lattice that the split ones have near the surface.
+
+Two parts: surfaces of the exact distances, with --exact-cubes along each side; and with half as
+many (--fitted-cubes), after --steps that fit them to the points by moving all they have: distances,
+offsets and, for FlexiCubes, weights. Where parts are thin, fits differ more by the random points
+that they see than by their surface, so their measures are medians of --fits.
+
+Needs SciPy and, for the memory, Linux. Chamfer distances are squared, both ways summed, times 1e6;
+normal errors in degrees, both ways; slivers have an angle below 10 degrees. Times are of the
+processor, on one thread: of an extraction with its regularisers and their gradient (the least of
+several), and of a step of the fit (the median), in milliseconds. Memory: the most that making the
+grid, an extraction, its gradient and a step of Adam needed, in MB. Each surface is measured in a
+process of its own.
 """
 
 import argparse
 import json
 import math
+import multiprocessing
+import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from machine import machine_name, resident_mb
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from get3d.core import Mesh
 from get3d.geometry import (
+    KnownSurface,
+    TracedSurface,
+    bcc_cells,
     bcc_grid,
+    crossing_loss,
     cube_weights,
     deviation_loss,
     dual_meshes,
@@ -34,10 +56,13 @@ from get3d.geometry import (
     sdf_sign_change_loss,
     surface_meshes,
     surface_topology,
+    trace_surface,
+    traced_meshes,
     voxel_grid,
 )
 
 NUM_TRUTH, NUM_MEASURED, NUM_FITTED = 200_000, 400_000, 6_000
+TIMING_STEPS = 30  # of the fit, where only its time is wanted
 
 
 @dataclass(frozen=True)
@@ -52,11 +77,12 @@ class Truth:
 
 @dataclass(frozen=True)
 class Extracted:
-    """A mesh for measuring, one for fitting, and the regulariser, in cells."""
+    """A mesh for measuring, one for fitting, and the regularisers: that of weights, in cells."""
 
     coarse: Mesh
     fine: Mesh
     regulariser: Tensor
+    sign_change: Tensor
 
 
 def turned(points: Tensor) -> Tensor:
@@ -141,7 +167,83 @@ class Tetrahedra:
         active = topology.active_verts
         positions = self.grid.verts[active] + self.offsets[active].tanh() * self.cell
         mesh = surface_meshes(topology, sdf, positions)[0]
-        return Extracted(mesh, mesh, sdf.new_zeros(()))
+        sign_change = sdf_sign_change_loss(sdf, self.grid.edges)
+        return Extracted(mesh, mesh, sdf.new_zeros(()), sign_change)
+
+
+class Split:
+    """Marching tetrahedra, split once: free are distances and offsets near the surface.
+
+    What a network would say at vertices of the fine lattice are free numbers here. There is one at
+    each vertex where the field is asked for the exact distances; beyond, these stay as they are.
+    """
+
+    def __init__(self, resolution: int, truth: Truth) -> None:
+        """Start from the exact distances, on a grid of half the fineness."""
+        self.grid, self.cell = bcc_grid(resolution), 1 / (2 * resolution)
+        self.exact, self.coarse = truth.sdf, truth.sdf(self.grid.verts)
+        self.num_coarse = bcc_cells(resolution)
+        asked = []
+
+        def field(points: Tensor, _: Tensor) -> Tensor:
+            asked.append(points)
+            return truth.sdf(points)
+
+        self._trace(self.coarse, field)
+        if not asked:
+            raise ValueError(
+                f"a grid of {resolution} is too coarse to see the shape; take more cubes"
+            )
+        self.keys, order = self._keys(torch.cat(asked)).sort()
+        self.sdf = truth.sdf(torch.cat(asked)[order]).requires_grad_()
+        self.offsets = torch.zeros(len(self.keys), 3, requires_grad=True)
+        self.free = [{"params": [self.sdf], "lr": 0.05 * self.cell}, {"params": [self.offsets]}]
+        # Every vertex of the grid is one of the fine lattice.
+        place, is_free = self._find(self.grid.verts)
+        self.shared = is_free.nonzero().squeeze(1), place[is_free]
+
+    def extract(self) -> Extracted:
+        """Make the meshes of what is free now."""
+        coarse, values = self.coarse.clone(), self.sdf.detach()
+        coarse[self.shared[0]] = values[self.shared[1]]
+
+        def field(points: Tensor, _: Tensor) -> Tensor:
+            place, is_free = self._find(points)
+            found = values[place]
+            found[~is_free] = self.exact(points[~is_free])
+            return found
+
+        traced = self._trace(coarse, field)
+        place, is_free = self._find(traced.points)
+        sdf = torch.where(is_free, self.sdf[place], traced.sdf)
+        offsets = torch.where(is_free[:, None], self.offsets[place].tanh() * self.cell, 0)
+        [mesh] = traced_meshes(traced, sdf, traced.points + offsets)
+        sign_change = crossing_loss(sdf[traced.topology.edge_verts])
+        return Extracted(mesh, mesh, sdf.new_zeros(()), sign_change)
+
+    def _trace(self, coarse: Tensor, field: Callable[[Tensor, Tensor], Tensor]) -> TracedSurface:
+        """Find the fine surface from the distances on the grid."""
+        active = surface_topology(self.grid, coarse[None]).active_verts
+        known = KnownSurface(
+            points=self.grid.verts[active],
+            shape=torch.zeros_like(active),
+            num_shapes=1,
+            num_cells=self.num_coarse,
+            scale=1.0,
+        )
+        return trace_surface(field, known, 2 * self.num_coarse)
+
+    def _keys(self, points: Tensor) -> Tensor:
+        """Number vertices of the fine lattice, which lie at multiples of half its cells."""
+        halves = 4 * self.num_coarse
+        x, y, z = ((points + 0.5) * halves).round().long().unbind(1)
+        return (x * (halves + 1) + y) * (halves + 1) + z
+
+    def _find(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Find vertices of the fine lattice among the free ones, and tell which are there."""
+        keys = self._keys(points)
+        place = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
+        return place, self.keys[place] == keys
 
 
 class Cubes:
@@ -165,21 +267,32 @@ class Cubes:
         active, raw = topology.active_verts, self.raw[topology.cubes]
         positions = self.grid.verts[active] + self.offsets[active].tanh() * self.cell / 2
         weights = cube_weights(raw)
-        points = place_points(topology, sdf, positions, weights)
+        points = place_points(topology, topology.at_active(sdf), positions, weights)
         coarse, fine = (
             dual_meshes(topology, points.verts, weights, splits_in_four=four)[0]
             for four in (False, True)
         )
         deviation = deviation_loss(topology, points) / self.cell
-        return Extracted(coarse, fine, 0.5 * deviation + 0.1 * raw[:, :20].abs().mean())
+        regulariser = 0.5 * deviation + 0.1 * raw[:, :20].abs().mean()
+        return Extracted(coarse, fine, regulariser, sdf_sign_change_loss(sdf, self.grid.edges))
 
 
-def fit(surface: Tetrahedra | Cubes, truth: Truth, steps: int) -> float:
-    """Move a surface to the points of a shape; returns processor seconds a step."""
-    rng = torch.Generator().manual_seed(0)
+Free = Tetrahedra | Split | Cubes
+KINDS: dict[str, Callable[[int, Truth], Free]] = {
+    "dmtet": Tetrahedra,
+    "dmtet_split": Split,
+    "dmtet_same_lattice": Tetrahedra,
+    "flexicubes": Cubes,
+}
+
+
+def fit(surface: Free, truth: Truth, steps: int, seed: int = 0) -> float:
+    """Move a surface to the points of a shape; returns processor seconds of the median step."""
+    rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(surface.free, lr=0.05)
-    start = time.process_time()
+    times = []
     for _ in range(steps):
+        start = time.process_time()
         extracted = surface.extract()
         samples = sample_surface(extracted.fine, NUM_FITTED, generator=rng)
         picked = torch.randint(len(truth.points), (NUM_FITTED,), generator=rng)
@@ -190,11 +303,12 @@ def fit(surface: Tetrahedra | Cubes, truth: Truth, steps: int) -> float:
         here = (samples.points[back] - truth.points[picked]).square().sum(1).mean()
         facing = 1 - (samples.normals * truth.normals[nearest]).sum(1).mean()
         loss = (there + here) / surface.cell**2 + 0.2 * facing + 0.02 * extracted.regulariser
-        loss = loss + 0.001 * sdf_sign_change_loss(surface.sdf[None], surface.grid.edges)
+        loss = loss + 0.001 * extracted.sign_change
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return (time.process_time() - start) / max(steps, 1)
+        times.append(time.process_time() - start)
+    return statistics.median(times)
 
 
 @torch.no_grad()
@@ -272,52 +386,125 @@ def segments_pass(start: np.ndarray, end: np.ndarray, triangle: np.ndarray) -> n
     return (size != 0) & (u > 0) & (v > 0) & (u + v < 1) & (t > 0) & (t < 1)
 
 
-def equal_resolution(cubes: int, truth: Truth) -> int:
-    """Resolution of tetrahedra with the number of triangles nearest that of the cubes."""
+def equal_resolutions(cubes: int, truth: Truth) -> dict[str, int]:
+    """Choose the resolutions at which all have as many triangles as FlexiCubes, or nearly."""
+    # Many resolutions share a number of cells: the lowest of each has offsets of a cell's size.
+    lowest = {bcc_cells(r): r for r in range(cubes * 2, 2, -1)}
     wanted = len(Cubes(cubes, truth).extract().coarse.faces)
-    tried = range(max(3, cubes * 4 // 5), cubes * 8 // 5)
-    return min(tried, key=lambda r: abs(len(Tetrahedra(r, truth).extract().coarse.faces) - wanted))
+    distance = {
+        cells: abs(len(Tetrahedra(resolution, truth).extract().coarse.faces) - wanted)
+        for cells, resolution in lowest.items()
+        if 2 * cubes <= 3 * resolution
+    }
+    nearest = min(distance, key=distance.__getitem__)
+    even = min((cells for cells in distance if cells % 2 == 0), key=distance.__getitem__)
+    return {
+        "dmtet": lowest[nearest],
+        "dmtet_split": lowest[even // 2],
+        "dmtet_same_lattice": lowest[even],
+        "flexicubes": cubes,
+    }
 
 
-def extraction_ms(surface: Tetrahedra | Cubes, repeats: int = 5) -> float:
+def backward(extracted: Extracted) -> None:
+    """Give all that is free a gradient, without points to fit."""
+    moved = extracted.fine.verts.square().sum()
+    (moved + extracted.regulariser + extracted.sign_change).backward()
+
+
+def extraction_ms(surface: Free, repeats: int = 9) -> float:
     """Least processor time of an extraction with its gradient."""
     times = []
     for _ in range(repeats):
         start = time.process_time()
-        extracted = surface.extract()
-        (extracted.fine.verts.square().sum() + extracted.regulariser).backward()
+        backward(surface.extract())
         times.append(time.process_time() - start)
     return min(times) * 1e3
 
 
+def memory_mb(kind: str, resolution: int, truth: Truth) -> float:
+    """Most memory that a surface, its gradient and a step of Adam need; best before all else."""
+
+    def step(resolution: int) -> None:
+        surface = KINDS[kind](resolution, truth)
+        backward(surface.extract())
+        torch.optim.Adam(surface.free, lr=0.05).step()
+
+    step(14)  # compiles and imports
+    before = resident_mb(peak=False)
+    step(resolution)
+    return resident_mb(peak=True) - before
+
+
+def measure_surface(
+    kind: str, shape: str, resolution: int, steps: int, num_fits: int
+) -> list[dict[str, Any]]:
+    """Measure one surface before and, if there are fits, after them: a row each."""
+    torch.set_num_threads(1)
+    truth = SHAPES[shape]()
+    memory = memory_mb(kind, resolution, truth)
+    surface = KINDS[kind](resolution, truth)
+    common = {"shape": shape, "surface": kind, "resolution": round(1 / surface.cell)}
+    common["cells"] = resolution if kind == "flexicubes" else bcc_cells(resolution)
+    common["cells"] *= 2 if kind == "dmtet_split" else 1
+    common |= {"extract_ms": extraction_ms(surface), "memory_mb": memory}
+    rows = [{"steps": 0, "fits": 0} | measure(surface.extract().coarse, truth)]
+    if num_fits == 0:
+        common["step_ms"] = fit(surface, truth, TIMING_STEPS) * 1e3
+    else:
+        seconds, found = [], []
+        for seed in range(num_fits):
+            surface = KINDS[kind](resolution, truth)
+            seconds.append(fit(surface, truth, steps, seed))
+            found.append(measure(surface.extract().coarse, truth))
+        common["step_ms"] = statistics.median(seconds) * 1e3
+        medians = {name: statistics.median(each[name] for each in found) for name in found[0]}
+        medians["triangles"] = round(medians["triangles"])
+        every = [round(each["chamfer"], 4) for each in found]
+        rows.append({"steps": steps, "fits": num_fits} | medians | {"chamfer_of_each": every})
+    return [
+        {k: round(v, 4) if isinstance(v, float) else v for k, v in (common | row).items()}
+        for row in rows
+    ]
+
+
+def measure_apart(*setting: Any) -> list[dict[str, Any]]:
+    """Measure one surface in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(measure_surface, *setting).result()
+
+
 def main() -> None:
+    """Print the measures, and write them as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cubes", type=int, default=32, help="along each side")
+    parser.add_argument("--exact-cubes", type=int, default=64, help="along each side")
+    parser.add_argument("--fitted-cubes", type=int, default=32, help="along each side")
     parser.add_argument("--steps", type=int, default=150, help="of the fit")
+    parser.add_argument("--fits", type=int, default=5, help="with other random points")
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=list(SHAPES))
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    results = []
-    for name in arguments.shapes:
-        truth = SHAPES[name]()
-        resolution = equal_resolution(arguments.cubes, truth)
-        surfaces = {"dmtet": Tetrahedra(resolution, truth)}
-        for kind, surface in (surfaces | {"flexicubes": Cubes(arguments.cubes, truth)}).items():
-            common = {"shape": name, "surface": kind, "resolution": round(1 / surface.cell)}
-            common["extract_ms"] = round(extraction_ms(surface), 1)
-            for when, steps in (("at first", 0), ("fitted", arguments.steps)):
-                if when == "fitted" and steps == 0:
-                    continue
-                seconds = fit(surface, truth, steps)
-                row = common | {"when": when, "step_ms": round(seconds * 1e3)}
-                row |= measure(surface.extract().coarse, truth)
-                results.append(row)
-                numbers = {k: f"{v:.2f}" if isinstance(v, float) else v for k, v in row.items()}
-                print(*(f"{key} {value}" for key, value in numbers.items()), sep="  ", flush=True)
+    torch.set_num_threads(1)
+    runs = []
+    for cubes, fits in (
+        (arguments.exact_cubes, 0),
+        (arguments.fitted_cubes, arguments.fits),
+    ):
+        for shape in arguments.shapes:
+            for kind, resolution in equal_resolutions(cubes, SHAPES[shape]()).items():
+                for row in measure_apart(kind, shape, resolution, arguments.steps, fits):
+                    runs.append({"cubes": cubes} | row)
+                    print(*(f"{key} {value}" for key, value in runs[-1].items()), flush=True)
     if arguments.out:
-        arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+        content = {
+            "machine": machine_name(),
+            "threads": 1,
+            "exact": {"cubes": arguments.exact_cubes, "steps": 0},
+            "fitted": {"cubes": arguments.fitted_cubes, "steps": arguments.steps},
+            "runs": runs,
+        }
+        arguments.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

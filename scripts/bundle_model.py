@@ -1,6 +1,5 @@
 """Put a trained and evaluated model where get3d ships it: weights, card, pictures, results.
 
-    pip install matplotlib
     python scripts/bundle_model.py runs/bundled --about "two cores of an Intel Xeon" --hours 2
 
 Takes the folder of scripts/reproduce_model.py, and ends with the results page.

@@ -1,34 +1,52 @@
-"""Make docs/results.md from the saved numbers in results/.
+"""Make docs/results.md, and the tables of docs/surfaces.md, from the saved numbers in results/.
 
-    python scripts/results.py            # write the page
-    python scripts/results.py --check    # fail if the page is not what the numbers say
+    python scripts/results.py            # write the pages
+    python scripts/results.py --check    # fail if a page is not what the numbers say
 
 results/published.json holds the paper's tables; results/bundled.json is the scores.json of the
 bundled model (scripts/reproduce_model.py); the others are written by the scripts of benchmarks/
-with --out. A number is changed by measuring it again, never in the page.
+with --out. A number is changed by measuring it again, never in a page. The picture of growth is
+drawn by scripts/growth_picture.py, and must be of the numbers that are there.
 """
 
 import json
+import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import surface_tables as surfaces
 import tyro
+from growth import DRAWN, growth_text, is_drawn_from
 
 from get3d.apps.evaluation.page import page, table
 from get3d.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "results.md"
+RESULTS, DOCS = ROOT / "results", ROOT / "docs"
+MARKED = re.compile(
+    r"(<!-- numbers: scripts/results.py ([\w-]+) -->\n).*?(<!-- end of numbers -->)", re.S
+)
+PARTS: dict[str, Callable[[], str]] = {
+    "exact": lambda: surfaces.measured_surfaces(read("surfaces"), "exact"),
+    "fitted": lambda: surfaces.measured_surfaces(read("surfaces"), "fitted"),
+    "same-lattice": lambda: surfaces.same_lattice(read("surfaces")),
+    "resolutions": lambda: surfaces.resolutions(read("resolution")),
+    "training": lambda: surfaces.training(read("resolution")),
+    "lost": lambda: surfaces.lost(read("resolution")),
+    "offsets": lambda: surfaces.offsets(read("resolution")),
+}
+"""What goes between the marks of docs/surfaces.md, by the name in the mark."""
 
 
 @dataclass(frozen=True)
 class Args:
-    """Make docs/results.md."""
+    """Make docs/results.md, and the tables of docs/surfaces.md."""
 
     check: bool = False
-    """Write nothing; fail if the page is out of date."""
+    """Write nothing; fail if a page is out of date."""
 
 
 def read(name: str) -> Any:
@@ -107,22 +125,13 @@ def generation() -> str:
     run = content["runs"][0]
     rows = [[name, f"{value:.2f}"] for name, value in run["seconds"].items()]
     rows.append(["in all", f"{run['seconds_in_all']:.2f}"])
-    grown = [
-        [
-            *(str(each[name]) for name in ("grid", "texture", "batch", "faces")),
-            f"{each['seconds_in_all']:.2f}",
-            f"{each['peak_gb']:.2f}",
-        ]
-        for each in growth["runs"]
-    ]
-    head = ["grid", "texture", "shapes", "faces of one", "seconds", "peak, GB"]
     return (
         f"The published full-size networks with random weights, {run['faces']} faces, texture "
         f"{run['texture']}, on {content['threads']} threads ({content['machine']}): peak "
         f"{run['peak_gb']:.2f} GB. The SDF on the grid is part of the surface's time too.\n\n"
         + table(["stage", "seconds"], rows)
-        + "\n\nHow that grows (several shapes: meshes only, without atlas and bake):\n\n"
-        + table(head, grown)
+        + "\n\n"
+        + growth_text(growth)
     )
 
 
@@ -176,7 +185,10 @@ def make_page() -> str:
         "about two days a category.",
         published(),
         "## Speed",
-        "Times of single runs; machines differ, ratios less so.",
+        "Times of single runs on processors; machines differ, ratios less so. No GPU is in these "
+        "tables: the scripts for the rasteriser, generation, the training step and Chamfer "
+        "distances take `--device cuda`, but no GPU's numbers have been saved by them yet "
+        "([training.md](training.md#on-a-gpu) has what was noted by hand on one).",
         "### Rasteriser",
         rasterizer(),
         "### Networks",
@@ -191,13 +203,32 @@ def make_page() -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def fill(page: str, parts: dict[str, Callable[[], str]]) -> str:
+    """Put parts between the marks of a page that is written by hand.
+
+    Raises:
+        ValueError: If a part is marked more than once or never, or there is no such part.
+    """
+    names = sorted(match[2] for match in MARKED.finditer(page))
+    if names != sorted(parts):
+        raise ValueError(f"the page marks {names}, the parts are {sorted(parts)}")
+    return MARKED.sub(lambda match: f"{match[1]}{parts[match[2]]()}\n{match[3]}", page)
+
+
 def main(args: Args) -> None:
-    """Write the page, or compare it."""
-    text = make_page()
-    if not args.check:
-        write_text(PAGE, text)
-    elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
-        sys.exit(f"{PAGE} is not what results/ says; run python scripts/results.py")
+    """Write the pages, or compare them."""
+    by_hand = DOCS / "surfaces.md"
+    pages = {
+        DOCS / "results.md": make_page(),
+        by_hand: fill(by_hand.read_text(encoding="utf-8"), PARTS),
+    }
+    for path, text in pages.items():
+        if not args.check:
+            write_text(path, text)
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} is not what results/ says; run python scripts/results.py")
+    if not is_drawn_from(read("growth")):
+        sys.exit(f"{DRAWN} is not of results/growth.json; run python scripts/growth_picture.py")
 
 
 if __name__ == "__main__":

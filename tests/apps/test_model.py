@@ -172,12 +172,18 @@ def test_a_finer_surface_of_the_bundled_model_is_that_of_the_whole_grid():
 def test_generating_at_another_resolution(model):
     sizes = [
         len(model.generate(1, texture_size=128, grid=grid)[0].mesh.faces)
-        for grid in (None, GridOptions(grid_resolution=24), GridOptions(subdivisions=1))
+        for grid in (
+            None,
+            GridOptions(grid_resolution=24),
+            GridOptions(subdivisions=1),
+            GridOptions(grid_resolution=6),
+        )
     ]
     assert sizes[0] * 3 < sizes[1] < sizes[0] * 5
     assert sizes[0] * 3 < sizes[2] < sizes[0] * 5
+    assert 0 < sizes[3] < sizes[0] / 3
 
 
-def test_a_resolution_below_that_of_training_is_refused_at_once(model):
-    with pytest.raises(ValueError, match="grid_resolution must be from 12, that of training"):
-        model.iter_generate(1, grid=GridOptions(grid_resolution=8))
+def test_more_subdivisions_than_there_are_is_refused_at_once(model):
+    with pytest.raises(ValueError, match="subdivisions must be from 0 to 7"):
+        model.iter_generate(1, grid=GridOptions(subdivisions=8))

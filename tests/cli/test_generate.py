@@ -1,5 +1,6 @@
 import json
 import logging
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,14 @@ def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
     assert len(trimesh.load(tmp_path / f"shape_0000.{suffix}", force="mesh").faces) > 0
 
 
+def test_usdz(model_folder: Path, tmp_path: Path) -> None:
+    assert _generate(model_folder, tmp_path, "--format", "usdz", "--jpeg", "90") == 0
+    record = json.loads((tmp_path / "generation.json").read_text())
+    assert list(record["shapes"]) == ["shape_0000.usdz", "shape_0001.usdz"]
+    with zipfile.ZipFile(tmp_path / "shape_0000.usdz") as package:
+        assert package.namelist() == ["scene.usda", "textures/material.jpeg"]
+
+
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
@@ -128,10 +137,13 @@ def test_other_formats(model_folder: Path, tmp_path: Path, suffix: str) -> None:
         (["--seed", "-1"], "seed must not be negative"),
         (["--device", "toaster"], "device must be one that PyTorch can use here, got toaster"),
         (["--faces", "2"], "faces must be at least 4, got 2"),
-        (["--jpeg", "90", "--format", "obj"], "jpeg is for the textures in glb files"),
-        (["--jpeg", "90", "--colors", "vertices"], "jpeg is for the textures in glb files"),
+        (["--jpeg", "90", "--format", "obj"], "jpeg is for the textures in glb and usdz"),
+        (
+            ["--jpeg", "90", "--colors", "vertices"],
+            "jpeg is for the textures in glb and usdz",
+        ),
         (["--jpeg", "0"], "jpeg must be from 1 to 95, got 0"),
-        (["--grid-resolution", "9"], "grid_resolution must be from 10, that of training, to 2048"),
+        (["--grid-resolution", "2"], "grid_resolution must be from 3 to 2048, got 2"),
         (["--grid-resolution", "0"], "grid_resolution must be from 3 to 2048, got 0"),
         (["--grid-resolution", "5000"], "grid_resolution must be from 3 to 2048, got 5000"),
         (["--subdivisions", "-1"], "subdivisions must not be negative, got -1"),

@@ -160,7 +160,7 @@ def test_generate_knows_a_texture_seed(model_folder: Path, tmp_path: Path) -> No
         ("turntable", ["--seeds", "1", "1"], "two films would be called shape_1"),
         ("turntable", ["--seeds", "1", "--texture-seeds", "1", "2"], "texture_seeds must be as"),
         ("turntable", ["--seeds", "1", "--polar-deg", "200"], "polar_deg must lie within"),
-        ("turntable", ["--seeds", "1", "--grid-resolution", "4"], "that of training, to 2048"),
+        ("turntable", ["--seeds", "1", "--grid-resolution", "2"], "must be from 3 to 2048, got 2"),
         ("turntable", ["--seeds", "1", "--frames", "0"], "frames must be at least 1"),
     ],
 )

@@ -112,6 +112,14 @@ def test_help_does_not_wait_for_torch() -> None:
     [
         (["generate", "--format", "fbx", "--out", "o"], "invalid choice 'fbx'"),
         (["generate", "--formt", "glb", "--out", "o"], "--formt"),
+        (["generate", "--out", "o", "--seed", "x"], "--seed must be a whole number, got 'x'; see"),
+        (
+            ["generate", "--out", "o", "--jpeg", "9.5"],
+            "--jpeg must be a whole number, got '9.5'; see",
+        ),
+        (["generate", "--out", "o", "--truncation", "x"], "--truncation must be a number, got 'x'"),
+        (["generate", "--out", "o", "--seed"], "--seed needs a value; see"),
+        (["generate", "--out", "o", "--overwrit"], "perhaps you meant --overwrite; see get3d"),
         (["render", "x"], "--out"),
         (["render", "x", "--out", "o", "--polar-deg", "90", "60"], "polar_deg must be"),
         (

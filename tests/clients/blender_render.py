@@ -1,4 +1,4 @@
-"""Run by Blender's Python (PyPI `bpy`): render GLB files with Cycles on the CPU, in white light.
+"""Run by Blender's Python (PyPI `bpy`): render GLB and USDZ files with Cycles, in white light.
 
 python blender_render.py JOB.json
 
@@ -16,12 +16,13 @@ def main(job_path: str) -> None:
     import bpy
     from mathutils import Matrix
 
-    # glTF (x, y, z) is Blender (x, -z, y): docs/conventions.md.
+    # Our (x, y, z) is Blender (x, -z, y): docs/conventions.md. Its importers turn files like that.
     z_up = Matrix(((1, 0, 0, 0), (0, 0, -1, 0), (0, 1, 0, 0), (0, 0, 0, 1)))
     job = json.loads(Path(job_path).read_text(encoding="utf-8"))
-    for file, glb in enumerate(job["glbs"]):
+    for file, path in enumerate(job["files"]):
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        bpy.ops.import_scene.gltf(filepath=glb)
+        is_usd = path.endswith(".usdz")
+        (bpy.ops.wm.usd_import if is_usd else bpy.ops.import_scene.gltf)(filepath=path)
         scene = bpy.context.scene
         meshes = [thing for thing in scene.objects if thing.type == "MESH"]
         images = [image for image in bpy.data.images if image.size[0] > 0]

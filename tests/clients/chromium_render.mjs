@@ -7,13 +7,13 @@ import { extname, join } from "node:path";
 import { folder, require } from "./modules.mjs";
 
 const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
-const { glbs, cameras, size, folder: out } = JSON.parse(readFileSync(process.argv[2]));
+const { files, cameras, size, folder: out } = JSON.parse(readFileSync(process.argv[2]));
 const KINDS = { ".html": "text/html", ".js": "text/javascript", ".glb": "model/gltf-binary" };
 
 function find(path) {
   if (path === "/") return join(import.meta.dirname, "page.html");
   if (path.startsWith("/modules/")) return join(folder, path.slice("/modules/".length));
-  if (path.startsWith("/glb/")) return glbs[Number(path.slice("/glb/".length))];
+  if (path.startsWith("/glb/")) return files[Number(path.slice("/glb/".length))];
   return undefined;
 }
 
@@ -51,7 +51,7 @@ try {
   await page.setViewport({ width: size, height: size });
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.waitForFunction("window.show !== undefined");
-  for (const file of glbs.keys()) {
+  for (const file of files.keys()) {
     console.log(JSON.stringify(await page.evaluate((url) => window.openGlb(url), `/glb/${file}`)));
     for (const [index, camera] of cameras.entries()) {
       await page.evaluate((camera, size) => window.show(camera, size), camera, size);

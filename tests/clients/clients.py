@@ -1,8 +1,8 @@
 """The programs that open our files: where they are, and what they show.
 
 GET3D_NODE_MODULES: the node_modules folder with the packages of package.json, if it is not here.
-GET3D_CHROMIUM: the browser. GET3D_BLENDER_PYTHON: a Python with `bpy`. Where a program is not
-installed, its tests are skipped.
+GET3D_CHROMIUM: the browser. GET3D_BLENDER_PYTHON: a Python with `bpy`. GET3D_USD_PYTHON: a Python
+with `usd-core`. Where a program is not installed, its tests are skipped.
 """
 
 import json
@@ -37,7 +37,7 @@ class Shown:
     pictures_u8: np.ndarray
 
 
-# Opens GLB files and pictures each from all cameras, at a size in pixels.
+# Opens files and pictures each from all cameras, at a size in pixels.
 Client = Callable[[Sequence[Path], Cameras, int], Shown]
 
 
@@ -86,12 +86,20 @@ def blender_command() -> list[str]:
     return [python, str(HERE / "blender_render.py")]
 
 
+def usd_command() -> list[str]:
+    """The command line that checks files with USD, or skip."""
+    python = os.environ.get("GET3D_USD_PYTHON")
+    if not python:
+        pytest.skip("GET3D_USD_PYTHON names no Python with usd-core")
+    return [python, str(HERE / "usd_check.py")]
+
+
 def make_client(command: list[str], folder: Path) -> Client:
     """A program, with a folder of its own for jobs and pictures."""
 
-    def show(glbs: Sequence[Path], cameras: Cameras, size: int) -> Shown:
+    def show(files: Sequence[Path], cameras: Cameras, size: int) -> Shown:
         job = {
-            "glbs": [str(path) for path in glbs],
+            "files": [str(path) for path in files],
             "cameras": [
                 {
                     "camera_to_world": torch.linalg.inv(world_to_camera).tolist(),
@@ -110,7 +118,7 @@ def make_client(command: list[str], folder: Path) -> Client:
         contents = run([*command, folder / "job.json"])
         pictures = [
             [Image.open(folder / f"{file}-{view}.png") for view in range(len(cameras))]
-            for file in range(len(glbs))
+            for file in range(len(files))
         ]
         return Shown(contents, np.array([[np.asarray(p) for p in row] for row in pictures]))
 

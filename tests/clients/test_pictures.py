@@ -1,4 +1,7 @@
-"""Chromium (three.js, WebGL) and Blender (Cycles) show our GLB files as our renderer does."""
+"""Chromium (three.js, WebGL) and Blender (Cycles) show our files as our renderer does.
+
+GLB files in both, USDZ files in Blender.
+"""
 
 import math
 from dataclasses import replace
@@ -10,9 +13,9 @@ import torch
 import trimesh
 
 import get3d
-from get3d.core import Cameras, Mesh, TexturedMesh
+from get3d.core import Cameras, Material, Mesh, TexturedMesh
 from get3d.data.shapes import make_shape
-from get3d.export import AssetOptions, make_asset, save_glb, texture_mesh
+from get3d.export import AssetOptions, make_asset, save, texture_mesh
 from get3d.geometry import orbit_cameras
 from get3d.render import render_textured
 from tests.clients.clients import Client, blender_command, chromium_command, make_client
@@ -22,9 +25,19 @@ SIZE = 256
 COLOR_TOLERANCE = {"chromium": 0.02, "blender": 0.1}
 
 
-@pytest.fixture(params=["chromium", "blender"])
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
+@pytest.fixture(params=["chromium .glb", "blender .glb", "blender .usdz"])
+def program_and_suffix(request: pytest.FixtureRequest) -> list[str]:
+    return request.param.split()
+
+
+@pytest.fixture
+def name(program_and_suffix: list[str]) -> str:
+    return program_and_suffix[0]
+
+
+@pytest.fixture
+def file(program_and_suffix: list[str], tmp_path: Path) -> Path:
+    return tmp_path / f"shape{program_and_suffix[1]}"
 
 
 @pytest.fixture
@@ -71,12 +84,12 @@ def color_error(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def check(
-    client: Client, shapes: list[TexturedMesh], cameras: Cameras, folder: Path, tolerance: float
+    client: Client, shapes: list[TexturedMesh], cameras: Cameras, file: Path, tolerance: float
 ) -> None:
     """Silhouettes agree, colours roughly."""
-    paths = [folder / f"{index}.glb" for index in range(len(shapes))]
+    paths = [file.with_stem(f"{index}") for index in range(len(shapes))]
     for shape, path in zip(shapes, paths, strict=True):
-        save_glb(shape, path)
+        save(shape, path)
     pictures = client(paths, cameras, SIZE).pictures_u8 / 255
     for shape, found in zip(shapes, pictures, strict=True):
         ours = render_textured(shape, cameras, SIZE).numpy()
@@ -98,13 +111,13 @@ def test_the_comparison_tells_pictures_apart(cameras):
     assert color_error(first, first ** (2.2, 2.2, 2.2, 1)) > limit  # linear taken for sRGB
 
 
-def test_upright_textured_and_not_mirrored(client, tmp_path):
+def test_upright_textured_and_not_mirrored(client, file):
     """Seen from +z, without our renderer: red above, green on the left, blue on the right."""
-    save_glb(texture_mesh(make_ball(), sides, texture_size=256), tmp_path / "ball.glb")
+    save(texture_mesh(make_ball(), sides, texture_size=256), file)
     from_z = torch.eye(4)[None].clone()
     from_z[:, 2, 3] = -2
     camera = Cameras(from_z, torch.tensor([[1.0, 1.0, 0.5, 0.5]]))
-    shown = client([tmp_path / "ball.glb"], camera, SIZE)
+    shown = client([file], camera, SIZE)
     assert shown.contents == [{"meshes": 1, "images": 1}]
     picture = shown.pictures_u8[0, 0].astype(int)
     middle = SIZE // 2
@@ -115,30 +128,47 @@ def test_upright_textured_and_not_mirrored(client, tmp_path):
     assert picture[middle + 10, middle + 40, :3].argmax() == 2
 
 
-def test_a_chair_looks_as_in_our_renderer(client, name, cameras, tmp_path):
+def test_a_chair_looks_as_in_our_renderer(client, name, cameras, file):
     chair = make_shape("chair", 4, texture_size=256).mesh
-    check(client, [chair], cameras, tmp_path, COLOR_TOLERANCE[name])
+    check(client, [chair], cameras, file, COLOR_TOLERANCE[name])
 
 
-def test_a_lens_that_is_off_centre(client, name, cameras, tmp_path):
+def test_a_lens_that_is_off_centre(client, name, cameras, file):
     chair = make_shape("chair", 4, texture_size=256).mesh
     aside = torch.tensor([0.0, 0.0, 0.1, -0.07])
     shifted = replace(cameras, intrinsics=cameras.intrinsics + aside)
-    check(client, [chair], shifted, tmp_path, COLOR_TOLERANCE[name])
+    check(client, [chair], shifted, file, COLOR_TOLERANCE[name])
 
 
-def test_colours_at_the_vertices(client, name, tmp_path):
+def test_colours_at_the_vertices(client, name, file):
     smooth = make_asset(
         make_ball(), lambda points: points + 0.5, options=AssetOptions(colors="vertices")
     )
-    save_glb(smooth, tmp_path / "ball.glb")
+    save(smooth, file)
     cameras = orbit_cameras(torch.tensor([0.4]), torch.tensor([1.2]), radius=1.6, fovy_rad=0.8)
-    found = client([tmp_path / "ball.glb"], cameras, SIZE).pictures_u8[0, 0] / 255
+    found = client([file], cameras, SIZE).pictures_u8[0, 0] / 255
     ours = render_textured(smooth, cameras, SIZE)[0].numpy()
     assert color_error(found, ours) < COLOR_TOLERANCE[name]
 
 
+def test_see_through_looks_the_same_in_both_formats(cameras, tmp_path):
+    """Alpha of the picture and of the factor; our renderer shows no back through the front."""
+    client = make_client(blender_command(), tmp_path)
+    ball = texture_mesh(make_ball(), sides, texture_size=256)
+    picture = ball.materials[0].texture * torch.tensor([1.0, 1.0, 1.0, 0.5])
+    pale = Material(base_color=(1.0, 0.7, 1.0, 0.8), texture=picture)
+    for suffix in (".glb", ".usdz"):
+        save(replace(ball, materials=(pale,)), tmp_path / f"ball{suffix}")
+    shown = client([tmp_path / "ball.glb", tmp_path / "ball.usdz"], cameras, SIZE)
+    glb, usdz = shown.pictures_u8 / 255
+    covered = glb[..., 3] > 0.5
+    assert 0.05 < covered.mean() < 0.5
+    assert not (glb[..., 3] > 0.99).any()
+    # Sixteen samples a pixel, each through or not.
+    assert np.abs(glb - usdz)[covered].mean() < 0.05
+
+
 @pytest.mark.slow
-def test_shapes_of_the_bundled_model(client, name, cameras, tmp_path):
+def test_shapes_of_the_bundled_model(client, name, cameras, file):
     shapes = get3d.load().generate(4, texture_size=256)
-    check(client, shapes, cameras, tmp_path, COLOR_TOLERANCE[name])
+    check(client, shapes, cameras, file, COLOR_TOLERANCE[name])

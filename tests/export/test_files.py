@@ -11,13 +11,13 @@ from get3d.export import EXPORT_SUFFIXES, save
 def test_suffix_picks_the_format(textured, tmp_path, suffix):
     path = tmp_path / "new folder" / f"square{suffix}"
     save(textured, path)
-    start = {".glb": b"glTF", ".obj": b"mtllib", ".ply": b"ply"}[suffix.lower()]
+    start = {".glb": b"glTF", ".obj": b"mtllib", ".ply": b"ply", ".usdz": b"PK"}[suffix.lower()]
     assert path.read_bytes().startswith(start)
 
 
 @pytest.mark.parametrize("name", ["square.fbx", "square"])
 def test_unknown_suffix(textured, tmp_path, name):
-    with pytest.raises(ValueError, match=r"accepted: \.glb, \.obj, \.ply"):
+    with pytest.raises(ValueError, match=r"accepted: \.glb, \.obj, \.ply, \.usdz"):
         save(textured, tmp_path / name)
     assert not list(tmp_path.iterdir())
 
@@ -64,15 +64,17 @@ def test_full_disk_leaves_the_old_file(textured, tmp_path, monkeypatch):
     assert [entry.name for entry in tmp_path.iterdir()] == ["square.glb"]
 
 
-def test_jpeg_is_for_glb_alone(textured, tmp_path):
+def test_jpeg_is_for_some_formats(textured, tmp_path):
     save(textured, tmp_path / "square.glb", jpeg_quality=90)
     assert b"image/jpeg" in (tmp_path / "square.glb").read_bytes()
     for suffix in (".obj", ".ply"):
-        with pytest.raises(ValueError, match=f"for .glb files only, not for {suffix}"):
+        with pytest.raises(ValueError, match=f"for .glb and .usdz files only, not for {suffix}"):
             save(textured, tmp_path / f"square{suffix}", jpeg_quality=90)
     with pytest.raises(ValueError, match="jpeg_quality must be from 1 to 95, got 100"):
         save(textured, tmp_path / "other.glb", jpeg_quality=100)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["square.glb"]
+    save(textured, tmp_path / "square.usdz", jpeg_quality=90)
+    assert b"material.jpeg" in (tmp_path / "square.usdz").read_bytes()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"square.glb", "square.usdz"}
 
 
 @pytest.mark.parametrize("suffix", EXPORT_SUFFIXES)

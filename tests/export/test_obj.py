@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from get3d.core import Mesh
+from get3d.core import Material, Mesh
 from get3d.data import load_mesh
 from get3d.export import save_obj
 
@@ -76,3 +78,16 @@ def test_nothing_is_left_of_a_failed_write(textured, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="input/output"):
         save_obj(type(textured)(**{**vars(textured), "mesh": moved}), tmp_path / "square.obj")
     assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+
+
+def test_our_reader_gets_vertex_colours_back(textured, tmp_path):
+    """They stand beside a material library, which names none."""
+    colors = torch.rand(4, 4, generator=torch.Generator().manual_seed(0))
+    colors[:, 3] = 1.0
+    nothing = {"uvs": textured.uvs[:0], "uv_faces": textured.uv_faces * 0}
+    plain = {"materials": (Material(),), "vert_colors": colors}
+    save_obj(replace(textured, **nothing, **plain), tmp_path / "square.obj")
+    found = load_mesh(tmp_path / "square.obj")
+    torch.testing.assert_close(
+        found.vert_colors[found.mesh.faces], colors[textured.mesh.faces], atol=1e-6, rtol=0
+    )

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from get3d.core.types import Mesh
 from get3d.geometry import (
+    CubeWeights,
+    DualPoints,
     DualTopology,
     VoxelGrid,
     cube_corners,
@@ -45,11 +47,18 @@ def closed_noise(grid: VoxelGrid, num: int, *, seed: int = 0) -> Tensor:
     return sdf
 
 
+def placed(topology: DualTopology, sdf: Tensor, verts: Tensor, weights: CubeWeights) -> DualPoints:
+    active = topology.at_active(sdf), verts[topology.active_verts]
+    return place_points(topology, *active, weights)
+
+
 def packed(grid: VoxelGrid, sdf: Tensor) -> Mesh:
     """All shapes of a batch in one mesh, neutral weights."""
     topology = dual_topology(grid, sdf)
     weights = cube_weights(torch.zeros(len(topology.cubes), 21))
-    points = place_points(topology, sdf, grid.verts[topology.active_verts], weights)
+    points = place_points(
+        topology, topology.at_active(sdf), grid.verts[topology.active_verts], weights
+    )
     meshes = dual_meshes(topology, points.verts, weights, splits_in_four=False)
     assert len(meshes) == len(sdf)
     starts = np.cumsum([0, *(len(mesh.verts) for mesh in meshes)])
@@ -91,7 +100,9 @@ class TestReference:
 
         topology = dual_topology(GRID, sdf[None])
         weights = cube_weights(raw[topology.cubes])
-        points = place_points(topology, sdf[None], verts[topology.active_verts], weights)
+        points = place_points(
+            topology, topology.at_active(sdf[None]), verts[topology.active_verts], weights
+        )
         wanted = float(arrays[f"{name}_surface_regulariser_mean"])
         assert deviation_loss(topology, points).item() == pytest.approx(wanted, rel=1e-5)
 
@@ -216,7 +227,9 @@ def test_batch_equals_one_by_one():
     raw = random_weights(GRID)
     topology = dual_topology(GRID, sdf)
     weights = cube_weights(raw[topology.cubes])
-    points = place_points(topology, sdf, GRID.verts[topology.active_verts], weights)
+    points = place_points(
+        topology, topology.at_active(sdf), GRID.verts[topology.active_verts], weights
+    )
     for splits_in_four in (False, True):
         meshes = dual_meshes(topology, points.verts, weights, splits_in_four=splits_in_four)
         for mesh, field in zip(meshes, sdf, strict=True):
@@ -273,7 +286,9 @@ def test_gradients_against_finite_differences(splits_in_four):
     def deviation(sdf: Tensor, verts: Tensor, raw: Tensor) -> Tensor:
         topology = dual_topology(grid, sdf[None])
         weights = cube_weights(raw[topology.cubes])
-        points = place_points(topology, sdf[None], verts[topology.active_verts], weights)
+        points = place_points(
+            topology, topology.at_active(sdf[None]), verts[topology.active_verts], weights
+        )
         return deviation_loss(topology, points)
 
     assert verts_of(sdf, verts, raw).dtype == torch.float64
@@ -338,7 +353,9 @@ def test_tiny_distances_stay_finite(tiny):
     raw = random_weights(GRID).requires_grad_()
     topology = dual_topology(GRID, sdf[None])
     weights = cube_weights(raw[topology.cubes])
-    points = place_points(topology, sdf[None], GRID.verts[topology.active_verts], weights)
+    points = place_points(
+        topology, topology.at_active(sdf[None]), GRID.verts[topology.active_verts], weights
+    )
     mesh = dual_meshes(topology, points.verts, weights, splits_in_four=True)[0]
     assert mesh.verts.isfinite().all()
     assert is_manifold(mesh)
@@ -352,7 +369,7 @@ def test_no_surface_is_an_empty_mesh(value):
     sdf = torch.full((2, len(GRID.verts)), value, requires_grad=True)
     topology = dual_topology(GRID, sdf)
     weights = cube_weights(torch.zeros(0, 21))
-    points = place_points(topology, sdf, GRID.verts[:0], weights)
+    points = place_points(topology, topology.at_active(sdf), GRID.verts[:0], weights)
     loss = deviation_loss(topology, points)
     for splits_in_four in (False, True):
         for mesh in dual_meshes(topology, points.verts, weights, splits_in_four=splits_in_four):
@@ -392,7 +409,9 @@ def test_a_gpu_gives_the_same_meshes_and_gradients():
         mesh = flexicubes(grid, sdf, raw_weights=raw, splits_in_four=True)
         topology = dual_topology(grid, sdf[None])
         weights = cube_weights(raw[topology.cubes])
-        points = place_points(topology, sdf[None], grid.verts[topology.active_verts], weights)
+        points = place_points(
+            topology, topology.at_active(sdf[None]), grid.verts[topology.active_verts], weights
+        )
         (mesh.verts.square().sum() + deviation_loss(topology, points)).backward()
         results.append([t.cpu() for t in (mesh.faces, mesh.verts, sdf.grad, raw.grad)])
     for ours, theirs in zip(*results, strict=True):

@@ -15,8 +15,12 @@ def all_cells(num_cells: int, *, num_shapes: int = 1) -> Tensor:
     return torch.arange(num_shapes * num_cells**3)
 
 
+def bcc(num_cells: int, scale: float = 1.0) -> lattice.Lattice:
+    return lattice.Lattice(kind="bcc", num_cells=num_cells, scale=scale)
+
+
 def corner_places(keys: Tensor, num_cells: int) -> Tensor:
-    _, places = lattice.unpack(keys.flatten(), lattice.vert_side(num_cells))
+    _, places = lattice.unpack(keys.flatten(), bcc(num_cells).vert_side)
     return places.view(*keys.shape, 3)
 
 
@@ -33,7 +37,7 @@ def test_keys_come_back() -> None:
 def test_tets_of_all_cells_are_those_of_the_grid() -> None:
     tets = lattice.cell_tets(all_cells(NUM_CELLS), NUM_CELLS)
     places = corner_places(tets, NUM_CELLS)
-    ours = lattice.positions(places.view(-1, 3), NUM_CELLS, scale=1.0, like=GRID.verts)
+    ours = bcc(NUM_CELLS).positions(places.view(-1, 3), like=GRID.verts)
     corners = GRID.verts[GRID.tets]
     assert corners.shape == (*tets.shape, 3)
     # Equal to the last bit, each tet with its corners in the same order.
@@ -44,11 +48,11 @@ def test_tets_of_all_cells_are_those_of_the_grid() -> None:
 def test_tets_of_a_batch_come_shape_by_shape() -> None:
     cells = all_cells(3, num_shapes=2)
     tets = lattice.cell_tets(cells, 3)
-    shape = tets // lattice.vert_side(3) ** 3
+    shape = tets // bcc(3).vert_side ** 3
     assert torch.equal(shape[:, 0], shape[:, 0].sort().values)
     assert (shape == shape[:, :1]).all()
     half = len(tets) // 2
-    assert torch.equal(tets[:half] + lattice.vert_side(3) ** 3, tets[half:])
+    assert torch.equal(tets[:half] + bcc(3).vert_side ** 3, tets[half:])
 
 
 def test_twice_as_many_cells_split_every_tet_into_eight() -> None:
@@ -79,11 +83,11 @@ def test_own_vertices_tell_every_mixed_tet() -> None:
     """Whatever the signs, a tet with both has a cell at its face with both."""
     num = 3
     cells = all_cells(num)
-    own = lattice.cell_verts(cells, num)
+    own = bcc(num).cell_verts(cells)
     tets = [lattice.cell_tets(cell[None], num) for cell in cells]
     rng = torch.Generator().manual_seed(0)
     for level in (0.02, 0.5, 0.98):
-        inside = torch.rand(lattice.vert_side(num) ** 3, generator=rng) < level
+        inside = torch.rand(bcc(num).vert_side ** 3, generator=rng) < level
         is_mixed = inside[own].any(1) & ~inside[own].all(1)
         told = {tuple(tet) for cell in cells[is_mixed] for tet in tets[cell].tolist()}
         every = lattice.cell_tets(cells, num)
@@ -100,7 +104,7 @@ def test_finer_cells_cover_a_cell_and_its_neighbours(num: int, finer: int) -> No
         every = torch.cartesian_prod(*[torch.arange(finer)] * 3)
         overlaps = ((every + 1) * num > low) & (every * num < high)
         expected = overlaps.all(1).nonzero().squeeze(1)
-        assert torch.equal(lattice.finer_cells(torch.tensor([cell]), num, finer), expected)
+        assert torch.equal(lattice.overlapping_cells(torch.tensor([cell]), num, finer), expected)
 
 
 def test_cells_beside() -> None:

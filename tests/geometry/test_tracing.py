@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,18 +10,28 @@ from torch import Tensor
 
 from get3d.core import Mesh
 from get3d.geometry import (
+    KnownSurface,
+    TracedCubes,
     TracedSurface,
     bcc_cells,
     bcc_grid,
     connected_components,
+    crossed_edges,
+    cube_corners,
+    cube_weights,
+    dual_meshes,
+    flexicubes,
     is_manifold,
     is_oriented,
     is_watertight,
+    place_points,
     signed_volume,
     surface_meshes,
     surface_topology,
+    trace_cubes,
     trace_surface,
     traced_meshes,
+    voxel_grid,
 )
 from tests.geometry.surfaces import assert_same_surface, faces_among
 
@@ -77,16 +88,14 @@ def trace(
         values = [field(points) for field in fields]
         return torch.stack(values)[shape, torch.arange(len(points))]
 
-    traced = trace_surface(
-        sdf,
-        verts[topology.active_verts],
-        topology.active_shape,
+    known = KnownSurface(
+        points=verts[topology.active_verts],
+        shape=topology.active_shape,
         num_shapes=len(fields),
-        num_coarse=bcc_cells(coarse),
-        num_cells=bcc_cells(resolution),
+        num_cells=bcc_cells(coarse),
         scale=scale,
     )
-    return traced, num_asked
+    return trace_surface(sdf, known, bcc_cells(resolution)), num_asked
 
 
 def meshes_of(traced: TracedSurface) -> list[Mesh]:
@@ -228,6 +237,114 @@ def test_gradients() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("field", [ball(0.3, 0.02, 0.01, 0.03), torus, box])
+@pytest.mark.parametrize("resolution", [8, 16, 25])
+def test_a_coarser_surface_than_the_known_one(field: Field, resolution: int) -> None:
+    [mesh] = meshes_of(trace([field], resolution)[0])
+    assert_same_surface(mesh, whole(field, resolution))
+
+
+class TestCubes:
+    """The same for FlexiCubes: whatever the fineness, the surface of the whole grid."""
+
+    COARSE = 12
+
+    def trace(self, fields: list[Field], resolution: int, scale: float = 1.0) -> TracedCubes:
+        grid = voxel_grid(self.COARSE, scale=scale)
+        verts = grid.verts.double()
+        occupied = torch.stack([field(verts) for field in fields]) > 0
+        shape, edge = crossed_edges(occupied, grid.edges)
+        known = KnownSurface(
+            points=verts[grid.edges[edge].flatten()],
+            shape=shape.repeat_interleave(2),
+            num_shapes=len(fields),
+            num_cells=self.COARSE,
+            scale=scale,
+        )
+
+        def sdf(points: Tensor, shape: Tensor) -> Tensor:
+            assert torch.equal(shape, shape.sort().values)
+            values = torch.stack([field(points) for field in fields])
+            return values[shape, torch.arange(len(points))]
+
+        return trace_cubes(sdf, known, resolution)
+
+    def meshes(self, traced: TracedCubes) -> list[Mesh]:
+        weights = cube_weights(traced.points.new_zeros(len(traced.centres), 21))
+        points = place_points(traced.topology, traced.sdf, traced.points, weights)
+        return dual_meshes(traced.topology, points.verts, weights, splits_in_four=False)
+
+    def whole(self, field: Field, resolution: int, scale: float = 1.0) -> Mesh:
+        places = (voxel_grid(resolution).verts.double() * resolution * 2).round()
+        verts = places / (2 * resolution) * scale  # without single rounding
+        grid = replace(voxel_grid(resolution, scale=scale), verts=verts)
+        return flexicubes(grid, field(verts))
+
+    @pytest.mark.parametrize("field", [ball(0.3, 0.02, 0.01, 0.03), torus, box])
+    @pytest.mark.parametrize("resolution", [7, 11, 12, 17, 24, 41])
+    def test_the_same_surface_as_of_the_whole_grid(self, field: Field, resolution: int) -> None:
+        [mesh] = self.meshes(self.trace([field], resolution))
+        assert_same_surface(mesh, self.whole(field, resolution))
+        assert is_watertight(mesh)
+
+    def test_of_another_scale_and_open_at_the_boundary(self) -> None:
+        field = ball(0.9, 0.5, 0.1, 0.2)
+        [mesh] = self.meshes(self.trace([field], 30, scale=1.6))
+        assert_same_surface(mesh, self.whole(field, 30, scale=1.6))
+        assert not is_watertight(mesh)
+
+    def test_shapes_of_a_batch_are_as_alone_and_may_be_empty(self) -> None:
+        fields = [ball(0.3, 0.02, 0.01, 0.03), ball(-1.0, 0, 0, 0), torus]
+        traced = self.trace(fields, 25)
+        meshes = self.meshes(traced)
+        for field, mesh in zip(fields[::2], meshes[::2], strict=True):
+            [alone] = self.meshes(self.trace([field], 25))
+            assert torch.equal(mesh.verts, alone.verts)
+            assert torch.equal(mesh.faces, alone.faces)
+        assert len(meshes[1].faces) == 0
+        [nothing] = self.meshes(self.trace([fields[1]], 25))
+        assert nothing.verts.shape == (0, 3)
+
+    def test_points_edges_and_centres(self) -> None:
+        traced = self.trace([torus, box], 25)
+        grid = voxel_grid(25)
+        field = torch.stack([torus(grid.verts.double()), box(grid.verts.double())])
+        torch.testing.assert_close(traced.sdf, traced.topology.at_active(field), atol=1e-6, rtol=0)
+        ends = traced.points[traced.edges]
+        torch.testing.assert_close(
+            (ends[:, 1] - ends[:, 0]).norm(dim=1), torch.full((len(ends),), 1 / 25).double()
+        )
+        assert ((traced.sdf[traced.edges] > 0).sum(1) == 1).all()
+        shape, _ = crossed_edges(field > 0, grid.edges)
+        assert len(ends) == len(shape)
+        corners = grid.verts[cube_corners(traced.topology.cubes, 25)].double()
+        torch.testing.assert_close(traced.centres, corners.mean(1), atol=1e-6, rtol=0)
+
+    @pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
+    def test_noise_is_found_whole_and_closed(self, level: float) -> None:
+        resolution = 21
+        rng = torch.Generator().manual_seed(0)
+        table = level - torch.rand((resolution + 1,) * 3, generator=rng, dtype=torch.float64)
+
+        def field(points: Tensor) -> Tensor:
+            places = ((points + 0.5) * resolution).round().long()
+            is_end = ((places == 0) | (places == resolution)).any(1)
+            return torch.where(is_end, -1.0, table[places.unbind(1)])
+
+        [mesh] = self.meshes(self.trace([field], resolution))
+        assert is_manifold(mesh)
+        assert is_watertight(mesh)
+        expected = self.whole(field, resolution)
+        assert len(mesh.faces) == len(expected.faces)
+        assert math.isclose(signed_volume(mesh), signed_volume(expected), rel_tol=1e-6)
+
+    def test_keys_far_apart_are_found_without_a_table_of_all(self) -> None:
+        """512^3 cubes would take a table of half a gigabyte; the surface has a millionth."""
+        [mesh] = self.meshes(self.trace([ball(0.02, 0.0, 0.0, 0.0)], 512))
+        assert is_manifold(mesh)
+        assert math.isclose(signed_volume(mesh), 4 / 3 * math.pi * 0.02**3, rel_tol=0.02)
+
+
 @pytest.mark.gpu
 def test_gpu_agrees_with_cpu() -> None:
     grid = bcc_grid(COARSE)
@@ -235,15 +352,14 @@ def test_gpu_agrees_with_cpu() -> None:
     near = grid.verts[active]
     found = []
     for device in ("cpu", "cuda"):
-        traced = trace_surface(
-            lambda points, _: torus(points),
-            near.to(device),
-            torch.zeros_like(active).to(device),
+        known = KnownSurface(
+            points=near.to(device),
+            shape=torch.zeros_like(active).to(device),
             num_shapes=1,
-            num_coarse=bcc_cells(COARSE),
-            num_cells=bcc_cells(64),
+            num_cells=bcc_cells(COARSE),
             scale=1.0,
         )
+        traced = trace_surface(lambda points, _: torus(points), known, bcc_cells(64))
         [mesh] = meshes_of(traced)
         found.append(Mesh(mesh.verts.cpu(), mesh.faces.cpu()))
     assert_same_surface(*found, atol=1e-5)

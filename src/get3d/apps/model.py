@@ -249,8 +249,10 @@ class Model:
             ValueError: If the signed distances have no surface, or it cannot be as fine as that.
         """
         surface = self.generator.extract(fields, grid=grid)
-        if surface.was_rescued.any() or len(surface.meshes[0].faces) == 0:
+        if surface.was_rescued.any():
             raise ValueError("the signed distances have no surface; the model may be untrained")
+        if len(surface.meshes[0].faces) == 0:
+            raise ValueError("nothing of the surface shows on so coarse a grid; take a finer one")
         return surface.meshes[0]
 
     @torch.no_grad()

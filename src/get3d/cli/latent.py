@@ -45,12 +45,12 @@ class ShapeOptions:
     texture_size: int = 1024
     """Side of the square textures, in pixels."""
 
-    format: Literal["glb", "obj", "ply"] = "glb"
-    """glb is one file with its texture; obj has its material and texture beside it; ply has colours
-    at the vertices."""
+    format: Literal["glb", "obj", "ply", "usdz"] = "glb"
+    """glb is one file with its texture; usdz too, for Apple's Quick Look and USD programs; obj has
+    its material and texture beside it; ply has colours at the vertices."""
 
     jpeg: int | None = None
-    """Textures in glb files as JPEG of this quality, 1 to 95; PNG if left out."""
+    """Textures in glb and usdz files as JPEG of this quality, 1 to 95; PNG if left out."""
 
     asset: Annotated[AssetOptions, tyro.conf.arg(name="")] = field(default_factory=AssetOptions)
     """Cleaning, normals and vertex colours."""

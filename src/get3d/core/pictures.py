@@ -12,7 +12,7 @@ from torch import Tensor
 
 from get3d.core.files import atomic_path
 
-_LABEL_HEIGHT_PX = 13
+_LABEL_HEIGHT_PX, _LABEL_MARGIN_PX = 13, 3
 _SHEET_COLOR = (255, 255, 255)
 _LABEL_COLOR = (40, 40, 40)
 
@@ -43,7 +43,7 @@ def contact_sheet(
     *,
     columns: int | None = None,
     labels: Sequence[str] | None = None,
-    gap_px: int = 2,
+    gap_px: int = 6,
     background: tuple[int, int, int] = _SHEET_COLOR,
 ) -> Image.Image:
     """Put pictures side by side on one sheet, row by row.
@@ -86,8 +86,8 @@ def contact_sheet(
         left, top = index % columns * step_x, index // columns * step_y
         sheet.alpha_composite(picture, (left, top))
         if labels:
-            text = _fit_text(labels[index], width)
-            draw.text((left, top + height), text, fill=_LABEL_COLOR, font=_font())
+            text = _fit_text(labels[index], width - 2 * _LABEL_MARGIN_PX)
+            draw.text((left + _LABEL_MARGIN_PX, top + height), text, fill=_LABEL_COLOR, font=_font())
     return sheet.convert("RGB")
 
 

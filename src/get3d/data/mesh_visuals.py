@@ -51,7 +51,9 @@ def part_vert_colors(part: trimesh.Trimesh, suffix: str) -> Float[np.ndarray, "v
     if isinstance(visual, trimesh.visual.ColorVisuals):
         colors = visual.vertex_colors if visual.kind == "vertex" else None
     else:
+        # glTF files have them here, OBJ files with a material library there.
         colors = getattr(visual, "vertex_attributes", {}).get("color")
+        colors = part.vertex_attributes.get("color") if colors is None else colors
     return None if colors is None else _linear_rgba(np.asarray(colors), suffix)
 
 

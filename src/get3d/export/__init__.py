@@ -1,16 +1,18 @@
-"""Textured meshes as files: UV atlas, texture bake, GLB, OBJ and PLY."""
+"""Textured meshes as files: UV atlas, texture bake, GLB, OBJ, PLY and USDZ."""
 
 from get3d.export.assets import AssetOptions, color_vertices, make_asset
 from get3d.export.atlas import unwrap
 from get3d.export.bake import ColorFn, bake_texture, texture_mesh
 from get3d.export.clean import Cleaned, Cleaning, clean_mesh, decimate
-from get3d.export.files import EXPORT_SUFFIXES, check_export_suffix, save
+from get3d.export.files import EXPORT_SUFFIXES, JPEG_SUFFIXES, check_export_suffix, save
 from get3d.export.glb import encode_glb, save_glb
 from get3d.export.obj import save_obj
 from get3d.export.ply import save_ply
+from get3d.export.usdz import save_usdz
 
 __all__ = [
     "EXPORT_SUFFIXES",
+    "JPEG_SUFFIXES",
     "AssetOptions",
     "Cleaned",
     "Cleaning",
@@ -26,6 +28,7 @@ __all__ = [
     "save_glb",
     "save_obj",
     "save_ply",
+    "save_usdz",
     "texture_mesh",
     "unwrap",
 ]

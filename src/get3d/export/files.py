@@ -7,26 +7,29 @@ from get3d.core.types import TexturedMesh
 from get3d.export.glb import save_glb
 from get3d.export.obj import save_obj
 from get3d.export.ply import save_ply
+from get3d.export.usdz import save_usdz
 
-_WRITERS: dict[str, Callable[[TexturedMesh, Path], None]] = {
+_WRITERS: dict[str, Callable[..., None]] = {
     ".glb": save_glb,
     ".obj": save_obj,
     ".ply": save_ply,
+    ".usdz": save_usdz,
 }
 EXPORT_SUFFIXES = tuple(_WRITERS)
+JPEG_SUFFIXES = (".glb", ".usdz")  # formats that may hold their textures as JPEG
 
 
 def save(textured_mesh: TexturedMesh, path: Path | str, *, jpeg_quality: int | None = None) -> None:
     """Write a textured mesh to a file; the suffix picks the format.
 
-    `.glb` holds everything in one file; `.obj` comes with a material library and PNG textures;
-    `.ply` has colours at the vertices. Files appear whole or not at all, and missing folders are
-    made.
+    `.glb` and `.usdz` hold everything in one file; `.obj` comes with a material library and PNG
+    textures; `.ply` has colours at the vertices. Files appear whole or not at all, and missing
+    folders are made.
 
     Args:
         textured_mesh: At least one face.
         path: Where the file goes; a file that is there is replaced.
-        jpeg_quality: Of the textures in a `.glb`, 1 to 95; None: PNG, without loss.
+        jpeg_quality: Of the textures in a `.glb` or `.usdz`, 1 to 95; None: PNG, without loss.
 
     Raises:
         ValueError: If the suffix is unknown, there are no faces, a position is not finite, or a
@@ -38,10 +41,11 @@ def save(textured_mesh: TexturedMesh, path: Path | str, *, jpeg_quality: int | N
     suffix = path.suffix.lower()
     if jpeg_quality is None:
         _WRITERS[suffix](textured_mesh, path)
-    elif suffix == ".glb":
-        save_glb(textured_mesh, path, jpeg_quality=jpeg_quality)
+    elif suffix in JPEG_SUFFIXES:
+        _WRITERS[suffix](textured_mesh, path, jpeg_quality=jpeg_quality)
     else:
-        raise ValueError(f"jpeg_quality is for .glb files only, not for {path.suffix}")
+        accepted = " and ".join(JPEG_SUFFIXES)
+        raise ValueError(f"jpeg_quality is for {accepted} files only, not for {path.suffix}")
 
 
 def check_export_suffix(suffix: str) -> None:

@@ -1,6 +1,5 @@
 """Binary glTF 2.0: one file with the mesh, its texture and its materials."""
 
-import io
 import json
 import struct
 from dataclasses import dataclass, field
@@ -8,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
-from PIL import Image
+from jaxtyping import Float, Int
 
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
-from get3d.export.pictures import material_picture
+from get3d.export.pictures import check_jpeg_quality, encode_picture, material_picture
 from get3d.export.split import SplitMesh, split_corners
 from get3d.geometry import is_watertight
 
@@ -56,15 +54,14 @@ def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) 
     Raises:
         ValueError: As `split_corners`, or if the quality is out of range.
     """
-    if jpeg_quality is not None and not 1 <= jpeg_quality <= 95:
-        raise ValueError(f"jpeg_quality must be from 1 to 95, got {jpeg_quality}")
+    check_jpeg_quality(jpeg_quality)
     builder = _Builder()
     is_closed = is_watertight(textured_mesh.mesh)
     samplers: dict[int, int] = {}
     primitives = []
     for index, part in split_corners(textured_mesh):
         material = textured_mesh.materials[index]
-        wrap = _wrap_mode(part.uvs)
+        wrap = _wrap_mode(part)
         if material.texture is not None and part.uvs is not None and wrap not in samplers:
             samplers[wrap] = builder.add("samplers", _sampler(wrap))
         primitives.append(
@@ -153,10 +150,8 @@ class _Builder:
         )
 
 
-def _wrap_mode(uvs: Float[np.ndarray, "n 2"] | None) -> int:
-    """Atlases must not wrap around at their border; coordinates beyond the border say they do."""
-    is_inside = uvs is None or (uvs.min() >= 0 and uvs.max() <= 1)
-    return _CLAMP_TO_EDGE if is_inside else _REPEAT
+def _wrap_mode(part: SplitMesh) -> int:
+    return _REPEAT if part.is_repeating else _CLAMP_TO_EDGE
 
 
 def _sampler(wrap: int) -> dict[str, Any]:
@@ -197,10 +192,10 @@ def _add_material(
     if material.texture is not None and part.uvs is not None:
         picture_u8 = material_picture(material.texture)
         is_clear |= picture_u8.shape[-1] == 4
-        content, mime_type = _encode_picture(picture_u8, jpeg_quality)
+        content, kind = encode_picture(picture_u8, jpeg_quality)
         view = builder.add_view(content)
-        image = builder.add("images", {"bufferView": view, "mimeType": mime_type})
-        sampler = samplers[_wrap_mode(part.uvs)]
+        image = builder.add("images", {"bufferView": view, "mimeType": f"image/{kind}"})
+        sampler = samplers[_wrap_mode(part)]
         look["baseColorTexture"] = {
             "index": builder.add("textures", {"source": image, "sampler": sampler})
         }
@@ -212,16 +207,3 @@ def _add_material(
         | ({"alphaMode": "BLEND"} if is_clear else {})
         | ({} if is_closed else {"doubleSided": True}),
     )
-
-
-def _encode_picture(
-    picture_u8: UInt8[np.ndarray, "h w c"], jpeg_quality: int | None
-) -> tuple[bytes, str]:
-    """Write a picture's file and name its kind; JPEG has no alpha, so it is for opaque ones."""
-    buffer = io.BytesIO()
-    image = Image.fromarray(picture_u8)
-    if jpeg_quality is None or picture_u8.shape[-1] == 4:
-        image.save(buffer, format="PNG")
-        return buffer.getvalue(), "image/png"
-    image.save(buffer, format="JPEG", quality=jpeg_quality, subsampling=0)
-    return buffer.getvalue(), "image/jpeg"

@@ -11,6 +11,7 @@ from PIL import Image
 from get3d.core.colors import linear_to_srgb
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
+from get3d.export.names import unique_names
 from get3d.export.pictures import material_picture
 from get3d.export.split import check_exportable, unit_normals
 
@@ -56,14 +57,12 @@ def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
 
 def _material_names(materials: tuple[Material, ...]) -> list[str]:
     """Make names that are unique and have no blanks or other signs that the format cannot hold."""
-    plain = [
-        "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in material.name)
-        for material in materials
-    ]
-    return [
-        name if name and plain.count(name) == 1 else f"{name or 'material'}_{index}"
-        for index, name in enumerate(plain)
-    ]
+    return unique_names(
+        [
+            "".join(sign if sign.isalnum() or sign in "-_" else "_" for sign in material.name)
+            for material in materials
+        ]
+    )
 
 
 def _material_library(

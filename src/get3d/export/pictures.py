@@ -1,8 +1,12 @@
-"""Textures as bytes, for the PNG files of every format."""
+"""Textures as bytes, and as the picture files of every format."""
+
+import io
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 
@@ -19,3 +23,34 @@ def material_picture(texture: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w 
     picture_u8 = scaled.to(torch.uint8).cpu().numpy()
     is_opaque = bool((picture_u8[..., 3] == 255).all())
     return np.ascontiguousarray(picture_u8[..., :3] if is_opaque else picture_u8)
+
+
+def encode_picture(
+    picture_u8: UInt8[np.ndarray, "h w c"], jpeg_quality: int | None
+) -> tuple[bytes, Literal["png", "jpeg"]]:
+    """Write a picture's file and name its kind; JPEG has no alpha, so it is for opaque ones.
+
+    Args:
+        picture_u8: From `material_picture`.
+        jpeg_quality: Of opaque pictures; None: PNG.
+    """
+    buffer = io.BytesIO()
+    image = Image.fromarray(picture_u8)
+    if jpeg_quality is None or picture_u8.shape[-1] == 4:
+        image.save(buffer, format="PNG")
+        return buffer.getvalue(), "png"
+    image.save(buffer, format="JPEG", quality=jpeg_quality, subsampling=0)
+    return buffer.getvalue(), "jpeg"
+
+
+def check_jpeg_quality(jpeg_quality: int | None) -> None:
+    """Refuse a quality that no file should have.
+
+    Args:
+        jpeg_quality: None: PNG.
+
+    Raises:
+        ValueError: If it is out of range.
+    """
+    if jpeg_quality is not None and not 1 <= jpeg_quality <= 95:
+        raise ValueError(f"jpeg_quality must be from 1 to 95, got {jpeg_quality}")

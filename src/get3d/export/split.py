@@ -28,6 +28,11 @@ class SplitMesh:
     uvs: Float[np.ndarray, "verts 2"] | None
     colors: Float[np.ndarray, "verts 4"] | None
 
+    @property
+    def is_repeating(self) -> bool:
+        """Whether coordinates go beyond the texture, which then repeats; an atlas must not."""
+        return self.uvs is not None and not (self.uvs.min() >= 0 and self.uvs.max() <= 1)
+
 
 def check_exportable(textured_mesh: TexturedMesh) -> None:
     """Refuse what no file should hold.
@@ -36,7 +41,8 @@ def check_exportable(textured_mesh: TexturedMesh) -> None:
         textured_mesh: About to be written.
 
     Raises:
-        ValueError: If there are no faces, or a position or texture coordinate is not finite.
+        ValueError: If there are no faces, or a position, texture coordinate or colour is not
+            finite.
     """
     mesh = textured_mesh.mesh
     if mesh.faces.shape[0] == 0:
@@ -46,6 +52,8 @@ def check_exportable(textured_mesh: TexturedMesh) -> None:
         raise ValueError(f"{num_bad} of {len(mesh.verts)} vertex positions are not finite")
     if not textured_mesh.uvs.isfinite().all():
         raise ValueError("some texture coordinates are not finite")
+    if textured_mesh.vert_colors is not None and not textured_mesh.vert_colors.isfinite().all():
+        raise ValueError("some vertex colours are not finite")
 
 
 def unit_normals(

@@ -51,9 +51,22 @@ from get3d.geometry.regularizers import (
 )
 from get3d.geometry.slivers import Tidied, face_flatness, remove_slivers
 from get3d.geometry.tet_grid import TetGrid, bcc_cells, bcc_grid, load_grid, make_grid
-from get3d.geometry.topology import SurfaceTopology
-from get3d.geometry.tracing import PackedField, TracedSurface, trace_surface, traced_meshes
-from get3d.geometry.voxel_grid import VoxelGrid, cube_corners, voxel_grid
+from get3d.geometry.topology import SurfaceTopology, crossed_edges
+from get3d.geometry.tracing import (
+    KnownSurface,
+    PackedField,
+    TracedCubes,
+    TracedSurface,
+    trace_cubes,
+    trace_surface,
+    traced_meshes,
+)
+from get3d.geometry.voxel_grid import (
+    VoxelGrid,
+    cube_corner_steps,
+    cube_corners,
+    voxel_grid,
+)
 
 __all__ = [
     "CameraDistribution",
@@ -61,12 +74,14 @@ __all__ = [
     "DualPoints",
     "DualTopology",
     "Kept",
+    "KnownSurface",
     "PackedField",
     "SplitNormals",
     "SurfaceSamples",
     "SurfaceTopology",
     "TetGrid",
     "Tidied",
+    "TracedCubes",
     "TracedSurface",
     "VoxelGrid",
     "bcc_cells",
@@ -76,7 +91,9 @@ __all__ = [
     "clip_matrices",
     "compact",
     "connected_components",
+    "crossed_edges",
     "crossing_loss",
+    "cube_corner_steps",
     "cube_corners",
     "cube_weights",
     "deviation_loss",
@@ -110,6 +127,7 @@ __all__ = [
     "surface_meshes",
     "surface_topology",
     "to_clip",
+    "trace_cubes",
     "trace_surface",
     "traced_meshes",
     "vertex_normals",

@@ -1,17 +1,18 @@
 """Where a batch of FlexiCubes surfaces has vertices and faces: integers only, no gradient.
 
-One dense pass over the grid finds the cubes that surfaces cross; all else grows with the surface.
+The cubes that surfaces cross are found in one dense pass over a grid, or traced; all else grows
+with the surface.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from get3d.geometry import dual_cases
-from get3d.geometry.topology import count_shapes, rank_keys
+from get3d.geometry.topology import count_shapes, distinct_keys, rank_keys
 from get3d.geometry.voxel_grid import cube_corners, cube_places
 
 
@@ -54,6 +55,11 @@ class DualTopology:
     active_verts: Int[Tensor, " active"]
     active_shape: Int[Tensor, " active"]
 
+    def at_active(self, values: Float[Tensor, "shapes verts"]) -> Float[Tensor, " active"]:
+        """Pick the values at the active vertices from those of the whole grid."""
+        flat = self.active_shape * values.shape[1] + self.active_verts
+        return values.reshape(-1).index_select(0, flat)
+
 
 @dataclass(frozen=True)
 class _Cubes:
@@ -75,19 +81,41 @@ class _Cubes:
 
 
 def find_dual_topology(occupied: Bool[Tensor, "shapes verts"], *, resolution: int) -> DualTopology:
-    """Find dual vertices and quads.
-
-    Around a grid edge on the boundary there are no four cubes, hence no quad: a surface that
-    reaches the boundary is open there. Dual vertices without a quad are left out.
+    """Find dual vertices and quads from a whole grid.
 
     Args:
         occupied: Which vertices of the grid are inside, for each of at least one shape.
         resolution: Cubes along each side of the grid.
     """
-    num_shapes, num_verts = occupied.shape
-    cubes = _find_cubes(occupied, resolution)
-    shape, cube = cubes.flat // resolution**3, cubes.flat % resolution**3
-    order = _table(dual_cases.EDGE_ORDER, occupied).index_select(0, cubes.state)
+    num = resolution
+    volume = occupied.view(len(occupied), num + 1, num + 1, num + 1).view(torch.uint8)
+    cases = torch.zeros(len(occupied), num, num, num, dtype=torch.uint8, device=occupied.device)
+    for corner in range(8):
+        x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
+        cases |= volume[:, x : x + num, y : y + num, z : z + num] << corner
+    cases = cases.view(-1)
+    flat = ((cases > 0) & (cases < 255)).nonzero().squeeze(1)
+    return join_cubes(flat, cases[flat].long(), num_shapes=len(occupied), resolution=num)
+
+
+def join_cubes(
+    flat: Int[Tensor, " cubes"], case: Int[Tensor, " cubes"], *, num_shapes: int, resolution: int
+) -> DualTopology:
+    """Find dual vertices and quads from the cubes that surfaces cross.
+
+    Around a grid edge on the boundary there are no four cubes, hence no quad: a surface that
+    reaches the boundary is open there. Dual vertices without a quad are left out.
+
+    Args:
+        flat: shape * cubes of the grid + cube, ascending; of every quad all four or none.
+        case: Bit c is set if corner c of the cube is inside.
+        num_shapes: Size of the batch.
+        resolution: Cubes along each side of the grid.
+    """
+    cubes = _group_crossings(flat, case, num_shapes, resolution)
+    num_verts = (resolution + 1) ** 3
+    shape, cube = flat // resolution**3, flat % resolution**3
+    order = _table(dual_cases.EDGE_ORDER, flat).index_select(0, cubes.state)
     is_crossed = order >= 0
     edge = order[is_crossed]
     row = torch.repeat_interleave(is_crossed.sum(1), output_size=len(edge))
@@ -95,7 +123,7 @@ def find_dual_topology(occupied: Bool[Tensor, "shapes verts"], *, resolution: in
     quad_cubes, quads = _quads(cubes, row, edge)
 
     num_dual = int(vert[-1]) + 1 if len(vert) > 0 else 0
-    is_used = torch.zeros(num_dual, dtype=torch.bool, device=occupied.device)
+    is_used = torch.zeros(num_dual, dtype=torch.bool, device=flat.device)
     is_used.index_fill_(0, quads.flatten(), True)
     renumbered = is_used.cumsum(0) - 1
     kept = is_used.index_select(0, vert)
@@ -103,10 +131,9 @@ def find_dual_topology(occupied: Bool[Tensor, "shapes verts"], *, resolution: in
 
     first_corner = cube_corners(cube, resolution)[:, 0] + shape * num_verts
     steps = cube_corners(torch.zeros((), dtype=torch.int64, device=cube.device), resolution)
-    end_steps = steps[_table(dual_cases.CUBE_EDGES, occupied)]
+    end_steps = steps[_table(dual_cases.CUBE_EDGES, flat)]
     flat_ends = first_corner.index_select(0, row)[:, None] + end_steps.index_select(0, edge)
-    is_active = torch.zeros(num_shapes * num_verts, dtype=torch.bool, device=occupied.device)
-    active = is_active.index_fill_(0, flat_ends.view(-1), True).nonzero().squeeze(1)
+    active = distinct_keys(flat_ends.view(-1), num_shapes * num_verts)
     sizes = count_shapes(vert, int(is_used.sum()))
     owner = shape[row[sizes.cumsum(0) - 1]] if len(vert) > 0 else vert
     return DualTopology(
@@ -127,31 +154,26 @@ def find_dual_topology(occupied: Bool[Tensor, "shapes verts"], *, resolution: in
     )
 
 
-def _find_cubes(occupied: Bool[Tensor, "shapes verts"], resolution: int) -> _Cubes:
-    """Find the crossed cubes and how their crossings group."""
-    num = resolution
-    volume = occupied.view(len(occupied), num + 1, num + 1, num + 1).view(torch.uint8)
-    cases = torch.zeros(len(occupied), num, num, num, dtype=torch.uint8, device=occupied.device)
-    for corner in range(8):
-        x, y, z = corner & 1, corner >> 1 & 1, corner >> 2
-        cases |= volume[:, x : x + num, y : y + num, z : z + num] << corner
-    cases = cases.view(-1)
-    flat = ((cases > 0) & (cases < 255)).nonzero().squeeze(1)
-    case = cases[flat].long()
-
+def _group_crossings(
+    flat: Int[Tensor, " cubes"], case: Int[Tensor, " cubes"], num_shapes: int, resolution: int
+) -> _Cubes:
+    """Find how the crossings of each cube group."""
     # Two cubes whose case is a hinge at their common face are turned over together.
-    hinges = _table(dual_cases.HINGE, occupied)
+    num = resolution
+    hinges = _table(dual_cases.HINGE, flat)
     hinged = (hinges[case] >= 0).nonzero().squeeze(1)
     axis, side = hinges[case[hinged]] // 2, hinges[case[hinged]] % 2
     step = 2 * side - 1
     along = cube_places(flat[hinged] % num**3, num).gather(1, axis[:, None]).squeeze(1) + step
     has_neighbour = (along >= 0) & (along < num)
-    strides = torch.tensor([num**2, num, 1], device=occupied.device)
-    neighbour = torch.where(has_neighbour, flat[hinged] + step * strides[axis], 0)
-    turns = has_neighbour & (hinges[cases[neighbour].long()] >= 0)
+    strides = torch.tensor([num**2, num, 1], device=flat.device)
+    neighbour = flat[hinged] + step * strides[axis]
+    # It shares the ambiguous face, so it is crossed too.
+    rank = torch.searchsorted(flat, torch.where(has_neighbour, neighbour, flat[hinged]))
+    turns = has_neighbour & (hinges[case[rank]] >= 0)
     state = case.index_add(0, hinged, 256 * turns)
-    counts = _table(dual_cases.NUM_VERTS, occupied)[state]
-    return _Cubes(flat, state, counts.cumsum(0) - counts, len(cases), resolution)
+    counts = _table(dual_cases.NUM_VERTS, flat)[state]
+    return _Cubes(flat, state, counts.cumsum(0) - counts, num_shapes * num**3, num)
 
 
 def _quads(

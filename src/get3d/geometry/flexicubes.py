@@ -102,7 +102,8 @@ def flexicubes(
             raise ValueError(f"{name} must be finite, got NaN or infinity")
     topology = dual_topology(grid, sdf[None])
     weights = cube_weights(raw_weights[topology.cubes])
-    points = place_points(topology, sdf[None], verts[topology.active_verts], weights)
+    active = topology.at_active(sdf[None]), verts[topology.active_verts]
+    points = place_points(topology, *active, weights)
     return dual_meshes(topology, points.verts, weights, splits_in_four=splits_in_four)[0]
 
 
@@ -123,7 +124,7 @@ def dual_topology(grid: VoxelGrid, sdf: Float[Tensor, "shapes verts"]) -> DualTo
 
 def place_points(
     topology: DualTopology,
-    sdf: Float[Tensor, "shapes verts"],
+    active_sdf: Float[Tensor, " active"],
     active_positions: Float[Tensor, "active 3"],
     weights: CubeWeights,
 ) -> DualPoints:
@@ -131,15 +132,13 @@ def place_points(
 
     Args:
         topology: From `dual_topology` of the same field.
-        sdf: Signed distances; differentiable.
+        active_sdf: Signed distances at `topology.active_verts`; differentiable.
         active_positions: Positions of `topology.active_verts`, after deformation, in scene units;
             differentiable.
         weights: Of `topology.cubes`; differentiable.
     """
     cube, edge = topology.crossing_cube, topology.crossing_edge
     ends = topology.crossing_active.view(-1)
-    flat_active = topology.active_shape * sdf.shape[1] + topology.active_verts
-    active_sdf = sdf.reshape(-1).index_select(0, flat_active)
     edge_ends = torch.from_numpy(CUBE_EDGES).to(edge.device).index_select(0, edge)
     corners = (cube[:, None] * 8 + edge_ends).view(-1)
     factors = weights.corners.reshape(-1).index_select(0, corners).view(-1, 2)

@@ -135,8 +135,7 @@ def find_topology_torch(
     shape, edge = _crossed_edges_torch(occupied, edges)
     edge_verts = edges.index_select(0, edge)
     flat_verts = edge_verts + (shape * num_verts)[:, None]
-    is_active = torch.zeros(num_shapes * num_verts, dtype=torch.bool, device=edges.device)
-    active = is_active.index_fill_(0, flat_verts.view(-1), True).nonzero().squeeze(1)
+    active = distinct_keys(flat_verts.view(-1), num_shapes * num_verts)
 
     face_shape, face_edges = _triangles(occupied, tets, tet_edges)
     flat_edges = face_edges + (face_shape * len(edges))[:, None]
@@ -222,11 +221,26 @@ def count_shapes(shape: Int[Tensor, " items"], num_shapes: int) -> Int[Tensor, "
 def rank_keys(
     keys: Int[Tensor, " keys"], queries: Int[Tensor, "..."], size: int
 ) -> Int[Tensor, "..."]:
-    """Find the place of each query among distinct keys below `size`."""
+    """Find the place of each query among distinct keys below `size`, which ascend."""
+    if _is_sparse(keys, size):
+        return torch.searchsorted(keys, queries)
     # Only the places of keys are written, and only they are read.
     places = torch.empty(size, dtype=torch.int32, device=keys.device)
     places[keys] = torch.arange(len(keys), dtype=torch.int32, device=keys.device)
     return places[queries].long()
+
+
+def distinct_keys(keys: Int[Tensor, " keys"], size: int) -> Int[Tensor, " distinct"]:
+    """List keys below `size`, each once, ascending."""
+    if _is_sparse(keys, size):
+        return torch.unique(keys)
+    is_there = torch.zeros(size, dtype=torch.bool, device=keys.device)
+    return is_there.index_fill_(0, keys, True).nonzero().squeeze(1)
+
+
+def _is_sparse(keys: Int[Tensor, " keys"], size: int) -> bool:
+    """Tell whether a table over all keys would cost more than sorting the few that there are."""
+    return size > max(1 << 22, 64 * len(keys))
 
 
 def _array(table: Int[Tensor, "..."]) -> np.ndarray:

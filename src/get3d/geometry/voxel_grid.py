@@ -88,9 +88,18 @@ def cube_corners(cubes: Int[Tensor, "*n"], resolution: int) -> Int[Tensor, "*n 8
         resolution: Of the grid.
     """
     side = resolution + 1
-    x, y, z = cube_places(cubes, resolution).unbind(-1)
-    steps = [(c & 1) * side**2 + (c >> 1 & 1) * side + (c >> 2) for c in range(8)]
-    return ((x * side + y) * side + z)[..., None] + torch.tensor(steps, device=cubes.device)
+    strides = torch.tensor([side**2, side, 1], device=cubes.device)
+    first = (cube_places(cubes, resolution) * strides).sum(-1)
+    return first[..., None] + (cube_corner_steps(cubes.device) * strides).sum(1)
+
+
+def cube_corner_steps(device: torch.device) -> Int[Tensor, "8 3"]:
+    """List the steps along x, y, z from a cube's first corner to each: bits 0, 1, 2 of its number.
+
+    Args:
+        device: Where they are wanted.
+    """
+    return torch.tensor([[c & 1, c >> 1 & 1, c >> 2] for c in range(8)], device=device)
 
 
 @lru_cache(maxsize=4)

@@ -78,8 +78,8 @@ class GeneratorConfig:
     side; 64 give about as many triangles as dmtet with 80."""
 
     subdivisions: int = 0
-    """How often the tets near the surface are split into eight and the field is asked again (paper,
-    appendix). Each doubles the fineness where the surface is. Not with flexicubes."""
+    """How often the tets or cubes near the surface are split into eight and the field is asked
+    again (paper, appendix). Each doubles the fineness where the surface is."""
 
     scale: float = 1.0
     """Side of the cube that the grid fills, in scene units."""
@@ -130,8 +130,6 @@ class GeneratorConfig:
             raise ValueError(f'sdf_inside "negative" needs sdf_base "none", got "{self.sdf_base}"')
         if self.iso_surface == "flexicubes" and self.architecture == "separate":
             raise ValueError('iso_surface "flexicubes" needs architecture "unified"')
-        if self.iso_surface == "flexicubes" and self.subdivisions > 0:
-            raise ValueError('iso_surface "flexicubes" needs subdivisions 0')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +137,12 @@ class GridOptions:
     """How fine a surface is to be; nothing given: as the generator's config says."""
 
     grid_resolution: int | None = None
-    """Fineness of the surface's grid, from that of training to 2048, evaluated only near the
-    surface. Not with FlexiCubes."""
+    """Fineness of the surface's grid, 3 to 2048, evaluated only near the surface; finer or coarser
+    than in training."""
 
     subdivisions: int | None = None
-    """How often the tets near the surface are split into eight; as in training if left out. Not
-    with FlexiCubes."""
+    """How often the tets or cubes near the surface are split into eight; as in training if left
+    out."""
 
     def __post_init__(self) -> None:
         """Refuse what fits no generator."""
@@ -163,17 +161,6 @@ class GridOptions:
         Raises:
             ValueError: If its grid cannot be as fine as these options say.
         """
-        is_finer = self.grid_resolution not in (None, config.grid_resolution) or self.subdivisions
-        if config.iso_surface == "flexicubes" and is_finer:
-            raise ValueError(
-                "grid_resolution and subdivisions are for tetrahedra; this model has FlexiCubes, "
-                f"whose weights belong to cubes of its own resolution {config.grid_resolution}"
-            )
-        if self.grid_resolution is not None and self.grid_resolution < config.grid_resolution:
-            raise ValueError(
-                f"grid_resolution must be from {config.grid_resolution}, that of training, to "
-                f"{MAX_RESOLUTION}, got {self.grid_resolution}"
-            )
         if self.subdivisions is not None:
             replace(config, subdivisions=self.subdivisions)  # refuses too many
 

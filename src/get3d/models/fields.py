@@ -219,13 +219,13 @@ class TriplaneGeometry:
         """Offsets at points, before the tanh."""
         return self.heads.deformation(self.features(points), self.styles)
 
-    def flexi_weights(self, corners: Float[Tensor, "cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
+    def flexi_weights(self, corners: Float[Tensor, "*b cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
         """Raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by their corners.
 
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
         """
-        return self._weights(self.features(corners.flatten(0, 1)))
+        return self._weights(self.features(corners.flatten(-3, -2)))
 
     def grid_flexi_weights(self, corners: Int[Tensor, "b k 8"]) -> Float[Tensor, "b k 21"]:
         """The same for some cubes of each sample, given by the grid's vertices at their corners.
@@ -435,7 +435,7 @@ class Fields:
             axis=points.ndim - 2,
         )
 
-    def flexi_weights(self, corners: Float[Tensor, "cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
+    def flexi_weights(self, corners: Float[Tensor, "*b cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
         """Raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by their corners.
 
         Raises:
@@ -493,6 +493,17 @@ class Fields:
         """The same of `deformation`."""
         return self._packed(
             lambda part, points: part.deformation(points), points, shape, self.geometry.cost
+        )
+
+    def flexi_weights_packed(
+        self, corners: Float[Tensor, "cubes 8 3"], shape: Int[Tensor, " cubes"]
+    ) -> Float[Tensor, "cubes 21"]:
+        """The same of `flexi_weights`."""
+        return self._packed(
+            lambda part, corners: part.flexi_weights(corners),
+            corners,
+            shape,
+            self._flexi_geometry().flexi_cost,
         )
 
     def _packed(

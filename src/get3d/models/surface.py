@@ -3,7 +3,7 @@
 Offsets and weights are evaluated only where a surface passes: the rest would change nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,11 +11,17 @@ from torch import Tensor
 
 from get3d.core import Mesh
 from get3d.geometry import (
+    DualTopology,
+    KnownSurface,
     TetGrid,
+    TracedCubes,
+    TracedSurface,
     VoxelGrid,
     bcc_cells,
     bcc_grid,
+    crossed_edges,
     crossing_loss,
+    cube_corner_steps,
     cube_corners,
     cube_weights,
     deviation_loss,
@@ -27,6 +33,7 @@ from get3d.geometry import (
     sdf_sign_change_loss,
     surface_meshes,
     surface_topology,
+    trace_cubes,
     trace_surface,
     traced_meshes,
     voxel_grid,
@@ -108,32 +115,45 @@ def extract_surface(
     options.check(config)
     raw = _inward(fields.grid_sdf(), config)
     sdf, was_rescued = rescue_empty(raw, grid)
-    deviation = magnitude = raw.new_zeros(())
-    match grid:
-        case TetGrid():
-            num_cells = _num_cells(config, options)
-            meshes, sign_change = _tetrahedra(fields, grid, config, sdf, was_rescued, num_cells)
-        case VoxelGrid():
-            dual = dual_topology(grid, sdf.detach())
-            raw_weights = _raw_weights(fields, grid, dual.cubes, dual.cube_shape)
-            weights = cube_weights(raw_weights)
-            active = (dual.active_verts, dual.active_shape)
-            points = place_points(dual, sdf, _positions(fields, grid, config, *active), weights)
-            meshes = dual_meshes(dual, points.verts, weights, splits_in_four=for_training)
-            sign_change = sdf_sign_change_loss(sdf, grid.edges)
-            deviation = deviation_loss(dual, points)
-            sizes = raw_weights[:, :20].abs()
-            magnitude = sizes.mean() if len(sizes) > 0 else sizes.sum()
+    num_own = _num_cells(config, GridOptions(grid_resolution=config.grid_resolution))
+    num_cells = _num_cells(config, options)
+    if num_cells == num_own:
+        found = _on_grid(fields, grid, config, sdf, for_training)
+    else:
+        shape, edge = crossed_edges((sdf > 0) & ~was_rescued[:, None], grid.edges)
+        known = KnownSurface(
+            points=grid.verts[grid.edges[edge].flatten()],
+            shape=shape.repeat_interleave(2),
+            num_shapes=len(fields),
+            num_cells=num_own,
+            scale=config.scale,
+        )
+        found = _traced(fields, config, known, num_cells, for_training)
+        if was_rescued.any():
+            # A rescued shape has its surface on the grid alone: no field knows of it.
+            own = _on_grid(fields, grid, config, sdf, for_training).meshes
+            chosen = zip(was_rescued.tolist(), own, found.meshes, strict=True)
+            found = replace(found, meshes=[a if was else b for was, a, b in chosen])
     return Surface(
-        meshes=meshes,
+        meshes=found.meshes,
         sdf=raw,
         rescued_sdf=sdf,
         was_rescued=was_rescued,
-        sign_change_loss=sign_change,
+        sign_change_loss=found.sign_change_loss,
         empty_penalty=empty_penalty(raw, was_rescued),
-        deviation_loss=deviation,
-        magnitude_loss=magnitude,
+        deviation_loss=found.deviation_loss,
+        magnitude_loss=found.magnitude_loss,
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The parts of a `Surface` that depend on the grid it is extracted on."""
+
+    meshes: list[Mesh]
+    sign_change_loss: Float[Tensor, ""]
+    deviation_loss: Float[Tensor, ""]
+    magnitude_loss: Float[Tensor, ""]
 
 
 def _inward(sdf: Float[Tensor, "*n"], config: GeneratorConfig) -> Float[Tensor, "*n"]:
@@ -143,63 +163,49 @@ def _inward(sdf: Float[Tensor, "*n"], config: GeneratorConfig) -> Float[Tensor, 
 
 def _num_cells(config: GeneratorConfig, options: GridOptions) -> int:
     """Count the cells along each side of the lattice that the surface is wanted on."""
+    count = int if config.iso_surface == "flexicubes" else bcc_cells
     if options.grid_resolution is not None:
-        return bcc_cells(options.grid_resolution)
+        return count(options.grid_resolution)
     times = config.subdivisions if options.subdivisions is None else options.subdivisions
-    return bcc_cells(config.grid_resolution) << times
+    return count(config.grid_resolution) << times
 
 
-def _tetrahedra(
+def _on_grid(
     fields: Fields,
-    grid: TetGrid,
+    grid: Grid,
     config: GeneratorConfig,
     sdf: Float[Tensor, "b grid"],
-    was_rescued: Bool[Tensor, " b"],
-    num_cells: int,
-) -> tuple[list[Mesh], Float[Tensor, ""]]:
-    """March through the tets of the grid or, if that is finer, of a lattice of so many cells.
-
-    Rescued shapes have their surface on the grid alone: no field knows of it.
-
-    Returns:
-        The meshes, and the regulariser on the edges that they cross.
-    """
-    topology = surface_topology(grid, sdf.detach())
-    verts, shape = topology.active_verts, topology.active_shape
-    is_finer = num_cells > bcc_cells(config.grid_resolution)
-    if not is_finer or was_rescued.any():
-        meshes = surface_meshes(topology, sdf, _positions(fields, grid, config, verts, shape))
-    if not is_finer:
-        return meshes, sdf_sign_change_loss(sdf, grid.edges)
-    kept = ~was_rescued[shape]
-    fine, sign_change = _traced(fields, config, grid.verts[verts[kept]], shape[kept], num_cells)
-    if was_rescued.any():
-        pairs = zip(was_rescued.tolist(), meshes, fine, strict=True)
-        fine = [coarse if was else mesh for was, coarse, mesh in pairs]
-    return fine, sign_change
+    for_training: bool,
+) -> _Found:
+    """Extract the surfaces on the generator's grid."""
+    loss = sdf_sign_change_loss(sdf, grid.edges)
+    match grid:
+        case TetGrid():
+            topology = surface_topology(grid, sdf.detach())
+            active = topology.active_verts, topology.active_shape
+            meshes = surface_meshes(topology, sdf, _positions(fields, grid, config, *active))
+            return _Found(meshes, loss, loss.new_zeros(()), loss.new_zeros(()))
+        case VoxelGrid():
+            dual = dual_topology(grid, sdf.detach())
+            positions = _positions(fields, grid, config, dual.active_verts, dual.active_shape)
+            raw_weights = _raw_weights(fields, grid, dual.cubes, dual.cube_shape)
+            return _joined(dual, dual.at_active(sdf), positions, raw_weights, loss, for_training)
 
 
 def _traced(
     fields: Fields,
     config: GeneratorConfig,
-    points: Float[Tensor, "points 3"],
-    shape: Int[Tensor, " points"],
+    known: KnownSurface,
     num_cells: int,
-) -> tuple[list[Mesh], Float[Tensor, ""]]:
-    """Find the surfaces of a fine lattice from points near those of the grid."""
+    for_training: bool,
+) -> _Found:
+    """Extract the surfaces on a lattice of another fineness."""
 
     def field(points: Float[Tensor, "n 3"], shape: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         return _inward(fields.sdf_packed(points, shape), config)
 
-    traced = trace_surface(
-        field,
-        points,
-        shape,
-        num_shapes=len(fields),
-        num_coarse=bcc_cells(config.grid_resolution),
-        num_cells=num_cells,
-        scale=config.scale,
-    )
+    is_cubes = config.iso_surface == "flexicubes"
+    traced = (trace_cubes if is_cubes else trace_surface)(field, known, num_cells)
     sdf = traced.sdf
     if torch.is_grad_enabled():
         # The few values that matter, once more. Rounding may turn a sign: the first one holds.
@@ -207,8 +213,45 @@ def _traced(
         sdf = torch.where((again > 0) == (sdf > 0), again, sdf)
     raw = fields.deformation_packed(traced.points, traced.shape)
     positions = traced.points + grid_offsets(raw, config)
-    ends = sdf[traced.topology.edge_verts]
-    return traced_meshes(traced, sdf, positions), crossing_loss(ends)
+    loss = crossing_loss(sdf[traced.edges])
+    match traced:
+        case TracedSurface():
+            meshes = traced_meshes(traced, sdf, positions)
+            return _Found(meshes, loss, loss.new_zeros(()), loss.new_zeros(()))
+        case TracedCubes():
+            corners = _learnt_corners(traced.centres, config)
+            raw_weights = fields.flexi_weights_packed(corners, traced.topology.cube_shape)
+            return _joined(traced.topology, sdf, positions, raw_weights, loss, for_training)
+
+
+def _learnt_corners(
+    centres: Float[Tensor, "cubes 3"], config: GeneratorConfig
+) -> Float[Tensor, "cubes 8 3"]:
+    """Place the corners of cubes as large as in training.
+
+    The network learnt the weights of a cube from the features at its corners. So about a smaller or
+    larger cube it is asked as if it were of that size.
+    """
+    side = config.scale / (config.grid_resolution << config.subdivisions)
+    steps = cube_corner_steps(centres.device).to(centres) - 0.5
+    return centres[:, None] + steps * side
+
+
+def _joined(
+    topology: DualTopology,
+    sdf: Float[Tensor, " active"],
+    positions: Float[Tensor, "active 3"],
+    raw_weights: Float[Tensor, "cubes 21"],
+    sign_change_loss: Float[Tensor, ""],
+    for_training: bool,
+) -> _Found:
+    """Place dual vertices and join them, whatever they were found on."""
+    weights = cube_weights(raw_weights)
+    points = place_points(topology, sdf, positions, weights)
+    sizes = raw_weights[:, :20].abs()
+    magnitude = sizes.mean() if len(sizes) > 0 else sizes.sum()
+    meshes = dual_meshes(topology, points.verts, weights, splits_in_four=for_training)
+    return _Found(meshes, sign_change_loss, deviation_loss(topology, points), magnitude)
 
 
 def _positions(

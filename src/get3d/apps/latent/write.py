@@ -12,9 +12,11 @@ from get3d.apps.latent.views import BACK_DEG, FRONT_DEG, portrait
 from get3d.apps.model import Model
 from get3d.core.pictures import contact_sheet, save_png
 from get3d.core.types import Styles, TexturedMesh
-from get3d.export import AssetOptions, check_export_suffix, clean_mesh, save
+from get3d.export import JPEG_SUFFIXES, AssetOptions, check_export_suffix, clean_mesh, save
 from get3d.models import GridOptions
 
+# So that it shows which views are of one shape.
+_SHAPES_APART_PX = 32
 OnProgress = Callable[[int, int], None]
 Picture = UInt8[np.ndarray, "h w c"]
 
@@ -56,11 +58,11 @@ class ShapeFiles:
     """How shapes are written.
 
     Attributes:
-        suffix: Of the mesh files: ".glb", ".obj" or ".ply".
+        suffix: Of the mesh files: ".glb", ".obj", ".ply" or ".usdz".
         texture_size: Side of the textures, in texels.
         asset: Cleaning, normals, and where the colours go; a ".ply" has them at the vertices.
         grid: How fine the surfaces are.
-        jpeg_quality: Of the textures in a ".glb", 1 to 95; None: PNG.
+        jpeg_quality: Of the textures in a ".glb" or ".usdz", 1 to 95; None: PNG.
     """
 
     suffix: str = ".glb"
@@ -73,8 +75,8 @@ class ShapeFiles:
         """Refuse what cannot be written."""
         check_export_suffix(self.suffix)
         if self.jpeg_quality is not None:
-            if self.suffix != ".glb" or self.asset.colors == "vertices":
-                raise ValueError("jpeg is for the textures in glb files; leave it out")
+            if self.suffix not in JPEG_SUFFIXES or self.asset.colors == "vertices":
+                raise ValueError("jpeg is for the textures in glb and usdz files; leave it out")
             if not 1 <= self.jpeg_quality <= 95:
                 raise ValueError(f"jpeg must be from 1 to 95, got {self.jpeg_quality}")
         if not 16 <= self.texture_size <= 16384:
@@ -228,6 +230,7 @@ def _draw_sheet(
         [empty if picture is None else picture for picture in pictures],
         columns=min(sheets.columns, len(page)),
         labels=labels,
+        gap_px=_SHAPES_APART_PX if len(sheets.rotations_deg) > 1 else 6,
     )
     save_png(folder.path / name, sheet, durable=False)
     contents = [cell and cell.name for cell in page]
