@@ -8,7 +8,7 @@ import torch
 
 from get3d.apps import ImportOptions, Model, import_checkpoint, load, save_model
 from get3d.apps.imported import RELEASE_LICENCE
-from get3d.geometry import bcc_grid
+from get3d.geometry import bcc_grid, tet_grid
 from tests.interop.released_files import config_of, write_checkpoint
 from tests.interop.test_published import FIXTURES, Reference, read
 
@@ -90,6 +90,24 @@ def test_options(tmp_path: Path) -> None:
     extent = generator.grid.verts.amax(0) - generator.grid.verts.amin(0)
     assert extent.max().item() == pytest.approx(0.8)
     assert len(generator.grid.verts) != len(bcc_grid(64).verts)
+
+
+def test_a_grid_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = bcc_grid(12)  # by the number of its tets, a published one would count as 13
+    np.savez(tmp_path / "grid.npz", vertices=ours.verts, tets=ours.tets)
+    made: list[int] = []
+    make = tet_grid.make_grid
+
+    def count(*args: Any, resolution: int) -> Any:
+        made.append(resolution)
+        return make(*args, resolution=resolution)
+
+    monkeypatch.setattr(tet_grid, "make_grid", count)
+    path = write_checkpoint(tmp_path / "car.pt", "unified_small")
+    options = ImportOptions(grid_resolution=13, scale=0.8, grid_file=tmp_path / "grid.npz")
+    grid = import_checkpoint(path, options).generator.grid
+    assert made == [13]
+    assert (grid.verts.amax() - grid.verts.amin()).item() == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
