@@ -119,7 +119,7 @@ def test_a_grid_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             r"grid_64\.npz is a grid of resolution 64, the resolution asked for is 90",
         ),
         ("unified_flexi_small", {"grid_file": GRID}, "a FlexiCubes network takes no tetrahedral"),
-        ("unified_small", {"grid_resolution": 2}, "grid_resolution must be at least 3, got 2"),
+        ("unified_small", {"grid_resolution": 2}, "grid_resolution must be from 3 to 2048, got 2"),
         ("unified_small", {"scale": 0.0}, "scale must be positive, got 0.0"),
         ("unified_small", {"scale": float("nan")}, "scale must be positive, got nan"),
         ("unified_small", {"deformation_multiplier": -1.0}, "deformation_multiplier must be"),

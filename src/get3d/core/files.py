@@ -85,7 +85,7 @@ def remove_leftovers(folder: Path | str) -> int:
     Returns:
         How many files were deleted.
     """
-    leftovers = list(Path(folder).glob(f".*{_TEMP_MARK}*"))
+    leftovers = [path for path in Path(folder).glob(f".*{_TEMP_MARK}*") if path.is_file()]
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)
     return len(leftovers)
