@@ -188,7 +188,12 @@ class Model:
             truncation: As for `generate`.
             style_mixing: Probability that they are crossed with a second shape's, geometry and
                 texture each, as in training.
+
+        Raises:
+            ValueError: If `truncation` is not finite.
         """
+        if not np.isfinite(truncation):
+            raise ValueError(f"truncation must be finite, got {truncation}")
         texture_seed = seed if texture_seed is None else texture_seed
         weight = next(self.generator.parameters())
 

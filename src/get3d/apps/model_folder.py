@@ -76,11 +76,6 @@ def save_model(model: Model, folder: Path | str) -> None:
         OSError: If the folder cannot be written.
     """
     folder = Path(folder)
-    for name in (CONFIG_NAME, WEIGHTS_NAME, CARD_NAME):
-        if (folder / name).is_dir():
-            raise IsADirectoryError(
-                f"{folder / name} is a folder, where a file of the model goes; move it away"
-            )
     remove_leftovers(folder)
     config = model.generator.config
     info = _Info(
