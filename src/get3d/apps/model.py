@@ -13,6 +13,7 @@ from get3d.export import AssetOptions, make_asset
 from get3d.models import Fields, Generator, GridOptions, mix_styles
 from get3d.render import ColorFn
 
+UNKNOWN_LICENCE = "unknown"
 _GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
 _OTHER_GEOMETRY_STREAM, _OTHER_TEXTURE_STREAM, _MIXING_STREAM = 2, 3, 4
 
@@ -31,7 +32,7 @@ class ModelInfo:
 
     name: str = "model"
     description: str = ""
-    licence: str = "unknown"
+    licence: str = UNKNOWN_LICENCE
     origin: str = ""
     source: str = ""
 

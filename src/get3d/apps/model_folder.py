@@ -13,7 +13,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from get3d.apps.model import Model, ModelInfo
+from get3d.apps.model import UNKNOWN_LICENCE, Model, ModelInfo
 from get3d.apps.model_card import write_card
 from get3d.apps.model_grid import own_grid, take_grid
 from get3d.core.files import atomic_path, remove_leftovers
@@ -39,7 +39,7 @@ class _Info:
 
     name: str = "model"
     description: str = ""
-    licence: str = "unknown"
+    licence: str = UNKNOWN_LICENCE
     origin: str = ""
 
 

@@ -28,6 +28,7 @@ from get3d.apps.latent import (
 )
 from get3d.apps.sources import is_model_name
 from get3d.cli.device import pick_device
+from get3d.cli.errors import one_line
 from get3d.cli.latent import check_positive
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
@@ -141,7 +142,7 @@ def run(args: list[str]) -> int:
     if not (is_done and folder.is_whole(folder.pictures, SHEET_NAME)):
         errors = _film(parsed, films, folder, rotations_deg)
     for film, reason in errors.items():
-        print(f"failed: {film}: {reason}")
+        print(f"failed: {film}: {one_line(reason)}")
     num = len(films) - len(errors)
     what = "1 film" if num == 1 else f"{num} films"
     print(f"{what} in {parsed.out}, stills on {parsed.out / SHEET_NAME}")
