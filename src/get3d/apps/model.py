@@ -91,7 +91,8 @@ class Model:
         Example:
             >>> from get3d.models import GeneratorConfig
             >>> config = GeneratorConfig(
-            ...     z_dim=8, w_dim=8, plane_resolution=4, channel_base=16, grid_resolution=8
+            ...     z_dim=8, w_dim=8, plane_resolution=4, channel_base=16, grid_resolution=8,
+            ...     sdf_base="sphere",  # untrained, most networks have no surface
             ... )
             >>> [shape] = Model(Generator(config)).generate(texture_size=64)
             >>> shape.materials[0].texture.shape
