@@ -346,3 +346,35 @@ def test_frames_without_a_surface_are_counted(
     assert call("interpolate", model_folder, tmp_path) == 0
     printed = capsys.readouterr().out
     assert "note: 2 frames are empty, the first of them 1: the signed distances" in printed
+
+
+def test_films_of_files_of_one_name_take_the_names_of_their_folders(tmp_path: Path) -> None:
+    paths = [tmp_path / folder / "ball.glb" for folder in ("first", "second")]
+    for path in paths:
+        path.parent.mkdir()
+        trimesh.creation.icosphere(subdivisions=1).export(path)
+    out = tmp_path / "films"
+    flags = ["--frames", "2", "--image-size", "24", "--video", "gif", "--out", str(out)]
+    assert main(["turntable", *map(str, paths), *flags]) == 0
+    assert {path.name for path in out.glob("*.gif")} == {"first_ball.gif", "second_ball.gif"}
+
+
+def test_a_stop_says_how_far_it_came_and_what_to_do(
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make, asked = Generator.fields, []
+
+    def stop_at_the_third(generator: Generator, styles: Styles) -> Fields:
+        asked.append(styles)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return make(generator, styles)
+
+    monkeypatch.setattr(Generator, "fields", stop_at_the_third)
+    assert call("generate", model_folder, tmp_path / "out", "--num", "5") == 1
+    said = capsys.readouterr().err
+    assert f"2 of 5 shapes are done in {tmp_path / 'out'}; the same command goes on" in said
+    assert said.count("\n") == 1

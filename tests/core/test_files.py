@@ -90,3 +90,9 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path) == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["keep.txt"]
     assert remove_leftovers(tmp_path / "missing") == 0
+
+
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, atomic_path(tmp_path / "a.txt") as temp_path:
+        temp_path.open("rb")
+    assert caught.value.filename == str(tmp_path / "a.txt")

@@ -31,10 +31,11 @@ def describe(error: BaseException) -> str:
         The message, without line breaks.
     """
     if isinstance(error, KeyboardInterrupt):
-        text = "stopped by Ctrl-C"
+        text = "stopped by Ctrl-C" + (f"; {error}" if str(error) else "")
     elif _is_out_of_memory(error):
         text = (
-            "out of memory; use smaller settings (batch, image or texture size) or another device"
+            "out of memory; use smaller settings (batch, image or texture size, memory budget) or "
+            "another device"
         )
     elif isinstance(error, OSError) and error.errno is not None:
         text = _describe_os_error(error)
@@ -71,6 +72,8 @@ def _describe_os_error(error: OSError) -> str:
         text = f"{error.filename}: {text}"
     if isinstance(error, FileExistsError | NotADirectoryError):
         text += "; a file is where a folder is needed, so choose another folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        text += "; choose a place that you may write to, or read from"
     if error.errno == errno.ENOSPC and "free some" not in text:
         text += "; free some space and run the same command again"
     return text

@@ -135,16 +135,23 @@ def make_shapes(
     options: ShapeOptions,
     sheets: Sheets | None,
 ) -> Written:
-    """Write shapes behind a progress bar."""
+    """Write shapes behind a progress bar; a stop says how far it came."""
+    total, num_done = sum(cell is not None for cell in cells), 0
     with progress_bar("shapes") as progress:
-        task = progress.add_task("", total=None)
+        task = progress.add_task("", total=total)
 
         def show(done: int, total: int) -> None:
+            nonlocal num_done
+            num_done = done
             progress.update(task, completed=done, total=total)
 
-        return write_shapes(
-            model, cells, folder, files=options.files, sheets=sheets, on_progress=show
-        )
+        try:
+            return write_shapes(
+                model, cells, folder, files=options.files, sheets=sheets, on_progress=show
+            )
+        except KeyboardInterrupt:
+            made = f"{num_done} of {total} shapes are done in {options.out}"
+            raise KeyboardInterrupt(f"{made}; the same command goes on") from None
 
 
 def make_grid(

@@ -1,6 +1,7 @@
 """`get3d turntable`: shapes filmed from all around."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -248,7 +249,12 @@ def _files(parsed: TurntableArgs, paths: list[Path], is_mesh: list[bool]) -> dic
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"{missing[0]}: no such mesh file")
-    return _by_name([path.stem for path in paths], [_file_shot(path) for path in paths])
+    stems = Counter(path.stem for path in paths)
+    names = [
+        path.stem if stems[path.stem] == 1 else f"{path.absolute().parent.name}_{path.stem}"
+        for path in paths
+    ]
+    return _by_name(names, [_file_shot(path) for path in paths])
 
 
 def _file_shot(path: Path) -> _Shot:

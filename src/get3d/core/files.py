@@ -64,6 +64,8 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
                 f"no space left on the disk for {path}; free some space and run the same command "
                 "again (what was there before is unchanged)",
             ) from error
+        if isinstance(error, OSError) and error.filename == str(temp_path):
+            error.filename = str(path)  # the one that was asked for
         raise
 
 
