@@ -16,6 +16,7 @@ def test_names_that_stay():
     assert callable(get3d.render.rasterize)
     assert callable(get3d.geometry.marching_tets)
     assert callable(get3d.interop.published.load_generator)
+    assert callable(get3d.metrics.chamfer_distance)
 
 
 def test_unknown_name():

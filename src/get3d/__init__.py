@@ -4,7 +4,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from get3d import apps, core, data, export, geometry, interop, models, render, training
+    from get3d import (
+        apps,
+        core,
+        data,
+        export,
+        geometry,
+        interop,
+        metrics,
+        models,
+        render,
+        training,
+    )
     from get3d.apps import Model, ModelInfo, load, save_model
     from get3d.core import Cameras, Material, Mesh, TexturedMesh
     from get3d.export import save
@@ -33,6 +44,7 @@ _ROOMS = (
     "export",
     "geometry",
     "interop",
+    "metrics",
     "models",
     "render",
     "training",
@@ -56,6 +68,7 @@ __all__ = [
     "geometry",
     "interop",
     "load",
+    "metrics",
     "models",
     "render",
     "save",

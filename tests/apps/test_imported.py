@@ -8,7 +8,7 @@ import torch
 
 from get3d.apps import ImportOptions, Model, import_checkpoint, load, save_model
 from get3d.apps.imported import RELEASE_LICENCE
-from get3d.geometry import bcc_grid
+from get3d.geometry import bcc_grid, tet_grid
 from tests.interop.released_files import config_of, write_checkpoint
 from tests.interop.test_published import FIXTURES, Reference, read
 
@@ -92,6 +92,24 @@ def test_options(tmp_path: Path) -> None:
     assert len(generator.grid.verts) != len(bcc_grid(64).verts)
 
 
+def test_a_grid_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = bcc_grid(12)  # by the number of its tets, a published one would count as 13
+    np.savez(tmp_path / "grid.npz", vertices=ours.verts, tets=ours.tets)
+    made: list[int] = []
+    make = tet_grid.make_grid
+
+    def count(*args: Any, resolution: int) -> Any:
+        made.append(resolution)
+        return make(*args, resolution=resolution)
+
+    monkeypatch.setattr(tet_grid, "make_grid", count)
+    path = write_checkpoint(tmp_path / "car.pt", "unified_small")
+    options = ImportOptions(grid_resolution=13, scale=0.8, grid_file=tmp_path / "grid.npz")
+    grid = import_checkpoint(path, options).generator.grid
+    assert made == [13]
+    assert (grid.verts.amax() - grid.verts.amin()).item() == pytest.approx(0.8)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -101,7 +119,7 @@ def test_options(tmp_path: Path) -> None:
             r"grid_64\.npz is a grid of resolution 64, the resolution asked for is 90",
         ),
         ("unified_flexi_small", {"grid_file": GRID}, "a FlexiCubes network takes no tetrahedral"),
-        ("unified_small", {"grid_resolution": 2}, "grid_resolution must be at least 3, got 2"),
+        ("unified_small", {"grid_resolution": 2}, "grid_resolution must be from 3 to 2048, got 2"),
         ("unified_small", {"scale": 0.0}, "scale must be positive, got 0.0"),
         ("unified_small", {"scale": float("nan")}, "scale must be positive, got nan"),
         ("unified_small", {"deformation_multiplier": -1.0}, "deformation_multiplier must be"),

@@ -83,6 +83,12 @@ def test_texture_seed_changes_the_texture_codes_alone(model):
     assert not same_look(plain, other)
 
 
+@pytest.mark.parametrize("truncation", [float("nan"), float("inf")])
+def test_styles_of_a_truncation_that_is_none(model, truncation):
+    with pytest.raises(ValueError, match="truncation must be finite, got"):
+        model.styles(0, truncation=truncation)
+
+
 def test_truncation_0_gives_the_average_shape(model):
     first, second = model.generate(2, truncation=0.0, texture_size=32)
     assert same_shape(first, second)

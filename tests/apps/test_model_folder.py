@@ -98,16 +98,51 @@ def test_saving_again_replaces_the_model_and_keeps_other_files(model, folder):
     assert all((weight == 0).all() for weight in load(folder).generator.parameters())
 
 
-def test_a_failed_save_leaves_the_old_model(model, folder, monkeypatch):
+def test_a_failed_save_leaves_the_old_model(model, folder, no_space):
     before = {entry.name: entry.read_bytes() for entry in folder.iterdir()}
-
-    def fail(*_args, **_kwargs):
-        raise OSError(28, "no space left on device")
-
-    monkeypatch.setattr("get3d.apps.model_folder.save_file", fail)
-    with pytest.raises(OSError, match="no space left on the disk"):
+    with no_space(), pytest.raises(OSError, match="File too large"):
         save_model(model, folder)
     assert {entry.name: entry.read_bytes() for entry in folder.iterdir()} == before
+
+
+def test_a_save_that_was_killed_leaves_nothing_behind_for_the_next(model, folder):
+    (folder / ".model.get3d-tmp-0.safetensors").write_bytes(b"half")
+    save_model(model, folder)
+    assert len(list(folder.iterdir())) == 3
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "model.safetensors", "README.md"])
+def test_a_folder_in_place_of_a_file_changes_nothing(model, folder, name):
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    with pytest.raises(
+        IsADirectoryError,
+        match=rf"a folder is where a file is to be written; move it away: .*{name}",
+    ):
+        save_model(model, folder)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_new_weights_do_not_get_the_licence_of_old_ones(model, folder, monkeypatch):
+    """As after a kill between the first file that takes its place and the last."""
+    with torch.no_grad():
+        next(model.generator.parameters()).add_(1)
+    replace_file = Path.replace
+
+    def killed(path, target):
+        if target.name == "config.yaml":
+            raise KeyboardInterrupt
+        return replace_file(path, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(model, folder)
+    with pytest.raises(ValueError, match="do not belong together: weights is"):
+        load(folder)
+    monkeypatch.undo()
+    save_model(model, folder)
+    load(folder)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "model.safetensors"])
@@ -147,12 +182,87 @@ def test_weights_of_another_config(model, folder, tmp_path):
             "mapping_geo.w_avg has values that are not finite",
         ),
         (lambda tensors: tensors.update({"grid.verts": torch.zeros(4, 3)}), "half a grid: verts"),
+        (
+            lambda tensors: tensors.update(
+                {"mapping_geo.w_avg": torch.full((8,), 1e300, dtype=torch.float64)}
+            ),
+            "not finite as 32-bit floats",
+        ),
     ],
 )
 def test_weights_that_do_not_fit(folder, change, message):
     edit_weights(folder, change)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         load(folder)
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.int64, torch.bool, torch.uint16, torch.complex64, torch.float8_e4m3fn],
+    ids=str,
+)
+def test_weights_of_other_types(folder, dtype):
+    edit_weights(
+        folder, lambda tensors: tensors.update({"mapping_geo.w_avg": torch.ones(8).to(dtype)})
+    )
+    with pytest.raises(
+        ValueError, match=r"model\.safetensors: mapping_geo\.w_avg has the type torch"
+    ):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("verts", "tets", "message"),
+    [
+        (lambda v: v * torch.nan, lambda t: t, r"grid\.verts has values that are not finite"),
+        (lambda v: v.int(), lambda t: t, r"grid\.verts has the type torch\.int32"),
+        (lambda v: v.flatten(), lambda t: t, r"verts \[n, 3\] and whole numbers as tets \[m, 4\]"),
+        (lambda v: v[:, :2].clone(), lambda t: t, r"verts \[n, 3\]"),
+        (lambda v: v, lambda t: t[:, :3].clone(), r"tets \[m, 4\]"),
+        (lambda v: v, lambda t: t + 0.4, "whole numbers as tets .*of torch.float32"),
+        (lambda v: v, lambda t: t + 999999, r"tets must hold indices in \[0, "),
+        (lambda v: v[:0], lambda t: t[:0], "tets must not be empty"),
+    ],
+)
+def test_grids_that_are_none(model, folder, verts, tets, message):
+    grid = model.generator.grid
+    parts = {"grid.verts": verts(grid.verts), "grid.tets": tets(grid.tets)}
+    edit_weights(folder, lambda tensors: tensors.update(parts))
+    with pytest.raises(ValueError, match=rf"model\.safetensors.*{message}"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "recorded", ["3", '["scale"]', "null", '"x"', "[" * 100_000, "{", '{"scale": NaN}']
+)
+def test_metadata_of_something_else(folder, recorded):
+    path = folder / "model.safetensors"
+    save_file(load_file(path), path, metadata={"generator": recorded})
+    with pytest.raises(
+        ValueError, match=r"is damaged or no safetensors file|do not belong together"
+    ):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"w_dim": 60_000, "z_dim": 60_000}, r"has shape \[8\], the config wants \[60000\]"),
+        ({"mapping_layers": 10**9}, "tensors cannot be 1000000000 layers"),
+        ({"mlp_hidden_layers": 10**9}, "tensors cannot be 1000000000 layers"),
+        ({"plane_resolution": 2**60, "channel_base": 2**60}, "sizes that no computer could hold"),
+        ({"grid_resolution": 5000}, "grid_resolution must be from 3 to 2048, got 5000"),
+    ],
+)
+def test_sizes_that_are_lies_cost_no_memory(folder, monkeypatch, changes, message):
+    content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    edit_config(folder, generator=content["generator"] | changes)
+    edit_weights(folder, lambda tensors: None)
+    monkeypatch.setattr("get3d.apps.model_folder.Generator", lambda *_, **__: pytest.fail("built"))
+    with pytest.raises(ValueError, match=message) as caught:
+        load(folder)
+    assert str(folder) in str(caught.value)
 
 
 def test_half_precision_weights_are_read(folder, model):
@@ -169,18 +279,50 @@ def test_other_formats_say_so(folder, number, remedy):
         load(folder)
 
 
-@pytest.mark.parametrize("text", ["", "just text", "[1, 2]", "format: one", "generator: {}"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "just text", "[1, 2]", "format: one", "generator: {}", f"format: 0x{'f' * 5000}"],
+)
 def test_config_of_something_else(folder, text):
     (folder / "config.yaml").write_text(text)
     with pytest.raises(ValueError, match="it has no format number"):
         load(folder)
 
 
-@pytest.mark.parametrize("content", [b"format: [1", b"\xff\xfe\x00"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"format: [1",
+        b"\xff\xfe\x00",
+        b"[" * 5000,
+        b"format: " + b"9" * 5000,
+        b"name: 2001-99-99",
+        b"name: !!int ''",
+        b"name: !!timestamp x",
+        b"name: &a [*a]",
+        b"name: !!python/object/apply:os.system ['true']",
+    ],
+)
 def test_config_that_is_no_yaml(folder, content):
     (folder / "config.yaml").write_bytes(content)
-    with pytest.raises(ValueError, match=r"config\.yaml is no valid YAML"):
+    with pytest.raises(ValueError, match=r"config\.yaml is no valid YAML") as caught:
         load(folder)
+    assert len(str(caught.value)) < 500
+
+
+def test_config_that_grows_as_it_is_read(folder):
+    lines = ["l0: &l0 {a: 1}"]
+    lines += [f"l{i}: &l{i} {{<<: [{', '.join([f'*l{i - 1}'] * 10)}]}}" for i in range(1, 12)]
+    (folder / "config.yaml").write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=r"references \(\*\) are not accepted"):
+        load(folder)
+
+
+def test_long_values_are_shown_in_short(folder):
+    edit_config(folder, info={"name": ["x" * 1000] * 1000})
+    with pytest.raises(ValueError, match=r"info\.name must be text; got") as caught:
+        load(folder)
+    assert len(str(caught.value)) < 500
 
 
 def test_unknown_key(folder):

@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from get3d.apps import plan_upload, save_model, send, sharing
+from get3d.apps import Model, plan_upload, save_model, send, sharing
 
 
 @pytest.fixture
@@ -45,6 +45,23 @@ def test_what_was_planned_is_sent(folder, monkeypatch):
 def test_bad_targets(folder):
     with pytest.raises(ValueError, match="must be hf://owner/name"):
         plan_upload(folder, "chairs")
+
+
+def test_checkpoints_are_imported_first(folder):
+    with pytest.raises(ValueError, match=r"car\.pt is a checkpoint; get3d import makes"):
+        plan_upload(folder / "car.pt", "maker/chairs")
+
+
+def test_an_unknown_licence_is_sent_only_if_that_is_said(model, tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr(sharing, "send_folder", lambda *args, **_: sent.append(args) or "")
+    save_model(Model(model.generator), tmp_path)
+    plan = plan_upload(tmp_path, "maker/chairs")
+    with pytest.raises(ValueError, match=r"has no licence, so nobody may use it; write one into"):
+        send(plan)
+    assert not sent
+    send(plan, allow_unknown_licence=True)
+    assert sent
 
 
 def test_damaged_models_are_not_sent(folder):

@@ -23,7 +23,7 @@ def hub(monkeypatch, folder):
 
     def snapshot_download(*, repo_id, revision, allow_patterns):
         calls.append((repo_id, revision, allow_patterns))
-        if repo_id != "maker/chairs":
+        if repo_id not in ("maker/chairs", "maker/chairs.pt"):
             raise RuntimeError("404 Client Error:\nrepository not found")
         return str(folder.parent)
 
@@ -142,6 +142,12 @@ def test_checkpoint_on_the_hub(hub):
     assert hub == [("maker/chairs", "v1", "car.pt")]
     assert model.info.origin.startswith("`hf://maker/chairs@v1/car.pt`")
     assert model.info.source == "hf://maker/chairs@v1/car.pt"
+
+
+def test_a_repository_that_is_called_like_a_checkpoint(hub, folder):
+    with pytest.raises(FileNotFoundError, match=r"holds no config\.yaml"):
+        load("hf://maker/chairs.pt")
+    assert hub[0][0] == "maker/chairs.pt"
 
 
 def test_checkpoint_that_is_not_there(tmp_path):

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -135,15 +137,14 @@ def test_bad_files_are_one_line_and_leave_nothing(
 def test_a_full_disk_leaves_nothing(
     checkpoint: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    no_space: Callable[[], AbstractContextManager[None]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(*_args: object, **_options: object) -> None:
-        raise OSError(28, "no space left on device")
-
-    monkeypatch.setattr("get3d.apps.model_folder.save_file", fail)
-    assert import_to(tmp_path / "car", checkpoint, "--grid", "8") == 1
-    assert "no space left on the disk" in capsys.readouterr().err
+    with no_space():
+        assert import_to(tmp_path / "car", checkpoint, "--grid", "8") == 1
+    error = capsys.readouterr().err
+    assert "File too large" in error
+    assert error.count("\n") == 1
     assert not any((tmp_path / "car").iterdir())
 
 

@@ -15,6 +15,7 @@ from get3d.cli import interpolate, main
 from get3d.core import Styles
 from get3d.models import Generator, GridOptions
 from get3d.models.fields import Fields
+from tests.interop.released_files import write_checkpoint
 
 COMMANDS = {
     "interpolate": ["--seeds", "0", "1", "--frames", "4", "--image-size", "24"],
@@ -154,6 +155,17 @@ def test_generate_knows_a_texture_seed(model_folder: Path, tmp_path: Path) -> No
         ("mix", ["--geometry-layers", "none"], "nothing to mix"),
         ("swap", ["--device", "toaster"], "device must be one that PyTorch can use"),
         ("sweep", ["--truncations", "nan"], "truncations must be finite"),
+        *(
+            (command, ["--truncation", "nan"], "truncation must be finite, got nan")
+            for command in ("generate", "interpolate", "perturb", "swap", "mix")
+        ),
+        ("interpolate", ["--truncation", "inf"], "truncation must be finite, got inf"),
+        ("interpolate", ["--turns", "nan"], "turns must be from -1000 to 1000, got nan"),
+        ("turntable", ["--seeds", "1", "--turns", "inf"], "turns must be from -1000 to 1000, got"),
+        ("turntable", ["--seeds", "1", "--truncation", "nan"], "truncation must be finite"),
+        ("turntable", ["--seeds", "9" * 5000], "a shape is named SEED"),
+        ("swap", ["--geometry", "\u0663"], "a shape is named SEED"),
+        ("mix", ["--geometry-layers", "\u0660"], "geometry layers must be all, none"),
         ("generate", ["--texture-seed", "-1"], "texture_seed must not be negative"),
         ("generate", ["--truncation", "inf"], "truncation must be finite"),
         ("turntable", [], "nothing to film"),
@@ -214,7 +226,7 @@ def test_the_memory_budget_reaches_the_networks_and_is_no_other_command(
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("a.xyz", "neither a model folder nor a mesh file"), ("a.glb", "cannot be read")],
+    [("a.xyz", "neither a model nor a mesh file"), ("a.glb", "cannot be read")],
 )
 def test_turntables_of_what_is_no_mesh(
     name: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -224,6 +236,53 @@ def test_turntables_of_what_is_no_mesh(
     error = capsys.readouterr().err
     assert text in error
     assert error.count("\n") == 1
+
+
+def test_turntables_of_a_checkpoint(tmp_path: Path) -> None:
+    """What is a model to `load` is one here."""
+    checkpoint = write_checkpoint(tmp_path / "car.pt", "unified_small")
+    flags = ["--seeds", "0", "--frames", "1", "--image-size", "16", "--device", "cpu"]
+    assert main(["turntable", str(checkpoint), "--out", str(tmp_path / "out"), *flags]) == 0
+
+
+def test_one_bad_mesh_does_not_stop_the_others_and_a_rerun_goes_on(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("generate", model_folder, tmp_path / "shapes", "--num", "2") == 0
+    good = [tmp_path / "shapes" / f"shape_000{i}.glb" for i in range(2)]
+    bad = tmp_path / "bad.glb"
+    bad.write_text("no mesh")
+    out = tmp_path / "out"
+    flags = ["--out", str(out), "--frames", "2", "--image-size", "24"]
+    command = ["turntable", str(good[0]), str(bad), str(good[1]), *flags]
+    capsys.readouterr()
+    assert main(command) == 1
+    printed = capsys.readouterr().out
+    assert "failed: bad.webp: " in printed
+    assert "2 films in" in printed
+    films = [out / f"shape_000{i}.webp" for i in range(2)]
+    times = [film.stat().st_mtime_ns for film in films]
+    bad.write_bytes(good[0].read_bytes())
+    good[1].write_bytes(good[0].read_bytes())  # another mesh of the same name
+    assert main(command) == 0
+    assert films[0].stat().st_mtime_ns == times[0]
+    assert films[1].stat().st_mtime_ns > times[1]
+    assert films[1].read_bytes() == films[0].read_bytes() == (out / "bad.webp").read_bytes()
+    with Image.open(out / "contact_sheet.png") as sheet:
+        assert sheet.height > 3 * 24
+
+
+def test_what_lies_beside_an_obj_may_have_changed(model_folder: Path, tmp_path: Path) -> None:
+    assert call("generate", model_folder, tmp_path, "--num", "1", "--format", "obj") == 0
+    flags = ["--out", str(tmp_path / "out"), "--frames", "1", "--image-size", "24"]
+    for is_first in (True, False):
+        assert main(["turntable", str(tmp_path / "shape_0000.obj"), *flags]) == 0
+        film = (tmp_path / "out" / "shape_0000.webp").read_bytes()
+        if is_first:
+            first = film
+            with Image.open(tmp_path / "shape_0000.png") as texture:
+                Image.new("RGB", texture.size).save(tmp_path / "shape_0000.png")
+    assert film != first
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,4 +1,5 @@
 import errno
+import os
 import subprocess
 import sys
 import types
@@ -38,6 +39,8 @@ def fail_with(monkeypatch: pytest.MonkeyPatch) -> Failing:
         (MemoryError(), "out of memory; use smaller settings"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), "out of memory; use smaller"),
         (ArithmeticError("loss is nan"), "loss is nan"),
+        (ValueError("no \x1b[2J\u202e\x00tensor"), "no ?[2J??tensor"),
+        (ValueError("a" * 10**6 + "; copy it again"), "aaa; copy it again"),
     ],
 )
 def test_an_expected_error_is_one_line(
@@ -50,6 +53,19 @@ def test_an_expected_error_is_one_line(
     assert captured.err.startswith("get3d doctor: ")
     assert text in captured.err
     assert captured.err.count("\n") == 1
+    assert len(captured.err) < 1600
+
+
+def test_names_that_the_terminal_cannot_show() -> None:
+    code = "import sys; from get3d.cli import main; main(['--version']); print(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "\u65e5\u672c"],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert rb"\u65e5\u672c" in done.stdout
 
 
 def test_a_bug_keeps_its_traceback(fail_with: Failing) -> None:

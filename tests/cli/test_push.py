@@ -89,6 +89,19 @@ def test_licences_to_think_about(
     assert note in capsys.readouterr().out
 
 
+def test_an_unknown_licence_needs_a_flag(
+    save: Save, sent: list[tuple[Any, ...]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["push", str(save("unknown")), "maker/chairs"]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert "has no licence, so nobody may use it; write one into config.yaml (info: lic" in error
+    assert error.count("\n") == 1
+    assert not sent
+    assert main([*command, "--allow-unknown-licence"]) == 0
+    assert len(sent) == 1
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -69,6 +69,32 @@ def test_trains_resumes_and_leaves_a_model(tmp_path, data, config, capsys):
     assert list(shapes.glob("*.glb"))
 
 
+def test_a_licence_survives_the_next_checkpoint(tmp_path, data, config, capsys):
+    run = tmp_path / "run"
+    command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
+    path = run / "model" / "config.yaml"
+    total = [8]
+
+    def train_on(**changes):
+        content = yaml.safe_load(path.read_text())
+        content["info"].update(changes)
+        path.write_text(yaml.safe_dump(content))
+        total.append(total[-1] + 4)
+        assert main([*command, "--schedule.total-images", str(total[-1])]) == 0
+        return yaml.safe_load(path.read_text())["info"]
+
+    assert main(command) == 0
+    info = train_on(licence="CC0-1.0", name="discs")
+    assert (info["licence"], info["name"]) == ("CC0-1.0", "discs")
+    assert info["description"] == f"12 images of {data}"
+    assert "license: cc0-1.0" in (run / "model" / "README.md").read_text()
+    assert train_on(description="8 red discs")["description"] == "8 red discs"
+    path.write_text("info: [")
+    assert main([*command, "--schedule.total-images", "24"]) == 0
+    assert "is no valid YAML" in capsys.readouterr().out
+    assert yaml.safe_load(path.read_text())["info"]["licence"] == "unknown"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -71,8 +71,20 @@ def test_text_is_utf8_with_line_ends_as_given(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes() == "é\n".encode()
 
 
+def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.txt" / "b").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match=r"move it away: .*a\.txt"):
+        write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt" / "b").is_dir()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "keep.txt").write_text("x")
+    folder = tmp_path / ".b.get3d-tmp-0"
+    folder.mkdir()
+    assert remove_leftovers(tmp_path) == 0
+    folder.rmdir()
     block = atomic_path(tmp_path / "a.txt")
     block.__enter__().write_text("killed here")
     assert remove_leftovers(tmp_path) == 1

@@ -1,6 +1,8 @@
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,6 +72,32 @@ def test_an_encoder_without_its_program_names_the_remedy(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", Broken())
     with pytest.raises(ImportError, match="mp4 needs an encoder"):
         check_video(".mp4", fps=30.0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the stand-in is a shell script")
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ('head -c 900 > "$film"; echo No space left on device >&2; exit 1', "no space left on the"),
+        ('head -c 900 > "$film"; echo bad luck >&2; exit 1', r"film\.mp4: .*failed \(bad luck\)"),
+        ('cat > "$film"; exit 187', r"film\.mp4: the encoder failed .*take webp or gif"),
+        ("cat > /dev/null", r"film\.mp4: the encoder failed"),
+    ],
+)
+def test_a_half_written_mp4_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
+    """As on a full disk, where the encoder leaves what it could write."""
+    encoder = tmp_path / "encoder"
+    encoder.write_text(f"#!/bin/sh\nfor film; do :; done\n{script}\n")
+    encoder.chmod(0o755)
+    stand_in = SimpleNamespace(get_ffmpeg_exe=lambda: str(encoder))
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", stand_in)
+    (tmp_path / "film.mp4").write_text("the old one")
+    with pytest.raises(OSError, match=message):
+        save_video(tmp_path / "film.mp4", frames(12, (256, 256)), fps=10.0)
+    assert (tmp_path / "film.mp4").read_text() == "the old one"
+    assert {path.name for path in tmp_path.iterdir()} == {"film.mp4", "encoder"}
 
 
 @pytest.mark.parametrize(

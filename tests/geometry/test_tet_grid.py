@@ -122,6 +122,15 @@ def test_bad_files_are_named(tmp_path):
     np.savez(path, vertices=np.eye(4)[:, :3], tets=np.array([[0, 1, 2, 9]]))
     with pytest.raises(ValueError, match=r"bad\.npz.*indices"):
         load_grid(path)
+    for verts, tets in (
+        (np.eye(4)[:, :3], np.array([[0.2, 1.7, 2.9, 3.4]])),
+        (np.eye(4)[:, :3] + 1j, np.array([[0, 1, 2, 3]])),
+        (np.full((4, 3), "a"), np.array([[0, 1, 2, 3]])),
+        (np.zeros((4, 3), dtype=[("a", "f4")]), np.array([[0, 1, 2, 3]])),
+    ):
+        np.savez(path, vertices=verts, tets=tets)
+        with pytest.raises(ValueError, match=r"bad\.npz must hold numbers as vertices and whole"):
+            load_grid(path)
     cut = tmp_path / "cut.npz"
     np.savez(path, vertices=np.zeros((40, 3)), tets=np.zeros((10, 4), np.int64))
     cut.write_bytes(path.read_bytes()[:300])

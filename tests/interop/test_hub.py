@@ -44,6 +44,8 @@ class TestNames:
             "hf://../chairs",
             "hf://maker/two words",
             "hf://maker/chairs/./a",
+            "hf://maker/st\u00fchle",
+            "hf://maker/a\u0663b",
         ],
     )
     def test_refused(self, text: str) -> None:
@@ -113,6 +115,12 @@ def test_fetching_asks_for_what_is_needed(client: Client) -> None:
     ]
 
 
+def test_folders_are_not_patterns(client: Client) -> None:
+    fetch_folder(parse_hub_name("hf://maker/chairs/small [1] *"), ["config.yaml"])
+    [(_, options)] = client.calls
+    assert options["allow_patterns"] == ["small [[]1] [*]/config.yaml"]
+
+
 def test_sending_makes_the_repository_and_the_branch(client: Client, tmp_path: Path) -> None:
     url = send_folder(CHAIRS, tmp_path, ["a", "b"], message="Chairs", is_private=False)
     assert url == "https://hub/commit/1"
@@ -141,8 +149,11 @@ def test_what_is_private_is_not_sent_to_the_public(client: Client, tmp_path: Pat
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (client_error("OfflineModeIsEnabled"), "set to offline .* unset HF_HUB_OFFLINE"),
-        (client_error("LocalEntryNotFoundError", "EntryNotFoundError"), "cannot be reached and"),
+        (
+            client_error("OfflineModeIsEnabled"),
+            r"set to offline; unset HF_HUB_OFFLINE \(the model is not in",
+        ),
+        (client_error("LocalEntryNotFoundError", "EntryNotFoundError"), "cannot be reached; check"),
         (client_error("RemoteEntryNotFoundError", "EntryNotFoundError"), "has no such file"),
         (client_error("GatedRepoError", "RepositoryNotFoundError"), "accept the terms .* log in"),
         (client_error("RepositoryNotFoundError"), "or it is private; check the name, or log in"),
@@ -169,6 +180,16 @@ def test_errors_of_the_client_are_one_line(
             call()
         assert str(caught.value).startswith(f"{name} cannot be fetched")
         assert "\n" not in str(caught.value)
+
+
+def test_an_upload_without_a_connection(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in a cache is of no use to it."""
+    monkeypatch.setattr(client, "HfApi", lambda **_: client, raising=False)
+    client.error = client_error("OfflineModeIsEnabled")
+    with pytest.raises(OSError, match=r"set to offline; unset HF_HUB_OFFLINE$"):
+        send_folder(CHAIRS, tmp_path, ["a"], message="", is_private=False)
 
 
 def test_a_refused_upload_is_one_line(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from get3d.apps.model import Model, ModelInfo
-from get3d.geometry import load_grid
+from get3d.geometry import TetGrid, load_grid
 from get3d.interop import load_generator, read_state_dicts, recognise_generator
 
 RELEASE_LICENCE = "GET3D release licence, non-commercial"
@@ -71,9 +71,8 @@ def import_checkpoint(
             "dmtet_scale": options.scale,
             "deformation_multiplier": options.deformation_multiplier,
         }
-        if options.grid_file is not None:
-            _check_grid(options.grid_file, config)
-        generator = load_generator(weights, config=config, grid=options.grid_file)
+        grid = None if options.grid_file is None else _read_grid(options.grid_file, config)
+        generator = load_generator(weights, config=config, grid=grid)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     with path.open("rb") as file:
@@ -88,13 +87,14 @@ def import_checkpoint(
     return Model(generator.requires_grad_(False).eval(), info)
 
 
-def _check_grid(path: Path, config: dict[str, Any]) -> None:
+def _read_grid(path: Path, config: dict[str, Any]) -> TetGrid:
     """Refuse a grid that the network was not trained on, as far as that can be told."""
     if config["iso_surface"] == "flexicubes":
         raise ValueError("a FlexiCubes network takes no tetrahedral grid; leave out the grid file")
-    found = load_grid(path).resolution
-    if found != config["tet_res"]:
+    grid = load_grid(path, scale=config["dmtet_scale"])
+    if grid.resolution != config["tet_res"]:
         raise ValueError(
-            f"{path} is a grid of resolution {found}, the resolution asked for is "
+            f"{path} is a grid of resolution {grid.resolution}, the resolution asked for is "
             f"{config['tet_res']}; they must agree"
         )
+    return grid

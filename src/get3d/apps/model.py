@@ -13,6 +13,7 @@ from get3d.export import AssetOptions, make_asset
 from get3d.models import Fields, Generator, GridOptions, mix_styles
 from get3d.render import ColorFn
 
+UNKNOWN_LICENCE = "unknown"
 _GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
 _OTHER_GEOMETRY_STREAM, _OTHER_TEXTURE_STREAM, _MIXING_STREAM = 2, 3, 4
 
@@ -31,7 +32,7 @@ class ModelInfo:
 
     name: str = "model"
     description: str = ""
-    licence: str = "unknown"
+    licence: str = UNKNOWN_LICENCE
     origin: str = ""
     source: str = ""
 
@@ -90,7 +91,8 @@ class Model:
         Example:
             >>> from get3d.models import GeneratorConfig
             >>> config = GeneratorConfig(
-            ...     z_dim=8, w_dim=8, plane_resolution=4, channel_base=16, grid_resolution=8
+            ...     z_dim=8, w_dim=8, plane_resolution=4, channel_base=16, grid_resolution=8,
+            ...     sdf_base="sphere",  # untrained, most networks have no surface
             ... )
             >>> [shape] = Model(Generator(config)).generate(texture_size=64)
             >>> shape.materials[0].texture.shape
@@ -188,7 +190,12 @@ class Model:
             truncation: As for `generate`.
             style_mixing: Probability that they are crossed with a second shape's, geometry and
                 texture each, as in training.
+
+        Raises:
+            ValueError: If `truncation` is not finite.
         """
+        if not np.isfinite(truncation):
+            raise ValueError(f"truncation must be finite, got {truncation}")
         texture_seed = seed if texture_seed is None else texture_seed
         weight = next(self.generator.parameters())
 

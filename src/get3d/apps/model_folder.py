@@ -3,29 +3,34 @@
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import yaml
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from get3d.apps.model import Model, ModelInfo
+from get3d.apps.model import UNKNOWN_LICENCE, Model, ModelInfo
 from get3d.apps.model_card import write_card
-from get3d.core.files import atomic_path
-from get3d.core.strict import from_dict, to_dict
-from get3d.geometry import TetGrid, VoxelGrid, bcc_grid, make_grid
-from get3d.models import Generator, GeneratorConfig
+from get3d.apps.model_grid import own_grid, take_grid
+from get3d.core.files import atomic_path, remove_leftovers
+from get3d.core.strict import from_dict, shorten, to_dict
+from get3d.metrics.features import fingerprint
+from get3d.models import (
+    Generator,
+    GeneratorConfig,
+    check_weight_type,
+    check_weight_values,
+    skeleton,
+)
 
 FORMAT = 1
 CONFIG_NAME = "config.yaml"
 WEIGHTS_NAME = "model.safetensors"
 CARD_NAME = "README.md"
-_GRID_PREFIX = "grid."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,7 @@ class _Info:
 
     name: str = "model"
     description: str = ""
-    licence: str = "unknown"
+    licence: str = UNKNOWN_LICENCE
     origin: str = ""
 
 
@@ -45,12 +50,14 @@ class _ModelFile:
     Attributes:
         format: Version of the folder's layout.
         written_by: Version of get3d.
+        weights: Fingerprint of the weights that were saved with it; empty: not known.
         info: What the model is.
         generator: Sizes and options.
     """
 
     format: int
     written_by: str = ""
+    weights: str = ""
     info: _Info = _Info()
     generator: GeneratorConfig
 
@@ -58,16 +65,18 @@ class _ModelFile:
 def save_model(model: Model, folder: Path | str) -> None:
     """Write a model folder; a model that is there is replaced, other files stay.
 
-    Every file is written before the first takes its place.
+    Every file is written before the first takes its place. A stop between the first and the last
+    leaves a folder that `read_model` refuses: no weights get the licence of others.
 
     Args:
         model: With its average weights, as training shows and saves them.
-        folder: Made if it is missing.
+        folder: Made if it is missing; no other process may be saving to it.
 
     Raises:
         OSError: If the folder cannot be written.
     """
     folder = Path(folder)
+    remove_leftovers(folder)
     config = model.generator.config
     info = _Info(
         name=model.info.name,
@@ -75,21 +84,26 @@ def save_model(model: Model, folder: Path | str) -> None:
         licence=model.info.licence,
         origin=model.info.origin,
     )
-    content = to_dict(
-        _ModelFile(format=FORMAT, written_by=version("get3d"), info=info, generator=config)
+    weights = fingerprint(model.generator)
+    content = _ModelFile(
+        format=FORMAT,
+        written_by=version("get3d"),
+        weights=weights,
+        info=info,
+        generator=config,
     )
     tensors = {
         name: tensor.detach().cpu().contiguous()
-        for name, tensor in (model.generator.state_dict() | _own_grid(model.generator)).items()
+        for name, tensor in (model.generator.state_dict() | own_grid(model.generator)).items()
     }
     with ExitStack() as stack:
         config_path = stack.enter_context(atomic_path(folder / CONFIG_NAME))
         weights_path = stack.enter_context(atomic_path(folder / WEIGHTS_NAME))
         card_path = stack.enter_context(atomic_path(folder / CARD_NAME))
-        save_file(tensors, weights_path, metadata={"generator": json.dumps(to_dict(config))})
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        metadata = {"generator": json.dumps(to_dict(config)), "weights": weights}
+        weights_path.write_bytes(safetensors.torch.save(tensors, metadata))
+        text = yaml.safe_dump(to_dict(content), sort_keys=False, allow_unicode=True)
         config_path.write_text(text, encoding="utf-8")
-        weights_path.chmod(config_path.stat().st_mode)  # safetensors makes it the owner's alone
         card_path.write_text(write_card(model), encoding="utf-8")
 
 
@@ -112,43 +126,47 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
                 "(training writes one at its first checkpoint)"
             )
     content = _read_config(folder / CONFIG_NAME)
-    tensors, wanted = _read_tensors(folder / WEIGHTS_NAME)
-    _check_pair(folder, content.generator, wanted)
+    tensors, recorded = _read_tensors(folder / WEIGHTS_NAME)
+    _check_pair(folder, content, recorded)
     generator = _build(folder / WEIGHTS_NAME, content.generator, tensors)
-    info = ModelInfo(
-        name=content.info.name,
-        description=content.info.description,
-        licence=content.info.licence,
-        origin=content.info.origin,
-        source=source,
-    )
+    info = replace(_public_info(content), source=source)
     return Model(generator.to(device).requires_grad_(False).eval(), info)
 
 
-def _own_grid(generator: Generator) -> dict[str, Tensor]:
-    """Give the grid's tensors, unless the config says all there is to know of it."""
-    config, grid = generator.config, generator.grid
-    if isinstance(grid, VoxelGrid):
-        return {}
-    made = bcc_grid(config.grid_resolution, scale=config.scale)
-    is_made = (
-        made.verts.shape == grid.verts.shape
-        and made.tets.shape == grid.tets.shape
-        and torch.allclose(made.verts.to(grid.verts), grid.verts, atol=1e-6)
-        and torch.equal(made.tets, grid.tets.cpu())
+def read_info(folder: Path) -> ModelInfo:
+    """Read what a model folder says of its model, without its weights.
+
+    Raises:
+        OSError: If there is no such folder.
+        ValueError: If its config is damaged or of another format.
+    """
+    return _public_info(_read_config(folder / CONFIG_NAME))
+
+
+def _public_info(content: _ModelFile) -> ModelInfo:
+    info = content.info
+    return ModelInfo(
+        name=info.name, description=info.description, licence=info.licence, origin=info.origin
     )
-    if is_made:
-        return {}
-    return {f"{_GRID_PREFIX}verts": grid.verts, f"{_GRID_PREFIX}tets": grid.tets.int()}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without references, which let a few lines stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("references (*) are not accepted")
+        return super().compose_node(parent, index)
 
 
 def _read_config(path: Path) -> _ModelFile:
+    encoded = path.read_bytes()
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.load(encoded.decode("utf-8"), _Loader)
+    except Exception as error:  # odd values lead PyYAML to any kind of it
         raise ValueError(f"{path} is no valid YAML: {_one_line(error)}") from error
     number = content.get("format") if isinstance(content, Mapping) else None
-    if type(number) is not int:
+    if type(number) is not int or number.bit_length() > 31:
         raise ValueError(
             f"{path} is no model's config: it has no format number; a model folder is written by "
             "get3d train or get3d.apps.save_model"
@@ -161,7 +179,7 @@ def _read_config(path: Path) -> _ModelFile:
     try:
         return from_dict(_ModelFile, content)
     except ValueError as error:
-        author = content.get("written_by") or "unknown"
+        author = str(content.get("written_by") or "unknown")[:30]
         if author == version("get3d"):
             raise ValueError(f"{path}: {error}") from error
         raise ValueError(
@@ -170,68 +188,78 @@ def _read_config(path: Path) -> _ModelFile:
         ) from error
 
 
-def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
-    """Read all tensors, and the config that they were saved with where it is recorded."""
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read all tensors, and what was recorded of the config that they were saved with."""
     try:
-        with safe_open(path, framework="pt") as file:
-            recorded = (file.metadata() or {}).get("generator")
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            recorded = {"generator": json.loads(metadata.get("generator", "{}"))}
+            if not isinstance(recorded["generator"], dict):
+                raise TypeError("the recorded config has no named values")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, None if recorded is None else json.loads(recorded)
-    except (SafetensorError, json.JSONDecodeError) as error:
+            return tensors, recorded | {"weights": metadata.get("weights", "")}
+    except OSError:
+        raise
+    except Exception as error:  # hostile bytes lead to any kind of it
         raise ValueError(
             f"{path} is damaged or no safetensors file ({_one_line(error)}); copy or download it "
             "again"
         ) from error
 
 
-def _check_pair(folder: Path, config: GeneratorConfig, recorded: dict[str, Any] | None) -> None:
+def _check_pair(folder: Path, content: _ModelFile, recorded: dict[str, Any]) -> None:
     """Refuse weights that were saved with another config than the one beside them."""
-    if recorded is None:
-        return
-    beside = to_dict(config)
-    for key in recorded:
-        if key in beside and recorded[key] != beside[key]:
+    beside = to_dict(content.generator)
+    pairs = {
+        key: (beside[key], recorded["generator"][key])
+        for key in beside
+        if key in recorded["generator"]
+    }
+    if content.weights and recorded["weights"]:
+        pairs["weights"] = content.weights, recorded["weights"]
+    for key, (here, there) in pairs.items():
+        if here != there:
             raise ValueError(
                 f"{folder}: {CONFIG_NAME} and {WEIGHTS_NAME} do not belong together: "
-                f"{key} is {beside[key]} in the one and {recorded[key]} in the other; "
+                f"{key} is {shorten(here)} in the one and {shorten(there)} in the other; "
                 "copy both from the same model"
             )
 
 
 def _build(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> Generator:
-    """Make a generator and fill it, checking every name, shape and number."""
-    grid_tensors = {
-        name.removeprefix(_GRID_PREFIX): tensors.pop(name)
-        for name in list(tensors)
-        if name.startswith(_GRID_PREFIX)
-    }
-    grid: TetGrid | None = None
-    if grid_tensors:
-        if grid_tensors.keys() != {"verts", "tets"}:
-            raise ValueError(f"{path} holds half a grid: {', '.join(sorted(grid_tensors))}")
-        tets = grid_tensors["tets"].long()
-        grid = make_grid(grid_tensors["verts"], tets, resolution=config.grid_resolution)
+    """Make a generator and fill it, checking every name, shape, type and number first."""
+    grid = take_grid(path, config, tensors)
+    _check_shapes(path, config, tensors)
+    for name, tensor in tensors.items():
+        check_weight_type(f"{path}: {name}", tensor)
+        check_weight_values(f"{path}: {name}", tensor)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
         generator = Generator(config, grid=grid)
-    wanted = generator.state_dict()
-    for name in [*wanted, *tensors]:
-        if name not in tensors or name not in wanted:
-            where = CONFIG_NAME if name not in tensors else WEIGHTS_NAME
-            raise ValueError(
-                f"{path} does not fit {CONFIG_NAME}: {name} is only in {where}; "
-                "copy both from the same model"
-            )
-        found, expected = list(tensors[name].shape), list(wanted[name].shape)
-        if found != expected:
-            raise ValueError(
-                f"{path} does not fit {CONFIG_NAME}: {name} has shape {found}, the config wants "
-                f"{expected}; copy both from the same model"
-            )
-        if not tensors[name].isfinite().all():
-            raise ValueError(f"{path}: {name} has values that are not finite; retrain or restore")
     generator.load_state_dict(tensors)
     return generator
 
 
+def _check_shapes(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> None:
+    """Refuse tensors that are not those of the config, before any memory is spent on it."""
+    what = f"{path} does not fit {CONFIG_NAME}"
+    remedy = "copy both from the same model"
+    num_layers = max(config.mapping_layers, config.mlp_hidden_layers)
+    if num_layers > len(tensors):
+        raise ValueError(f"{what}: {len(tensors)} tensors cannot be {num_layers} layers; {remedy}")
+    try:
+        wanted = skeleton(config)
+    except ValueError as error:
+        raise ValueError(f"{path.with_name(CONFIG_NAME)}: {error}; {remedy}") from error
+    for name in [*wanted, *tensors]:
+        if name not in tensors or name not in wanted:
+            where = CONFIG_NAME if name not in tensors else WEIGHTS_NAME
+            raise ValueError(f"{what}: {name} is only in {where}; {remedy}")
+        found, expected = list(tensors[name].shape), list(wanted[name].shape)
+        if found != expected:
+            raise ValueError(
+                f"{what}: {name} has shape {found}, the config wants {expected}; {remedy}"
+            )
+
+
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).split())[:200]

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from get3d.apps.model import UNKNOWN_LICENCE
 from get3d.apps.model_card import licence_entries, read_head
 from get3d.apps.model_folder import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME, read_model
-from get3d.apps.sources import model_folder
+from get3d.apps.sources import is_checkpoint, model_folder
 from get3d.interop.hub import HubName, parse_hub_name, send_folder
 
 _FILES = (CARD_NAME, CONFIG_NAME, WEIGHTS_NAME)
@@ -49,6 +50,10 @@ def plan_upload(
             licence, or the target is no name.
     """
     name = parse_hub_name(target)
+    if is_checkpoint(source):
+        raise ValueError(
+            f"{source} is a checkpoint; get3d import makes a model folder to send of it"
+        )
     folder = model_folder(source)
     info = read_model(folder, source=str(source), device="cpu").info
     card = folder / CARD_NAME
@@ -67,17 +72,28 @@ def plan_upload(
     )
 
 
-def send(upload: Upload) -> str:
+def send(upload: Upload, *, allow_unknown_licence: bool = False) -> str:
     """Send a model in one commit; the repository is made if it is missing.
+
+    Args:
+        upload: From `plan_upload`.
+        allow_unknown_licence: Send it though nobody may use it.
 
     Returns:
         The commit's address.
 
     Raises:
         ImportError: If huggingface_hub is not installed.
-        ValueError: If the repository is public and should not be.
+        ValueError: If the licence is unknown and should not be, or the repository is public and
+            should not be.
         OSError: If nobody is logged in, or the hub refuses or cannot be reached.
     """
+    if upload.licence == UNKNOWN_LICENCE and not allow_unknown_licence:
+        raise ValueError(
+            f"{upload.folder} has no licence, so nobody may use it; write one into {CONFIG_NAME} "
+            f"(info: licence: CC0-1.0) and the head of {CARD_NAME} (license: cc0-1.0), or send it "
+            "as it is with --allow-unknown-licence"
+        )
     return send_folder(
         upload.target,
         upload.folder,

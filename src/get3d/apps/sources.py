@@ -80,8 +80,16 @@ def is_on_hub(source: str | Path) -> bool:
 
 
 def is_checkpoint(source: str | Path) -> bool:
-    """Tell a checkpoint of the release, here or on the hub, from a folder."""
+    """Tell a checkpoint of the release, here or on the hub, from a folder and a repository."""
+    if is_on_hub(source):
+        return parse_hub_name(str(source)).path.endswith(_CHECKPOINTS)
     return str(source).endswith(_CHECKPOINTS) and not Path(source).is_dir()
+
+
+def is_model_name(source: str | Path) -> bool:
+    """Tell what `load` takes from other files; whether it is there is not looked at."""
+    path = Path(source)
+    return is_checkpoint(source) or path.name in _PARTS or not path.is_file()
 
 
 def import_model(

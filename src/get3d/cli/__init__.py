@@ -2,12 +2,13 @@
 
 import difflib
 import importlib
+import io
 import logging
 import sys
 import warnings
 from collections.abc import Sequence
 
-from get3d.cli.errors import describe, is_expected
+from get3d.cli.errors import describe, is_expected, one_line
 
 __all__ = ["COMMANDS", "main"]
 
@@ -46,6 +47,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     args = list(sys.argv[1:] if args is None else args)
     is_debug = "--debug" in args
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names in any script, on terminals that know few
+        sys.stdout.reconfigure(errors="backslashreplace")
     name, *rest = [arg for arg in args if arg != "--debug"] or [""]
     if name in ("", "-h", "--help"):
         print(_overview())
@@ -106,4 +109,4 @@ def _version() -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(one_line(line), file=sys.stderr)

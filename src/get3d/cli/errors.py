@@ -4,6 +4,7 @@ import errno
 
 # What a user can mend. Anything else is a bug of ours, and its report needs the traceback.
 _EXPECTED = (ValueError, OSError, KeyboardInterrupt, MemoryError, ArithmeticError, ImportError)
+_LINE_LENGTH = 1500
 
 
 def is_expected(error: BaseException) -> bool:
@@ -39,7 +40,20 @@ def describe(error: BaseException) -> str:
         text = _describe_os_error(error)
     else:
         text = str(error) or type(error).__name__
-    return " ".join(text.split())
+    return one_line(text)
+
+
+def one_line(text: str) -> str:
+    r"""Make any text fit for one line of a terminal: no control characters, and not endless.
+
+    Example:
+        >>> one_line("two\nlines, \x1b[31mred")
+        'two lines, ?[31mred'
+    """
+    text = "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+    if len(text) <= _LINE_LENGTH:
+        return text
+    return f"{text[: _LINE_LENGTH - 300]} ... {text[-300:]}"  # the end says what to do
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -12,7 +12,6 @@ from get3d.apps.latent import (
     LatentShape,
     OutFolder,
     Vary,
-    Walk,
     make_shape,
     parse_name,
     split_styles,
@@ -24,6 +23,7 @@ from get3d.apps.latent import (
 from get3d.cli.latent import ShapeOptions, cell, check_positive, make_shapes, report, take_folder
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
+from get3d.core.types import Styles
 from get3d.core.video import check_video
 
 
@@ -77,6 +77,7 @@ def run(args: list[str]) -> int:
     parsed = parse(InterpolateArgs, "interpolate", args)
     check_positive(frames=parsed.frames, image_size=parsed.image_size)
     check_video(f".{parsed.video}", fps=parsed.fps)
+    rotations_deg = turn_deg(parsed.frames, turns=parsed.turns)
     names = [parse_name(name) for name in parsed.seeds]
     model = parsed.load_model()
     way = walk(
@@ -97,14 +98,19 @@ def run(args: list[str]) -> int:
     folder = take_folder(parsed, "interpolate", model, cells, other_files=[film])
     written = make_shapes(model, cells, folder, parsed, None)
     if not all(folder.is_whole(folder.pictures, name) for name in (film, SHEET_NAME)):
-        _film(parsed, model, way, folder, film)
+        _film(parsed, model, split_styles(way.styles), folder, film, rotations_deg)
     written.sheets.append(SHEET_NAME)
     return report(written, parsed.out, films=[film])
 
 
-def _film(parsed: InterpolateArgs, model: Model, way: Walk, folder: OutFolder, name: str) -> None:
-    steps = split_styles(way.styles)
-
+def _film(
+    parsed: InterpolateArgs,
+    model: Model,
+    steps: list[Styles],
+    folder: OutFolder,
+    name: str,
+    rotations_deg: list[float],
+) -> None:
     empty: dict[int, str] = {}
 
     def shapes() -> Iterator[LatentShape | None]:
@@ -115,13 +121,13 @@ def _film(parsed: InterpolateArgs, model: Model, way: Walk, folder: OutFolder, n
                 empty[frame] = str(error)
                 yield None
 
-    with progress_bar("frames") as progress:
-        task = progress.add_task("", total=len(steps))
+    with progress_bar("frames, measured and drawn") as progress:
+        task = progress.add_task("", total=None)
         stills = write_film(
             shapes,
             folder,
             name,
-            rotations_deg=turn_deg(len(steps), turns=parsed.turns),
+            rotations_deg=rotations_deg,
             image_size=parsed.image_size,
             fps=parsed.fps,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),

@@ -20,6 +20,7 @@ from get3d.apps.latent import (
     write_shapes,
 )
 from get3d.cli.device import pick_device
+from get3d.cli.errors import one_line
 from get3d.cli.progress import progress_bar
 from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.core.types import Styles
@@ -184,7 +185,7 @@ def report(written: Written, out: Path, *, films: Sequence[str] = ()) -> int:
         Exit code: 0 if every shape was made, else 1.
     """
     for name, reason in written.errors.items():
-        print(f"failed: {name}: {reason}")
+        print(f"failed: {name}: {one_line(reason)}")
     shapes = f"{len(written.made) + len(written.kept)} shapes"
     if written.kept:
         shapes += f" ({len(written.kept)} of them were there)"

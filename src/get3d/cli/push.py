@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from get3d.apps import plan_upload, send
+from get3d.apps.model import UNKNOWN_LICENCE
 from get3d.cli.parsing import parse
 
 
@@ -28,6 +29,9 @@ class PushArgs:
 
     message: str = ""
     """Of the commit; the model's name if left out."""
+
+    allow_unknown_licence: bool = False
+    """Send a model whose licence is unknown, so that nobody may use it."""
 
     dry_run: bool = False
     """Check everything and say what would be sent; send nothing."""
@@ -55,12 +59,16 @@ def run(args: list[str]) -> int:
     for name, num_bytes in upload.num_bytes.items():
         print(f"  {name:<18} {num_bytes / 1e6:9.3f} MB")
     print(f"licence of the weights: {upload.licence}")
-    if upload.licence == "unknown":
-        print("note: nobody may use it then; name one in config.yaml (info: licence) and README.md")
+    if upload.licence == UNKNOWN_LICENCE:
+        print(
+            "note: nobody may use it then; name one in config.yaml (info: licence) and README.md "
+            "(license), or --allow-unknown-licence sends it nevertheless"
+        )
     if "non-commercial" in upload.licence:
         print("note: check that its terms let you share it at all")
     if parsed.dry_run:
         print("dry run: nothing was sent")
         return 0
-    print(f"sent: {send(upload)}. Next: get3d generate {target} --out shapes")
+    url = send(upload, allow_unknown_licence=parsed.allow_unknown_licence)
+    print(f"sent: {url}. Next: get3d generate {target} --out shapes")
     return 0

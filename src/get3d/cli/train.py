@@ -1,7 +1,8 @@
 """`get3d train`: learn textured shapes from pictures."""
 
+import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from get3d.apps import Model, ModelInfo, save_model
+from get3d.apps.model_folder import read_info
 from get3d.cli.device import pick_device
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
@@ -84,7 +86,8 @@ def run(args: list[str]) -> int:
     def save(generator: Generator, seen_images: int) -> None:
         about = f"{seen_images} images of {parsed.data}"
         info = ModelInfo(name=parsed.out.resolve().name, description=about)
-        save_model(Model(generator, info=info), parsed.out / "model")
+        folder = parsed.out / "model"
+        save_model(Model(generator, info=_carry_over(folder, info)), folder)
 
     training = TrainingRun(config, images, parsed.out, device=device, on_checkpoint=save)
     if training.is_resumed:
@@ -96,6 +99,19 @@ def run(args: list[str]) -> int:
     else:
         print(f"stopped and saved at {seen_images} images; the same command goes on from here")
     return 0 if is_finished else 1
+
+
+def _carry_over(folder: Path, info: ModelInfo) -> ModelInfo:
+    """Keep what someone wrote into the config of the last checkpoint's model, as its licence."""
+    try:
+        former = read_info(folder)
+    except FileNotFoundError:
+        return info
+    except ValueError as error:
+        print(f"note: {error}; the next model has the licence {info.licence} again")
+        return info
+    is_ours = re.fullmatch(r"\d+ images of .*", former.description, re.DOTALL)
+    return replace(former, description=info.description) if is_ours else former
 
 
 def _train_with_bar(training: TrainingRun) -> bool:

@@ -1,11 +1,12 @@
 """`get3d turntable`: shapes filmed from all around."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import repeat
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -25,16 +26,19 @@ from get3d.apps.latent import (
     write_film,
     write_sheet,
 )
+from get3d.apps.sources import is_model_name
 from get3d.cli.device import pick_device
+from get3d.cli.errors import one_line
 from get3d.cli.latent import check_positive
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.core.memory import DEFAULT_MEMORY_MB
-from get3d.core.video import check_video
+from get3d.core.video import Frame, check_video
 from get3d.data.mesh_files import MESH_SUFFIXES
 from get3d.models import GridOptions
 
 _STILLS = 8
+_WITH_FILES_BESIDE = (".obj", ".gltf")
 _NO_SETTINGS = ("sources", "out", "device", "memory_mb", "overwrite")
 
 
@@ -46,8 +50,8 @@ class TurntableArgs:
     """
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Mesh files (GLB, glTF, OBJ, PLY, STL, OFF), or one model folder or run folder; the model that
-    ships with get3d if left out."""
+    """Mesh files (GLB, glTF, OBJ, PLY, STL, OFF), or one model: a model folder, a run folder, a
+    checkpoint of the release or a name on the hub; the model that ships with get3d if left out."""
 
     out: Path = tyro.MISSING
     """Folder for the films; made if absent."""
@@ -92,6 +96,26 @@ class TurntableArgs:
     """Replace the files of another command."""
 
 
+@dataclass(frozen=True)
+class _Shot:
+    """What one film shows.
+
+    Attributes:
+        make: Makes the subject.
+        mesh: Size and hash of its file; None: it is a shape of the model.
+        is_alone: Whether nothing else decides what is seen, so that a film that is there is kept.
+    """
+
+    make: Callable[[], Subject]
+    mesh: dict[str, Any] | None = None
+    is_alone: bool = True
+
+    def is_filmed(self, folder: OutFolder, film: str) -> bool:
+        """Say whether its film is there already."""
+        is_same = folder.is_whole(folder.pictures, film) and self.is_alone
+        return is_same and folder.pictures[film].get("mesh") == self.mesh
+
+
 def run(args: list[str]) -> int:
     """Film as the command line says.
 
@@ -99,14 +123,15 @@ def run(args: list[str]) -> int:
         args: Command line behind `get3d turntable`.
 
     Returns:
-        Exit code 0.
+        Exit code: 0 if every film was made, else 1.
     """
     parsed = parse(TurntableArgs, "turntable", args)
     check_positive(frames=parsed.frames, image_size=parsed.image_size)
     check_polar(parsed.polar_deg)
     check_video(f".{parsed.video}", fps=parsed.fps)
-    subjects, model = _subjects(parsed)
-    films = [f"{name}.{parsed.video}" for name in subjects]
+    rotations_deg = turn_deg(parsed.frames, turns=parsed.turns)
+    shots, model = _shots(parsed)
+    films = {f"{name}.{parsed.video}": shot for name, shot in shots.items()}
     settings = asdict(parsed) | ({} if model else {"meshes": [*map(str, parsed.sources)]})
     folder = open_folder(
         parsed.out,
@@ -116,59 +141,71 @@ def run(args: list[str]) -> int:
         names=[*films, SHEET_NAME],
         overwrite=parsed.overwrite,
     )
-    # What a mesh file holds may have changed since its film was made; a model's shapes do not.
-    is_done = {name: model is not None and folder.is_whole(folder.pictures, name) for name in films}
-    if not all(is_done.values()) or not folder.is_whole(folder.pictures, SHEET_NAME):
-        _film(parsed, subjects, folder, is_done)
-    what = "1 film" if len(films) == 1 else f"{len(films)} films"
+    is_done = all(shot.is_filmed(folder, film) for film, shot in films.items())
+    errors = {}
+    if not (is_done and folder.is_whole(folder.pictures, SHEET_NAME)):
+        errors = _film(parsed, films, folder, rotations_deg)
+    for film, reason in errors.items():
+        print(f"failed: {film}: {one_line(reason)}")
+    num = len(films) - len(errors)
+    what = "1 film" if num == 1 else f"{num} films"
     print(f"{what} in {parsed.out}, stills on {parsed.out / SHEET_NAME}")
-    return 0
+    return 1 if errors else 0
 
 
 def _film(
-    parsed: TurntableArgs,
-    subjects: dict[str, Callable[[], Subject]],
-    folder: OutFolder,
-    is_done: dict[str, bool],
-) -> None:
-    rotations_deg = turn_deg(parsed.frames, turns=parsed.turns)
-    stills = []
-    with progress_bar("frames") as progress:
-        task = progress.add_task("", total=len(subjects) * parsed.frames)
-        for (name, make), film in zip(subjects.items(), is_done, strict=True):
-            progress.update(task, description=name)
-            subject = make()
-            stills.append(portrait(subject, parsed.image_size, rotations_deg=turn_deg(_STILLS)))
-            if is_done[film]:
-                progress.advance(task, parsed.frames)
-                continue
-            write_film(
-                partial(repeat, subject, parsed.frames),
-                folder,
-                film,
-                rotations_deg=rotations_deg,
-                polar_deg=parsed.polar_deg,
-                image_size=parsed.image_size,
-                fps=parsed.fps,
-                on_progress=lambda _done, _total: progress.advance(task),
-            )
+    parsed: TurntableArgs, films: dict[str, _Shot], folder: OutFolder, rotations_deg: list[float]
+) -> dict[str, str]:
+    """Make the films that are not there, and the sheet; what fails does not stop the others."""
+    stills, errors = dict[str, Frame](), dict[str, str]()
+    with progress_bar("frames, measured and drawn") as progress:
+        task = progress.add_task("", total=len(films) * 2 * parsed.frames)
+        for index, (film, shot) in enumerate(films.items()):
+            before = index * 2 * parsed.frames
+            progress.update(task, description=Path(film).stem, completed=before)
+
+            def show(done: int, _total: int, before: int = before) -> None:
+                progress.update(task, completed=before + done)
+
+            try:
+                subject = shot.make()
+                still = portrait(subject, parsed.image_size, rotations_deg=turn_deg(_STILLS))
+                if not shot.is_filmed(folder, film):
+                    write_film(
+                        partial(repeat, subject, parsed.frames),
+                        folder,
+                        film,
+                        rotations_deg=rotations_deg,
+                        polar_deg=parsed.polar_deg,
+                        image_size=parsed.image_size,
+                        fps=parsed.fps,
+                        on_progress=show,
+                    )
+                    folder.pictures[film]["mesh"] = shot.mesh
+            except (ValueError, FileNotFoundError) as error:
+                errors[film] = str(error)
+                folder.pictures[film] = {"error": str(error)}
+            else:
+                stills[Path(film).stem] = still
             folder.write_record()
-    write_sheet(folder, stills, columns=1, labels=list(subjects))
+    if not stills:
+        raise ValueError(f"no film could be made: {next(iter(errors.values()))}")
+    write_sheet(folder, list(stills.values()), columns=1, labels=list(stills))
+    return errors
 
 
-def _subjects(parsed: TurntableArgs) -> tuple[dict[str, Callable[[], Subject]], Model | None]:
+def _shots(parsed: TurntableArgs) -> tuple[dict[str, _Shot], Model | None]:
     """Say what is filmed, by the name of its film; and the model, if there is one."""
     paths = [Path(source) for source in parsed.sources]
     is_mesh = [path.suffix.lower() in MESH_SUFFIXES for path in paths]
     if any(is_mesh):
         return _files(parsed, paths, is_mesh), None
+    known = " ".join(MESH_SUFFIXES)
     if len(paths) > 1:
-        known = " ".join(MESH_SUFFIXES)
         raise ValueError(f"give mesh files ({known}) or one model, got {', '.join(parsed.sources)}")
     source = parsed.sources[0] if paths else None
-    if paths and paths[0].is_file():
-        known = " ".join(MESH_SUFFIXES)
-        raise ValueError(f"{source} is neither a model folder nor a mesh file ({known})")
+    if source is not None and not is_model_name(source):
+        raise ValueError(f"{source} is neither a model nor a mesh file ({known})")
     if not parsed.seeds:
         raise ValueError("nothing to film; name shapes with --seeds, such as 0.3, or mesh files")
     looks = parsed.texture_seeds or parsed.seeds
@@ -179,21 +216,24 @@ def _subjects(parsed: TurntableArgs) -> tuple[dict[str, Callable[[], Subject]], 
     pairs = [(parse_name(n), parse_name(look)) for n, look in zip(parsed.seeds, looks, strict=True)]
     model = load(source, device=pick_device(parsed.device), memory_mb=parsed.memory_mb)
     parsed.grid.check(model.generator.config)
-
-    def make(index: int) -> Subject:
-        name, look = pairs[index]
-        styles = styles_of(model, name, texture=look, truncation=parsed.truncation)
-        return make_shape(model, styles, grid=parsed.grid)
-
+    shots = [
+        _Shot(
+            partial(
+                make_shape,
+                model,
+                styles_of(model, name, texture=look, truncation=parsed.truncation),
+                grid=parsed.grid,
+            )
+        )
+        for name, look in pairs
+    ]
     names = [
         f"shape_{name}" if look == name else f"shape_{name}_texture_{look}" for name, look in pairs
     ]
-    return _by_name(names, [partial(make, index) for index in range(len(pairs))]), model
+    return _by_name(names, shots), model
 
 
-def _files(
-    parsed: TurntableArgs, paths: list[Path], is_mesh: list[bool]
-) -> dict[str, Callable[[], Subject]]:
+def _files(parsed: TurntableArgs, paths: list[Path], is_mesh: list[bool]) -> dict[str, _Shot]:
     if not all(is_mesh):
         odd = paths[is_mesh.index(False)]
         raise ValueError(
@@ -208,13 +248,19 @@ def _files(
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"{missing[0]}: no such mesh file")
-    return _by_name([path.stem for path in paths], [partial(read_subject, path) for path in paths])
+    return _by_name([path.stem for path in paths], [_file_shot(path) for path in paths])
 
 
-def _by_name(
-    names: list[str], makers: list[Callable[[], Subject]]
-) -> dict[str, Callable[[], Subject]]:
+def _file_shot(path: Path) -> _Shot:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    mesh = {"bytes": path.stat().st_size, "sha256": digest}
+    is_alone = path.suffix.lower() not in _WITH_FILES_BESIDE
+    return _Shot(partial(read_subject, path), mesh, is_alone)
+
+
+def _by_name(names: list[str], shots: list[_Shot]) -> dict[str, _Shot]:
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise ValueError(f"two films would be called {twice[0]}; name each shape once")
-    return dict(zip(names, makers, strict=True))
+    return dict(zip(names, shots, strict=True))

@@ -30,7 +30,8 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
         The path to write to.
 
     Raises:
-        OSError: If the disk is full (naming the file and what to do), or as the block raised it.
+        OSError: If there is a folder in its place, if the disk is full (naming the file and what
+            to do), or as the block raised it.
 
     Example:
         >>> import tempfile
@@ -41,6 +42,10 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
         ['note.txt']
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(
+            errno.EISDIR, "a folder is where a file is to be written; move it away", str(path)
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     temp_path = path.with_name(f".{path.stem}{_TEMP_MARK}{secrets.token_hex(4)}{path.suffix}")
     try:
@@ -85,7 +90,7 @@ def remove_leftovers(folder: Path | str) -> int:
     Returns:
         How many files were deleted.
     """
-    leftovers = list(Path(folder).glob(f".*{_TEMP_MARK}*"))
+    leftovers = [path for path in Path(folder).glob(f".*{_TEMP_MARK}*") if path.is_file()]
     for leftover in leftovers:
         leftover.unlink(missing_ok=True)
     return len(leftovers)

@@ -87,7 +87,8 @@ def contact_sheet(
         sheet.alpha_composite(picture, (left, top))
         if labels:
             text = _fit_text(labels[index], width - 2 * _LABEL_MARGIN_PX)
-            draw.text((left + _LABEL_MARGIN_PX, top + height), text, fill=_LABEL_COLOR, font=_font())
+            place = (left + _LABEL_MARGIN_PX, top + height)
+            draw.text(place, text, fill=_LABEL_COLOR, font=_font())
     return sheet.convert("RGB")
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -78,6 +79,19 @@ def to_dict(instance: Any) -> dict[str, Any]:
     """
     names = _init_fields(type(instance))
     return {name: _plain(getattr(instance, name)) for name in names}
+
+
+def shorten(value: object) -> str:
+    """Show a value in at most 200 characters: it may come from a file that is out to do harm.
+
+    Example:
+        >>> shorten("x" * 10**6)
+        "'xxxxxxxxxxxx...xxxxxxxxxxxxx'"
+    """
+    try:
+        return reprlib.repr(value)[:200]
+    except ValueError:  # whole numbers of thousands of digits are not shown by Python
+        return "..."
 
 
 def _plain(value: Any) -> Any:
@@ -177,4 +191,4 @@ def _spelling(text: str) -> str:
 
 def _wrong(path: str, value: Any, accepted: str) -> ValueError:
     name = path or "the configuration"
-    return ValueError(f"{name} must be {accepted}; got {value!r} ({type(value).__name__})")
+    return ValueError(f"{name} must be {accepted}; got {shorten(value)} ({type(value).__name__})")

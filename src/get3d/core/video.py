@@ -1,6 +1,9 @@
 """Pictures that move: MP4 by an optional encoder, GIF and WebP by Pillow."""
 
-from collections.abc import Callable, Iterable, Iterator
+import errno
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -40,7 +43,7 @@ def check_video(suffix: str, *, fps: float) -> None:
     if not 1 <= fps <= _MAX_FPS[suffix]:
         raise ValueError(f"fps must be from 1 to {_MAX_FPS[suffix]} for {suffix}, got {fps:g}")
     if suffix == ".mp4":
-        _mp4_writer()
+        _mp4_encoder()
     if suffix == ".webp" and not features.check("webp"):
         raise ImportError("this build of Pillow cannot write WebP; take gif, or reinstall Pillow")
 
@@ -84,7 +87,7 @@ def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) 
     rest = chain([first], counted)
     with atomic_path(path) as temp_path:
         if suffix == ".mp4":
-            _write_mp4(temp_path, first.shape, rest, fps)
+            _write_mp4(path, temp_path, rest, fps)
         else:
             _write_with_pillow(temp_path, suffix, rest, fps)
     return counted.num
@@ -119,37 +122,44 @@ def _write_with_pillow(path: Path, suffix: str, frames: Iterable[Frame], fps: fl
     first.save(path, save_all=True, append_images=others, duration=duration_ms, loop=0, **options)
 
 
-def _write_mp4(path: Path, shape: tuple[int, ...], frames: Iterable[Frame], fps: float) -> None:
-    height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2  # players want even sizes
-    margin = ((0, height - shape[0]), (0, width - shape[1]), (0, 0))
-    encoder = _mp4_writer()(
-        path,
-        (width, height),
-        fps=fps,
-        quality=None,
-        codec="libx264",
-        macro_block_size=1,
-        ffmpeg_log_level="error",
-        output_params=["-crf", _MP4_CRF, "-movflags", "+faststart"],
-    )
-    encoder.send(None)
-    try:
-        for frame in frames:
-            encoder.send(np.ascontiguousarray(np.pad(frame, margin, mode="edge")))
-    finally:
-        encoder.close()
-    if not path.is_file() or path.stat().st_size == 0:
-        raise OSError(f"{path.name}: the encoder wrote nothing; take webp or gif instead")
+def _write_mp4(path: Path, temp_path: Path, frames: Iterator[Frame], fps: float) -> None:
+    """Have the encoder write a film; the bare program, for only its exit code tells a full disk."""
+    first = next(frames)
+    size = [side + side % 2 for side in first.shape[:2]]  # players want even sizes
+    margin = [(0, after - before) for before, after in zip(first.shape, [*size, 3], strict=True)]
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size[1]}x{size[0]}", "-r", f"{fps}"]
+    codec = ["-vcodec", "libx264", "-pix_fmt", "yuv420p", "-crf", _MP4_CRF]
+    command = [_mp4_encoder(), "-y", "-v", "error", *source, "-i", "-", *codec]
+    command += ["-movflags", "+faststart", str(temp_path)]
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log) as encoder,
+    ):
+        assert encoder.stdin is not None
+        try:
+            for frame in chain([first], frames):
+                encoder.stdin.write(np.pad(frame, margin, mode="edge").tobytes())
+            encoder.stdin.close()
+        except BrokenPipeError:
+            pass  # it has ended; its exit code says so
+        except BaseException:
+            encoder.kill()
+            raise
+        code = encoder.wait()
+        log.seek(0)
+        reason = " ".join(log.read(1000).decode(errors="replace").split())
+    if "No space left" in reason:
+        raise OSError(errno.ENOSPC, reason)
+    if code or not temp_path.is_file() or temp_path.stat().st_size == 0:
+        raise OSError(f"{path}: the encoder failed ({reason[:200]}); take webp or gif instead")
 
 
-def _mp4_writer() -> Callable[..., Any]:
+def _mp4_encoder() -> str:
+    """Find the program that encodes."""
     try:
-        encoder = import_module("imageio_ffmpeg")
-        encoder.get_ffmpeg_exe()
+        return str(import_module("imageio_ffmpeg").get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
         raise ImportError(
             "mp4 needs an encoder: pip install 'get3d[video]' (or imageio-ffmpeg); webp and gif "
             "need nothing more"
         ) from error
-    writer: Callable[..., Any] = encoder.write_frames
-    return writer

@@ -48,13 +48,14 @@ def part_uvs(part: trimesh.Trimesh) -> Float[np.ndarray, "verts 2"] | None:
 def part_vert_colors(part: trimesh.Trimesh, suffix: str) -> Float[np.ndarray, "verts 4"] | None:
     """Vertex colours as linear RGBA in [0, 1], or None; glTF stores them linear, others as sRGB."""
     visual = part.visual
-    if isinstance(visual, trimesh.visual.ColorVisuals):
-        colors = visual.vertex_colors if visual.kind == "vertex" else None
-    else:
+    if not isinstance(visual, trimesh.visual.ColorVisuals):
         # glTF files have them here, OBJ files with a material library there.
-        colors = getattr(visual, "vertex_attributes", {}).get("color")
-        colors = part.vertex_attributes.get("color") if colors is None else colors
-    return None if colors is None else _linear_rgba(np.asarray(colors), suffix)
+        for attributes in (getattr(visual, "vertex_attributes", {}), part.vertex_attributes):
+            if "color" in attributes:
+                return _linear_rgba(np.asarray(attributes["color"]), suffix)
+    elif visual.kind == "vertex":
+        return _linear_rgba(np.asarray(visual.vertex_colors), suffix)
+    return None
 
 
 def part_face_colors(part: trimesh.Trimesh, suffix: str) -> Float[np.ndarray, "faces 4"] | None:

@@ -248,6 +248,11 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path} must hold vertices [N, 3] and tets [T, 4], "
             f"got {list(verts.shape)} and {list(tets.shape)}"
         )
+    if verts.dtype.kind not in "fiu" or tets.dtype.kind not in "iu":
+        raise ValueError(
+            f"{path} must hold numbers as vertices and whole ones as tets, "
+            f"got {verts.dtype} and {tets.dtype}"
+        )
     return verts, tets
 
 

@@ -3,34 +3,27 @@
 Such a file is a zip archive: a pickle, which is a small program that builds objects, and the raw
 numbers of the tensors beside it. Two nets, either of which holds alone:
 
-1. The pickle's instructions are listed before anything is loaded. What it may name is a handful of
-   PyTorch's own constructors; anything else is refused by name.
-2. It is then loaded with `weights_only=True`: PyTorch's own interpreter of those few instructions,
-   which knows no other names.
+1. The archive and the pickle's instructions are judged before anything is loaded (`archives`). What
+   the pickle may name is a handful of PyTorch's own constructors; anything else is refused by name.
+2. It is then loaded with `weights_only=True`: PyTorch's own interpreter of few instructions, which
+   calls only what PyTorch allows.
 """
 
 import pickle
-import pickletools
-import re
 import warnings
 import zipfile
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
-_PICKLE = "data.pkl"
-_PICKLE_BYTES = 1 << 24  # some hundred bytes a tensor are usual; compressed, any size is possible
-_HARMLESS = re.compile(
-    r"collections\.OrderedDict|torch\.Size|torch\.\w+Storage"
-    r"|torch\._utils\._rebuild_(tensor_v2|parameter)"
-)
-# They build or call an object that they do not name beside them; torch.save uses GLOBAL only.
-_HIDING = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
-_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+from get3d.interop.archives import check_archive, damaged
+from get3d.models import check_weight_type, check_weight_values
+
+# Before it, what `weights_only=True` reads could write where it must not (CVE-2026-24747).
+_SAFE_TORCH = "2.10"
 _LFS = b"version https://git-lfs"
 
 
@@ -53,9 +46,10 @@ def read_state_dicts(path: Path | str, *names: str) -> dict[str, dict[str, Tenso
     """
     path = Path(path)
     _refuse_other_files(path)
-    _refuse_code(path)
+    _refuse_old_torch(path)
+    record_bytes = check_archive(path)
     content = _load(path)
-    found = list(content) if isinstance(content, Mapping) else []
+    found = list(content) if isinstance(content, dict) else []
     if "format_version" in found:
         raise ValueError(
             f"{path} is a checkpoint of get3d train, which needs no import; name its run folder "
@@ -63,26 +57,32 @@ def read_state_dicts(path: Path | str, *names: str) -> dict[str, dict[str, Tenso
         )
     for name in names:
         if name not in found:
-            has = ", ".join(map(str, found[:6])) or "no named values"
+            has = ", ".join(map(_label, found[:6])) or "no named values"
             raise ValueError(
                 f"{path} is no checkpoint of the GET3D release: it has no {name}, only {has[:200]}"
             )
     state_dicts = {name: _check_tensors(path, name, content[name]) for name in names}
-    num_bytes = sum(
-        tensor.numel() * tensor.element_size()
-        for state_dict in state_dicts.values()
-        for tensor in state_dict.values()
-    )
+    tensors = [pair for state_dict in state_dicts.values() for pair in state_dict.items()]
+    num_bytes = sum(tensor.numel() * tensor.element_size() for _, tensor in tensors)
     # A few numbers may pose as a tensor of any size: refused before someone copies it.
     if num_bytes > path.stat().st_size:
         raise ValueError(
             f"{path} claims tensors of {num_bytes} bytes, more than the file holds; refused"
         )
-    for state_dict in state_dicts.values():
-        for key, tensor in state_dict.items():
-            if not tensor.isfinite().all():
-                raise ValueError(f"{path}: {key} has values that are not finite; get another copy")
+    for key, tensor in tensors:
+        if tensor.untyped_storage().nbytes() not in record_bytes:
+            raise damaged(path, f"{_label(key)} has another size than its entry in the archive")
+        check_weight_values(f"{path}: {_label(key)}", tensor)
     return state_dicts
+
+
+def _refuse_old_torch(path: Path) -> None:
+    if TorchVersion(torch.__version__) < _SAFE_TORCH:
+        raise ValueError(
+            f"{path} is not read with torch {torch.__version__}, where a harmful file can corrupt "
+            f"memory (CVE-2026-24747): pip install 'torch>={_SAFE_TORCH}', or run get3d import "
+            "elsewhere and copy the model folder, which every version reads"
+        )
 
 
 def _refuse_other_files(path: Path) -> None:
@@ -105,36 +105,6 @@ def _refuse_other_files(path: Path) -> None:
     )
 
 
-def _refuse_code(path: Path) -> None:
-    """Say what a pickle would call that tensors do not need, and check every byte's checksum."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-            pickles = [info for info in archive.infolist() if Path(info.filename).name == _PICKLE]
-            if any(info.file_size > _PICKLE_BYTES for info in pickles):
-                raise _damaged(path, f"a {_PICKLE} far too large")
-            programs = [archive.read(info) for info in pickles]
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
-        raise _damaged(path, error) from error
-    except RuntimeError as error:  # a password
-        raise ValueError(f"{path} is encrypted; torch.save writes no such files") from error
-    if damaged is not None:
-        raise _damaged(path, f"the checksum of {damaged} is wrong")
-    if len(programs) != 1:
-        raise ValueError(f"{path} is no file of torch.save: it has {len(programs)} {_PICKLE}")
-    try:
-        instructions = [(code.name, value) for code, value, _ in pickletools.genops(programs[0])]
-    except Exception as error:  # pickletools raises whatever the bytes lead it to
-        raise _damaged(path, error) from error
-    for code, value in instructions:
-        if code in _HIDING:
-            raise _dangerous(path, f"the pickle instruction {code}")
-        if code == "GLOBAL":
-            name = str(value).replace(" ", ".")
-            if not _HARMLESS.fullmatch(name):
-                raise _dangerous(path, name)
-
-
 def _load(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
@@ -146,32 +116,22 @@ def _load(path: Path) -> Any:
             "code; refused"
         ) from error
     except Exception as error:  # hostile bytes lead to any kind of it
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
 def _check_tensors(path: Path, name: str, state_dict: object) -> dict[str, Tensor]:
     """Refuse values that are no plain floating-point tensors."""
-    if not isinstance(state_dict, Mapping) or not state_dict:
+    if not isinstance(state_dict, dict) or not state_dict:
         raise ValueError(f"{path}: {name} is no state dict of tensors but {type(state_dict)}")
-    for key, value in state_dict.items():
+    tensors = dict(dict.items(state_dict))  # a pickle can give it an attribute called items
+    for key, value in tensors.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             kind = type(value).__name__
-            raise ValueError(f"{path}: {name} holds {str(key)[:80]}, a {kind}, where a tensor is")
-        if value.dtype not in _DTYPES or value.layout != torch.strided:
-            raise ValueError(
-                f"{path}: {key} has the type {value.dtype}, weights are floating-point numbers; "
-                "this is no checkpoint of the GET3D release"
-            )
-    return dict(state_dict)
+            raise ValueError(f"{path}: {name} holds {_label(key)}, a {kind}, where a tensor is")
+        check_weight_type(f"{path}: {_label(key)}", value)
+    return tensors
 
 
-def _dangerous(path: Path, what: str) -> ValueError:
-    return ValueError(
-        f"{path} would run code when it is read: it names {what[:100]}, which tensors do not need; "
-        "refused, nothing was run. Ask its author for a file with tensors only"
-    )
-
-
-def _damaged(path: Path, reason: Exception | str) -> ValueError:
-    text = " ".join(str(reason).split())[:200]
-    return ValueError(f"{path} is cut short or damaged ({text}); copy or download it again")
+def _label(key: object) -> str:
+    """Name what a dictionary holds, in short: a key may be anything."""
+    return str(key)[:80] if isinstance(key, str | int | float) else f"a {type(key).__name__}"

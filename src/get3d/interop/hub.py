@@ -4,6 +4,7 @@ The client, huggingface_hub, is imported when it is needed. It keeps what it fet
 second time needs no connection; and it holds the login, so no token passes through here.
 """
 
+import glob
 import importlib
 import re
 from collections.abc import Iterator, Sequence
@@ -15,15 +16,14 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 HUB_PREFIX = "hf://"
-_PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
+_PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", re.ASCII)
 _LOG_IN = "log in once with: hf auth login"
+_ELSE_FETCH = " (the model is not in its cache), or download the folder elsewhere and name it"
 
 # The client's errors by the names of their classes, which need no import; the first match counts.
 _REASONS = {
-    "OfflineModeIsEnabled": "the hub client is set to offline and the model is not in its cache; "
-    "unset HF_HUB_OFFLINE, or download the folder elsewhere and name it",
-    "LocalEntryNotFoundError": "the hub cannot be reached and the model is not in its cache; check "
-    "the connection, or download the folder elsewhere and name it",
+    "OfflineModeIsEnabled": "the hub client is set to offline; unset HF_HUB_OFFLINE{else_fetch}",
+    "LocalEntryNotFoundError": "the hub cannot be reached; check the connection{else_fetch}",
     "GatedRepoError": f"its owner asks for consent: accept the terms on its page, then {_LOG_IN}",
     "RepositoryNotFoundError": f"there is none, or it is private; check the name, or {_LOG_IN}",
     "RevisionNotFoundError": "the repository has no such revision; check what stands behind @",
@@ -88,11 +88,11 @@ def fetch_folder(name: HubName, files: Sequence[str]) -> Path:
     """
     prefix = f"{name.path}/" if name.path else ""
     client = _client()
-    with _explained(f"{name} cannot be fetched"):
+    with _explained(f"{name} cannot be fetched", _ELSE_FETCH):
         folder = client.snapshot_download(
             repo_id=name.repo_id,
             revision=name.revision,
-            allow_patterns=[prefix + file for file in files],
+            allow_patterns=[glob.escape(prefix + file) for file in files],
         )
     return Path(folder) / name.path
 
@@ -108,7 +108,7 @@ def fetch_file(name: HubName) -> Path:
         OSError: If it is not in the cache and cannot be fetched.
     """
     client = _client()
-    with _explained(f"{name} cannot be fetched"):
+    with _explained(f"{name} cannot be fetched", _ELSE_FETCH):
         path = client.hf_hub_download(
             repo_id=name.repo_id, revision=name.revision, filename=name.path
         )
@@ -152,7 +152,7 @@ def send_folder(
             repo_id=name.repo_id,
             folder_path=folder,
             path_in_repo=name.path or None,
-            allow_patterns=list(files),
+            allow_patterns=[glob.escape(file) for file in files],
             revision=name.revision,
             commit_message=message,
         )
@@ -170,7 +170,7 @@ def _client() -> Any:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
+def _explained(what: str, else_fetch: str = "") -> Iterator[None]:
     """Turn an error of the client into one line that says what to do."""
     try:
         yield
@@ -178,6 +178,7 @@ def _explained(what: str) -> Iterator[None]:
         kinds = {kind.__name__ for kind in type(error).__mro__}
         for name, reason in _REASONS.items():
             if name in kinds:
+                reason = reason.replace("{else_fetch}", else_fetch)
                 raise OSError(f"{what}: {reason}") from error
         text = " ".join(str(error).split())[:200]
         status = getattr(getattr(error, "response", None), "status_code", None)

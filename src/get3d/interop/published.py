@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from get3d.geometry import load_grid
-from get3d.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
-from get3d.models.generator import SeparateNetwork, UnifiedNetwork
-from get3d.models.mapping import Mapping as MappingNetwork
+from get3d.geometry import TetGrid, load_grid
+from get3d.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, skeleton
 
 _GENERATOR_KEYS = {
     "z_dim": "z_dim",
@@ -80,7 +78,10 @@ _SEPARATE_RULES = (
 
 
 def load_generator(
-    state_dict: Mapping[str, Tensor], *, config: Mapping[str, Any], grid: Path | str | None = None
+    state_dict: Mapping[str, Tensor],
+    *,
+    config: Mapping[str, Any],
+    grid: Path | str | TetGrid | None = None,
 ) -> Generator:
     """Build a generator from a published state dict.
 
@@ -89,8 +90,9 @@ def load_generator(
         config: The release's options: z_dim, w_dim, tet_res, tri_plane_resolution, dmtet_scale,
             one_3d_generator, iso_surface, channel_base, channel_max; optionally img_resolution,
             deformation_multiplier, n_implicit_layer and mlp_latent_channel.
-        grid: A published tetrahedral grid (.npz), the one the weights were trained on; None makes
-            our own grid of the same resolution. FlexiCubes needs none: its grid is a plain lattice.
+        grid: A published tetrahedral grid (.npz, or read from one by `load_grid`), the one the
+            weights were trained on; None makes our own grid of the same resolution. FlexiCubes
+            needs none: its grid is a plain lattice.
 
     Returns:
         The generator, on the CPU.
@@ -110,12 +112,11 @@ def load_generator(
     ours = GeneratorConfig(architecture="unified" if is_unified else "separate", **options)
     rules = _UNIFIED_RULES if is_unified else _SEPARATE_RULES
     # Fitted on paper first: a file's sizes, which may be lies, have not cost any memory yet.
-    weights = _fit(_skeleton(ours), state_dict, lambda name: _generator_name(name, rules))
-    tets = None
-    if grid is not None:
-        tets = load_grid(grid, resolution=ours.grid_resolution, scale=ours.scale)
+    weights = _fit(skeleton(ours), state_dict, lambda name: _generator_name(name, rules))
+    if isinstance(grid, Path | str):
+        grid = load_grid(grid, resolution=ours.grid_resolution, scale=ours.scale)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
-        generator = Generator(ours, grid=tets)
+        generator = Generator(ours, grid=grid)
     generator.load_state_dict(weights)
     return generator
 
@@ -183,19 +184,6 @@ def _discriminator_name(name: str, num_blocks: int) -> str:
     else:
         rest = f"b4.{rest}"
     return prefix + rest
-
-
-def _skeleton(config: GeneratorConfig) -> dict[str, Tensor]:
-    """Names and shapes of a generator's state dict, without its numbers or its grid."""
-    sizes = config.z_dim, config.w_dim
-    with torch.device("meta"):
-        parts: dict[str, nn.Module] = {
-            name: MappingNetwork(*sizes, num_layers=config.mapping_layers)
-            for name in ("mapping_geo", "mapping_tex")
-        }
-        is_unified = config.architecture == "unified"
-        parts["network"] = UnifiedNetwork(config) if is_unified else SeparateNetwork(config)
-    return nn.ModuleDict(parts).state_dict()
 
 
 def _fit(

@@ -7,6 +7,7 @@ from get3d.models.generator import Generator
 from get3d.models.mapping import mix_styles
 from get3d.models.surface import Surface
 from get3d.models.triplane import sample_triplane
+from get3d.models.weights import check_weight_type, check_weight_values, skeleton
 
 __all__ = [
     "Discriminator",
@@ -17,6 +18,9 @@ __all__ = [
     "GridOptions",
     "ImagingConfig",
     "Surface",
+    "check_weight_type",
+    "check_weight_values",
     "mix_styles",
     "sample_triplane",
+    "skeleton",
 ]

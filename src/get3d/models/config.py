@@ -115,8 +115,10 @@ class GeneratorConfig:
             raise ValueError(
                 f"mlp_hidden_layers must not be negative, got {self.mlp_hidden_layers}"
             )
-        if self.grid_resolution < 3:
-            raise ValueError(f"grid_resolution must be at least 3, got {self.grid_resolution}")
+        if not 3 <= self.grid_resolution <= MAX_RESOLUTION:
+            raise ValueError(
+                f"grid_resolution must be from 3 to {MAX_RESOLUTION}, got {self.grid_resolution}"
+            )
         most = max((MAX_RESOLUTION // self.grid_resolution).bit_length() - 1, 0)
         if not 0 <= self.subdivisions <= most:
             raise ValueError(

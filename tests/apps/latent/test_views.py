@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -105,3 +107,9 @@ def test_pictures_on_a_gpu_are_those_on_the_cpu(model) -> None:
     on_gpu = make_shape(model.to("cuda"), styles_of(model, 0))
     assert on_gpu.mesh.verts.is_cuda
     assert (torch.tensor(portrait(on_gpu, 48)).float() - on_cpu).abs().mean() < 2
+
+
+@pytest.mark.parametrize("turns", [math.nan, math.inf, -math.inf, 1e300])
+def test_turns_that_are_none(turns: float) -> None:
+    with pytest.raises(ValueError, match="turns must be from -1000 to 1000, got"):
+        turn_deg(3, turns=turns)

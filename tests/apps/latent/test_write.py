@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from get3d.apps import Model
 from get3d.apps.latent import (
     RECORD_NAME,
     Cell,
@@ -22,6 +24,8 @@ from get3d.apps.latent import (
     write_sheet,
 )
 from get3d.apps.latent import write as write_module
+from get3d.geometry import make_grid
+from get3d.models import Generator
 
 SMALL = Sheets(columns=2, rows=1, view_size=16)
 
@@ -126,6 +130,30 @@ def test_a_folder_of_something_else_is_refused(model, tmp_path, change: str) -> 
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("config", "shift", "difference"),
+    [
+        ({"scale": 0.5}, 0.0, r": scale 1\.0, now 0\.5"),
+        ({"deformation_multiplier": 3.0}, 0.0, r": deformation_multiplier 1\.0, now 3\.0"),
+        ({"sdf_base": "none"}, 0.0, ": sdf_base sphere, now none"),
+        ({"grid_resolution": 16}, 0.0, ": grid_resolution 12, now 16"),
+        ({}, 1e-3, ""),
+    ],
+)
+def test_the_same_weights_with_other_options_are_another_model(
+    model, tmp_path, config, shift, difference
+) -> None:
+    """They make other shapes: a rerun must not mix both."""
+    take(model, tmp_path)
+    grid = model.generator.grid
+    own = make_grid(grid.verts + shift, grid.tets, resolution=grid.resolution) if shift else None
+    other = Generator(replace(model.generator.config, **config), grid=own)
+    other.load_state_dict(model.generator.state_dict())
+    with pytest.raises(ValueError, match=rf"made with other options \(another model{difference}\)"):
+        take(Model(other, model.info), tmp_path)
+    take(Model(other, model.info), tmp_path, overwrite=True)
+
+
 def test_overwriting_deletes_what_was_recorded_and_nothing_else(model, tmp_path) -> None:
     write(model, tmp_path, 3, suffix=".obj")
     assert (tmp_path / "shape_2.mtl").exists()
@@ -146,7 +174,20 @@ def test_an_obj_without_its_texture_is_not_whole(model, tmp_path) -> None:
     assert (tmp_path / "shape_0.png").exists()
 
 
-@pytest.mark.parametrize("record", ["", "[]", '{"shapes": 3}', None])
+@pytest.mark.parametrize(
+    "record",
+    [
+        "",
+        "[]",
+        '{"shapes": 3}',
+        "[" * 100_000,
+        '{"shapes": {"a": {"files": ["b"]}}, "pictures": {}}',
+        '{"shapes": {"a": {"files": {"b": "large"}}}, "pictures": {}}',
+        '{"shapes": {"a": 3}, "pictures": {}}',
+        '{"shapes": {"a": {"files": {"..": 1}}}, "pictures": {}}',
+        None,
+    ],
+)
 def test_files_without_a_sound_record_are_a_stranger_s(model, tmp_path, record) -> None:
     (tmp_path / "shape_0.glb").write_text("mine")
     if record is not None:
@@ -166,6 +207,23 @@ def test_a_record_cannot_reach_out_of_its_folder(model, tmp_path) -> None:
     (out / RECORD_NAME).write_text(json.dumps(record))
     write(model, out, 1, seed=1, overwrite=True)
     assert (tmp_path / "precious").exists()
+
+
+def test_a_folder_where_a_file_was_is_not_deleted(model, tmp_path) -> None:
+    write(model, tmp_path, 1)
+    (tmp_path / "shape_0.glb").unlink()
+    (tmp_path / "shape_0.glb").mkdir()
+    take(model, tmp_path, seed=1, overwrite=True)
+    assert (tmp_path / "shape_0.glb").is_dir()
+    with pytest.raises(IsADirectoryError, match=r"move it away: .*shape_0\.glb"):
+        write(model, tmp_path, 1, seed=1)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_in_place_of_the_record(model, tmp_path, overwrite) -> None:
+    (tmp_path / RECORD_NAME).mkdir()
+    with pytest.raises(IsADirectoryError, match=r"move it away: .*generation"):
+        take(model, tmp_path, overwrite=overwrite)
 
 
 def test_a_folder_that_cannot_be_written(model, tmp_path) -> None:
@@ -228,7 +286,7 @@ def test_a_film_shows_its_subjects_from_a_shared_distance(model, tmp_path) -> No
     shapes = [make_shape(model, styles_of(model, f"0.{i}", truncation=1.0)) for i in range(3)]
     done: list[tuple[int, int]] = []
     folder, stills = film(model, tmp_path, shapes, lambda *counts: done.append(counts))
-    assert done == [(1, 3), (2, 3), (3, 3)]
+    assert done == [(i, 6) for i in range(1, 7)]  # each is measured, then drawn
     assert len(stills) == 3
     for still in stills:
         assert (still[0] == 255).all()  # nothing touches the border

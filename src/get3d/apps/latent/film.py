@@ -9,6 +9,7 @@ from get3d.apps.latent.shapes import Subject
 from get3d.apps.latent.views import POLAR_DEG, Stage, film_frame
 from get3d.apps.latent.write import OnProgress, Picture
 from get3d.core.pictures import contact_sheet, save_png
+from get3d.core.types import Mesh
 from get3d.core.video import Frame, save_video
 
 _SHEET_FRAMES = 16
@@ -36,7 +37,8 @@ def write_film(
         image_size: Side of the film, in pixels.
         fps: Frames a second.
         polar_deg: Of the cameras: 0 looks straight down, 90 is the horizon.
-        on_progress: Called with how many frames are done, and of how many.
+        on_progress: Called with how many are done, and of how many: every frame counts twice, once
+            for its distance.
 
     Returns:
         Some frames, evenly spread, for a contact sheet.
@@ -46,7 +48,15 @@ def write_film(
         OSError: If the file cannot be written.
     """
     num = len(rotations_deg)
-    stage = Stage.around(subject.mesh for subject in subjects() if subject is not None)
+    show = on_progress or (lambda done, total: None)
+
+    def measured() -> Iterator[Mesh]:
+        for index, subject in enumerate(subjects()):
+            show(index + 1, 2 * num)
+            if subject is not None:
+                yield subject.mesh
+
+    stage = Stage.around(measured())
     cameras = stage.cameras(rotations_deg, polar_deg=polar_deg)
     picked = set(np.linspace(0, num - 1, min(num, _SHEET_FRAMES)).round().astype(int).tolist())
     kept: list[Frame] = []
@@ -58,8 +68,7 @@ def write_film(
                 frame = film_frame(subject.render(cameras[index : index + 1], image_size)[0])
             if index in picked:
                 kept.append(frame)
-            if on_progress is not None:
-                on_progress(index + 1, num)
+            show(num + index + 1, 2 * num)
             yield frame
 
     save_video(folder.path / name, frames(), fps=fps)

@@ -1,5 +1,6 @@
 """A folder that one command fills, and that the same command can go on filling."""
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import torch
 
 from get3d.apps.model import Model
 from get3d.core.files import remove_leftovers, write_text
+from get3d.core.strict import to_dict
 from get3d.metrics.features import fingerprint
 
 RECORD_NAME = "generation.json"
@@ -93,6 +95,8 @@ def open_folder(
         identity["model"] = {
             "name": model.info.name,
             "weights": fingerprint(model.generator),
+            "config": to_dict(model.generator.config),
+            "grid": _grid_digest(model),
         }
     identity["settings"] = json.loads(json.dumps(settings))
     former = _read_record(path)
@@ -139,33 +143,50 @@ def _read_record(path: Path) -> Entry | None:
     """Read what an earlier command says of the folder; None if there is no sound record."""
     try:
         content = json.loads((path / RECORD_NAME).read_text(encoding="utf-8"))
-        for part in _PARTS:
-            for entry in content[part].values():
-                if not all(Path(file).name == file for file in entry.get("files", {})):
-                    return None
-        return dict(content)
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        entries = [entry for part in _PARTS for entry in content[part].values()]
+        files = [file for entry in entries for file in dict(entry).get("files", {}).items()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    is_sound = all(type(size) is int and _is_plain(name) for name, size in files)
+    return content if is_sound else None
+
+
+def _is_plain(name: str) -> bool:
+    """Say whether a name is one of a file in the folder itself, on any system."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
 
 
 def _difference(former: Entry, identity: Entry) -> str:
     """Name what differs, as short as it will go."""
-    for key in ("command", "model"):
-        if former.get(key) != identity.get(key):
-            old, new = former.get(key), identity.get(key)
-            return "another model" if key == "model" else f"get3d {old}, now get3d {new}"
-    old, new = former.get("settings"), identity["settings"]
-    if not isinstance(old, dict):
-        return "settings that cannot be read"
+    if former.get("command") != identity["command"]:
+        return f"get3d {former.get('command')}, now get3d {identity['command']}"
+    old, new = former.get("model"), identity.get("model")
+    if old != new:
+        configs = [each.get("config") if isinstance(each, dict) else None for each in (old, new)]
+        return f"another model{_changes(*configs, before=': ')}"
+    return _changes(former.get("settings"), identity["settings"]) or "settings that cannot be read"
+
+
+def _changes(old: object, new: object, *, before: str = "") -> str:
+    """Name the values that differ; empty if they are none, or no named values."""
+    if not isinstance(old, dict) or not isinstance(new, dict) or old == new:
+        return ""
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return "; ".join(f"{name} {old.get(name)}, now {new.get(name)}" for name in names)
+    return before + "; ".join(f"{name} {old.get(name)}, now {new.get(name)}" for name in names)
+
+
+def _grid_digest(model: Model) -> str:
+    """Shorten the positions of the grid, which may be one of the model's own, to eight digits."""
+    verts = model.generator.grid.verts.cpu().contiguous()
+    return hashlib.sha256(verts.numpy().tobytes()).hexdigest()[:8]
 
 
 def _remove_files(path: Path, record: Entry) -> None:
     for part in _PARTS:
         for entry in record[part].values():
             for file in entry.get("files", {}):
-                (path / file).unlink(missing_ok=True)
+                if (path / file).is_file():
+                    (path / file).unlink()
 
 
 def _size(path: Path) -> int:

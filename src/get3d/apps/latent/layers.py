@@ -20,7 +20,7 @@ def parse_layers(layers: str, num_layers: int, *, kind: str) -> slice:
     """
     if layers in ("all", "none"):
         return slice(0, num_layers if layers == "all" else 0)
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", layers)
+    match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", layers)
     if match is None:
         raise ValueError(
             f"{kind} layers must be all, none, one layer such as 4, or a range such as 4-7, "

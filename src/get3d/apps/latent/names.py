@@ -27,6 +27,7 @@ class ShapeName:
         return f"{self.seed}.{self.index}" if self.index else str(self.seed)
 
 
+_NAME = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,18}))?")
 Name = ShapeName | int | str
 
 
@@ -46,7 +47,7 @@ def parse_name(name: object) -> ShapeName:
     """
     if isinstance(name, ShapeName):
         return name
-    match = re.fullmatch(r"(\d+)(?:\.(\d+))?", str(name)) if isinstance(name, int | str) else None
+    match = _NAME.fullmatch(str(name)) if isinstance(name, int | str) else None
     if match is None:
         raise ValueError(
             f"a shape is named SEED or SEED.INDEX, such as 7 or 7.3 (in Python a number or a "

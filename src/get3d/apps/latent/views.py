@@ -127,5 +127,10 @@ def turn_deg(num: int, *, turns: float = 1.0) -> list[float]:
     Args:
         num: How many; the last is one step before the end, so that a loop has no jump.
         turns: Full turns; may be negative, or 0 to stand still.
+
+    Raises:
+        ValueError: If `turns` is not within -1000 to 1000.
     """
+    if not -1000 <= turns <= 1000:
+        raise ValueError(f"turns must be from -1000 to 1000, got {turns}")
     return [FRONT_DEG + 360.0 * turns * i / num for i in range(num)]
