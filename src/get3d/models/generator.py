@@ -10,19 +10,13 @@ from get3d.core import Cameras, Images, Mesh, Styles
 from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.geometry import TetGrid
 from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
-from get3d.models.fields import (
-    Fields,
-    Texture,
-    TextureHeads,
-    TriplaneGeometry,
-    TriplaneHeads,
-    sphere_sdf,
-)
+from get3d.models.fields import Fields, sphere_sdf
 from get3d.models.imaging import render_images
 from get3d.models.mapping import Mapping, repeat_style
 from get3d.models.surface import Grid, Surface, config_grid, extract_surface, grid_offsets
 from get3d.models.synthesis import PLANE_CHANNELS, PlaneSynthesis
 from get3d.models.triplane import GridLookup
+from get3d.models.triplane_fields import Texture, TextureHeads, TriplaneGeometry, TriplaneHeads
 from get3d.models.volume import VolumeGeometry, VolumeHeads
 
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from get3d.core.memory import Cost
 from get3d.models.config import GeneratorConfig
-from get3d.models.fields import PointMLP
 from get3d.models.layers import EqualConv, ModulatedConv, Stack
+from get3d.models.point_network import PointMLP
 from get3d.models.synthesis import resolutions
 from get3d.models.triplane import normalize_points
 
