@@ -10,6 +10,9 @@ from get3d.core.memory import Cost
 from get3d.models.grid_field import activated_sums
 from get3d.models.layers import CLAMP, ModulatedPoints, Stack
 
+PLACE_NUMBERS = 16
+"""Held for a point on the way to its features: coordinates, indices of 64 bits."""
+
 
 class PointMLP(nn.Module):
     """Modulated fully connected layers over points; the last one is linear."""
@@ -96,6 +99,6 @@ class PointMLP(nn.Module):
         """What `share_first` and `finish_sums` hold, with which no sum can be had without all."""
         hidden = next(iter(self.layers)).weight.shape[0]
         is_compiled = device.type == "cpu" and len(self.layers) == 2
-        per_sum = 3 if is_compiled else 6 * hidden + _PLACE_NUMBERS
+        per_sum = 3 if is_compiled else 6 * hidden + PLACE_NUMBERS
         numbers = self.cost.per_shape + 2 * num_rows * hidden + num_sums * per_sum
         return Cost(per_shape=numbers, per_point=0)

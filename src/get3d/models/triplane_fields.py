@@ -8,10 +8,8 @@ from torch import Tensor, nn
 
 from get3d.core.memory import Cost
 from get3d.models.layers import ToColor
-from get3d.models.point_network import PointMLP
+from get3d.models.point_network import PLACE_NUMBERS, PointMLP
 from get3d.models.triplane import GridLookup, sample_triplane
-
-_PLACE_NUMBERS = 16  # of a point on the way to its features: coordinates, indices of 64 bits
 
 
 class TriplaneHeads(nn.Module):
@@ -223,7 +221,7 @@ def _lookup_cost(planes: Float[Tensor, "b c h w"], network: PointMLP, *, lookups
         lookups: How many go into the network at once.
     """
     feature = planes.shape[1] // 3
-    looking = lookups * (3 * feature + _PLACE_NUMBERS)
+    looking = lookups * (3 * feature + PLACE_NUMBERS)
     joining = lookups * feature if lookups > 1 else 0  # the features before they are joined
     behind = network.cost
     per_point = max(looking, joining + behind.per_point)
