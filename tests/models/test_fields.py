@@ -9,7 +9,8 @@ from torch import Tensor
 
 from get3d.core.memory import Cost
 from get3d.models import Generator, GeneratorConfig, GridOptions
-from get3d.models.fields import Fields, PointMLP
+from get3d.models.fields import Fields
+from get3d.models.point_network import PointMLP
 
 # Small where it makes planes and volumes, of the published widths where those are read.
 SIZES = {
