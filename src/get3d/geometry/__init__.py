@@ -9,7 +9,14 @@ from get3d.geometry.cameras import (
     sample_cameras,
     to_clip,
 )
-from get3d.geometry.checks import UnitBox, check_finite, check_indices, check_mesh, unit_box
+from get3d.geometry.checks import (
+    UnitBox,
+    check_count,
+    check_finite,
+    check_indices,
+    check_mesh,
+    unit_box,
+)
 from get3d.geometry.dual_topology import DualTopology
 from get3d.geometry.flexicubes import (
     CubeWeights,
@@ -90,6 +97,7 @@ __all__ = [
     "bcc_grid",
     "camera_angles",
     "camera_origins",
+    "check_count",
     "check_finite",
     "check_indices",
     "check_mesh",

@@ -67,6 +67,22 @@ def check_indices(name: str, indices: Int[Tensor, "..."], num: int, target: str)
         )
 
 
+def check_count(name: str, count: int, expected: int, target: str) -> None:
+    """Refuse too few or too many of what goes with something one by one.
+
+    Args:
+        name: What is counted, for the message.
+        count: How many there are.
+        expected: How many there must be.
+        target: What they go with.
+
+    Raises:
+        ValueError: If the numbers differ.
+    """
+    if count != expected:
+        raise ValueError(f"{name} has {count} rows for {expected} {target}; give one for each")
+
+
 @dataclass(frozen=True)
 class UnitBox:
     """A cube about a mesh, for steps whose limits are meant for meshes of about size one.
