@@ -6,7 +6,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from get3d.core.types import Material, Mesh, TexturedMesh
-from get3d.export.atlas import unwrap
+from get3d.export.atlas import check_atlas, check_texture_size, unwrap
+from get3d.geometry import check_mesh
 from get3d.render import ColorFn, rasterize
 
 _CHUNK_TEXELS = 1 << 18
@@ -68,9 +69,12 @@ def bake_texture(
         sRGB colours in [0, 1], row 0 at the top.
 
     Raises:
-        ValueError: If `color_fn` returns another shape or colours that are not finite, or if there
-            are no faces.
+        ValueError: If `color_fn` returns another shape or colours that are not finite, there are
+            no faces, or mesh and texture coordinates hold indices of what is not there.
     """
+    check_texture_size(texture_size)
+    check_mesh(mesh)
+    check_atlas(mesh, uvs, uv_faces)
     if len(uv_faces) == 0:
         raise ValueError("the mesh has no faces, so there is nothing to bake")
     corners = uvs.detach() * texture_size
