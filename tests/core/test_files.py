@@ -78,3 +78,20 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path) == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["keep.txt"]
     assert remove_leftovers(tmp_path / "missing") == 0
+
+
+def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / f"{'a' * 250}.txt"
+    with pytest.raises(OSError, match="too long") as info, atomic_path(target) as temp_path:
+        temp_path.write_text("x")
+    assert info.value.filename == str(target)
+
+
+def test_a_folder_is_no_file_and_the_work_does_not_begin(tmp_path: Path) -> None:
+    with (
+        pytest.raises(IsADirectoryError, match="is a folder; choose another name") as info,
+        atomic_path(tmp_path),
+    ):
+        raise AssertionError("not reached")
+    assert info.value.filename == str(tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -30,7 +30,8 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
         The path to write to.
 
     Raises:
-        OSError: If the disk is full (naming the file and what to do), or as the block raised it.
+        OSError: If `path` is a folder, before the block begins; if the disk is full (naming the
+            file and what to do); or as the block raised it.
 
     Example:
         >>> import tempfile
@@ -41,6 +42,9 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
         ['note.txt']
     """
     path = Path(path)
+    if path.is_dir():
+        message = "is a folder; choose another name for the file"
+        raise IsADirectoryError(errno.EISDIR, message, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temp_path = path.with_name(f".{path.stem}{_TEMP_MARK}{secrets.token_hex(4)}{path.suffix}")
     try:
@@ -53,6 +57,8 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
     except BaseException as error:
         is_full = _is_disk_full(error, path.parent)
         temp_path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) == str(temp_path):
+            error.filename = str(path)  # the name that the user knows
         if is_full:
             raise OSError(
                 errno.ENOSPC,
