@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _TEMP_MARK = ".get3d-tmp-"
@@ -56,7 +56,8 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
             _flush_folder(path.parent)
     except BaseException as error:
         is_full = _is_disk_full(error, path.parent)
-        temp_path.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong first is what to say
+            temp_path.unlink(missing_ok=True)
         if isinstance(error, OSError) and str(error.filename) == str(temp_path):
             error.filename = str(path)  # the name that the user knows
         if is_full:
