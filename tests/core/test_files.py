@@ -92,7 +92,18 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     assert remove_leftovers(tmp_path / "missing") == 0
 
 
-def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as caught, atomic_path(tmp_path / "a.txt") as temp_path:
-        temp_path.open("rb")
-    assert caught.value.filename == str(tmp_path / "a.txt")
+def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / f"{'a' * 250}.txt"
+    with pytest.raises(OSError, match="too long") as info, atomic_path(target) as temp_path:
+        temp_path.write_text("x")
+    assert info.value.filename == str(target)
+
+
+def test_a_folder_is_no_file_and_the_work_does_not_begin(tmp_path: Path) -> None:
+    with (
+        pytest.raises(IsADirectoryError, match="move it away") as info,
+        atomic_path(tmp_path),
+    ):
+        raise AssertionError("not reached")
+    assert info.value.filename == str(tmp_path)
+    assert not list(tmp_path.iterdir())

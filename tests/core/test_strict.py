@@ -1,10 +1,13 @@
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import yaml
 
-from get3d.core.strict import from_dict, to_dict
+from get3d.core.strict import check_literals, from_dict, to_dict
+from get3d.data import RenderConfig
+from get3d.models import GeneratorConfig, ImagingConfig
+from get3d.training.config import LossConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,3 +96,27 @@ def test_a_check_of_the_dataclass_itself_carries_the_path() -> None:
 
     with pytest.raises(ValueError, match=r"^model: size must be positive, got 0$"):
         from_dict(Positive, {"size": 0}, path="model")
+
+
+def test_literals_are_checked_in_python_too() -> None:
+    check_literals(Run(steps=1, kind="unified"))
+    with pytest.raises(ValueError, match="kind must be one of separate, unified; got 'unify'"):
+        check_literals(Run(steps=1, kind="unify"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (GeneratorConfig(), "architecture"),
+        (GeneratorConfig(), "iso_surface"),
+        (GeneratorConfig(), "sdf_inside"),
+        (GeneratorConfig(), "sdf_base"),
+        (ImagingConfig(), "composite"),
+        (LossConfig(), "real_mask"),
+        (RenderConfig(), "light"),
+    ],
+)
+def test_every_config_does_so(config: Any, name: str) -> None:
+    object.__setattr__(config, name, "x")  # the tests' type checker would refuse first
+    with pytest.raises(ValueError, match=f"{name} must be one of .*; got 'x'"):
+        config.__post_init__()

@@ -115,3 +115,10 @@ def test_no_faces_and_bad_positions(ball):
     mesh.verts[0] = torch.inf
     with pytest.raises(ValueError, match="not finite"):
         color_vertices(mesh, shade)
+
+
+def test_colors_are_one_of_two():
+    options = AssetOptions()
+    object.__setattr__(options, "colors", "textures")  # the tests' type checker would refuse first
+    with pytest.raises(ValueError, match="colors must be one of texture, vertices; got 'textures'"):
+        options.__post_init__()

@@ -1,11 +1,12 @@
 import time
 
+import numpy as np
 import pytest
 import torch
 import trimesh
 
 from get3d.core import Mesh
-from get3d.export.atlas import unwrap
+from get3d.export.atlas import check_texture_size, unwrap
 from get3d.geometry import connected_components, face_areas
 from get3d.render import rasterize
 
@@ -152,6 +153,98 @@ def test_time_grows_no_faster_than_the_faces():
         unwrap(rough)
         taken_s.append(time.process_time() - start)
     assert taken_s[2] < 3 * 16 * taken_s[1]
+
+
+def needles(num: int) -> Mesh:
+    """Triangles of length 0.3 and width 1e-6."""
+    generator = torch.Generator().manual_seed(0)
+    verts = torch.rand(num, 1, 3, generator=generator, dtype=torch.float64).repeat(1, 3, 1)
+    verts[:, 1] += torch.randn(num, 3, generator=generator) * 0.3
+    verts[:, 2] += torch.randn(num, 3, generator=generator) * 1e-6
+    return Mesh(verts.reshape(-1, 3), torch.arange(3 * num).view(-1, 3))
+
+
+def turned_cylinder(sections: int, radius: float) -> Mesh:
+    shape = trimesh.creation.cylinder(radius, 1.0, sections=sections)
+    shape.apply_transform(trimesh.transformations.rotation_matrix(0.7, [1, 2, 3]))
+    return to_mesh(shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mesh", "texture_size", "limit_s"),
+    [
+        (turned_cylinder(512, 0.02), 4096, 10),  # takes 0.6 s; by boxes of cells 24 s
+        (turned_cylinder(512, 1e-5), 1024, 10),
+        (needles(3000), 2048, 10),  # takes 0.3 s; at full length they never ended
+        (needles(3000), 4096, 20),
+    ],
+)
+def test_long_faces_take_bounded_time(mesh, texture_size, limit_s):
+    unwrap(to_mesh(SHAPES["box"]))  # compiles
+    start = time.process_time()
+    uvs, uv_faces = unwrap(mesh, texture_size=texture_size)
+    assert time.process_time() - start < limit_s
+    assert uvs.isfinite().all()
+    assert (uv_areas(uvs.double(), uv_faces) > 0).float().mean() > 0.9
+
+
+def test_more_needles_than_fit_are_refused_before_they_are_packed(monkeypatch):
+    unwrap(needles(3000), texture_size=512)
+    monkeypatch.setattr("xatlas.Atlas", None)
+    message = "16 is too small for the 3000 charts of this mesh; 512 is enough"
+    with pytest.raises(ValueError, match=message):
+        unwrap(needles(3000), texture_size=16)
+
+
+def test_a_long_rod_uses_its_texture():
+    """Alone it would be ten times as long as the texture at full density: it is cut and folded."""
+    angle = torch.linspace(0, 1, 400)
+    spine = torch.stack([angle, angle * 0.3, angle * 0.2], dim=1)
+    rim = torch.tensor([[0.0, 1, 0], [0, 0, 1], [0, -1, -1]]) * 1e-3
+    verts = (spine[:, None] + rim).reshape(-1, 3)
+    first = torch.arange(3 * 399)
+    beside = first.view(-1, 3).roll(-1, 1).flatten()
+    faces = torch.cat(
+        [
+            torch.stack([first, beside, first + 3], 1),
+            torch.stack([beside, beside + 3, first + 3], 1),
+        ]
+    )
+    mesh = Mesh(verts, faces)
+    uvs, uv_faces = unwrap(mesh, texture_size=512)
+    density = uv_areas(uvs, uv_faces) / face_areas(mesh)
+    assert uv_areas(uvs, uv_faces).sum() > 0.1
+    assert density.max() / density.min() < 10
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e100, 1e300])
+def test_any_finite_size(scale):
+    mesh = to_mesh(SHAPES["box"])
+    uvs, _ = unwrap(Mesh(mesh.verts.double() * scale, mesh.faces))
+    torch.testing.assert_close(uvs, unwrap(Mesh(mesh.verts.double(), mesh.faces))[0])
+
+
+@pytest.mark.parametrize("bad", [64.5, None, 0, -3, 16385, "64"])
+def test_sizes_of_textures(bad):
+    with pytest.raises(
+        ValueError, match=r"texture_size must be from 1 to 16384(, a whole number)?,"
+    ):
+        check_texture_size(bad)
+    check_texture_size(np.int64(64))
+
+
+def test_no_texture_is_large_enough(monkeypatch):
+    monkeypatch.setattr("get3d.export.atlas.MAX_TEXTURE_SIZE", 64)
+    with pytest.raises(ValueError, match="no size up to 64 is enough, so ask for fewer faces"):
+        unwrap(needles(3000), texture_size=16)
+
+
+def test_wrong_indices():
+    mesh = to_mesh(SHAPES["box"])
+    mesh.faces[2, 1] = 8
+    with pytest.raises(ValueError, match="faces has index 8, but there are 8 vertices"):
+        unwrap(mesh)
 
 
 def test_texture_too_small_for_the_charts():

@@ -147,3 +147,16 @@ def test_no_faces():
         texture_mesh(mesh, wavy, texture_size=32)
     with pytest.raises(ValueError, match="no faces"):
         bake_texture(mesh, torch.zeros(0, 2), mesh.faces, wavy, 32)
+
+
+@pytest.mark.parametrize("bad", [-5_000_000, 4])
+def test_wrong_indices(bad):
+    mesh, uvs, faces = unit_square()
+    wrong = faces.clone()
+    wrong[1, 1] = bad
+    with pytest.raises(ValueError, match=f"uv_faces has index {bad}, but there are 4 texture"):
+        bake_texture(mesh, uvs, wrong, wavy, 32)
+    with pytest.raises(ValueError, match=f"faces has index {bad}, but there are 4 vertices"):
+        bake_texture(Mesh(mesh.verts, wrong), uvs, faces, wavy, 32)
+    with pytest.raises(ValueError, match="uv_faces has 1 rows for 2 faces"):
+        bake_texture(mesh, uvs, faces[:1], wavy, 32)

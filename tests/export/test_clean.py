@@ -82,8 +82,39 @@ def test_no_face_left(ball, monkeypatch):
 def test_positions_must_be_finite(ball):
     mesh = ball(1)
     mesh.verts[3] = torch.nan
-    with pytest.raises(ValueError, match="not finite, so the mesh cannot be cleaned"):
+    with pytest.raises(ValueError, match="1 of 42 vertex positions are not finite"):
         clean_mesh(mesh, Cleaning(hidden=True))
+
+
+@pytest.mark.parametrize("bad", [-1, 42, 50_000_000])
+def test_wrong_indices(ball, bad):
+    """They would be read and written outside of the arrays."""
+    mesh = ball(1)
+    mesh.faces[3, 1] = bad
+    for task in (lambda: decimate(mesh, 20), lambda: clean_mesh(mesh, Cleaning())):
+        with pytest.raises(ValueError, match=f"faces has index {bad}, but there are 42 vertices"):
+            task()
+
+
+def test_an_empty_mesh_was_not_emptied_by_cleaning(ball):
+    mesh = ball(1)
+    with pytest.raises(ValueError, match="the mesh has no faces, so there is nothing to clean"):
+        clean_mesh(Mesh(mesh.verts, mesh.faces[:0]), Cleaning(hidden=True))
+
+
+@pytest.mark.parametrize("exponent", [-20, -8, 8, 17, 20])
+def test_decimation_does_not_mind_the_scale(ball, exponent):
+    mesh, scale = ball(3), 2.0**exponent
+    fewer, scaled = decimate(mesh, 200), decimate(Mesh(mesh.verts * scale, mesh.faces), 200)
+    assert torch.equal(scaled.faces, fewer.faces)
+    torch.testing.assert_close(scaled.verts, fewer.verts * scale)
+
+
+def test_decimation_far_from_the_origin(ball):
+    mesh = ball(3)
+    moved = decimate(Mesh(mesh.verts.double() + 1e4, mesh.faces), 200)
+    assert 180 <= len(moved.faces) <= 200
+    assert signed_volume(moved) / signed_volume(mesh) > 0.95
 
 
 @pytest.mark.parametrize(

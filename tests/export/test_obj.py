@@ -21,18 +21,18 @@ def test_file_holds_what_the_mesh_holds(textured, tmp_path):
     save_obj(textured, path)
     assert {entry.name for entry in tmp_path.iterdir()} == {
         "a square.obj",
-        "a_square.mtl",
-        "a_square.png",
+        "a_square_caff8fda.mtl",
+        "a_square_caff8fda.png",
     }
     lines = path.read_text().splitlines()
-    assert lines[0] == "mtllib a_square.mtl"
+    assert lines[0] == "mtllib a_square_caff8fda.mtl"
     assert sum(line.startswith("v ") for line in lines) == 4
     assert sum(line.startswith("vn ") for line in lines) == 4
     assert [line for line in lines if line.startswith("f ")] == [
         "f 1/1/1 2/2/2 3/3/3",
         "f 1/1/1 3/3/3 4/4/4",
     ]
-    picture = np.asarray(Image.open(tmp_path / "a_square.png"))
+    picture = np.asarray(Image.open(tmp_path / "a_square_caff8fda.png"))
     assert picture.shape == (8, 8, 3)
     assert picture[7, 0].tolist() == [255, 0, 0]
 
@@ -91,3 +91,24 @@ def test_our_reader_gets_vertex_colours_back(textured, tmp_path):
     torch.testing.assert_close(
         found.vert_colors[found.mesh.faces], colors[textured.mesh.faces], atol=1e-6, rtol=0
     )
+
+
+def test_a_folder_in_the_way_of_one_file_changes_none(textured, tmp_path):
+    save_obj(textured, tmp_path / "square.obj")
+    (tmp_path / "square.mtl").unlink()
+    (tmp_path / "square.mtl").mkdir()
+    before = (tmp_path / "square.png").read_bytes()
+    darker = Material(texture=textured.materials[0].texture / 2)
+    with pytest.raises(IsADirectoryError, match="move it away"):
+        save_obj(replace(textured, materials=(darker,)), tmp_path / "square.obj")
+    assert (tmp_path / "square.png").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_names_with_blanks_and_without_share_no_files(textured, tmp_path):
+    plain = replace(textured, materials=(Material(base_color=(1.0, 0.0, 0.0, 1.0)),))
+    for name in ("a b", "a  b", "a_b"):
+        save_obj(textured if name == "a b" else plain, tmp_path / f"{name}.obj")
+    assert len(list(tmp_path.glob("*.mtl"))) == 3
+    assert load_mesh(tmp_path / "a b.obj").materials[0].texture is not None
+    assert load_mesh(tmp_path / "a_b.obj").materials[0].texture is None

@@ -1,3 +1,6 @@
+import time
+
+import numpy as np
 import pytest
 import torch
 import trimesh
@@ -65,6 +68,121 @@ def test_pieces_that_can_be_seen_stay():
     holed = ball(1.0)
     holed = joined(Mesh(holed.verts, holed.faces[1:]), ball(0.3))
     assert remove_hidden_pieces(holed).mesh is holed
+
+
+def extruded(*outline: tuple[float, float]) -> Mesh:
+    """A closed prism of height 1 over a simple outline, counter-clockwise."""
+    shape = trimesh.creation.extrude_triangulation(
+        np.array(outline), np.array(_ears(list(outline))), height=1.0
+    )
+    return Mesh(torch.tensor(shape.vertices).float(), torch.tensor(shape.faces).long())
+
+
+def _ears(outline):
+    """Cut off corners that turn left and hold no other corner, one after the other."""
+    left, faces = list(range(len(outline))), []
+
+    def turn(a, b, c):
+        (ax, ay), (bx, by), (cx, cy) = (outline[i] for i in (a, b, c))
+        return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+
+    while len(left) > 2:
+        for place in range(len(left)):
+            a, b, c = left[place - 1], left[place], left[(place + 1) % len(left)]
+            others = (d for d in left if d not in (a, b, c))
+            if turn(a, b, c) > 0 and not any(
+                turn(a, b, d) >= 0 and turn(b, c, d) >= 0 and turn(c, a, d) >= 0 for d in others
+            ):
+                faces.append((a, b, c))
+                left.pop(place)
+                break
+    return faces
+
+
+def arch() -> Mesh:
+    """An upside-down U: legs at x from 0 to 1 and from 3 to 4, a seat above y = 3."""
+    return extruded((0, 0), (1, 0), (1, 3), (3, 3), (3, 0), (4, 0), (4, 4), (0, 4))
+
+
+def box(low, high) -> Mesh:
+    shape = trimesh.creation.box(bounds=[low, high])
+    return Mesh(torch.tensor(shape.vertices).float(), torch.tensor(shape.faces).long())
+
+
+def turned(mesh: Mesh) -> Mesh:
+    around = trimesh.transformations.rotation_matrix(0.7, [1, 2, 3])[:3, :3]
+    return Mesh((mesh.verts.double() @ torch.tensor(around)).float(), mesh.faces)
+
+
+@pytest.mark.parametrize("turn", [turned, lambda mesh: mesh])
+def test_a_rung_whose_ends_lie_in_the_legs_stays(turn):
+    """All its corners are inside the arch, its middle is in plain sight."""
+    assert is_watertight(arch())
+    mesh = turn(joined(arch(), box((0.5, 1.0, 0.4), (3.5, 1.2, 0.6))))
+    assert remove_hidden_pieces(mesh).mesh is mesh
+    # One wholly within the seat goes.
+    within = turn(joined(arch(), box((0.2, 3.2, 0.4), (3.8, 3.6, 0.6))))
+    assert remove_hidden_pieces(within).num_pieces == 1
+
+
+@pytest.mark.parametrize("turn", [turned, lambda mesh: mesh])
+def test_a_ball_in_the_gap_stays(turn):
+    """It lies in the box of the arch, not in the arch."""
+    small = ball(0.3)
+    mesh = turn(joined(arch(), Mesh(small.verts + torch.tensor([2.0, 1.5, 0.5]), small.faces)))
+    assert remove_hidden_pieces(mesh).mesh is mesh
+
+
+@pytest.mark.parametrize("scale", [2.0**-20, 1.0, 2.0**20])
+def test_nested_shells_go_whatever_their_order_and_size(scale):
+    shells = [ball(radius) for radius in (0.3, 1.0, 0.5, 0.9, 0.1)]
+    mesh = joined(*shells)
+    kept = remove_hidden_pieces(Mesh(mesh.verts * scale, mesh.faces))
+    assert kept.num_pieces == 4
+    assert torch.equal(kept.mesh.verts, shells[1].verts * scale)
+
+
+def test_pieces_that_touch_stay():
+    mesh = joined(box((-1, -1, -1), (1, 1, 1)), box((-0.5, -0.5, -0.5), (0.5, 0.5, 1)))
+    assert remove_hidden_pieces(turned(mesh)).num_pieces == 0
+
+
+def test_many_crumbs_take_time_in_step_with_their_faces():
+    """One probe a crumb, and only the triangles near it: not crumbs times triangles."""
+    shape = trimesh.creation.icosphere(subdivisions=6)
+    shell = Mesh(torch.tensor(shape.vertices).float(), torch.tensor(shape.faces).long())
+    places = torch.rand(300, 3, generator=torch.Generator().manual_seed(0)) - 0.5
+    crumbs = [Mesh(ball(0.01).verts + place, ball(0.01).faces) for place in places]
+    remove_hidden_pieces(joined(ball(), ball(0.5)))  # compiles
+    start = time.process_time()
+    assert remove_hidden_pieces(joined(shell, *crumbs)).num_pieces == 300
+    # It takes about 0.3 s; with a ray from 26 corners of each crumb to all triangles, over 20 s.
+    assert time.process_time() - start < 5
+
+
+def sheet(size: float, x: float, angle: float) -> Mesh:
+    """A flat square of 200 triangles, turned."""
+    along = torch.linspace(0, size, 11, dtype=torch.float64)
+    flat = torch.cartesian_prod(along, along, torch.zeros(1, dtype=torch.float64))
+    around = trimesh.transformations.rotation_matrix(angle, [1, 2, 3])[:3, :3]
+    first = torch.arange(110)[torch.arange(110) % 11 != 10]
+    faces = [torch.stack([first, first + 11, first + 12], dim=1)]
+    faces.append(torch.stack([first, first + 12, first + 1], dim=1))
+    verts = flat @ torch.tensor(around) + torch.tensor([x, 0.0, 0.0])
+    return Mesh(verts.float(), torch.cat(faces))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_flat_pieces_go_by_their_area(dtype):
+    """What volume they have is rounding, and must not decide."""
+    alike = joined(*(sheet(1.0, 3.0 * i, 0.7 + i) for i in range(5)))
+    alike = Mesh(alike.verts.to(dtype), alike.faces)
+    assert piece_volumes(alike).tolist() == [0.0] * 5
+    assert remove_floaters(alike, 1.0 - 1e-6).num_pieces == 0
+    # A large sheet beside a closed crumb, and a tiny sheet beside both.
+    mesh = joined(ball(0.05), sheet(2.0, 1.0, 0.7), sheet(0.1, -1.0, 0.7))
+    kept = remove_floaters(Mesh(mesh.verts.to(dtype), mesh.faces), 0.01)
+    assert (kept.num_pieces, kept.num_faces) == (1, 200)
 
 
 def test_one_piece_and_none():

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from get3d.core import Mesh, Styles, TexturedMesh
-from get3d.export import AssetOptions, make_asset
+from get3d.export import AssetOptions, check_texture_size, make_asset
 from get3d.models import Fields, Generator, GridOptions, mix_styles
 from get3d.render import ColorFn
 
@@ -142,8 +142,7 @@ class Model:
         """
         if num < 0:
             raise ValueError(f"num must not be negative, got {num}")
-        if not 16 <= texture_size <= 16384:
-            raise ValueError(f"texture_size must be from 16 to 16384, got {texture_size}")
+        check_texture_size(texture_size, least=16)
         if not np.isfinite(truncation):
             raise ValueError(f"truncation must be finite, got {truncation}")
         if grid is not None:

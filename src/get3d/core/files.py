@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _TEMP_MARK = ".get3d-tmp-"
@@ -30,8 +30,8 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
         The path to write to.
 
     Raises:
-        OSError: If there is a folder in its place, if the disk is full (naming the file and what
-            to do), or as the block raised it.
+        OSError: If `path` is a folder, before the block begins; if the disk is full (naming the
+            file and what to do); or as the block raised it.
 
     Example:
         >>> import tempfile
@@ -43,9 +43,8 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     if path.is_dir():
-        raise IsADirectoryError(
-            errno.EISDIR, "a folder is where a file is to be written; move it away", str(path)
-        )
+        message = "a folder is where a file is to be written; move it away"
+        raise IsADirectoryError(errno.EISDIR, message, str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temp_path = path.with_name(f".{path.stem}{_TEMP_MARK}{secrets.token_hex(4)}{path.suffix}")
     try:
@@ -57,15 +56,16 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
             _flush_folder(path.parent)
     except BaseException as error:
         is_full = _is_disk_full(error, path.parent)
-        temp_path.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong first is what to say
+            temp_path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and str(error.filename) == str(temp_path):
+            error.filename = str(path)  # the name that the user knows
         if is_full:
             raise OSError(
                 errno.ENOSPC,
                 f"no space left on the disk for {path}; free some space and run the same command "
                 "again (what was there before is unchanged)",
             ) from error
-        if isinstance(error, OSError) and error.filename == str(temp_path):
-            error.filename = str(path)  # the one that was asked for
         raise
 
 

@@ -94,6 +94,30 @@ def shorten(value: object) -> str:
         return "..."
 
 
+def check_literals(instance: Any) -> None:
+    """Refuse values that a dataclass's `Literal` fields do not list; for `__post_init__`.
+
+    `from_dict` and the command line do so for themselves; this is for those who write Python.
+
+    Args:
+        instance: Any dataclass.
+
+    Raises:
+        ValueError: Naming the field, the value and what is accepted.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Look:
+        ...     light: typing.Literal["studio", "none"] = "studio"
+        >>> check_literals(Look("sun"))
+        Traceback (most recent call last):
+        ValueError: light must be one of studio, none; got 'sun' (str)
+    """
+    for name, hint in typing.get_type_hints(type(instance)).items():
+        if typing.get_origin(hint) is typing.Literal:
+            _convert(hint, getattr(instance, name), name)
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return to_dict(value)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from get3d.core.strict import check_literals
 from get3d.geometry.cameras import CameraDistribution
 
 # What may change between two runs into the same folder: it leaves the pictures as they are.
@@ -47,6 +48,7 @@ class RenderConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be rendered."""
+        check_literals(self)
         for name, least in {"views": 1, "size": 8, "supersample": 1}.items():
             if getattr(self, name) < least:  # 8 pixels are the least that can be learnt from
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")

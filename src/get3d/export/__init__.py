@@ -1,7 +1,7 @@
 """Textured meshes as files: UV atlas, texture bake, GLB, OBJ, PLY and USDZ."""
 
 from get3d.export.assets import AssetOptions, color_vertices, make_asset
-from get3d.export.atlas import unwrap
+from get3d.export.atlas import check_texture_size, unwrap
 from get3d.export.bake import ColorFn, bake_texture, texture_mesh
 from get3d.export.clean import Cleaned, Cleaning, clean_mesh, decimate
 from get3d.export.files import EXPORT_SUFFIXES, JPEG_SUFFIXES, check_export_suffix, save
@@ -19,6 +19,7 @@ __all__ = [
     "ColorFn",
     "bake_texture",
     "check_export_suffix",
+    "check_texture_size",
     "clean_mesh",
     "color_vertices",
     "decimate",

@@ -9,10 +9,11 @@ import torch
 
 from get3d.core.colors import srgb_to_linear
 from get3d.core.memory import DEFAULT_MEMORY_MB
+from get3d.core.strict import check_literals
 from get3d.core.types import Material, Mesh, TexturedMesh
 from get3d.export.bake import ColorFn, ask_colors, texture_mesh
 from get3d.export.clean import Cleaning, clean_mesh
-from get3d.geometry import split_normals
+from get3d.geometry import check_mesh, split_normals
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class AssetOptions(Cleaning):
             ValueError: If one is out of range.
         """
         super().__post_init__()
+        check_literals(self)
         if self.crease_deg is not None and not 0 <= self.crease_deg <= 180:
             raise ValueError(f"crease_deg must lie in 0 to 180, got {self.crease_deg}")
 
@@ -93,12 +95,11 @@ def color_vertices(
         memory_mb: As for `make_asset`.
 
     Raises:
-        ValueError: If there are no faces, or a position or colour is not finite.
+        ValueError: As `check_mesh`, or if there are no faces or a colour is not finite.
     """
     if len(mesh.faces) == 0:
         raise ValueError("the mesh has no faces, so there is nothing to colour")
-    if not mesh.verts.isfinite().all():
-        raise ValueError("some vertex positions are not finite")
+    check_mesh(mesh)
     srgb = ask_colors(color_fn, mesh.verts.detach(), memory_mb=memory_mb)
     linear = srgb_to_linear(srgb)
     return TexturedMesh(

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from get3d.core.memory import DEFAULT_MEMORY_MB, memory_bytes
 from get3d.core.types import Material, Mesh, TexturedMesh
-from get3d.export.atlas import unwrap
+from get3d.export.atlas import check_atlas, check_texture_size, unwrap
+from get3d.geometry import check_mesh
 from get3d.render import ColorFn, rasterize
 
 # Some 60 numbers of 4 bytes here; the rest is for a colour field that does not mind its memory.
@@ -81,9 +82,13 @@ def bake_texture(
         sRGB colours in [0, 1], row 0 at the top.
 
     Raises:
-        ValueError: If `color_fn` returns another shape or colours that are not finite, if there
-            are no faces, or if `memory_mb` is below 16.
+        ValueError: If `color_fn` returns another shape or colours that are not finite, there are
+            no faces, mesh and texture coordinates hold indices of what is not there, or
+            `memory_mb` is below 16.
     """
+    check_texture_size(texture_size)
+    check_mesh(mesh)
+    check_atlas(mesh, uvs, uv_faces)
     if len(uv_faces) == 0:
         raise ValueError("the mesh has no faces, so there is nothing to bake")
     corners = uvs.detach() * texture_size

@@ -110,7 +110,7 @@ def absorb_scraps(neighbours, normals, chart_of, axes, sizes, cosine, scrap):
 
 @compiled
 @no_type_check
-def free_overlaps(corners, order, starts, chart_of, cell, max_cells):
+def free_overlaps(corners, order, starts, chart_of, cell, max_cells, max_rows):
     """Set faces free that lie over earlier ones of the same chart.
 
     Args:
@@ -120,6 +120,7 @@ def free_overlaps(corners, order, starts, chart_of, cell, max_cells):
         chart_of: Changed in place.
         cell: Side of the cells whose centres are looked at, in units of the corners.
         max_cells: Charts with more cells are looked at in larger ones.
+        max_rows: And so are charts with a face over more rows of cells.
 
     Returns:
         How many faces were set free.
@@ -127,17 +128,24 @@ def free_overlaps(corners, order, starts, chart_of, cell, max_cells):
     num_freed = 0
     taken = np.zeros(1, np.bool_)
     for chart in range(len(starts) - 1):
-        low_x, low_y, high_x, high_y = np.inf, np.inf, -np.inf, -np.inf
+        low_x, low_y, high_x, high_y, tallest = np.inf, np.inf, -np.inf, -np.inf, 0.0
         for i in range(starts[chart], starts[chart + 1]):
+            least, most = np.inf, -np.inf
             for c in range(3):
                 x, y = corners[order[i], c]
-                low_x, low_y = min(low_x, x), min(low_y, y)
-                high_x, high_y = max(high_x, x), max(high_y, y)
+                low_x, high_x = min(low_x, x), max(high_x, x)
+                least, most = min(least, y), max(most, y)
+            low_y, high_y, tallest = (
+                min(low_y, least),
+                max(high_y, most),
+                max(tallest, most - least),
+            )
         if starts[chart + 1] - starts[chart] < 2:
             continue
-        side = max(cell, np.sqrt((high_x - low_x) * (high_y - low_y) / max_cells))
-        width = int((high_x - low_x) / side) + 1
-        height = int((high_y - low_y) / side) + 1
+        size_x, size_y = high_x - low_x, high_y - low_y
+        side = max(cell, np.sqrt(size_x * size_y / max_cells))
+        side = max(side, size_x / max_cells, size_y / max_cells, tallest / max_rows)
+        width, height = int(size_x / side) + 1, int(size_y / side) + 1
         if width * height > len(taken):
             taken = np.zeros(width * height, np.bool_)
         taken[: width * height] = False
@@ -146,33 +154,41 @@ def free_overlaps(corners, order, starts, chart_of, cell, max_cells):
             ax, ay = (corners[face, 0, 0] - low_x) / side, (corners[face, 0, 1] - low_y) / side
             bx, by = (corners[face, 1, 0] - low_x) / side, (corners[face, 1, 1] - low_y) / side
             cx, cy = (corners[face, 2, 0] - low_x) / side, (corners[face, 2, 1] - low_y) / side
-            left = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
-            right = min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5)))
             top = max(0, int(np.ceil(min(ay, by, cy) - 0.5)))
             bottom = min(height - 1, int(np.floor(max(ay, by, cy) - 0.5)))
             # Edges belong to no face here: rounding must not make neighbours overlap.
             margin = 1e-6 * ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax)) + 1e-9
-            for write in (False, True):
-                overlaps = False
-                for row in range(top, bottom + 1):
-                    y = row + 0.5
-                    for column in range(left, right + 1):
-                        x = column + 0.5
-                        if (bx - ax) * (y - ay) - (by - ay) * (x - ax) <= margin:
-                            continue
-                        if (cx - bx) * (y - by) - (cy - by) * (x - bx) <= margin:
-                            continue
-                        if (ax - cx) * (y - cy) - (ay - cy) * (x - cx) <= margin:
-                            continue
-                        if write:
-                            taken[row * width + column] = True
-                        elif taken[row * width + column]:
-                            overlaps = True
-                            break
-                    if overlaps:
-                        break
+            overlaps = False
+            for row in range(top, bottom + 1):
+                left, right = covered_columns(ax, ay, bx, by, cx, cy, margin, row + 0.5, width)
+                for column in range(left, right + 1):
+                    overlaps |= taken[row * width + column]
                 if overlaps:
-                    chart_of[face] = -1
-                    num_freed += 1
                     break
+            if overlaps:
+                chart_of[face] = -1
+                num_freed += 1
+                continue
+            for row in range(top, bottom + 1):
+                left, right = covered_columns(ax, ay, bx, by, cx, cy, margin, row + 0.5, width)
+                for column in range(left, right + 1):
+                    taken[row * width + column] = True
     return num_freed
+
+
+@compiled
+@no_type_check
+def covered_columns(ax, ay, bx, by, cx, cy, margin, y, width):
+    """Find the first and last of a row's cells whose centres lie in a triangle."""
+    low, high = 0.0, float(width)
+    for sx, sy, ex, ey in ((ax, ay, bx, by), (bx, by, cx, cy), (cx, cy, ax, ay)):
+        # To the left of each edge: (ex - sx) (y - sy) - (ey - sy) (x - sx) > margin.
+        inside = (ex - sx) * (y - sy) - margin
+        if ey == sy:
+            if inside <= 0:
+                return 0, -1
+        elif ey > sy:
+            high = min(high, sx + inside / (ey - sy))
+        else:
+            low = max(low, sx + inside / (ey - sy))
+    return max(0, int(np.ceil(low - 0.5))), min(width - 1, int(np.floor(high - 0.5)))

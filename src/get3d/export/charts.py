@@ -14,13 +14,16 @@ from get3d.geometry.sides import link_labels, twin_sides
 
 # A face joins a chart if its normal is no farther from the chart's axis than the first angle and
 # the surroundings' no farther than the second, and stays if no farther than the third when the
-# axis is settled. The texture is stretched by one over the cosine.
+# axis is settled. The texture is stretched by one over the cosine: by 4.2 at most.
 _GROW_COSINES = tuple(math.cos(math.radians(angle)) for angle in (72, 50, 76))
 _ABSORB_COSINE = math.cos(math.radians(75))
 _SMOOTHING = 6
 _SCRAP_FACES = 24
 _MAX_SWEEPS = 20
 _ROUNDS = 8
+_FACES_A_PART = 4
+# Overlaps are looked for in cells of half a texel. Charts of more cells than that, larger than a
+# texture of 2048, are looked at in larger ones.
 _MAX_CELLS = 1 << 24
 
 
@@ -37,8 +40,13 @@ class Charts:
     chart_of: Int[np.ndarray, " faces"]
     corners: Float[np.ndarray, "faces 3 2"]
 
+    @property
+    def num_charts(self) -> int:
+        """How many charts there are."""
+        return int(self.chart_of.max()) + 1
 
-def make_charts(mesh: Mesh, *, texel: float) -> Charts:
+
+def make_charts(mesh: Mesh, *, texel: float, longest: float = math.inf) -> Charts:
     """Cut a surface into charts that cover no point twice.
 
     Charts grow over neighbouring faces that look about the same way; then each is looked at along
@@ -47,6 +55,7 @@ def make_charts(mesh: Mesh, *, texel: float) -> Charts:
     Args:
         mesh: In float64, on the CPU.
         texel: Size of a texel on the surface; overlaps much smaller than that do not matter.
+        longest: Charts whose boxes are longer are cut between faces, if their faces are shorter.
     """
     normals, areas = face_normals(mesh).numpy(), face_areas(mesh).numpy()
     twins = twin_sides(mesh.faces).view(-1, 3)
@@ -63,13 +72,56 @@ def make_charts(mesh: Mesh, *, texel: float) -> Charts:
         corners = _project(mesh, chart_of, axes)
         order = np.argsort(chart_of, kind="stable")
         starts = np.searchsorted(chart_of[order], np.arange(first, len(axes) + 1))
-        if not free_overlaps(corners, order, starts, chart_of, texel / 2, _MAX_CELLS):
+        most = (_MAX_CELLS, min(2 * longest / texel, _MAX_CELLS))
+        if not free_overlaps(corners, order, starts, chart_of, texel / 2, *most):
             break
     alone = np.flatnonzero(chart_of == -1)
     chart_of[alone] = len(axes) + np.arange(len(alone))
     axes = np.concatenate([axes, normals[alone]])
     corners = _project(mesh, chart_of, axes)
-    return Charts(_connected(chart_of, neighbours), corners)
+    chart_of = _connected(_cut_long(chart_of, corners, longest), neighbours)
+    return Charts(chart_of, corners)
+
+
+def chart_boxes(
+    corners: Float[np.ndarray, "faces 3 2"], chart_of: Int[np.ndarray, " faces"]
+) -> tuple[Float[np.ndarray, "charts 2"], Float[np.ndarray, "charts 2"]]:
+    """Measure the lower and the upper corner of each chart's box.
+
+    Args:
+        corners: Flat positions.
+        chart_of: The chart of each face; none is left out.
+    """
+    num_charts = int(chart_of.max()) + 1
+    lows, highs = np.full((num_charts, 2), np.inf), np.full((num_charts, 2), -np.inf)
+    np.minimum.at(lows, chart_of, corners.min(axis=1))
+    np.maximum.at(highs, chart_of, corners.max(axis=1))
+    return lows, highs
+
+
+def _cut_long(
+    chart_of: Int[np.ndarray, " faces"], corners: Float[np.ndarray, "faces 3 2"], longest: float
+) -> Int[np.ndarray, " faces"]:
+    """Cut charts across their longer side into equal parts, each face as a whole.
+
+    Parts are some faces long: among faces as long as the chart, there is no place to cut.
+    """
+    shown = chart_of >= 0
+    own, triangles = chart_of[shown], corners[shown]
+    lows, highs = chart_boxes(triangles, own)
+    sizes = np.where(highs > lows, highs - lows, 0.0)  # charts that lost all faces have none
+    axis = sizes.argmax(axis=1)
+    lengths = np.maximum(sizes.max(axis=1), 1e-300)
+    along = np.take_along_axis(triangles, axis[own, None, None], axis=2)[..., 0]
+    along -= np.take_along_axis(lows, axis[:, None], axis=1)[own]
+    longest_face = np.zeros(len(lows))
+    np.maximum.at(longest_face, own, np.ptp(along, axis=1))
+    parts = np.ceil(lengths / np.maximum(longest, _FACES_A_PART * longest_face))
+    num_parts = np.maximum(parts, 1)
+    part = np.minimum(along.mean(axis=1) / lengths[own] * num_parts[own], num_parts[own] - 1)
+    cut = chart_of.copy()
+    cut[shown] = (np.cumsum(num_parts) - num_parts)[own] + np.floor(part)
+    return cut
 
 
 def _connected(

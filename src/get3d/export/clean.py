@@ -10,10 +10,12 @@ from torch import Tensor
 
 from get3d.core.types import Mesh
 from get3d.geometry import (
+    check_mesh,
     compact,
     remove_floaters,
     remove_hidden_pieces,
     remove_slivers,
+    unit_box,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -72,11 +74,12 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
         cleaning: Which steps.
 
     Raises:
-        ValueError: If a position is not finite, or no face is left.
+        ValueError: As `check_mesh`, or if there is no face or none is left.
     """
+    check_mesh(mesh)
+    if len(mesh.faces) == 0:
+        raise ValueError("the mesh has no faces, so there is nothing to clean")
     notes = []
-    if cleaning != Cleaning() and not mesh.verts.isfinite().all():
-        raise ValueError("some vertex positions are not finite, so the mesh cannot be cleaned")
     if cleaning.floaters > 0:
         kept = remove_floaters(mesh, cleaning.floaters)
         notes.append(
@@ -118,21 +121,24 @@ def decimate(mesh: Mesh, num_faces: int) -> Mesh:
         The mesh itself if it has no more than that.
 
     Raises:
-        ValueError: If fewer than four faces are asked for.
+        ValueError: As `check_mesh`, or if fewer than four faces are asked for.
     """
+    check_mesh(mesh)
     if num_faces < _MIN_FACES:
         raise ValueError(f"num_faces must be at least {_MIN_FACES}, got {num_faces}")
     if len(mesh.faces) <= num_faces:
         return mesh
     import fast_simplification
 
+    box = unit_box(mesh.verts)  # the library's limits are absolute
     verts, faces = fast_simplification.simplify(
-        mesh.verts.detach().cpu().numpy().astype(np.float64),
+        box.shrink(mesh.verts).cpu().numpy(),
         mesh.faces.cpu().numpy().astype(np.int32),
         target_count=num_faces,
     )
     found = torch.from_numpy(faces.astype(np.int64)).to(mesh.faces.device)
-    return compact(Mesh(torch.from_numpy(verts).to(mesh.verts), _without_doubles(found)))
+    moved = box.restore(torch.from_numpy(verts).to(box.middle))
+    return compact(Mesh(moved.to(mesh.verts), _without_doubles(found)))
 
 
 def _without_doubles(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, "faces 3"]:

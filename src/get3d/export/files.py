@@ -32,8 +32,8 @@ def save(textured_mesh: TexturedMesh, path: Path | str, *, jpeg_quality: int | N
         jpeg_quality: Of the textures in a `.glb` or `.usdz`, 1 to 95; None: PNG, without loss.
 
     Raises:
-        ValueError: If the suffix is unknown, there are no faces, a position is not finite, or a
-            quality is out of range or for another format.
+        ValueError: As `check_exportable`, or if the suffix is unknown or a quality is out of range
+            or for another format.
         OSError: If the file cannot be written.
     """
     path = Path(path)

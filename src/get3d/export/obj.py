@@ -1,5 +1,6 @@
 """Wavefront OBJ with its material library and pictures: text that every program reads."""
 
+import zlib
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.names import unique_names
 from get3d.export.pictures import material_picture
-from get3d.export.split import check_exportable, unit_normals
+from get3d.export.split import check_exportable, comment_lines, unit_normals
 
 
 def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
@@ -25,14 +26,17 @@ def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
 
     Args:
         textured_mesh: At least one face.
-        path: Where the OBJ file goes; the others take its name, blanks replaced by underscores.
+        path: Where the OBJ file goes. The others take its name; if it has blanks, which the format
+            cannot hold, with underscores for them and a number that no other name has.
 
     Raises:
-        ValueError: If there are no faces or a position is not finite.
+        ValueError: As `check_exportable`.
+        OSError: If a file cannot be written; those whose turn came before are then new, the OBJ
+            file, which comes last, is not.
     """
     check_exportable(textured_mesh)
     path = Path(path)
-    stem = "_".join(path.stem.split())
+    stem = _plain_stem(path.stem)
     names = _material_names(textured_mesh.materials)
     # All are written before the first takes its place, the OBJ file last.
     with ExitStack() as stack:
@@ -50,9 +54,15 @@ def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
             encoding="utf-8",
             newline="\n",
         )
-        notes = "".join(f"# {note}\n" for note in textured_mesh.notes)
+        notes = "".join(f"# {line}\n" for line in comment_lines(textured_mesh.notes))
         text = f"mtllib {stem}.mtl\n{notes}" + _geometry(textured_mesh, names)
         obj_path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _plain_stem(stem: str) -> str:
+    """Name the files beside an OBJ file without blanks, and not like those of another OBJ file."""
+    plain = "_".join(stem.split())
+    return plain if plain == stem else f"{plain}_{zlib.crc32(stem.encode()):08x}"
 
 
 def _material_names(materials: tuple[Material, ...]) -> list[str]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
-from get3d.export.split import check_exportable, unique_rows, unit_normals
+from get3d.export.split import check_exportable, comment_lines, unique_rows, unit_normals
 
 
 def save_ply(textured_mesh: TexturedMesh, path: Path | str) -> None:
@@ -26,7 +26,7 @@ def save_ply(textured_mesh: TexturedMesh, path: Path | str) -> None:
         path: Where the file goes; it appears whole or not at all.
 
     Raises:
-        ValueError: If there are no faces or a position is not finite.
+        ValueError: As `check_exportable`.
     """
     check_exportable(textured_mesh)
     mesh = textured_mesh.mesh
@@ -57,7 +57,7 @@ def save_ply(textured_mesh: TexturedMesh, path: Path | str) -> None:
         "ply",
         "format binary_little_endian 1.0",
         "comment get3d",
-        *(f"comment {note}" for note in textured_mesh.notes),
+        *(f"comment {line}" for line in comment_lines(textured_mesh.notes)),
         f"element vertex {len(vertex)}",
         *(f"property float {name}" for name in floats.names or ()),
         *(f"property uchar {name}" for name in colors.names or ()),

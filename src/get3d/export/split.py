@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
-from get3d.core.types import TexturedMesh
-from get3d.geometry import vertex_normals
+from get3d.core.types import Material, TexturedMesh
+from get3d.export.atlas import check_atlas
+from get3d.geometry import check_count, check_finite, check_indices, check_mesh, vertex_normals
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,73 @@ def check_exportable(textured_mesh: TexturedMesh) -> None:
         textured_mesh: About to be written.
 
     Raises:
-        ValueError: If there are no faces, or a position, texture coordinate or colour is not
-            finite.
+        ValueError: If there are no faces, a number is not finite or beyond what files hold, an
+            index is of what is not there, or lengths do not go together.
     """
     mesh = textured_mesh.mesh
     if mesh.faces.shape[0] == 0:
         raise ValueError("the mesh has no faces, so there is nothing to write")
-    num_bad = int((~mesh.verts.isfinite()).any(dim=1).sum())
-    if num_bad:
-        raise ValueError(f"{num_bad} of {len(mesh.verts)} vertex positions are not finite")
-    if not textured_mesh.uvs.isfinite().all():
-        raise ValueError("some texture coordinates are not finite")
-    if textured_mesh.vert_colors is not None and not textured_mesh.vert_colors.isfinite().all():
-        raise ValueError("some vertex colours are not finite")
+    check_mesh(mesh)
+    check_atlas(mesh, textured_mesh.uvs, textured_mesh.uv_faces)
+    for name, rows in (
+        ("vertex positions", mesh.verts),
+        ("texture coordinates", textured_mesh.uvs),
+    ):
+        _check_float32(name, rows)
+    _check_normals(textured_mesh)
+    if textured_mesh.vert_colors is not None:
+        check_finite("vertex colours", textured_mesh.vert_colors)
+        check_count("vert_colors", len(textured_mesh.vert_colors), len(mesh.verts), "vertices")
+    if len(textured_mesh.materials) == 0:
+        raise ValueError("the mesh has no materials; give it one, such as Material()")
+    face_material = textured_mesh.face_material
+    check_count("face_material", len(face_material), len(mesh.faces), "faces")
+    check_indices("face_material", face_material, len(textured_mesh.materials), "materials")
+    for material in textured_mesh.materials:
+        _check_material(material)
+
+
+def _check_float32(name: str, rows: Float[Tensor, "n c"]) -> None:
+    """Refuse what becomes infinite in a file."""
+    if rows.dtype == torch.float32 or rows.numel() == 0:
+        return
+    largest = float(rows.detach().abs().max())
+    if largest > torch.finfo(torch.float32).max:
+        raise ValueError(
+            f"{name} reach {largest:.3g}, but files hold no more than 3.4e+38; scale the mesh down"
+        )
+
+
+def _check_normals(textured_mesh: TexturedMesh) -> None:
+    """Refuse normals that do not fit the mesh; what is not finite is made up for later."""
+    normals, normal_faces = textured_mesh.normals, textured_mesh.normal_faces
+    if normals is None:
+        return
+    if normal_faces is None:
+        check_count("normals", len(normals), len(textured_mesh.mesh.verts), "vertices")
+        return
+    check_count("normal_faces", len(normal_faces), len(textured_mesh.mesh.faces), "faces")
+    check_indices("normal_faces", normal_faces, len(normals), "normals")
+
+
+def _check_material(material: Material) -> None:
+    color, texture = list(material.base_color), material.texture
+    name = f"of material {material.name!r}"
+    if len(color) != 4 or not all(0 <= value <= 1 for value in color):
+        raise ValueError(f"base_color {name} must be four numbers from 0 to 1, got {color}")
+    if texture is None:
+        return
+    if texture.dim() != 3 or texture.shape[2] != 4 or texture.numel() == 0:
+        raise ValueError(
+            f"texture {name} must be a picture of height, width and four channels, "
+            f"got {list(texture.shape)}"
+        )
+    check_finite(f"rows of texels {name}", texture.flatten(1))
+
+
+def comment_lines(notes: tuple[str, ...]) -> list[str]:
+    """Take notes apart into lines, for formats where a comment ends with its line."""
+    return [line for note in notes for line in note.splitlines()]
 
 
 def unit_normals(

@@ -9,6 +9,14 @@ from get3d.geometry.cameras import (
     sample_cameras,
     to_clip,
 )
+from get3d.geometry.checks import (
+    UnitBox,
+    check_count,
+    check_finite,
+    check_indices,
+    check_mesh,
+    unit_box,
+)
 from get3d.geometry.dual_topology import DualTopology
 from get3d.geometry.flexicubes import (
     CubeWeights,
@@ -83,11 +91,16 @@ __all__ = [
     "Tidied",
     "TracedCubes",
     "TracedSurface",
+    "UnitBox",
     "VoxelGrid",
     "bcc_cells",
     "bcc_grid",
     "camera_angles",
     "camera_origins",
+    "check_count",
+    "check_finite",
+    "check_indices",
+    "check_mesh",
     "clip_matrices",
     "compact",
     "connected_components",
@@ -130,6 +143,7 @@ __all__ = [
     "trace_cubes",
     "trace_surface",
     "traced_meshes",
+    "unit_box",
     "vertex_normals",
     "voxel_grid",
 ]

@@ -1,16 +1,16 @@
 """The connected pieces of a mesh: which are crumbs, and which nobody can ever see."""
 
 from dataclasses import dataclass
-from typing import no_type_check
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from get3d.core.compiled import compiled
 from get3d.core.types import Mesh
-from get3d.geometry.measures import connected_components, is_watertight
+from get3d.geometry.checks import unit_box
+from get3d.geometry.measures import connected_components, face_areas, is_watertight
+from get3d.geometry.piece_kernels import bin_triangles, lies_inside
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Kept:
 def remove_floaters(mesh: Mesh, min_volume: float) -> Kept:
     """Remove pieces that are small beside the largest one.
 
-    The volume of a piece that is not closed is that between it and its middle.
+    The volume of a piece that is not closed is that between it and its middle. Flat pieces have
+    none: they go by their area, which may be that of the same shape at the same share.
 
     Args:
         mesh: Any triangles.
@@ -46,11 +47,17 @@ def remove_floaters(mesh: Mesh, min_volume: float) -> Kept:
     volumes = piece_volumes(mesh)
     if len(volumes) == 0:
         return Kept(mesh, 0, 0)
-    return _keep(mesh, piece_of_face, volumes >= min_volume * volumes.max())
+    areas = _piece_areas(mesh, piece_of_face)
+    is_large = volumes >= min_volume * volumes.max()
+    is_wide = areas >= min_volume ** (2 / 3) * areas.max()
+    return _keep(mesh, piece_of_face, torch.where(volumes > 0, is_large, is_wide))
 
 
 def piece_volumes(mesh: Mesh) -> Float[Tensor, " pieces"]:
-    """Volume of each connected piece in cubic scene units, never negative, by first vertex."""
+    """Volume of each connected piece in cubic scene units, never negative, by first vertex.
+
+    Volumes that rounding positions to float32 may make of flat pieces are 0.
+    """
     piece = face_pieces(mesh)
     num = int(piece.max()) + 1 if len(piece) else 0
     corners = mesh.verts.detach().double()[mesh.faces]
@@ -58,14 +65,24 @@ def piece_volumes(mesh: Mesh) -> Float[Tensor, " pieces"]:
     middles = corners.new_zeros(num, 3).index_add_(0, piece, corners.mean(dim=1)) / counts
     first, second, third = (corners - middles[piece].unsqueeze(1)).unbind(dim=1)
     cones = (first * torch.linalg.cross(second, third)).sum(dim=1) / 6
-    return corners.new_zeros(num).index_add_(0, piece, cones).abs()
+    volumes = corners.new_zeros(num).index_add_(0, piece, cones).abs()
+    farthest = corners.new_zeros(num).scatter_reduce(
+        0, piece, corners.abs().amax(dim=(1, 2)), "amax"
+    )
+    rounding = torch.finfo(torch.float32).eps * farthest * _piece_areas(mesh, piece)
+    return torch.where(volumes > rounding, volumes, 0.0)
+
+
+def _piece_areas(mesh: Mesh, piece: Int[Tensor, " faces"]) -> Float[Tensor, " pieces"]:
+    areas = face_areas(Mesh(mesh.verts.detach().double(), mesh.faces))
+    return areas.new_zeros(int(piece.max()) + 1 if len(piece) else 0).index_add_(0, piece, areas)
 
 
 def remove_hidden_pieces(mesh: Mesh) -> Kept:
     """Remove pieces that lie inside a closed one, where no view from outside can see them.
 
-    A piece counts as inside if its outermost vertices in 26 directions are. Whether one is, a ray
-    tells by the number of faces it goes through.
+    A piece is inside if one of its corners is and the two surfaces do not meet: what hangs together
+    is then on the same side everywhere. Pieces that touch the closed one stay.
 
     Args:
         mesh: Any triangles; pieces with holes hide nothing.
@@ -74,21 +91,29 @@ def remove_hidden_pieces(mesh: Mesh) -> Kept:
     num = int(piece_of_face.max()) + 1 if len(piece_of_face) else 0
     if num < 2:
         return Kept(mesh, 0, 0)
-    verts = (mesh.verts.detach().cpu().double() @ _turn()).numpy()
-    faces = mesh.faces.cpu().numpy()
-    order = piece_of_face.cpu().argsort(stable=True).numpy()
-    ends = piece_of_face.cpu().bincount(minlength=num).cumsum(0).numpy()
-    parts = np.split(faces[order], ends[:-1])
-    lows = np.stack([verts[part].min(axis=(0, 1)) for part in parts])
-    highs = np.stack([verts[part].max(axis=(0, 1)) for part in parts])
-    probes = [_outermost(verts[np.unique(part)]) for part in parts]
+    faces = mesh.faces[piece_of_face.argsort(stable=True)].cpu()
+    ends = piece_of_face.bincount(minlength=num).cumsum(0).cpu().numpy()
+    starts = np.concatenate([[0], ends[:-1]])
+    verts = unit_box(mesh.verts).shrink(mesh.verts).cpu() @ _turn()
+    triangles = verts[faces].numpy()
+    lows = np.minimum.reduceat(triangles.min(axis=1), starts)
+    highs = np.maximum.reduceat(triangles.max(axis=1), starts)
+    by_x = lows[:, 0].argsort(kind="stable")
     is_hidden = np.zeros(num, dtype=bool)
-    for outer in np.flatnonzero((highs - lows).prod(axis=1) > 0):
-        fits = ((lows > lows[outer]) & (highs < highs[outer])).all(axis=1) & ~is_hidden
-        if fits.any() and is_watertight(Mesh(mesh.verts, torch.from_numpy(parts[outer]))):
-            triangles = verts[parts[outer]]
-            for inner in np.flatnonzero(fits):
-                is_hidden[inner] = _all_inside(triangles, probes[inner])
+    # Large ones first: what a hidden piece hides, the piece that hides it hides too.
+    for outer in (highs - lows).prod(axis=1).argsort(kind="stable")[::-1]:
+        if is_hidden[outer]:
+            continue
+        low, high = lows[outer], highs[outer]
+        near = by_x[slice(*np.searchsorted(lows[by_x, 0], (low[0], high[0])))]
+        fits = near[((lows[near] > low) & (highs[near] < high)).all(axis=1) & ~is_hidden[near]]
+        own = slice(starts[outer], ends[outer])
+        if len(fits) == 0 or not is_watertight(Mesh(verts, faces[own])):
+            continue
+        columns = bin_triangles(triangles[own], low, high)
+        for inner in fits:
+            part = triangles[starts[inner] : ends[inner]]
+            is_hidden[inner] = lies_inside(part, triangles[own], low, high, *columns)
     return _keep(mesh, piece_of_face, ~torch.from_numpy(is_hidden).to(mesh.faces.device))
 
 
@@ -121,36 +146,3 @@ def _turn() -> Float[Tensor, "3 3"]:
         [axis, torch.eye(3, dtype=axis.dtype)[0], torch.eye(3, dtype=axis.dtype)[1]]
     )
     return torch.linalg.qr(basis.T)[0].flip(1)
-
-
-def _outermost(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "26 3"]:
-    """Pick the points that lie farthest out along the axes and diagonals."""
-    steps = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(-1, 3)
-    directions = steps[np.abs(steps).sum(axis=1) > 0]
-    return points[(points @ directions.T).argmax(axis=0)]
-
-
-@compiled
-@no_type_check
-def _all_inside(triangles, points):
-    """Tell whether a ray upward from each point crosses an odd number of triangles."""
-    for i in range(points.shape[0]):
-        x, y, z = points[i]
-        is_inside = False
-        for face in range(triangles.shape[0]):
-            ax, ay, az = triangles[face, 0]
-            bx, by, bz = triangles[face, 1]
-            cx, cy, cz = triangles[face, 2]
-            if max(ax, bx, cx) < x or min(ax, bx, cx) > x:
-                continue
-            if max(ay, by, cy) < y or min(ay, by, cy) > y or max(az, bz, cz) < z:
-                continue
-            a = (bx - x) * (cy - y) - (by - y) * (cx - x)
-            b = (cx - x) * (ay - y) - (cy - y) * (ax - x)
-            c = (ax - x) * (by - y) - (ay - y) * (bx - x)
-            total = a + b + c
-            if (a > 0) == (b > 0) and (b > 0) == (c > 0) and total != 0:
-                is_inside ^= (a * az + b * bz + c * cz) / total > z
-        if not is_inside:
-            return False
-    return True

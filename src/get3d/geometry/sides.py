@@ -17,7 +17,7 @@ def side_ends(
 
 def pair_keys(first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"]) -> Int[Tensor, " pairs"]:
     """One number for each ordered pair of indices below 2^31; sorts by the first index."""
-    return (first << 32) | second
+    return (first.long() << 32) | second
 
 
 def count_keys(ordered: Int[Tensor, " keys"], wanted: Int[Tensor, " n"]) -> Int[Tensor, " n"]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from get3d.core.strict import check_literals
+
 MAX_RESOLUTION = 2048
 """Of the grid that a surface may be refined to: some ten million triangles."""
 
@@ -99,6 +101,7 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
+        check_literals(self)
         for side, base in (
             ("plane_resolution", "channel_base"),
             ("volume_resolution", "volume_channel_base"),
@@ -184,5 +187,6 @@ class ImagingConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
+        check_literals(self)
         if self.mask_supersample < 1:
             raise ValueError(f"mask_supersample must be at least 1, got {self.mask_supersample}")

@@ -6,6 +6,7 @@ Sources: the paper's appendix and the authors' release (docs/deviations.md says 
 from dataclasses import dataclass, field
 from typing import Literal
 
+from get3d.core.strict import check_literals
 from get3d.models import DiscriminatorConfig, GeneratorConfig, ImagingConfig
 
 
@@ -43,6 +44,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
+        check_literals(self)
         if self.r1_interval < 1:
             raise ValueError(f"r1_interval must be at least 1, got {self.r1_interval}")
         for name in (

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from get3d.core.strict import check_literals
 from get3d.geometry import CameraDistribution
 
 Metric = Literal["cd", "lfd", "fd"]
@@ -86,6 +87,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         """Refuse what gives no score."""
+        check_literals(self)
         if not self.metrics or not set(self.metrics) <= set(METRICS):
             raise ValueError(
                 f"metrics: name at least one of {', '.join(METRICS)}, got {list(self.metrics)}"

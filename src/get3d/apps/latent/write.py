@@ -12,7 +12,14 @@ from get3d.apps.latent.views import BACK_DEG, FRONT_DEG, portrait
 from get3d.apps.model import Model
 from get3d.core.pictures import contact_sheet, save_png
 from get3d.core.types import Styles, TexturedMesh
-from get3d.export import JPEG_SUFFIXES, AssetOptions, check_export_suffix, clean_mesh, save
+from get3d.export import (
+    JPEG_SUFFIXES,
+    AssetOptions,
+    check_export_suffix,
+    check_texture_size,
+    clean_mesh,
+    save,
+)
 from get3d.models import GridOptions
 
 # So that it shows which views are of one shape.
@@ -79,8 +86,7 @@ class ShapeFiles:
                 raise ValueError("jpeg is for the textures in glb and usdz files; leave it out")
             if not 1 <= self.jpeg_quality <= 95:
                 raise ValueError(f"jpeg must be from 1 to 95, got {self.jpeg_quality}")
-        if not 16 <= self.texture_size <= 16384:
-            raise ValueError(f"texture_size must be from 16 to 16384, got {self.texture_size}")
+        check_texture_size(self.texture_size, least=16)
 
 
 @dataclass
