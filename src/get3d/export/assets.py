@@ -1,6 +1,5 @@
 """From a surface and its colour field to an asset: cleaned, coloured, with normals."""
 
-import logging
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,8 +13,6 @@ from get3d.core.types import Material, Mesh, TexturedMesh
 from get3d.export.bake import ColorFn, ask_colors, texture_mesh
 from get3d.export.clean import Cleaning, clean_mesh
 from get3d.geometry import check_mesh, split_normals
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +76,6 @@ def make_asset(
             f"normals split at creases of {options.crease_deg:g} degrees: {len(split.normals)} "
             f"normals for {len(cleaned.mesh.verts)} vertices",
         )
-        _LOG.info("%s", notes[-1])
     return replace(asset, notes=notes)
 
 

@@ -1,6 +1,5 @@
 """Cleaning of generated shapes before they are unwrapped: each step by choice, each reported."""
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,16 +9,18 @@ from torch import Tensor
 
 from get3d.core.types import Mesh
 from get3d.geometry import (
+    Kept,
     check_mesh,
     compact,
+    is_manifold,
     remove_floaters,
     remove_hidden_pieces,
     remove_slivers,
     unit_box,
 )
 
-_LOG = logging.getLogger(__name__)
 _MIN_FACES = 4
+_NEEDLES = 0.1  # height over longest side, below which a face hinders its neighbours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,19 +83,15 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
     notes = []
     if cleaning.floaters > 0:
         kept = remove_floaters(mesh, cleaning.floaters)
-        notes.append(
-            f"floaters below {cleaning.floaters:g} of the largest piece: removed "
-            f"{kept.num_pieces} pieces, {kept.num_faces} faces"
-        )
+        notes.append(f"floaters below {cleaning.floaters:g} of the largest piece: {_removed(kept)}")
         mesh = kept.mesh
     if cleaning.hidden:
         kept = remove_hidden_pieces(mesh)
-        notes.append(f"hidden: removed {kept.num_pieces} pieces, {kept.num_faces} faces")
+        notes.append(f"hidden: {_removed(kept)}")
         mesh = kept.mesh
     if cleaning.faces is not None:
-        before = len(mesh.faces)
-        mesh = decimate(mesh, cleaning.faces)
-        notes.append(f"faces {cleaning.faces}: simplified {before} faces to {len(mesh.faces)}")
+        before, mesh = mesh, decimate(mesh, cleaning.faces)
+        notes.append(_simplified(cleaning.faces, before, mesh))
     if cleaning.slivers > 0 and len(mesh.faces):
         tidied = remove_slivers(mesh, cleaning.slivers)
         notes.append(
@@ -103,15 +100,30 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
             f"{len(mesh.faces) - len(tidied.mesh.faces)} faces fewer"
         )
         mesh = tidied.mesh
-    for note in notes:
-        _LOG.info("%s", note)
     if len(mesh.faces) == 0:
         raise ValueError("cleaning left no faces; ask for less of it, or for more faces")
     return Cleaned(mesh, tuple(notes))
 
 
+def _removed(kept: Kept) -> str:
+    pieces = "1 piece" if kept.num_pieces == 1 else f"{kept.num_pieces} pieces"
+    return f"removed {pieces}, {kept.num_faces} faces" if kept.num_pieces else "none found"
+
+
+def _simplified(wanted: int, before: Mesh, after: Mesh) -> str:
+    note = f"faces {wanted}: simplified {len(before.faces)} faces to {len(after.faces)}"
+    if len(after.faces) > wanted:
+        note += ", for fewer would fold the surface"
+    if is_manifold(before) and not is_manifold(after):
+        note += "; where thin parts meet, some edges have four faces"
+    return note
+
+
 def decimate(mesh: Mesh, num_faces: int) -> Mesh:
     """Simplify a surface by quadric edge collapses (Garland and Heckbert 1997).
+
+    Needles go first, since edges beside them hardly collapse; then the number of faces is halved
+    again and again, which spreads the collapses evenly.
 
     Args:
         mesh: Any triangles; a closed surface stays closed.
@@ -130,18 +142,20 @@ def decimate(mesh: Mesh, num_faces: int) -> Mesh:
         return mesh
     import fast_simplification
 
+    mesh = remove_slivers(mesh, _NEEDLES).mesh
     box = unit_box(mesh.verts)  # the library's limits are absolute
-    verts, faces = fast_simplification.simplify(
-        box.shrink(mesh.verts).cpu().numpy(),
-        mesh.faces.cpu().numpy().astype(np.int32),
-        target_count=num_faces,
-    )
+    verts, faces = box.shrink(mesh.verts).cpu().numpy(), mesh.faces.cpu().numpy().astype(np.int32)
+    while len(faces) > num_faces:
+        target = max(num_faces, len(faces) // 2)
+        verts, faces = fast_simplification.simplify(verts, faces, target_count=target)
+        if len(faces) > 1.5 * target:  # stuck: further passes would fold what is left
+            break
     found = torch.from_numpy(faces.astype(np.int64)).to(mesh.faces.device)
     moved = box.restore(torch.from_numpy(verts).to(box.middle))
     return compact(Mesh(moved.to(mesh.verts), _without_doubles(found)))
 
 
-def _without_doubles(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, "faces 3"]:
+def _without_doubles(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, "kept 3"]:
     """Cancel faces that lie back to back: what small pieces and thin walls collapse to."""
     _, group = faces.sort(dim=1).values.unique(dim=0, return_inverse=True)
     is_even = (faces < faces.roll(-1, dims=1)).sum(dim=1) == 2  # winds like its sorted corners

@@ -1,5 +1,6 @@
 """Shapes into a folder, with contact sheets; work that was stopped goes on."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,7 @@ from get3d.export import (
 )
 from get3d.models import GridOptions
 
+_LOG = logging.getLogger(__name__)
 # So that it shows which views are of one shape.
 _SHAPES_APART_PX = 32
 OnProgress = Callable[[int, int], None]
@@ -189,6 +191,8 @@ def _write_shape(
         textured = shape.textured(files.texture_size, _asset_options(files))
         folder.shapes[name] = _save(textured, folder, name, files)
         written.made.append(name)
+        if textured.notes:
+            _LOG.info("%s: %s", cell.name, "; ".join(textured.notes))
     except ValueError as error:
         written.errors[name] = str(error)
         folder.shapes[name] = {"error": str(error)}
