@@ -109,9 +109,9 @@ def test_turntables_of_seeds_and_of_files(
         assert film.n_frames == 4
     capsys.readouterr()
     assert main(["turntable", str(mesh), *flags, "--subdivisions", "1"]) == 1
-    assert "are for shapes of a model, not files" in capsys.readouterr().err
+    assert "are for shapes of a model, not for mesh" in capsys.readouterr().err
     assert main(["turntable", str(mesh), *flags, "--memory-mb", "64"]) == 1
-    assert "memory_mb is for shapes of a model, not files" in capsys.readouterr().err
+    assert "memory_mb is for shapes of a model, not for mesh" in capsys.readouterr().err
     assert main(["turntable", str(mesh), *flags, "--seeds", "1"]) == 1
     assert "give mesh files or seeds, not both" in capsys.readouterr().err
 
@@ -236,6 +236,22 @@ def test_turntables_of_what_is_no_mesh(
     error = capsys.readouterr().err
     assert text in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [["--truncation", "0.5"], ["--device", "cpu"], ["--memory-mb", "64"], ["--subdivisions", "1"]],
+)
+def test_options_of_models_are_refused_for_mesh_files(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.glb").write_text("never read")
+    out = tmp_path / "out"
+    assert main(["turntable", str(tmp_path / "a.glb"), "--out", str(out), *flags]) == 1
+    error = capsys.readouterr().err
+    assert "for shapes of a model, not for mesh files; leave it out" in error
+    assert flags[0].removeprefix("--").replace("-", "_") in error
+    assert not out.exists()
 
 
 def test_turntables_of_a_checkpoint(tmp_path: Path) -> None:

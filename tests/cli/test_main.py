@@ -138,7 +138,9 @@ def test_help_does_not_wait_for_torch() -> None:
         (["generate", "--out", "o", "--truncation", "x"], "--truncation must be a number, got 'x'"),
         (["generate", "--out", "o", "--seed"], "--seed needs a value; see"),
         (["generate", "--out", "o", "--overwrit"], "perhaps you meant --overwrite; see get3d"),
-        (["render", "x"], "--out"),
+        (["render", "x"], "render: --out must be given; see get3d render --help"),
+        (["generate", "--outt", "x"], "--out must be given; Unrecognized options: --outt"),
+        (["generate", "--out", "o", "--seed", "/a" * 60], f"got '{'/a' * 60}'; see get3d"),
         (["render", "x", "--out", "o", "--polar-deg", "90", "60"], "polar_deg must be"),
         (
             ["train", "tiny-64", "--data", "d", "--out", "o", "--schedule.batch-size", "0"],

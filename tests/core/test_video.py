@@ -84,8 +84,13 @@ def test_an_encoder_without_its_program_names_the_remedy(monkeypatch: pytest.Mon
         ("cat > /dev/null", r"film\.mp4: the encoder failed"),
     ],
 )
+@pytest.mark.parametrize("size", [(16, 16), (256, 256)])  # within one buffer, and beyond
 def test_a_half_written_mp4_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    message: str,
+    size: tuple[int, int],
 ) -> None:
     """As on a full disk, where the encoder leaves what it could write."""
     encoder = tmp_path / "encoder"
@@ -95,7 +100,7 @@ def test_a_half_written_mp4_is_none(
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", stand_in)
     (tmp_path / "film.mp4").write_text("the old one")
     with pytest.raises(OSError, match=message):
-        save_video(tmp_path / "film.mp4", frames(12, (256, 256)), fps=10.0)
+        save_video(tmp_path / "film.mp4", frames(12, size), fps=10.0)
     assert (tmp_path / "film.mp4").read_text() == "the old one"
     assert {path.name for path in tmp_path.iterdir()} == {"film.mp4", "encoder"}
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ from get3d.geometry import (
     trace_cubes,
     trace_surface,
     traced_meshes,
+    tracing,
     voxel_grid,
 )
 from tests.geometry.surfaces import assert_same_surface, faces_among
@@ -244,6 +246,17 @@ def test_a_coarser_surface_than_the_known_one(field: Field, resolution: int) -> 
     assert_same_surface(mesh, whole(field, resolution))
 
 
+@pytest.mark.parametrize("coarse", [1, 10, 16, 25])
+def test_each_lattice_on_the_way_is_at_most_twice_as_fine(coarse: int) -> None:
+    for wanted in (3, coarse, coarse + 1, 2 * coarse, 2 * coarse + 1, 79, 511, 1016, 2040):
+        levels = [coarse, *tracing._levels(coarse, wanted)]
+        assert levels[-1] == wanted
+        assert len(levels) > 1
+        assert all(b <= 2 * a for a, b in pairwise(levels))
+        if wanted > coarse:
+            assert levels == sorted(set(levels))
+
+
 class TestCubes:
     """The same for FlexiCubes: whatever the fineness, the surface of the whole grid."""
 
@@ -361,5 +374,24 @@ def test_gpu_agrees_with_cpu() -> None:
         )
         traced = trace_surface(lambda points, _: torus(points), known, bcc_cells(64))
         [mesh] = meshes_of(traced)
+        found.append(Mesh(mesh.verts.cpu(), mesh.faces.cpu()))
+    assert_same_surface(*found, atol=1e-5)
+
+
+@pytest.mark.gpu
+def test_cubes_on_a_gpu_agree_with_the_cpu() -> None:
+    grid = voxel_grid(12)
+    _, edge = crossed_edges(torus(grid.verts)[None] > 0, grid.edges)
+    found = []
+    for device in ("cpu", "cuda"):
+        points = grid.verts[grid.edges[edge].flatten()].to(device)
+        known = KnownSurface(
+            points=points,
+            shape=torch.zeros(len(points), dtype=torch.int64, device=device),
+            num_shapes=1,
+            num_cells=12,
+            scale=1.0,
+        )
+        [mesh] = TestCubes().meshes(trace_cubes(lambda p, _: torus(p), known, 40))
         found.append(Mesh(mesh.verts.cpu(), mesh.faces.cpu()))
     assert_same_surface(*found, atol=1e-5)

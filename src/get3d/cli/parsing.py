@@ -2,9 +2,10 @@
 
 import contextlib
 import io
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import tyro
@@ -48,22 +49,43 @@ def parse(command: type[T], name: str, args: Sequence[str]) -> T:
     """
     markers = (tyro.conf.PositionalMetavarFromFieldName, tyro.conf.FlagCreatePairsOff)
     box = io.StringIO()
-    try:
+
+    def read() -> T:
         with contextlib.redirect_stderr(box):
             return tyro.cli(command, prog=f"get3d {name}", args=args, config=markers)
+
+    try:
+        return read()
     except SystemExit as request:
         if request.code:
-            print(f"get3d {name}: {one_line(box.getvalue())}", file=sys.stderr)
+            box.seek(0)
+            box.truncate()
+            with _wide_terminal(), contextlib.suppress(SystemExit):
+                read()  # once more, so that no line of the message is broken
+            print(f"get3d {name}: {read_frame(box.getvalue())}", file=sys.stderr)
         raise
 
 
-def one_line(box: str) -> str:
+@contextlib.contextmanager
+def _wide_terminal() -> Iterator[None]:
+    """Have the parser write long lines."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
+
+
+def read_frame(box: str) -> str:
     r"""Read the message out of the frame that tyro draws around it.
 
     Example:
-        >>> one_line("╭─ Value error ─╮\n│ no such   │\n│ flag      │\n╰───────────╯")
+        >>> read_frame("╭─ Value error ─╮\n│ no such   │\n│ flag      │\n╰───────────╯")
         'no such flag'
-        >>> one_line("Error parsing --seed: invalid literal for int() with base 10: 'x'")
+        >>> read_frame("Error parsing --seed: invalid literal for int() with base 10: 'x'")
         "--seed must be a whole number, got 'x'"
     """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
@@ -71,9 +93,12 @@ def one_line(box: str) -> str:
     text = " ".join(" ".join(lines).split())
     for pattern, said in _PLAINER:
         text = re.sub(pattern, said, text)
+    missing = re.search(r"Missing from get3d [\w-]+: (.*?)(?= Unrecognized options|; see )", text)
+    if missing and (names := re.findall(r"--[\w.-]+(?= [A-Z{])", missing[1])):
+        text = f"{' and '.join(names)} must be given;" + text[missing.end() :].removeprefix(";")
     before, mark, meant = text.partition(" Perhaps you meant: ")
     if mark:  # the names will do; what they mean is in the help
         end = meant.partition("; see ")[2]
-        names = ", ".join(dict.fromkeys(re.findall(r"--[\w.-]+(?= [A-Z{])", meant)[:3]))
-        text = f"{before}; perhaps you meant {names}; see {end}"
+        near = ", ".join(dict.fromkeys(re.findall(r"--[\w.-]+(?= [A-Z{])", meant)[:3]))
+        text = f"{before}; perhaps you meant {near}; see {end}"
     return text

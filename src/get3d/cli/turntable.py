@@ -40,6 +40,7 @@ from get3d.models import GridOptions
 
 _STILLS = 8
 _WITH_FILES_BESIDE = (".obj", ".gltf")
+_FOR_MODELS = ("truncation", "grid", "device", "memory_mb")
 _NO_SETTINGS = ("sources", "out", "device", "memory_mb", "overwrite")
 
 
@@ -242,10 +243,11 @@ def _files(parsed: TurntableArgs, paths: list[Path], is_mesh: list[bool]) -> dic
         )
     if parsed.seeds or parsed.texture_seeds:
         raise ValueError("seeds are shapes of a model; give mesh files or seeds, not both")
-    if parsed.grid != GridOptions():
-        raise ValueError("grid_resolution and subdivisions are for shapes of a model, not files")
-    if parsed.memory_mb != DEFAULT_MEMORY_MB:
-        raise ValueError("memory_mb is for shapes of a model, not files")
+    usual = TurntableArgs(out=parsed.out)
+    for name in _FOR_MODELS:
+        if getattr(parsed, name) != getattr(usual, name):
+            what = "grid_resolution and subdivisions are" if name == "grid" else f"{name} is"
+            raise ValueError(f"{what} for shapes of a model, not for mesh files; leave it out")
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"{missing[0]}: no such mesh file")

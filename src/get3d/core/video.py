@@ -4,6 +4,7 @@ import errno
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -139,12 +140,13 @@ def _write_mp4(path: Path, temp_path: Path, frames: Iterator[Frame], fps: float)
         try:
             for frame in chain([first], frames):
                 encoder.stdin.write(np.pad(frame, margin, mode="edge").tobytes())
-            encoder.stdin.close()
         except BrokenPipeError:
             pass  # it has ended; its exit code says so
         except BaseException:
             encoder.kill()
             raise
+        with suppress(BrokenPipeError):  # of what was kept back
+            encoder.stdin.close()
         code = encoder.wait()
         log.seek(0)
         reason = " ".join(log.read(1000).decode(errors="replace").split())

@@ -7,7 +7,6 @@ any size, and no two parts of the grid are of different fineness: there is nothi
 same holds of cubes, for FlexiCubes.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -220,9 +219,10 @@ def _trace(
 
 def _levels(num_coarse: int, num_cells: int) -> list[int]:
     """Choose the lattices on the way: each at most twice as fine as the one before."""
-    ratio = num_cells / num_coarse
-    steps = max(1, math.ceil(math.log2(ratio) - 1e-9))
-    return [round(num_coarse * ratio ** (step / steps)) for step in range(1, steps + 1)]
+    levels = [num_cells]
+    while levels[0] > 2 * num_coarse:
+        levels.insert(0, -(-levels[0] // 2))
+    return levels
 
 
 def _follow(

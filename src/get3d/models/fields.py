@@ -50,7 +50,7 @@ class Geometry(Protocol):
 class Fields:
     """A batch of shapes as functions of space. Points are [n, 3] (for all) or [b, n, 3].
 
-    Where no gradient is recorded, they are evaluated in portions that fit the memory budget.
+    Under `torch.no_grad()` they are evaluated in portions that fit the memory budget.
 
     Attributes:
         geometry: Where the surface is.
