@@ -3,7 +3,7 @@
 from get3d.export.assets import AssetOptions, color_vertices, make_asset
 from get3d.export.atlas import check_texture_size, unwrap
 from get3d.export.bake import ColorFn, bake_texture, texture_mesh
-from get3d.export.clean import Cleaned, Cleaning, clean_mesh, decimate
+from get3d.export.clean import NONE_FOUND, Cleaned, Cleaning, clean_mesh, decimate
 from get3d.export.files import EXPORT_SUFFIXES, JPEG_SUFFIXES, check_export_suffix, save
 from get3d.export.glb import encode_glb, save_glb
 from get3d.export.obj import save_obj
@@ -13,6 +13,7 @@ from get3d.export.usdz import save_usdz
 __all__ = [
     "EXPORT_SUFFIXES",
     "JPEG_SUFFIXES",
+    "NONE_FOUND",
     "AssetOptions",
     "Cleaned",
     "Cleaning",

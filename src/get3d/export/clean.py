@@ -19,6 +19,9 @@ from get3d.geometry import (
     unit_box,
 )
 
+NONE_FOUND = "none found"
+"""How the note of a step ends that had nothing to do."""
+
 _MIN_FACES = 4
 _NEEDLES = 0.1  # height over longest side, below which a face hinders its neighbours
 
@@ -94,11 +97,12 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
         notes.append(_simplified(cleaning.faces, before, mesh))
     if cleaning.slivers > 0 and len(mesh.faces):
         tidied = remove_slivers(mesh, cleaning.slivers)
-        notes.append(
-            f"slivers below {cleaning.slivers:g}: removed "
-            f"{tidied.num_slivers - tidied.num_left} of {tidied.num_slivers}, "
+        done = (
+            f"removed {tidied.num_slivers - tidied.num_left} of {tidied.num_slivers}, "
             f"{len(mesh.faces) - len(tidied.mesh.faces)} faces fewer"
         )
+        said = done if tidied.num_slivers else NONE_FOUND
+        notes.append(f"slivers below {cleaning.slivers:g}: {said}")
         mesh = tidied.mesh
     if len(mesh.faces) == 0:
         raise ValueError("cleaning left no faces; ask for less of it, or for more faces")
@@ -107,7 +111,7 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
 
 def _removed(kept: Kept) -> str:
     pieces = "1 piece" if kept.num_pieces == 1 else f"{kept.num_pieces} pieces"
-    return f"removed {pieces}, {kept.num_faces} faces" if kept.num_pieces else "none found"
+    return f"removed {pieces}, {kept.num_faces} faces" if kept.num_pieces else NONE_FOUND
 
 
 def _simplified(wanted: int, before: Mesh, after: Mesh) -> str:

@@ -15,6 +15,7 @@ from get3d.core.pictures import contact_sheet, save_png
 from get3d.core.types import Styles, TexturedMesh
 from get3d.export import (
     JPEG_SUFFIXES,
+    NONE_FOUND,
     AssetOptions,
     check_export_suffix,
     check_texture_size,
@@ -191,8 +192,9 @@ def _write_shape(
         textured = shape.textured(files.texture_size, _asset_options(files))
         folder.shapes[name] = _save(textured, folder, name, files)
         written.made.append(name)
-        if textured.notes:
-            _LOG.info("%s: %s", cell.name, "; ".join(textured.notes))
+        done = [note for note in textured.notes if not note.endswith(NONE_FOUND)]
+        if done:
+            _LOG.info("%s: %s", cell.name, "; ".join(done))
     except ValueError as error:
         written.errors[name] = str(error)
         folder.shapes[name] = {"error": str(error)}
