@@ -42,24 +42,34 @@ def gradients(generator: Generator, meshes: list[Mesh]) -> dict[str, Tensor]:
     return {name: p.grad for name, p in generator.named_parameters() if p.grad is not None}
 
 
+def with_whole_grid(generator: Generator, resolution: int) -> Generator:
+    """The same, all of whose finer or coarser grid is evaluated; offsets are those of training."""
+    share = generator.config.grid_resolution / resolution
+    return with_config(generator, grid_resolution=resolution, deformation_multiplier=share)
+
+
+def assert_same_gradients(
+    ours: tuple[Generator, list[Mesh]], theirs: tuple[Generator, list[Mesh]]
+) -> None:
+    found, expected = gradients(*ours), gradients(*theirs)
+    assert found.keys() == expected.keys()
+    for name, grad in expected.items():
+        scale = float(grad.abs().max()) + 1e-3
+        torch.testing.assert_close(found[name], grad, atol=1e-3 * scale, rtol=1e-3)
+
+
 @pytest.mark.parametrize("architecture", ["unified", "separate"])
 @pytest.mark.parametrize("resolution", [18, 24, 41])
 def test_same_surface_and_gradients_as_of_a_whole_grid(architecture: str, resolution: int) -> None:
     generator = make(architecture=architecture)
-    # Offsets are those of training, whatever the resolution.
-    share = generator.config.grid_resolution / resolution
-    finer = with_config(generator, grid_resolution=resolution, deformation_multiplier=share)
+    finer = with_whole_grid(generator, resolution)
     ours = generator.extract(fields_of(generator), grid=GridOptions(grid_resolution=resolution))
     theirs = finer.extract(fields_of(finer))
     for mesh, expected in zip(ours.meshes, theirs.meshes, strict=True):
         # The whole grid has its coordinates in single precision.
         assert_same_surface(mesh, expected, atol=1e-5)
     torch.testing.assert_close(ours.sign_change_loss, theirs.sign_change_loss, rtol=1e-5, atol=1e-5)
-    found, expected = gradients(generator, ours.meshes), gradients(finer, theirs.meshes)
-    assert found.keys() == expected.keys()
-    for name, grad in expected.items():
-        scale = float(grad.abs().max()) + 1e-3
-        torch.testing.assert_close(found[name], grad, atol=1e-3 * scale, rtol=1e-3)
+    assert_same_gradients((generator, ours.meshes), (finer, theirs.meshes))
 
 
 def test_subdivisions_of_the_config_and_of_the_moment() -> None:
@@ -234,11 +244,7 @@ class TestFlexiCubes:
         for name in ("sign_change_loss", "deviation_loss", "magnitude_loss"):
             found, wanted = getattr(ours, name), getattr(theirs, name)
             torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
-        found, expected = gradients(split, ours.meshes), gradients(finer, theirs.meshes)
-        assert found.keys() == expected.keys()
-        for name, grad in expected.items():
-            scale = float(grad.abs().max()) + 1e-3
-            torch.testing.assert_close(found[name], grad, atol=1e-3 * scale, rtol=1e-3)
+        assert_same_gradients((split, ours.meshes), (finer, theirs.meshes))
 
     @pytest.mark.parametrize("resolution", [5, 13, 32])
     def test_at_another_resolution(self, resolution: int) -> None:
@@ -286,8 +292,7 @@ class TestFlexiCubes:
 @pytest.mark.parametrize("resolution", [3, 8])
 def test_coarser_than_in_training(architecture: str, resolution: int) -> None:
     generator = make(architecture=architecture, sdf_base_radius=0.4)
-    share = generator.config.grid_resolution / resolution
-    coarser = with_config(generator, grid_resolution=resolution, deformation_multiplier=share)
+    coarser = with_whole_grid(generator, resolution)
     ours = generator.extract(fields_of(generator), grid=GridOptions(grid_resolution=resolution))
     theirs = coarser.extract(fields_of(coarser))
     for mesh, expected in zip(ours.meshes, theirs.meshes, strict=True):

@@ -85,6 +85,8 @@ class Fields:
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
         """Signed distance at every vertex of the generator's grid, of the same sign as `sdf`."""
         whole, some = self.geometry.grid_cost, self.geometry.cost
+        if self._fits(whole, len(self), self.geometry.num_verts):
+            return self._grid_sdf(None)
         verts = torch.arange(self.geometry.num_verts, device=self.texture.planes.device)
         if self._fits(whole, 1, len(verts)):
             return self._in_portions(lambda part, _: part._grid_sdf(None), verts, whole, axis=0)

@@ -115,8 +115,7 @@ def extract_surface(
     options.check(config)
     raw = _inward(fields.grid_sdf(), config)
     sdf, was_rescued = rescue_empty(raw, grid)
-    num_own = _num_cells(config, GridOptions(grid_resolution=config.grid_resolution))
-    num_cells = _num_cells(config, options)
+    num_own, num_cells = _cells_of(config, config.grid_resolution), _num_cells(config, options)
     if num_cells == num_own:
         found = _on_grid(fields, grid, config, sdf, for_training)
     else:
@@ -163,11 +162,15 @@ def _inward(sdf: Float[Tensor, "*n"], config: GeneratorConfig) -> Float[Tensor, 
 
 def _num_cells(config: GeneratorConfig, options: GridOptions) -> int:
     """Count the cells along each side of the lattice that the surface is wanted on."""
-    count = int if config.iso_surface == "flexicubes" else bcc_cells
     if options.grid_resolution is not None:
-        return count(options.grid_resolution)
+        return _cells_of(config, options.grid_resolution)
     times = config.subdivisions if options.subdivisions is None else options.subdivisions
-    return count(config.grid_resolution) << times
+    return _cells_of(config, config.grid_resolution) << times
+
+
+def _cells_of(config: GeneratorConfig, resolution: int) -> int:
+    """Count the cells along each side of a config's kind of grid."""
+    return resolution if config.iso_surface == "flexicubes" else bcc_cells(resolution)
 
 
 def _on_grid(
