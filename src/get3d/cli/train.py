@@ -21,6 +21,7 @@ from get3d.core.strict import from_dict, to_dict
 from get3d.data import ImageDataset, open_dataset
 from get3d.geometry import camera_angles
 from get3d.models import Generator
+from get3d.render import Light
 from get3d.training import RunConfig, Trainer, TrainingImages, TrainingRun
 
 MEMORY_BYTES = 4 << 30
@@ -140,7 +141,8 @@ def _read_images(dataset: ImageDataset, image_size: int) -> TrainingImages:
     def read(index: Int[Tensor, " n"]) -> UInt8[Tensor, "n 4 h w"]:
         return dataset.load_all(image_size=image_size, indices=index.tolist())
 
+    light = {"studio": Light(), "none": Light.unlit()}.get(dataset.light or "")
     if len(dataset) * 4 * image_size**2 > MEMORY_BYTES:
-        return TrainingImages(read, angles, dataset.distribution)
+        return TrainingImages(read, angles, dataset.distribution, light)
     rgba_u8 = dataset.load_all(image_size=image_size)
-    return TrainingImages.in_memory(rgba_u8, angles, dataset.distribution)
+    return TrainingImages.in_memory(rgba_u8, angles, dataset.distribution, light)

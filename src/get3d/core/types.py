@@ -169,7 +169,9 @@ class DiscriminatorOutput:
     Attributes:
         rgb: Of the colour discriminator.
         mask: Of the silhouette discriminator.
+        features: Of the patches that the heads on frozen features look at; None without such.
     """
 
     rgb: Float[Tensor, " n"]
     mask: Float[Tensor, " n"]
+    features: Float[Tensor, "n patches"] | None = None

@@ -54,6 +54,7 @@ class ImageDataset:
         distribution: From where the pictures were taken: from the metadata or estimated.
         image_size: Side of the square pictures, in pixels.
         splits: Object names by split; empty if the dataset has none.
+        light: How the images were lit, as for `get3d render`: studio or none; None if unknown.
     """
 
     root: Path
@@ -64,6 +65,7 @@ class ImageDataset:
     distribution: CameraDistribution
     image_size: int
     splits: dict[str, tuple[str, ...]]
+    light: str | None = None
 
     def __len__(self) -> int:
         """Count the pictures."""
@@ -126,6 +128,7 @@ class ImageDataset:
             distribution=self.distribution,
             image_size=self.image_size,
             splits={},
+            light=self.light,
         )
 
     def load_all(
@@ -220,4 +223,5 @@ def open_dataset(path: Path | str) -> ImageDataset:
         distribution=index.distribution,
         image_size=index.image_size or read_image(image_paths[0]).width,
         splits=dict(index.splits),
+        light=index.light,
     )

@@ -57,6 +57,7 @@ class DatasetIndex:
         distribution: From the metadata, or estimated from the cameras; None without cameras.
         splits: Object names by split; empty if the dataset has none.
         image_size: Side of the square pictures if the metadata says it.
+        light: How the images were lit, as for `get3d render`: studio or none; None if unknown.
         problems: What is wrong with the others, each naming a file and a remedy.
     """
 
@@ -66,6 +67,7 @@ class DatasetIndex:
     distribution: CameraDistribution | None
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     image_size: int | None = None
+    light: str | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -175,6 +177,7 @@ def read_get3d(root: Path) -> DatasetIndex:
         distribution = from_dict(CameraDistribution, metadata["distribution"])
         splits = {name: tuple(names) for name, names in metadata["splits"].items()}
         image_size = int(metadata["image_size"])
+        light = metadata["config"].get("light") if "config" in metadata else None
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise DatasetError(
             f"{path}: damaged metadata ({type(error).__name__}: {error}); render the dataset again"
@@ -186,6 +189,7 @@ def read_get3d(root: Path) -> DatasetIndex:
         distribution=distribution,
         splits=splits,
         image_size=image_size,
+        light=light if light in ("studio", "none") else None,
         problems=tuple(problems),
     )
 

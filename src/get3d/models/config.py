@@ -99,6 +99,11 @@ class GeneratorConfig:
     sdf_base_weight: float = 0.1
     """Factor on the network's signed distances where there is a base shape."""
 
+    sdf_base_limit: float = 0.0
+    """Largest absolute signed distance of the base shape, approached smoothly; 0: no limit. Deep
+    inside and far outside of the sphere, hollows and handles then need no larger values of the
+    network than near its surface."""
+
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
         check_literals(self)
@@ -131,6 +136,8 @@ class GeneratorConfig:
         for name in ("scale", "deformation_multiplier", "sdf_base_radius", "sdf_base_weight"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not 0 <= self.sdf_base_limit < float("inf"):
+            raise ValueError(f"sdf_base_limit must not be negative, got {self.sdf_base_limit}")
         if self.sdf_inside == "negative" and self.sdf_base != "none":
             raise ValueError(f'sdf_inside "negative" needs sdf_base "none", got "{self.sdf_base}"')
         if self.iso_surface == "flexicubes" and self.architecture == "separate":
@@ -184,6 +191,11 @@ class ImagingConfig:
 
     detach_positions: bool = True
     """Keep the colour's gradient from moving the surface (as published)."""
+
+    light: Literal["none", "data", "learned"] = "none"
+    """none: the colour field holds the light of the images (published). data: it is the base colour
+    and is lit through the surface's normals as the data set was (it must say how). learned: the
+    same with nine learned numbers (spherical harmonics) for the light."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""

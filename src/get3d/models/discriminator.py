@@ -1,6 +1,7 @@
 """The judges of colour and of silhouette: one class, two instances (paper, section 3.2)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from get3d.core import DiscriminatorOutput, Images
+from get3d.models.feature_discriminator import FeatureDiscriminator
+from get3d.models.feature_network import FeatureNetwork, load_feature_network
 from get3d.models.filters import downsample
 from get3d.models.layers import EqualConv, EqualLinear, Stack
 from get3d.models.mapping import Mapping
@@ -41,8 +44,26 @@ class DiscriminatorConfig:
     """Give the colour discriminator the silhouette too (published: colour alone). Without it a
     generator may paint parts of a shape in the colour of the background to hide them."""
 
+    features: str = "none"
+    """Heads on features of a frozen network beside the colour discriminator (projected GAN):
+    none (published), imagenet (EfficientNet-Lite0, which ships with get3d), or the path of a
+    .safetensors file with other weights of that network."""
+
+    feature_image_size: int = 128
+    """Side that images are scaled to for the frozen network, in pixels."""
+
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
+        least = FeatureNetwork.min_size
+        if self.feature_image_size < least:
+            raise ValueError(
+                f"feature_image_size must be at least {least}, got {self.feature_image_size}"
+            )
+        if self.features != "none" and self.image_size < least:
+            raise ValueError(
+                f"features {self.features} need images of {least} pixels or more, got image_size "
+                f'{self.image_size}; take larger images or features "none"'
+            )
         size = self.image_size
         if size < 8 or size & (size - 1):
             raise ValueError(f"image_size must be a power of two, 8 or more, got {size}")
@@ -165,17 +186,57 @@ class Discriminator(nn.Module):
         self.config = config
         self.rgb = Judge(4 if config.rgb_sees_mask else 3, config)
         self.mask = Judge(1, config)
+        self.features: FeatureDiscriminator | None = None
+        if config.features != "none":
+            self.features = FeatureDiscriminator(
+                load_feature_network(config.features),
+                image_size=config.feature_image_size,
+                num_angle_features=_ANGLE_FEATURES if config.camera_condition else 0,
+            )
 
-    def forward(self, images: Images, camera_angles: Float[Tensor, "n 2"]) -> DiscriminatorOutput:
-        """Judge pictures.
+    def project(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c h2 w2"]]:
+        """Compute the frozen features that `forward` takes; none where the config has no network.
+
+        Args:
+            rgb: Colours in [-1, 1].
+        """
+        return [] if self.features is None else self.features.project(rgb)
+
+    def forward(
+        self,
+        images: Images,
+        camera_angles: Float[Tensor, "n 2"],
+        features: Sequence[Float[Tensor, "n c h2 w2"]] | None = None,
+    ) -> DiscriminatorOutput:
+        """Discriminate images.
 
         Args:
             images: Of the configured size.
             camera_angles: Rotation and polar angle of each camera, in radians
                 (`get3d.geometry.camera_angles`).
+            features: What `project` made of the images' colours; None computes them.
 
         Raises:
-            ValueError: If the pictures have another size.
+            ValueError: If the images have another size.
+        """
+        logits = self.without_features(images, camera_angles)
+        if self.features is None:
+            return logits
+        features = self.project(images.rgb) if features is None else features
+        patches = self.features(features, encode_angles(camera_angles))
+        return DiscriminatorOutput(rgb=logits.rgb, mask=logits.mask, features=patches)
+
+    def without_features(
+        self, images: Images, camera_angles: Float[Tensor, "n 2"]
+    ) -> DiscriminatorOutput:
+        """Discriminate images by the two trained networks alone, as the R1 penalty needs it.
+
+        Args:
+            images: As for `forward`.
+            camera_angles: As for `forward`.
+
+        Raises:
+            ValueError: If the images have another size.
         """
         size = self.config.image_size
         if images.rgb.shape[-2:] != (size, size):

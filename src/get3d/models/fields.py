@@ -58,6 +58,7 @@ class Fields:
         grid_base: SDF of the base shape at the grid's vertices, or None.
         base_radius: Radius of the sphere that is the base shape, in scene units; 0 for none.
         base_weight: Factor on the network's SDF where there is a base shape.
+        base_limit: Largest absolute signed distance of the base shape; 0 for no limit.
         memory_mb: What an evaluation may hold besides its input and output, in megabytes.
     """
 
@@ -66,6 +67,7 @@ class Fields:
     grid_base: Float[Tensor, " grid"] | None = None
     base_radius: float = 0.0
     base_weight: float = 1.0
+    base_limit: float = 0.0
     memory_mb: int = DEFAULT_MEMORY_MB
 
     def __post_init__(self) -> None:
@@ -80,7 +82,8 @@ class Fields:
         sdf = self.geometry.sdf(points)
         if self.grid_base is None:
             return sdf
-        return sdf * self.base_weight + sphere_sdf(points, self.base_radius)
+        base = sphere_sdf(points, self.base_radius, limit=self.base_limit)
+        return sdf * self.base_weight + base
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
         """Signed distance at every vertex of the generator's grid, of the same sign as `sdf`."""
@@ -303,6 +306,15 @@ def _put(
     return out
 
 
-def sphere_sdf(points: Float[Tensor, "*n 3"], radius: float) -> Float[Tensor, "*n"]:
-    """Signed distance to a sphere around the origin, positive inside."""
-    return radius - points.norm(dim=-1)
+def sphere_sdf(
+    points: Float[Tensor, "*n 3"], radius: float, *, limit: float = 0.0
+) -> Float[Tensor, "*n"]:
+    """Compute the signed distance to a sphere around the origin, positive inside.
+
+    Args:
+        points: In scene units.
+        radius: Of the sphere, in scene units.
+        limit: Absolute value that large distances approach; 0 for none.
+    """
+    sdf = radius - points.norm(dim=-1)
+    return sdf if limit == 0 else limit * torch.tanh(sdf / limit)

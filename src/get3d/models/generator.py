@@ -18,6 +18,7 @@ from get3d.models.synthesis import PLANE_CHANNELS, PlaneSynthesis
 from get3d.models.triplane import GridLookup
 from get3d.models.triplane_fields import Texture, TextureHeads, TriplaneGeometry, TriplaneHeads
 from get3d.models.volume import VolumeGeometry, VolumeHeads
+from get3d.render import LearnedLight, Light
 
 
 class UnifiedNetwork(nn.Module):
@@ -150,7 +151,9 @@ class Generator(nn.Module):
         for name in _grid_tensors(type(carrier)):
             self.register_buffer(f"_grid_{name}", getattr(carrier, name), persistent=False)
         has_sphere = config.sdf_base == "sphere"
-        base = sphere_sdf(carrier.verts, config.sdf_base_radius) if has_sphere else None
+        base = None
+        if has_sphere:
+            base = sphere_sdf(carrier.verts, config.sdf_base_radius, limit=config.sdf_base_limit)
         self.register_buffer("_grid_base", base, persistent=False)
 
     @property
@@ -221,6 +224,7 @@ class Generator(nn.Module):
             self._grid_base,
             config.sdf_base_radius,
             config.sdf_base_weight,
+            config.sdf_base_limit,
             self.memory_mb,
         )
 
@@ -258,6 +262,7 @@ class Generator(nn.Module):
         image_size: int,
         *,
         config: ImagingConfig | None = None,
+        light: Light | LearnedLight | None = None,
     ) -> Images:
         """Draw the meshes in the colours of their fields.
 
@@ -267,11 +272,13 @@ class Generator(nn.Module):
             cameras: One a mesh, or k a mesh, those of a mesh following each other.
             image_size: Pixels on a side.
             config: How; None as published.
+            light: On the surface; None shows the colour field as it is.
 
         Raises:
             ValueError: If the number of cameras is not a multiple of the number of meshes.
         """
-        return render_images(fields, meshes, cameras, image_size, config=config or ImagingConfig())
+        config = config or ImagingConfig()
+        return render_images(fields, meshes, cameras, image_size, config=config, light=light)
 
 
 def _texture_heads(config: GeneratorConfig, w_dim: int) -> TextureHeads:

@@ -4,14 +4,20 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from get3d.core import Cameras, Images, Mesh
+from get3d.core.colors import linear_to_srgb, srgb_to_linear
+from get3d.geometry import camera_origins, vertex_normals
 from get3d.models.config import ImagingConfig
 from get3d.models.fields import Fields
 from get3d.render import (
+    LearnedLight,
+    Light,
     Pixels,
+    SurfacePoints,
+    Views,
     coverage,
     covered_pixels,
     project_meshes,
@@ -20,6 +26,7 @@ from get3d.render import (
 )
 
 BACKGROUND = -1.0
+_DARKEST = 0.004  # half a grey level above black, in [-1, 1]; 1/26 of it in linear light
 
 
 def render_images(
@@ -29,6 +36,7 @@ def render_images(
     image_size: int,
     *,
     config: ImagingConfig,
+    light: Light | LearnedLight | None = None,
 ) -> Images:
     """Draw meshes, asking the colour field only where something is seen.
 
@@ -38,6 +46,7 @@ def render_images(
         cameras: One a mesh, or k a mesh, those of a mesh following each other.
         image_size: Pixels on a side.
         config: How to composite.
+        light: On the surface; None shows the colour field as it is.
 
     Raises:
         ValueError: If the number of cameras is not a multiple of the number of meshes.
@@ -60,8 +69,13 @@ def render_images(
         face_id = fine_id if side == 1 else rasterize_views(views, image_size)
         pixels, size = covered_pixels(face_id), image_size
     with torch.set_grad_enabled(torch.is_grad_enabled() and not config.detach_positions):
-        points = surface_points(views, verts, pixels, size).position
-    colors = fields.color_packed(points, pixels.image // views_per_mesh)
+        points = surface_points(views, verts, pixels, size)
+    colors = fields.color_packed(points.position, pixels.image // views_per_mesh)
+    if light is not None:
+        normals = interpolated_normals(meshes, views, pixels, points)
+        to_camera = camera_origins(cameras)[pixels.image] - points.position.detach()
+        brightness = light.brightness(normals, F.normalize(to_camera, dim=1))
+        colors = lit_colors(colors, brightness)
 
     bias = fields.texture.heads.color.bias
     image = bias if is_published else torch.full_like(bias, BACKGROUND)
@@ -70,6 +84,46 @@ def render_images(
     where = (pixels.image, pixels.row // scale, pixels.column // scale)
     rgb = image.index_put(where, colors).permute(0, 3, 1, 2)
     return Images(rgb=rgb if is_published else (rgb - BACKGROUND) * mask + BACKGROUND, mask=mask)
+
+
+def interpolated_normals(
+    meshes: Sequence[Mesh], views: Views, pixels: Pixels, points: SurfacePoints
+) -> Float[Tensor, "p 3"]:
+    """Interpolate the vertex normals of the faces seen at pixels; differentiable in the vertices.
+
+    Args:
+        meshes: One or more; `pixels` belong to views of them.
+        views: The packed views.
+        pixels: Where to look.
+        points: The surface there.
+
+    Returns:
+        Unit vectors.
+    """
+    spans = views.device_spans[pixels.image]
+    corners = views.faces[spans[:, 1] + pixels.face] + spans[:, 3:]
+    normals = torch.cat([vertex_normals(mesh) for mesh in meshes])
+    # Rounding may put a pixel centre on an edge slightly outside of the face.
+    weights = points.barycentric.clamp(0.0, 1.0)
+    at_corners = normals.index_select(0, corners.flatten()).view(-1, 3, 3)
+    return F.normalize((weights[..., None] * at_corners).sum(1), dim=1, eps=1e-6)
+
+
+def lit_colors(
+    base: Float[Tensor, "p 3"], brightness: Float[Tensor, " p"]
+) -> Float[Tensor, "p 3"]:
+    """Light sRGB base colours in [-1, 1], in linear light as the data are.
+
+    What a base colour exceeds [-1, 1] by is added unlit, so that its gradient does not vanish.
+
+    Args:
+        base: As the colour field gives them, not clipped.
+        brightness: Factor on linear light.
+    """
+    clipped = base.clamp(-1.0 + _DARKEST, 1.0)
+    linear = srgb_to_linear((clipped + 1) / 2) * brightness[:, None]
+    # A negative learned brightness, or one that overexposes, is cut off as a camera does.
+    return linear_to_srgb(linear.clamp(_DARKEST / 26, 1.0)) * 2 - 1 + (base - clipped)
 
 
 def nearest_covered(face_id: Int[Tensor, "n fine_h fine_w"], side: int) -> Pixels:

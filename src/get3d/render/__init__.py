@@ -11,12 +11,14 @@ from get3d.render.gbuffer import (
     render_meshes,
     surface_points,
 )
+from get3d.render.lighting import LearnedLight, Light
 from get3d.render.rasterizer import rasterize, rasterize_views
-from get3d.render.shading import ColorFn, Light, render_colored, render_textured
+from get3d.render.shading import ColorFn, render_colored, render_textured
 from get3d.render.views import Views, pack_views, project_meshes
 
 __all__ = [
     "ColorFn",
+    "LearnedLight",
     "Light",
     "Pixels",
     "SurfacePoints",

@@ -11,6 +11,7 @@ from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.types import Cameras, Material, Mesh, TexturedMesh
 from get3d.geometry.cameras import camera_origins
 from get3d.render.gbuffer import Pixels, SurfacePoints, covered_pixels, surface_points
+from get3d.render.lighting import Light
 from get3d.render.rasterizer import Backend, rasterize_views
 from get3d.render.views import parse_image_size, project_meshes
 
@@ -21,21 +22,6 @@ ColorFn = Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
 _Paint = Callable[
     [Int[Tensor, " p"], Float[Tensor, "p 3"], Float[Tensor, "p 3"]], Float[Tensor, "p 4"]
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Light:
-    """Fixed, simple light: a sky above, ground below, and a lamp on the camera.
-
-    Attributes:
-        sky: Brightness of surfaces that look up (+y).
-        ground: Brightness of surfaces that look down.
-        camera: Brightness that the lamp adds where it shines on straight.
-    """
-
-    sky: float = 0.65
-    ground: float = 0.35
-    camera: float = 0.5
 
 
 def render_textured(
@@ -261,6 +247,4 @@ def _brightness(
         normal = (points.barycentric[..., None] * normals).sum(1)
     normal = torch.nn.functional.normalize(side * normal, dim=1)
     to_camera = torch.nn.functional.normalize(to_camera, dim=1)
-    facing = (normal * to_camera).sum(1).clamp(min=0.0)
-    upward = 0.5 + 0.5 * normal[:, 1]
-    return light.ground + (light.sky - light.ground) * upward + light.camera * facing
+    return light.brightness(normal, to_camera)

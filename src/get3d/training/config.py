@@ -39,6 +39,9 @@ class LossConfig:
     mask_weight: float = 1.0
     """Weight of the silhouette discriminator's verdict in the generator's loss."""
 
+    feature_weight: float = 1.0
+    """Weight of the heads on frozen features (discriminator.features) in the generator's loss."""
+
     real_mask: Literal["binary", "soft"] = "binary"
     """Silhouettes of real pictures: alpha > 0 (published) or alpha itself."""
 
@@ -55,6 +58,7 @@ class LossConfig:
             "flexi_deviation_weight",
             "flexi_magnitude_weight",
             "mask_weight",
+            "feature_weight",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
@@ -103,6 +107,10 @@ class ScheduleConfig:
     accumulate: int = 1
     """Parts a batch is split into to save memory; gradients are summed over them."""
 
+    views_per_shape: int = 1
+    """Images of each generated shape in a batch, from cameras of their own (published: 1). More are
+    cheaper, since planes and surface are shared, but a batch then shows fewer shapes."""
+
     seed: int = 0
     """All randomness of the run derives from it."""
 
@@ -141,6 +149,7 @@ class ScheduleConfig:
             "total_images",
             "batch_size",
             "accumulate",
+            "views_per_shape",
             "log_every_images",
             "sample_every_images",
             "checkpoint_every_images",
@@ -151,6 +160,11 @@ class ScheduleConfig:
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"accumulate must divide batch_size, got {self.accumulate} and {self.batch_size}"
+            )
+        if (self.batch_size // self.accumulate) % self.views_per_shape:
+            raise ValueError(
+                "views_per_shape must divide batch_size / accumulate "
+                f"({self.batch_size // self.accumulate}), got {self.views_per_shape}"
             )
         for name in ("style_mixing", "ema_ramp_up"):
             if not 0 <= getattr(self, name) <= 1:

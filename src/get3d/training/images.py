@@ -11,6 +11,7 @@ from torch import Tensor
 
 from get3d.core import Images
 from get3d.geometry import CameraDistribution
+from get3d.render import Light
 from get3d.training.config import RunConfig
 from get3d.training.randomness import shuffled_indices, step_generator
 
@@ -26,11 +27,13 @@ class TrainingImages:
             multiplied by alpha), and alpha.
         angles: Rotation and polar angle of each picture's camera, in radians.
         distribution: Where the cameras of fakes are drawn from.
+        light: How the objects were lit; None if that is not known.
     """
 
     read: Callable[[Int[Tensor, " n"]], UInt8[Tensor, "n 4 h w"]]
     angles: Float[Tensor, "images 2"]
     distribution: CameraDistribution
+    light: Light | None = None
 
     @classmethod
     def in_memory(
@@ -38,9 +41,10 @@ class TrainingImages:
         rgba_u8: UInt8[Tensor, "images 4 h w"],
         angles: Float[Tensor, "images 2"],
         distribution: CameraDistribution,
+        light: Light | None = None,
     ) -> "TrainingImages":
         """Hold all pictures as bytes."""
-        return cls(rgba_u8.__getitem__, angles, distribution)
+        return cls(rgba_u8.__getitem__, angles, distribution, light)
 
     @property
     def fingerprint(self) -> str:

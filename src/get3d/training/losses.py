@@ -1,6 +1,7 @@
 """The adversarial losses and the R1 penalty (paper, section 3.3; Mescheder et al. 2018).
 
-Every function returns one value an image, so that the caller decides how to average and log.
+Every function returns one value an image or patch, so that the caller decides how to average and
+log.
 """
 
 from collections.abc import Callable
@@ -14,14 +15,14 @@ from torch.nn.functional import softplus
 from get3d.core import DiscriminatorOutput, Images
 
 
-def generator_loss(logits: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+def generator_loss(logits: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """Non-saturating loss: small when the judge takes the fakes for real."""
     return softplus(-logits)
 
 
 def discriminator_loss(
-    real_logits: Float[Tensor, " n"], fake_logits: Float[Tensor, " n"]
-) -> Float[Tensor, " n"]:
+    real_logits: Float[Tensor, "*n"], fake_logits: Float[Tensor, "*n"]
+) -> Float[Tensor, "*n"]:
     """Logistic loss: small when real logits are high and fake ones low."""
     return softplus(-real_logits) + softplus(fake_logits)
 
@@ -51,7 +52,7 @@ def r1_penalty(
     keeps its graph, so it can be differentiated again.
 
     Args:
-        discriminator: The two judges.
+        discriminator: The two judges (`Discriminator.without_features`).
         real: Real pictures.
         angles: Their cameras' rotation and polar angle, in radians.
     """

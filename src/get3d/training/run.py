@@ -186,6 +186,7 @@ class TrainingRun:
             trainer.images.distribution,
             image_size=self.config.discriminator.image_size,
             imaging=self.config.imaging,
+            light=self.trainer.light,
             seed=self.config.schedule.seed,
         )
         sheet = contact_sheet(images_to_u8(pictures[:, :3]), columns=8)

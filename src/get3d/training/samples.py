@@ -9,6 +9,7 @@ from torch import Tensor
 from get3d.core import Cameras
 from get3d.geometry import CameraDistribution, orbit_cameras
 from get3d.models import Generator, ImagingConfig
+from get3d.render import LearnedLight, Light
 from get3d.training.randomness import step_generator
 
 _STREAM = 0x5A3B1E  # of randomness, apart from those of the training step
@@ -22,6 +23,7 @@ def render_samples(
     *,
     image_size: int,
     imaging: ImagingConfig,
+    light: Light | LearnedLight | None = None,
     seed: int = 0,
     num_shapes: int = 16,
     num_views: int = 2,
@@ -34,6 +36,7 @@ def render_samples(
         distribution: Its distance, lens and middle polar angle are used.
         image_size: Pixels on a side.
         imaging: As in training, so that the picture shows what the judges see.
+        light: On the shapes; None shows the colour field as it is.
         seed: Of the latent codes.
         num_shapes: Different shapes.
         num_views: Views of each, evenly spread around the object from 30 degrees on.
@@ -51,7 +54,7 @@ def render_samples(
         fields = generator.fields(generator.map(z_geo, z_tex, truncation=truncation))
         cameras = views[torch.arange(num_views).repeat(len(z_geo))]
         images = generator.render(
-            fields, generator.surface(fields), cameras, image_size, config=imaging
+            fields, generator.surface(fields), cameras, image_size, config=imaging, light=light
         )
         pictures.append(torch.cat([images.rgb, images.mask], dim=1))
     return torch.cat(pictures)

@@ -14,6 +14,7 @@ from torch import Tensor
 from get3d.core import Cameras, Images, Styles
 from get3d.geometry import camera_angles, sample_cameras
 from get3d.models import Discriminator, Generator, Surface, mix_styles
+from get3d.render import LearnedLight, Light
 from get3d.training.captured import capture_networks, captured
 from get3d.training.config import RunConfig
 from get3d.training.ema import ema_decay, update_average
@@ -28,6 +29,7 @@ from get3d.training.losses import discriminator_loss, generator_loss, r1_penalty
 from get3d.training.randomness import step_generator
 
 _GENERATOR, _DISCRIMINATOR = 1, 2  # streams of randomness
+_NUM_SCALARS = 7  # that `_persuade_judges` returns
 
 
 class NonFiniteError(ArithmeticError):
@@ -44,6 +46,19 @@ class Fakes:
 
 
 @dataclass(frozen=True)
+class _KeptFakes:
+    """Generated images the discriminators learn from.
+
+    Attributes:
+        judged: The images, without a graph.
+        features: Their frozen features, if the generator's step has computed them already.
+    """
+
+    judged: JudgedImages
+    features: Sequence[Tensor] = ()
+
+
+@dataclass(frozen=True)
 class _Verdict:
     """What the judges make of fakes; nothing in it has a graph.
 
@@ -51,19 +66,25 @@ class _Verdict:
         loss: The generator's loss, both judges together.
         rgb_loss: Of the colour judge.
         mask_loss: Of the silhouette judge.
+        feature_loss: Of the heads on frozen features; 0 without such.
         rgb_logit: Mean logit of the colour judge.
         mask_logit: Mean logit of the silhouette judge.
+        feature_logit: Mean logit of the heads.
         grad_rgb: Gradient of `loss` at the colours.
         grad_mask: Gradient of `loss` at the silhouettes.
+        features: Frozen features of the images.
     """
 
     loss: Tensor
     rgb_loss: Tensor
     mask_loss: Tensor
+    feature_loss: Tensor
     rgb_logit: Tensor
     mask_logit: Tensor
+    feature_logit: Tensor
     grad_rgb: Tensor
     grad_mask: Tensor
+    features: Sequence[Tensor]
 
 
 class Trainer:
@@ -81,6 +102,11 @@ class Trainer:
             )
         if config.schedule.mirror:
             check_mirror(images.distribution)
+        if config.imaging.light == "data" and images.light is None:
+            raise ValueError(
+                'imaging.light is "data", but nothing says how the data set was lit (only '
+                '`get3d render` writes that); use imaging.light "learned" or "none"'
+            )
         self.config = config
         self.images = images
         self.device = torch.device(device)
@@ -89,10 +115,13 @@ class Trainer:
             torch.manual_seed(config.schedule.seed)
             self.generator = Generator(config.generator).to(self.device)
             self.discriminator = Discriminator(config.discriminator).to(self.device)
+        is_light_learned = config.imaging.light == "learned"
+        self.learned_light = LearnedLight().to(self.device) if is_light_learned else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         optimizer, loss = config.optimizer, config.loss
+        light_parameters = [] if self.learned_light is None else self.learned_light.parameters()
         self.generator_optimizer = torch.optim.Adam(
-            self.generator.parameters(),
+            [*self.generator.parameters(), *light_parameters],
             lr=optimizer.generator_lr,
             betas=optimizer.betas,
             eps=optimizer.eps,
@@ -110,11 +139,23 @@ class Trainer:
         )
         self._base_rates = (optimizer.generator_lr, optimizer.discriminator_lr * share)
         self._judges = [p for p in self.discriminator.parameters() if p.requires_grad]
-        portion = config.schedule.batch_size // config.schedule.accumulate
-        capture_networks(self.generator, num_latents=2 * portion, num_shapes=portion)
+        capture_networks(
+            self.generator, num_latents=2 * self._num_shapes, num_shapes=self._num_shapes
+        )
         self._persuade = captured(self._persuade_judges, self.device)
         self._tell_apart = captured(self._tell_real_from_fake, self.device)
         self._smooth = captured(self._smooth_judges, self.device)
+
+    @property
+    def _num_shapes(self) -> int:
+        """Shapes generated at once."""
+        schedule = self.config.schedule
+        return schedule.batch_size // schedule.accumulate // schedule.views_per_shape
+
+    @property
+    def light(self) -> Light | LearnedLight | None:
+        """What generated shapes are lit by; None where the colour field holds the light."""
+        return self.images.light if self.config.imaging.light == "data" else self.learned_light
 
     @property
     def seen_images(self) -> int:
@@ -140,7 +181,7 @@ class Trainer:
         fakes, scalars = self._train_generator()
         if not self.config.schedule.reuse_fakes:
             with torch.no_grad():
-                fakes = [fake.judged for fake in self._generate(_DISCRIMINATOR)]
+                fakes = [_KeptFakes(fake.judged) for fake in self._generate(_DISCRIMINATOR)]
         real = read_batch(self.images, self.config, self.step_index)
         scalars |= self._train_discriminator(fakes, real)
         if self.step_index % self.config.loss.r1_interval == 0:
@@ -166,14 +207,16 @@ class Trainer:
 
     # -- generator ---------------------------------------------------------------------------------
 
-    def _train_generator(self) -> tuple[list[JudgedImages], dict[str, Tensor]]:
+    def _train_generator(self) -> tuple[list[_KeptFakes], dict[str, Tensor]]:
         """One optimiser step of the generator; the fakes come back cut from the graph."""
         loss_config, accumulate = self.config.loss, self.config.schedule.accumulate
         self.generator_optimizer.zero_grad(set_to_none=True)
         kept, parts = [], []
         for fakes in self._generate(_GENERATOR):
             images, surface = fakes.judged.images, fakes.surface
-            verdict = _Verdict(*self._persuade(images.rgb, images.mask, fakes.judged.angles))
+            results = self._persuade(images.rgb, images.mask, fakes.judged.angles)
+            verdict = _Verdict(*results[:_NUM_SCALARS], *results[_NUM_SCALARS:][:2],
+                               features=results[_NUM_SCALARS + 2 :])  # fmt: skip
             own = (
                 loss_config.sign_change_weight * surface.sign_change_loss
                 + loss_config.empty_weight * surface.empty_penalty
@@ -186,7 +229,9 @@ class Trainer:
                 [None, verdict.grad_rgb / accumulate, verdict.grad_mask / accumulate],
             )
             self.generator.update_w_avg(fakes.styles)
-            kept.append(fakes.judged.detach())
+            # What a replay returns is overwritten by the next one.
+            features = [level.clone() for level in verdict.features]
+            kept.append(_KeptFakes(fakes.judged.detach(), features))
             parts.append(
                 {
                     "generator/rgb_loss": verdict.rgb_loss,
@@ -198,12 +243,16 @@ class Trainer:
                     "fake/mask_logit": verdict.mask_logit,
                 }
             )
+            if self.discriminator.features is not None:
+                parts[-1] |= {
+                    "generator/feature_loss": verdict.feature_loss,
+                    "fake/feature_logit": verdict.feature_logit,
+                }
             if self.config.generator.iso_surface == "flexicubes":
                 parts[-1] |= {
                     "generator/flexi_deviation_loss": surface.deviation_loss,
                     "generator/flexi_magnitude_loss": surface.magnitude_loss,
                 }
-            # What a replay returns is overwritten by the next one.
             parts[-1] = {name: value.detach().clone() for name, value in parts[-1].items()}
         scalars = _mean_scalars(parts)
         scalars["generator/grad_norm"] = _grad_norm("generator", self.generator)
@@ -214,15 +263,22 @@ class Trainer:
         """What the judges make of fakes, and the gradient of the generator's loss at each pixel.
 
         Returns:
-            The fields of `_Verdict`.
+            The fields of `_Verdict`, the features one after the other.
         """
         images = Images(rgb.detach().requires_grad_(), mask.detach().requires_grad_())
-        logits = self.discriminator(images, angles)
+        features = self.discriminator.project(images.rgb)
+        logits = self.discriminator(images, angles, features)
         rgb_loss, mask_loss = generator_loss(logits.rgb).mean(), generator_loss(logits.mask).mean()
         loss = rgb_loss + self.config.loss.mask_weight * mask_loss
+        feature_loss = feature_logit = torch.zeros_like(loss)
+        if logits.features is not None:
+            feature_loss = generator_loss(logits.features).mean()
+            feature_logit = logits.features.mean()
+            loss = loss + self.config.loss.feature_weight * feature_loss
         gradients = torch.autograd.grad(loss, (images.rgb, images.mask))
-        scalars = (loss, rgb_loss, mask_loss, logits.rgb.mean(), logits.mask.mean())
-        return [value.detach() for value in (*scalars, *gradients)]
+        losses = (loss, rgb_loss, mask_loss, feature_loss)
+        means = (logits.rgb.mean(), logits.mask.mean(), feature_logit)
+        return [value.detach() for value in (*losses, *means, *gradients, *features)]
 
     def _generate(self, stream: int) -> Iterator[Fakes]:
         """Draw latents and cameras for a batch and render it, portion by portion."""
@@ -231,7 +287,7 @@ class Trainer:
         num = schedule.batch_size // schedule.accumulate
         for _ in range(schedule.accumulate):
             cameras = sample_cameras(self.images.distribution, num, generator=rng)
-            styles = self._random_styles(num, rng)
+            styles = self._random_styles(self._num_shapes, rng)
             yield self._render(styles, cameras.to(self.device))
 
     def _random_styles(self, num: int, rng: torch.Generator) -> Styles:
@@ -256,19 +312,22 @@ class Trainer:
             cameras,
             self.config.discriminator.image_size,
             config=self.config.imaging,
+            light=self.light,
         )
         return Fakes(JudgedImages(images, camera_angles(cameras)), styles, surface)
 
     # -- discriminators ----------------------------------------------------------------------------
 
     def _train_discriminator(
-        self, fakes: list[JudgedImages], batch: RealBatch
+        self, fakes: list[_KeptFakes], batch: RealBatch
     ) -> dict[str, Tensor]:
         """One optimiser step of both judges on real and fake pictures."""
-        losses, logits = ("rgb_loss", "mask_loss"), ("rgb_logit", "mask_logit")
+        losses, logits = ["rgb_loss", "mask_loss"], ["rgb_logit", "mask_logit"]
+        if self.discriminator.features is not None:
+            losses, logits = [*losses, "feature_loss"], [*logits, "feature_logit"]
         names = [f"discriminator/{loss}" for loss in losses] + [f"real/{logit}" for logit in logits]
         portions = zip(fakes, batch.portions(self.config, self.device), strict=True)
-        work = ((*fake.tensors, *real.tensors) for fake, real in portions)
+        work = ((*fake.judged.tensors, *real.tensors, *fake.features) for fake, real in portions)
         return self._train_judges("discriminator", names, self._tell_apart, work)
 
     def _regularize_discriminator(self, batch: RealBatch) -> dict[str, Tensor]:
@@ -318,20 +377,45 @@ class Trainer:
 
     def _tell_real_from_fake(self, *tensors: Tensor) -> Sequence[Tensor]:
         """Differentiate the judges' loss on fakes and real pictures."""
-        fake, real = JudgedImages.of(*tensors[:3]), JudgedImages.of(*tensors[3:])
-        fake_logits = self.discriminator(fake.images, fake.angles)
-        real_logits = self.discriminator(real.images, real.angles)
-        rgb = discriminator_loss(real_logits.rgb, fake_logits.rgb).mean()
-        mask = discriminator_loss(real_logits.mask, fake_logits.mask).mean()
-        gradients = torch.autograd.grad(rgb + mask, self._judges)
-        scalars = (rgb + mask, rgb, mask, real_logits.rgb.mean(), real_logits.mask.mean())
-        return [*(value.detach() for value in scalars), *gradients]
+        fake, real = JudgedImages.of(*tensors[:3]), JudgedImages.of(*tensors[3:6])
+        fake_features, real_features = self._frozen_features(fake, real, tensors[6:])
+        fake_logits = self.discriminator(fake.images, fake.angles, fake_features)
+        real_logits = self.discriminator(real.images, real.angles, real_features)
+        losses = [
+            discriminator_loss(real_logits.rgb, fake_logits.rgb).mean(),
+            discriminator_loss(real_logits.mask, fake_logits.mask).mean(),
+        ]
+        means = [real_logits.rgb.mean(), real_logits.mask.mean()]
+        if real_logits.features is not None and fake_logits.features is not None:
+            losses.append(discriminator_loss(real_logits.features, fake_logits.features).mean())
+            means.append(real_logits.features.mean())
+        loss = torch.stack(losses).sum()
+        gradients = torch.autograd.grad(loss, self._judges)
+        return [*(value.detach() for value in (loss, *losses, *means)), *gradients]
+
+    @torch.no_grad()
+    def _frozen_features(
+        self, fake: JudgedImages, real: JudgedImages, known: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Frozen features of generated and real images, in one pass.
+
+        Args:
+            fake: Generated images.
+            real: As many real ones.
+            known: Features of the generated images if they are known already.
+        """
+        project = self.discriminator.project
+        if known:
+            return known, project(real.images.rgb)
+        both = project(torch.cat([fake.images.rgb, real.images.rgb]))
+        halves = [level.chunk(2) for level in both]
+        return [half[0] for half in halves], [half[1] for half in halves]
 
     def _smooth_judges(self, *tensors: Tensor) -> Sequence[Tensor]:
         """Differentiate the R1 penalty, weighted for the steps it stands for."""
         loss_config = self.config.loss
         real = JudgedImages.of(*tensors)
-        penalty = r1_penalty(self.discriminator, real.images, real.angles)
+        penalty = r1_penalty(self.discriminator.without_features, real.images, real.angles)
         rgb, mask = penalty.rgb.mean(), penalty.mask.mean()
         loss = rgb * (loss_config.r1_gamma / 2) + mask * (loss_config.r1_gamma_mask / 2)
         gradients = torch.autograd.grad(
@@ -346,7 +430,8 @@ class Trainer:
 
         Random numbers and the place in the data follow from `seed` and `step_index`.
         """
-        return {
+        light = {} if self.learned_light is None else {"light": self.learned_light.state_dict()}
+        return light | {
             "step_index": self.step_index,
             "images": self.images.fingerprint,
             "generator": self.generator.state_dict(),
@@ -371,6 +456,8 @@ class Trainer:
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.average.load_state_dict(state["average"])
+        if self.learned_light is not None:
+            self.learned_light.load_state_dict(state["light"])
         self.generator_optimizer.load_state_dict(state["generator_optimizer"])
         self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step_index = int(state["step_index"])

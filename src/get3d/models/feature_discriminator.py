@@ -1,0 +1,131 @@
+"""Discriminator heads on features of a frozen network (projected GAN, Sauer et al. 2021)."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from get3d.models.feature_network import FeatureNetwork
+
+_WIDTH = 64  # channels of the mixed features and of the heads
+_GROUPS = 8  # of the heads' group normalisation
+_MIXING_SEED = 0
+_HEAD_SIZE = 4  # every head ends with a map of about this side
+
+Features = Sequence[Float[Tensor, "n c h w"]]
+
+
+class FeatureProjection(nn.Module):
+    """A frozen network and the fixed random mixing of its feature maps.
+
+    1x1 convolutions mix channels; 3x3 convolutions mix scales, from the coarsest down. Neither is
+    trained: mixing keeps the discriminator from using only the most discriminative channels
+    (Sauer et al. 2021, section 3.2).
+    """
+
+    def __init__(self, network: FeatureNetwork, *, image_size: int) -> None:
+        """Draw the mixing weights, from a seed of their own.
+
+        Args:
+            network: Frozen.
+            image_size: Side that images are scaled to before they enter it, in pixels.
+        """
+        super().__init__()
+        self.network = network
+        self.image_size = image_size
+        rng = torch.Generator().manual_seed(_MIXING_SEED)
+        for level, width in enumerate(network.channels):
+            channels, scales = torch.empty(_WIDTH, width, 1, 1), torch.empty(_WIDTH, _WIDTH, 3, 3)
+            for name, weight in (("channels", channels), ("scales", scales)):
+                nn.init.kaiming_normal_(weight, generator=rng)
+                self.register_buffer(f"{name}{level}", weight)
+
+    def forward(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c h2 w2"]]:
+        """Compute mixed features of images in [-1, 1]; one map a level, the finest first."""
+        size = (self.image_size, self.image_size)
+        if rgb.shape[-2:] != size:
+            shrinks = rgb.shape[-1] > self.image_size
+            rgb = F.interpolate(
+                rgb, size=size, mode="bilinear", align_corners=False, antialias=shrinks
+            )
+        levels = self.network(rgb)
+        mixed: list[Tensor] = []
+        for level in reversed(range(len(levels))):
+            x = F.conv2d(levels[level], self.get_buffer(f"channels{level}"))
+            if mixed:
+                x = x + F.interpolate(
+                    mixed[-1], size=x.shape[-2:], mode="bilinear", align_corners=False
+                )
+            mixed.append(F.conv2d(x, self.get_buffer(f"scales{level}"), padding=1))
+        return mixed[::-1]
+
+
+class FeatureHead(nn.Module):
+    """A small patch discriminator on one level, conditioned on the camera by projection."""
+
+    def __init__(self, side: int, num_angle_features: int) -> None:
+        """Draw the weights.
+
+        Args:
+            side: Of the level's feature maps.
+            num_angle_features: Width of the camera's encoding.
+        """
+        super().__init__()
+        layers: list[nn.Module] = []
+        while side > _HEAD_SIZE:
+            layers += [
+                spectral_norm(nn.Conv2d(_WIDTH, _WIDTH, 4, stride=2, padding=1)),
+                nn.GroupNorm(_GROUPS, _WIDTH),
+                nn.LeakyReLU(0.2),
+            ]
+            side = side // 2
+        layers += [spectral_norm(nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1)), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers)
+        self.out = spectral_norm(nn.Conv2d(_WIDTH, 1, 1))
+        self.camera = nn.Linear(num_angle_features, _WIDTH) if num_angle_features else None
+
+    def forward(
+        self, features: Float[Tensor, "n c h w"], angles: Float[Tensor, "n a"]
+    ) -> Float[Tensor, "n patches"]:
+        """Compute one logit for each patch."""
+        x = self.layers(features)
+        logits = self.out(x)
+        if self.camera is not None:
+            direction = self.camera(angles)[:, :, None, None]
+            logits = logits + (x * direction).sum(1, keepdim=True) / math.sqrt(_WIDTH)
+        return logits.flatten(1)
+
+
+class FeatureDiscriminator(nn.Module):
+    """One head for each level of a frozen network's mixed features."""
+
+    def __init__(
+        self, network: FeatureNetwork, *, image_size: int, num_angle_features: int
+    ) -> None:
+        """Draw the weights.
+
+        Args:
+            network: Frozen.
+            image_size: Side that images are scaled to before they enter it, in pixels.
+            num_angle_features: Width of the camera's encoding; 0 leaves the camera out.
+        """
+        super().__init__()
+        self.project = FeatureProjection(network, image_size=image_size)
+        self.heads = nn.ModuleList(
+            FeatureHead(math.ceil(image_size / stride), num_angle_features)
+            for stride in network.strides
+        )
+
+    def forward(self, features: Features, angles: Float[Tensor, "n a"]) -> Float[Tensor, "n p"]:
+        """Compute the logits of all patches of all levels.
+
+        Args:
+            features: What `project` made of the images.
+            angles: Encoded cameras.
+        """
+        pairs = zip(self.heads, features, strict=True)
+        return torch.cat([head(level, angles) for head, level in pairs], dim=1)
