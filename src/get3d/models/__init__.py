@@ -2,6 +2,7 @@
 
 from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
 from get3d.models.discriminator import Discriminator, DiscriminatorConfig
+from get3d.models.feature_network import FeatureNetwork, load_feature_network
 from get3d.models.fields import Fields
 from get3d.models.generator import Generator
 from get3d.models.mapping import mix_styles
@@ -12,6 +13,7 @@ from get3d.models.weights import check_weight_type, check_weight_values, skeleto
 __all__ = [
     "Discriminator",
     "DiscriminatorConfig",
+    "FeatureNetwork",
     "Fields",
     "Generator",
     "GeneratorConfig",
@@ -20,6 +22,7 @@ __all__ = [
     "Surface",
     "check_weight_type",
     "check_weight_values",
+    "load_feature_network",
     "mix_styles",
     "sample_triplane",
     "skeleton",
