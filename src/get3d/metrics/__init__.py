@@ -3,6 +3,7 @@
 from get3d.metrics.chamfer import chamfer_distance, chamfer_matrix
 from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.frechet import FeatureMoments, feature_moments, frechet_distance
+from get3d.metrics.hollowness import volume_over_hull
 from get3d.metrics.images import ImageProtocol
 from get3d.metrics.inception import load_inception
 from get3d.metrics.kernel import KernelProtocol, kernel_distance
@@ -34,5 +35,6 @@ __all__ = [
     "nearest_neighbour_accuracy",
     "precision_recall",
     "sample_points",
+    "volume_over_hull",
     "with_broken",
 ]

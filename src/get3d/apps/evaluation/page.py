@@ -74,6 +74,8 @@ def page(content: dict[str, Any]) -> str:
         )
     parts += [f"Note: {note}." for note in content["notes"]]
     parts += ["## Soundness", _soundness(content["soundness"])]
+    if content.get("hollowness"):  # not in files of earlier versions
+        parts += ["## Hollowness", _hollowness(content["hollowness"])]
     if content["copying"]:
         parts += ["## Copies", _copying(content["copying"])]
     broken = [(role, one) for role, each in content["broken"].items() for one in each]
@@ -118,6 +120,29 @@ def _soundness(content: dict[str, Any]) -> str:
     }
     rows = [[title, *(show(one) for one in content.values())] for title, show in lines.items()]
     return table(["", *content], rows)
+
+
+def _hollowness(content: dict[str, Any]) -> str:
+    by_role = content["volume_over_hull"]
+    names = next((one["quantiles"] for one in by_role.values() if one["quantiles"]), {})
+    rows = [
+        [
+            role,
+            *(f"{one['quantiles'][name]:.2f}" if one["quantiles"] else "-" for name in names),
+            str(one["measured"]),
+            str(one["unmeasured"]),
+        ]
+        for role, one in by_role.items()
+    ]
+    head = ["", *(f"{name} %" for name in names), "measured", "not measured"]
+    difference = content["difference_of_medians"]
+    shown = "-" if difference is None else f"{difference:.2f}"
+    return (
+        f"{table(head, rows)}\n\nQuantiles of the volume of the largest component over that of its "
+        "convex hull: 1 is convex, cups of thin walls are about 0.2. The medians of generated and "
+        f"reference shapes differ by {shown}. Not measured are shapes whose largest component is "
+        "not closed or is flat, and broken ones."
+    )
 
 
 def _copying(content: dict[str, Any]) -> str:

@@ -31,6 +31,7 @@ SECOND_COLOR = 0.05
 _COMPARABLE = ("cov_", "mmd_", "fid_", "fd_shapes_", "precision_", "recall_")
 """Scores with a meaningful ratio: kernel distances may be negative, and 1-NNA is best at a half."""
 _FEW = 50
+_PERCENTILES = (10, 25, 50, 75, 90)
 
 
 def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
@@ -62,6 +63,7 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
         "rows": [asdict(row) | {"scores": _finite(row.scores)} for row in evaluation.rows],
         "ratios": _ratios(evaluation, is_biased=is_biased),
         "soundness": {role: _soundness(each) for role, each in records.items()},
+        "hollowness": _hollowness(records),
         "copying": None if evaluation.copying is None else _copying(evaluation.copying),
         "broken": {
             role: [
@@ -193,6 +195,40 @@ def _soundness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
         "median_faces": float(np.median([one.faces for one in known])) if known else None,
         "more_than_one_hue": sum(h > SECOND_COLOR for h in hues) / len(hues) if hues else None,
     }
+
+
+def hollowness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
+    """Count and quantiles of `volume_over_hull` among the shapes of a collection that have one.
+
+    Returns:
+        `measured` and `unmeasured`: how many shapes have a number, and how many are invalid, or
+        have a largest component that is not closed or is flat. `quantiles`: by percentile ("10" to
+        "90"), None if no shape was measured.
+    """
+    values = [
+        record.soundness.volume_over_hull
+        for record in records
+        if record.soundness is not None and math.isfinite(record.soundness.volume_over_hull)
+    ]
+    quantiles = None
+    if values:
+        found = np.percentile(values, _PERCENTILES).tolist()
+        quantiles = {str(name): value for name, value in zip(_PERCENTILES, found, strict=True)}
+    return {
+        "measured": len(values),
+        "unmeasured": len(records) - len(values),
+        "quantiles": quantiles,
+    }
+
+
+def _hollowness(records: dict[str, list[ShapeRecord]]) -> dict[str, Any]:
+    """Put `hollowness` of each collection beside the difference of generated and reference."""
+    by_role = {role: hollowness(each) for role, each in records.items()}
+    generated, reference = (by_role[role]["quantiles"] for role in ("generated", "reference"))
+    difference = None
+    if generated is not None and reference is not None:
+        difference = abs(generated["50"] - reference["50"])
+    return {"volume_over_hull": by_role, "difference_of_medians": difference}
 
 
 def _copying(copying: Copying) -> dict[str, Any]:
