@@ -12,6 +12,7 @@ from get3d.metrics.points import PointProtocol, sample_points
 from get3d.metrics.sets import (
     coverage,
     minimum_matching_distance,
+    minimum_matching_distance_by_label,
     nearest_neighbour_accuracy,
     with_broken,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "load_inception",
     "load_shape_features",
     "minimum_matching_distance",
+    "minimum_matching_distance_by_label",
     "nearest_neighbour_accuracy",
     "precision_recall",
     "sample_points",

@@ -76,6 +76,9 @@ def page(content: dict[str, Any]) -> str:
     parts += ["## Soundness", _soundness(content["soundness"])]
     if content.get("hollowness"):  # not in files of earlier versions
         parts += ["## Hollowness", _hollowness(content["hollowness"])]
+    if content.get("matching_by_label"):
+        by_label = content["matching_by_label"]
+        parts += [f"## MMD (CD) by {by_label['label']}", _matching_by_label(by_label)]
     if content["copying"]:
         parts += ["## Copies", _copying(content["copying"])]
     broken = [(role, one) for role, each in content["broken"].items() for one in each]
@@ -143,6 +146,27 @@ def _hollowness(content: dict[str, Any]) -> str:
         f"reference shapes differ by {shown}. Not measured are shapes whose largest component is "
         "not closed or is flat, and broken ones."
     )
+
+
+def _matching_by_label(content: dict[str, Any]) -> str:
+    def thousandths(value: float | None) -> str:
+        return score_text("mmd_cd", value)
+
+    rows = [
+        [
+            one["value"],
+            str(one["num"]),
+            thousandths(one["generated"]),
+            thousandths(one["training"]),
+            "-" if one["ratio"] is None else f"{one['ratio']:.2f}",
+        ]
+        for one in content["values"]
+    ]
+    head = [content["label"], "references", "generated", "training shapes", "generated / training"]
+    text = "Mean over the references of the Chamfer distance (x 1000) to the nearest shape."
+    if content["unlabelled"]:
+        text += f" {content['unlabelled']} references without this label are left out."
+    return f"{table(head, rows)}\n\n{text}"
 
 
 def _copying(content: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from get3d.apps.evaluation.page import page
 from get3d.apps.evaluation.plan import Plan
 from get3d.apps.evaluation.scores import NEIGHBOURS, Scores, kernel_protocol
 from get3d.core.files import write_text
-from get3d.metrics import PointProtocol
+from get3d.metrics import PointProtocol, minimum_matching_distance_by_label
 from get3d.metrics.images import BACKGROUND
 from get3d.metrics.light_field import DEFAULT_PROTOCOL
 
@@ -64,6 +65,7 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
         "ratios": _ratios(evaluation, is_biased=is_biased),
         "soundness": {role: _soundness(each) for role, each in records.items()},
         "hollowness": _hollowness(records),
+        "matching_by_label": _matching_by_label(evaluation),
         "copying": None if evaluation.copying is None else _copying(evaluation.copying),
         "broken": {
             role: [
@@ -162,7 +164,8 @@ def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
 def _pictures_protocol(plan: Plan) -> dict[str, Any]:
     config = plan.generated.config
     extractor = load_features(config.features, plan.generated.device)
-    num_generated = plan.generated.num * plan.generated.views.mesh
+    views = plan.generated.views
+    num_generated = plan.generated.num * (views.mesh or views.field)
     num_reference = plan.reference.num * plan.reference.views.mesh
     return {
         "extractor": extractor.name,
@@ -172,7 +175,7 @@ def _pictures_protocol(plan: Plan) -> dict[str, Any]:
         "field_imaging": f"antialiased, mask drawn {config.supersample} times larger",
         "num_generated": num_generated,
         "num_reference": num_reference,
-        "views_per_generated_shape": plan.generated.views.mesh,
+        "views_per_generated_shape": views.mesh or views.field,
         "views_per_reference_shape": plan.reference.views.mesh,
         "is_covariance_full": min(num_generated, num_reference) > extractor.dim,
         "kernel": asdict(kernel_protocol(num_generated, num_reference, config.seed)),
@@ -229,6 +232,39 @@ def _hollowness(records: dict[str, list[ShapeRecord]]) -> dict[str, Any]:
     if generated is not None and reference is not None:
         difference = abs(generated["50"] - reference["50"])
     return {"volume_over_hull": by_role, "difference_of_medians": difference}
+
+
+def _matching_by_label(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Minimum matching distance (CD) of the references of each label, beside the oracle's.
+
+    None where no reference has the label, or without Chamfer distance.
+    """
+    ids = [index for index, label in enumerate(evaluation.labels) if label is not None]
+    if not ids or evaluation.to_reference is None:
+        return None
+    labels = [label for label in evaluation.labels if label is not None]
+    generated = minimum_matching_distance_by_label(evaluation.to_reference[:, ids], labels)
+    training: dict[str, float] = {}
+    if (oracle := evaluation.training_to_reference) is not None:
+        training = minimum_matching_distance_by_label(oracle[:, ids], labels)
+    counts = Counter(labels)
+    values = []
+    for label, distance in generated.items():
+        found, other = distance if math.isfinite(distance) else None, training.get(label)
+        values.append(
+            {
+                "value": label,
+                "num": counts[label],
+                "generated": found,
+                "training": other,
+                "ratio": found / other if found is not None and other else None,
+            }
+        )
+    return {
+        "label": evaluation.plan.reference.config.label,
+        "unlabelled": len(evaluation.labels) - len(ids),
+        "values": values,
+    }
 
 
 def _copying(copying: Copying) -> dict[str, Any]:
