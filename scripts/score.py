@@ -33,6 +33,7 @@ from get3d.apps.evaluation import (
     reference_labels,
     summarize,
 )
+from get3d.apps.evaluation.config import Metric
 from get3d.apps.evaluation.measure import Views
 from get3d.apps.evaluation.page import score_text
 from get3d.cli.device import pick_device
@@ -88,9 +89,9 @@ class Args:
 
 def make_config(args: Args) -> EvaluationConfig:
     """Settings of the evaluation that the flags ask for."""
-    chosen = {"cd": True, "lfd": args.lfd, "fd": args.features}
+    chosen: dict[Metric, bool] = {"cd": True, "lfd": args.lfd, "fd": args.features}
     return EvaluationConfig(
-        metrics=tuple(name for name, is_chosen in chosen.items() if is_chosen),  # type: ignore[arg-type]
+        metrics=tuple(name for name, is_chosen in chosen.items() if is_chosen),
         features="shapes",
         num_shapes=args.num,
         num_images=args.num * args.views,

@@ -73,12 +73,7 @@ def page(content: dict[str, Any]) -> str:
             "the same protocol only."
         )
     parts += [f"Note: {note}." for note in content["notes"]]
-    parts += ["## Soundness", _soundness(content["soundness"])]
-    if content.get("hollowness"):  # not in files of earlier versions
-        parts += ["## Hollowness", _hollowness(content["hollowness"])]
-    if content.get("matching_by_label"):
-        by_label = content["matching_by_label"]
-        parts += [f"## MMD (CD) by {by_label['label']}", _matching_by_label(by_label)]
+    parts += ["## Soundness", _soundness(content["soundness"]), *shape_sections(content)]
     if content["copying"]:
         parts += ["## Copies", _copying(content["copying"])]
     broken = [(role, one) for role, each in content["broken"].items() for one in each]
@@ -101,6 +96,20 @@ def score_table(content: dict[str, Any]) -> str:
         ratio = [f"{ratios[name]:.2f}" if name in ratios else "-"] if ratios else []
         body.append([score_title(name), *cells, *ratio])
     return table([*head, "generated / training"] if ratios else head, body)
+
+
+def shape_sections(content: dict[str, Any]) -> list[str]:
+    """Headings and texts on hollowness and on matches by label; none that the content lacks.
+
+    Files of earlier versions have neither.
+    """
+    parts = []
+    if content.get("hollowness"):
+        parts += ["## Hollowness", _hollowness(content["hollowness"])]
+    if content.get("matching_by_label"):
+        by_label = content["matching_by_label"]
+        parts += [f"## MMD (CD) by {by_label['label']}", _matching_by_label(by_label)]
+    return parts
 
 
 def _soundness(content: dict[str, Any]) -> str:
@@ -127,7 +136,8 @@ def _soundness(content: dict[str, Any]) -> str:
 
 def _hollowness(content: dict[str, Any]) -> str:
     by_role = content["volume_over_hull"]
-    names = next((one["quantiles"] for one in by_role.values() if one["quantiles"]), {})
+    found = (one["quantiles"] for one in by_role.values() if one["quantiles"])
+    names: list[str] = list(next(found, {}))
     rows = [
         [
             role,
@@ -165,7 +175,10 @@ def _matching_by_label(content: dict[str, Any]) -> str:
     head = [content["label"], "references", "generated", "training shapes", "generated / training"]
     text = "Mean over the references of the Chamfer distance (x 1000) to the nearest shape."
     if content["unlabelled"]:
-        text += f" {content['unlabelled']} references without this label are left out."
+        num = content["unlabelled"] + sum(one["num"] for one in content["values"])
+        text += (
+            f" {content['unlabelled']} of {num} references have no such label; not in the table."
+        )
     return f"{table(head, rows)}\n\n{text}"
 
 
