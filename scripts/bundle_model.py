@@ -10,6 +10,7 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import tyro
@@ -17,7 +18,7 @@ from matplotlib import pyplot
 from PIL import Image
 
 from get3d.apps import ModelInfo, load, save_model
-from get3d.apps.evaluation.page import score_table
+from get3d.apps.evaluation.page import score_table, shape_sections
 from get3d.core.files import atomic_path, write_text
 
 matplotlib.use("Agg")
@@ -78,8 +79,16 @@ def copy_picture(source: Path, path: Path) -> None:
         image.convert("RGB").quantize(256).save(temp_path, optimize=True)
 
 
-def card(args: Args, num_images: int, scores: str) -> str:
-    """Write the model card."""
+def card(args: Args, num_images: int, content: dict[str, Any]) -> str:
+    """Write the model card.
+
+    Args:
+        args: What is known of the training.
+        num_images: How many images were shown.
+        content: Of scores.json.
+    """
+    sections = [part.replace("## ", "### ") for part in shape_sections(content)]
+    scores = "\n\n".join([score_table(content), *sections])
     return f"""---
 library_name: get3d
 license: CC0-1.0
@@ -135,7 +144,7 @@ def main(args: Args) -> None:
     content = json.loads((scores / "scores.json").read_text(encoding="utf-8"))
     content["name"] = f"the bundled model, {args.name}"
     write_text(RESULTS / "bundled.json", json.dumps(content, indent=1) + "\n")
-    write_text(BUNDLED / "README.md", card(args, num_images, score_table(content)))
+    write_text(BUNDLED / "README.md", card(args, num_images, content))
 
 
 if __name__ == "__main__":

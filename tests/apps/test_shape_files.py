@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from get3d.apps.shape_files import INDEX_NAME, SHEET_NAME, ShapesConfig, write_shapes
+from get3d.apps.shape_files import INDEX_NAME, SHEET_NAME, ShapesConfig, read_labels, write_shapes
 from get3d.core.types import Mesh
 from get3d.data import load_mesh
 from get3d.data.shapes import make_shape
@@ -43,6 +43,16 @@ def test_index_tells_of_every_file(folder: Path) -> None:
         assert shape["parts"] == list(dict.fromkeys(made.part_names))
     with Image.open(folder / SHEET_NAME) as sheet:
         assert np.asarray(sheet).std() > 5
+
+
+def test_labels_are_found_by_file(folder: Path, tmp_path: Path) -> None:
+    entries = _index(folder)["shapes"]
+    files = [folder / entry["file"] for entry in entries]
+    assert read_labels(files[::-1]) == [entry["labels"] for entry in entries[::-1]]
+    assert read_labels([tmp_path / "own.glb", folder / "own.glb"]) == [{}, {}]
+    for other in ("not JSON", "[1]", '{"shapes": [{"file": "own.glb", "labels": 3}]}'):
+        (tmp_path / INDEX_NAME).write_text(other)
+        assert read_labels([tmp_path / "own.glb"]) == [{}]
 
 
 def test_files_hold_the_shapes(folder: Path) -> None:

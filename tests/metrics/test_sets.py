@@ -6,6 +6,7 @@ import torch
 from get3d.metrics import (
     coverage,
     minimum_matching_distance,
+    minimum_matching_distance_by_label,
     nearest_neighbour_accuracy,
     with_broken,
 )
@@ -32,6 +33,17 @@ def test_coverage_and_mmd_by_hand():
     between = torch.tensor([[0.1, 0.4, 0.9], [0.2, 0.3, 0.8], [0.7, 0.05, 0.6]])
     assert coverage(between) == pytest.approx(2 / 3)
     assert minimum_matching_distance(between) == pytest.approx((0.1 + 0.05 + 0.6) / 3)
+
+
+def test_mmd_by_label_is_that_of_the_references_with_the_label():
+    between = torch.tensor([[0.1, 0.4, 0.9], [INF, INF, INF], [0.7, 0.05, 0.6]])
+    found = minimum_matching_distance_by_label(between, ["mug", "bowl", "mug"])
+    assert list(found) == ["bowl", "mug"]
+    assert found["mug"] == pytest.approx(minimum_matching_distance(between[:, [0, 2]]))
+    assert found["bowl"] == pytest.approx(0.05)
+    assert minimum_matching_distance_by_label(between[1:2], ["a", "a", "a"]) == {"a": INF}
+    with pytest.raises(ValueError, match="one for each of 3 references, got 2"):
+        minimum_matching_distance_by_label(between, ["a", "b"])
 
 
 def test_copies_cover_everything():

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -129,6 +129,28 @@ def write_shapes(
         _write_index(folder, config, kept | made)
     _draw_sheet(folder, sorted(kept | made)[:_SHEET_SHAPES])
     return ShapesReport(folder=folder, num_made=len(made), num_kept=len(kept))
+
+
+def read_labels(files: Sequence[Path]) -> list[dict[str, str]]:
+    """Look up the labels of shape files in the indices beside them.
+
+    Args:
+        files: Of one folder or several.
+
+    Returns:
+        For each file its labels by name; none for a file that no index of `write_shapes` lists.
+    """
+    indices = {folder: _read_index_labels(folder) for folder in {file.parent for file in files}}
+    return [indices[file.parent].get(file.name, {}) for file in files]
+
+
+def _read_index_labels(folder: Path) -> dict[str, dict[str, str]]:
+    """Labels by file name; none without an index, or if the file of that name is another one."""
+    try:
+        content = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+        return {entry["file"]: dict(entry["labels"]) for entry in content["shapes"]}
+    except (OSError, KeyError, TypeError, ValueError):
+        return {}
 
 
 def _name(config: ShapesConfig, index: int) -> str:

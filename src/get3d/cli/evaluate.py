@@ -98,11 +98,20 @@ def run(args: list[str]) -> int:
         ratio = content["ratios"].get(score)
         beside = "" if ratio is None else f"  ({ratio:.2f} of what training shapes score)"
         print(f"{score_title(score):<22} {score_text(score, value):>8}{beside}")
+    _print_hollowness(content["hollowness"])
     for text in (*content["deviations"], *content["notes"]):
         print(f"note: {text}")
     names = ", ".join(path.name for path in pictures)
     print(f"{parsed.out}: report.md, scores.json, {names}")
     return 0
+
+
+def _print_hollowness(content: dict[str, Any]) -> None:
+    by_role = content["volume_over_hull"]
+    generated, reference = (by_role[role]["quantiles"] for role in ("generated", "reference"))
+    if generated is not None and reference is not None:
+        title = "volume over hull"
+        print(f"{title:<22} {generated['50']:>8.2f}  (median; {reference['50']:.2f} of references)")
 
 
 def _settings(parsed: EvaluateArgs) -> dict[str, Any]:

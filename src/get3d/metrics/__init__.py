@@ -3,6 +3,7 @@
 from get3d.metrics.chamfer import chamfer_distance, chamfer_matrix
 from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.frechet import FeatureMoments, feature_moments, frechet_distance
+from get3d.metrics.hollowness import volume_over_hull
 from get3d.metrics.images import ImageProtocol
 from get3d.metrics.inception import load_inception
 from get3d.metrics.kernel import KernelProtocol, kernel_distance
@@ -11,6 +12,7 @@ from get3d.metrics.points import PointProtocol, sample_points
 from get3d.metrics.sets import (
     coverage,
     minimum_matching_distance,
+    minimum_matching_distance_by_label,
     nearest_neighbour_accuracy,
     with_broken,
 )
@@ -31,8 +33,10 @@ __all__ = [
     "load_inception",
     "load_shape_features",
     "minimum_matching_distance",
+    "minimum_matching_distance_by_label",
     "nearest_neighbour_accuracy",
     "precision_recall",
     "sample_points",
+    "volume_over_hull",
     "with_broken",
 ]

@@ -20,6 +20,7 @@ from get3d.apps.evaluation import (
     save_report,
     summarize,
 )
+from get3d.apps.evaluation.page import page
 from get3d.geometry import CameraDistribution
 from get3d.metrics import FeatureExtractor
 from get3d.models import Generator
@@ -38,8 +39,10 @@ def _judge(
     return evaluate(data, work=tmp_path / "work", config=config, workers=1, **options)
 
 
-def report_of(data: Path, tmp_path: Path, config: EvaluationConfig) -> dict[str, Any]:
-    return summarize(_judge(data, tmp_path, config), name="x")
+def report_of(
+    data: Path, tmp_path: Path, config: EvaluationConfig, **options: object
+) -> dict[str, Any]:
+    return summarize(_judge(data, tmp_path, config, **options), name="x")
 
 
 def _copy(data: Path, split: str, to: Path) -> Path:
@@ -131,6 +134,92 @@ def test_test_shapes_among_training_shapes_are_refused(data: Path, tmp_path: Pat
         _judge(data, tmp_path)
     kept = _judge(data, tmp_path, keep_duplicates=True)
     assert "test-2 is renamed" in " ".join(summarize(kept, name="x")["notes"])
+
+
+def test_hollowness_is_of_each_collection(data: Path, tmp_path: Path) -> None:
+    """The references are ellipsoids; two of five generated shapes are tori, one is open."""
+    meshes = _copy(data, "test", tmp_path / "meshes")
+    torus = trimesh.creation.torus(1.0, 0.25)
+    for name in ("test-0.glb", "test-1.glb"):
+        torus.export(meshes / name)
+    ball = trimesh.load(meshes / "test-2.glb", force="mesh")
+    ball.update_faces([index > 0 for index in range(len(ball.faces))])
+    ball.export(meshes / "test-2.glb")
+    content = report_of(data, tmp_path, CD, meshes=meshes)
+    found = content["hollowness"]["volume_over_hull"]
+    assert set(found) == {"generated", "reference", "training"}
+    assert (found["generated"]["measured"], found["generated"]["unmeasured"]) == (4, 1)
+    ratio = torus.volume / torus.convex_hull.volume
+    assert found["generated"]["quantiles"]["10"] == pytest.approx(ratio, abs=1e-3)
+    assert found["generated"]["quantiles"]["50"] == pytest.approx((1 + ratio) / 2, abs=1e-3)
+    assert found["training"]["quantiles"]["25"] == pytest.approx(1, abs=1e-3)
+    difference = content["hollowness"]["difference_of_medians"]
+    assert difference == pytest.approx((1 - ratio) / 2, abs=1e-3)
+    assert "## Hollowness" in page(content)
+    assert f"differ by {difference:.2f}" in page(content)
+
+
+def test_hollowness_without_a_closed_shape_is_none(data: Path, tmp_path: Path) -> None:
+    meshes = tmp_path / "meshes"
+    meshes.mkdir()
+    for index in range(5):
+        (meshes / f"{index}.glb").write_bytes(b"no mesh")
+    content = report_of(data, tmp_path, CD, meshes=meshes)
+    generated = content["hollowness"]["volume_over_hull"]["generated"]
+    assert generated == {"measured": 0, "unmeasured": 5, "quantiles": None}
+    assert content["hollowness"]["difference_of_medians"] is None
+    save_report(content, tmp_path / "out")
+    assert "| generated | - | - |" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_shards_of_an_earlier_format_are_measured_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(collection, "FORMAT", collection.FORMAT - 1)
+        _judge(data, tmp_path)
+    folders = set((tmp_path / "work").iterdir())
+    _judge(data, tmp_path)
+    assert len(set((tmp_path / "work").iterdir()) - folders) == len(folders) == 4
+
+
+def _write_labels(data: Path, **kinds: str) -> None:
+    shapes = [
+        {"file": f"{name}.glb", "labels": {"kind": kind}}
+        for name, kind in ((n.replace("_", "-"), k) for n, k in kinds.items())
+    ]
+    (data / "test" / "shapes.json").write_text(json.dumps({"shapes": shapes}))
+
+
+def test_matches_are_counted_by_label(data: Path, tmp_path: Path) -> None:
+    _write_labels(data, test_0="mug", test_1="bowl", test_3="mug", test_4="mug")
+    meshes = _copy(data, "train", tmp_path / "meshes")
+    shutil.copy(data / "test" / "test-1.glb", meshes / "train-100.glb")  # the only bowl
+    evaluation = _judge(data, tmp_path, meshes=meshes)
+    content = summarize(evaluation, name="x")
+    by_label = content["matching_by_label"]
+    assert (by_label["label"], by_label["unlabelled"]) == ("kind", 1)
+    bowl, mug = by_label["values"]
+    assert (bowl["value"], bowl["num"], mug["value"], mug["num"]) == ("bowl", 1, "mug", 3)
+    assert evaluation.to_reference is not None
+    nearest = evaluation.to_reference.amin(0)
+    assert mug["generated"] == pytest.approx(float(nearest[[0, 3, 4]].double().mean()))
+    assert bowl["generated"] == pytest.approx(float(nearest[1]))
+    assert bowl["ratio"] == pytest.approx(bowl["generated"] / bowl["training"])
+    assert bowl["ratio"] < 0.9
+    assert "## MMD (CD) by kind" in page(content)
+    assert "1 of 5 references have no such label" in page(content)
+
+
+def test_without_labels_there_are_no_matches_by_label(data: Path, tmp_path: Path) -> None:
+    assert report_of(data, tmp_path, CD)["matching_by_label"] is None
+    _write_labels(data, test_0="mug")
+    content = report_of(data, tmp_path, replace(CD, label="handles"))
+    assert content["matching_by_label"] is None
+    assert "## MMD" not in page(content)
+    shutil.rmtree(data / "train")
+    (mug,) = report_of(data, tmp_path, CD)["matching_by_label"]["values"]
+    assert (mug["training"], mug["ratio"]) == (None, None)
 
 
 def test_a_stopped_run_goes_on_and_damaged_shards_are_measured_again(

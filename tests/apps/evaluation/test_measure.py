@@ -28,6 +28,7 @@ def test_a_ball_is_sound() -> None:
     found = measure_soundness(_ball())
     assert (found.faces, found.floaters, found.is_watertight) == (320, 0, True)
     assert found.largest_share == pytest.approx(1)
+    assert found.volume_over_hull == pytest.approx(1, abs=1e-4)
 
 
 def test_a_floater_is_one_and_a_hollow_is_none() -> None:

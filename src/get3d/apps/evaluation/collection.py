@@ -23,7 +23,7 @@ from get3d.core.processes import run_in_processes
 from get3d.metrics import FeatureExtractor, PointProtocol, load_inception, load_shape_features
 from get3d.metrics.light_field import DEFAULT_PROTOCOL
 
-FORMAT = 1
+FORMAT = 2
 """Counts up when what is measured changes, so that old shards are not taken for new ones."""
 SHARD = 8
 """Shapes in a file: what a stopped run loses at most, for each worker."""

@@ -46,6 +46,10 @@ class EvaluationConfig:
     training: str = "train"
     """Folder in DATA that holds the training shapes, for the oracles and the copying check."""
 
+    label: str = "kind"
+    """The MMD (CD) is also given for the references of each value of this label, where `get3d
+    shapes` made them: kind of vessels and vehicles, or say base of chairs."""
+
     seed: int = 0
     """Of latent codes, points and cameras."""
 

@@ -21,6 +21,7 @@ from get3d.apps.evaluation.scores import (
     picture_scores,
     shape_scores,
 )
+from get3d.apps.shape_files import read_labels
 
 _NAMED = 3
 
@@ -41,6 +42,20 @@ class Row:
     num_generated: int
     num_reference: int
     scores: Scores
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One set of shapes against another.
+
+    Attributes:
+        row: The scores.
+        chamfer: Distances of the first to the second, +inf in the rows of broken shapes; None if
+            not asked for.
+    """
+
+    row: Row
+    chamfer: Float[Tensor, "generated reference"] | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,10 @@ class Evaluation:
             broken ones; None if not asked for.
         copying: None without Chamfer distance or training shapes.
         duplicates: References that are in the training set, and as what.
+        training_to_reference: Chamfer distances of the oracle's shapes to references; None without
+            such or if not asked for.
+        labels: Of each reference, the value of the label that the config names; None for those
+            that have none.
     """
 
     plan: Plan
@@ -84,6 +103,8 @@ class Evaluation:
     to_reference: Float[Tensor, "generated reference"] | None = None
     copying: Copying | None = None
     duplicates: list[tuple[str, str]] = field(default_factory=list)
+    training_to_reference: Float[Tensor, "training reference"] | None = None
+    labels: list[str | None] = field(default_factory=list)
 
 
 def evaluate(
@@ -131,7 +152,7 @@ def evaluate(
         return measure_collection(collection, work, workers=workers, on_progress=on_progress)
 
     reference = measure(plan.reference)
-    _refuse_broken(reference)
+    check_references(reference)
     oracle = measure(plan.training)
     training = oracle + measure(plan.more_training)
     duplicates = find_duplicates(reference, training)
@@ -141,15 +162,19 @@ def evaluate(
             "or add --keep-duplicates to score all the same"
         )
     generated = measure(plan.generated)
-    judge = _Judge(config, on_progress)
-    judge.add("generated", generated, reference)
+
+    def compare(name: str, rows: list[ShapeRecord], columns: list[ShapeRecord]) -> Comparison:
+        return compare_sets(name, rows, columns, config=config, on_progress=on_progress)
+
+    comparisons = [compare("generated", generated, reference)]
     whole = [record for record in oracle if not (record.broken or record.untextured)]
     if len(whole) >= LEAST:
-        judge.add("training shapes", whole, reference)
+        comparisons.append(compare("training shapes", whole, reference))
     if len(whole) >= 2 * LEAST:
         order = np.random.default_rng(config.seed).permutation(len(whole)).tolist()
         halves = [whole[index] for index in order[0::2]], [whole[index] for index in order[1::2]]
-        judge.add("half the training shapes, against the other half", *halves)
+        name = "half the training shapes, against the other half"
+        comparisons.append(compare(name, *halves))
     copying = None
     if "cd" in config.metrics and any(not record.broken for record in training):
         copying = _look_for_copies(generated, reference, training, on_progress)
@@ -158,41 +183,58 @@ def evaluate(
         generated=generated,
         reference=reference,
         training=training,
-        rows=judge.rows,
-        to_reference=judge.to_reference,
+        rows=[comparison.row for comparison in comparisons],
+        to_reference=comparisons[0].chamfer,
+        training_to_reference=comparisons[1].chamfer if len(comparisons) > 1 else None,
+        labels=reference_labels(plan),
         copying=copying,
         duplicates=duplicates,
     )
 
 
-class _Judge:
-    """Collects a row of scores for each pair of sets; keeps the first one's Chamfer distances."""
+def compare_sets(
+    name: str,
+    generated: Sequence[ShapeRecord],
+    reference: Sequence[ShapeRecord],
+    *,
+    config: EvaluationConfig,
+    on_progress: OnProgress = lambda label, done, total: None,
+) -> Comparison:
+    """Compute all scores of one set of measured shapes against another.
 
-    def __init__(self, config: EvaluationConfig, on_progress: OnProgress) -> None:
-        self.rows: list[Row] = []
-        self.to_reference: Float[Tensor, "generated reference"] | None = None
-        self._config, self._on_progress = config, on_progress
+    Args:
+        name: Of the row.
+        generated: May have broken shapes.
+        reference: Has none, see `check_references`.
+        config: Which scores.
+        on_progress: Called with what is done, how far, and out of how much.
+    """
+    scores: Scores = {}
+    chamfer = None
+    for metric in ("cd", "lfd"):
+        if metric in config.metrics:
+            distances = compare_shapes(
+                metric, generated, reference, label=name, on_progress=on_progress
+            )
+            scores |= shape_scores(metric, distances)
+            chamfer = distances.between if metric == "cd" else chamfer
+    if "fd" in config.metrics:
+        on_progress(f"{name}: features of pictures", 0, 1)
+        scores |= picture_scores(generated, reference, config)
+    return Comparison(Row(name, len(generated), len(reference), scores), chamfer)
 
-    def add(
-        self, name: str, generated: Sequence[ShapeRecord], reference: Sequence[ShapeRecord]
-    ) -> None:
-        scores: Scores = {}
-        for metric in ("cd", "lfd"):
-            if metric in self._config.metrics:
-                distances = compare_shapes(
-                    metric, generated, reference, label=name, on_progress=self._on_progress
-                )
-                scores |= shape_scores(metric, distances)
-                if metric == "cd" and self.to_reference is None:
-                    self.to_reference = distances.between
-        if "fd" in self._config.metrics:
-            self._on_progress(f"{name}: features of pictures", 0, 1)
-            scores |= picture_scores(generated, reference, self._config)
-        self.rows.append(Row(name, len(generated), len(reference), scores))
+
+def reference_labels(plan: Plan) -> list[str | None]:
+    """Value of the config's label of each reference; None for those that have no such label."""
+    label = plan.reference.config.label
+    return [labels.get(label) for labels in read_labels(plan.reference.files or ())]
 
 
-def _refuse_broken(reference: Sequence[ShapeRecord]) -> None:
-    """A score against a reference that cannot be measured would be a silent wrong number."""
+def check_references(reference: Sequence[ShapeRecord]) -> None:
+    """Validate that all references were measured; raise ValueError otherwise.
+
+    A score against a reference that cannot be measured would be a silent wrong number.
+    """
     bad = [(r.name, r.broken or r.untextured) for r in reference if r.broken or r.untextured]
     if bad:
         named = "; ".join(f"{name}: {reason}" for name, reason in bad[:_NAMED])

@@ -12,7 +12,7 @@ from get3d.core.types import Cameras, Mesh
 from get3d.geometry import sample_cameras
 from get3d.geometry.measures import is_watertight
 from get3d.geometry.pieces import face_pieces
-from get3d.metrics import FeatureExtractor, PointProtocol, sample_points
+from get3d.metrics import FeatureExtractor, PointProtocol, sample_points, volume_over_hull
 from get3d.metrics.light_field import light_field_descriptor
 
 _TWO_COLORS = 0.06
@@ -42,6 +42,8 @@ class Soundness:
         floaters: Pieces beside the largest that enclose matter; hollows inside are none.
         largest_share: Of the area that belongs to the largest piece.
         is_watertight: Whether the surface is closed.
+        volume_over_hull: Of the largest component: 1 is convex, hollow shapes are far below; nan
+            where it is not closed or flat.
         second_color: Share of the covered pixels whose colour differs from the commonest; nan
             without pictures.
     """
@@ -50,6 +52,7 @@ class Soundness:
     floaters: int
     largest_share: float
     is_watertight: bool
+    volume_over_hull: float
     second_color: float = float("nan")
 
 
@@ -207,6 +210,7 @@ def measure_soundness(mesh: Mesh) -> Soundness:
         floaters=int(encloses.sum()),
         largest_share=float(areas[largest] / areas.sum()),
         is_watertight=is_watertight(mesh),
+        volume_over_hull=volume_over_hull(mesh),
     )
 
 

@@ -73,7 +73,7 @@ def page(content: dict[str, Any]) -> str:
             "the same protocol only."
         )
     parts += [f"Note: {note}." for note in content["notes"]]
-    parts += ["## Soundness", _soundness(content["soundness"])]
+    parts += ["## Soundness", _soundness(content["soundness"]), *shape_sections(content)]
     if content["copying"]:
         parts += ["## Copies", _copying(content["copying"])]
     broken = [(role, one) for role, each in content["broken"].items() for one in each]
@@ -98,6 +98,20 @@ def score_table(content: dict[str, Any]) -> str:
     return table([*head, "generated / training"] if ratios else head, body)
 
 
+def shape_sections(content: dict[str, Any]) -> list[str]:
+    """Headings and texts on hollowness and on matches by label; none that the content lacks.
+
+    Files of earlier versions have neither.
+    """
+    parts = []
+    if content.get("hollowness"):
+        parts += ["## Hollowness", _hollowness(content["hollowness"])]
+    if content.get("matching_by_label"):
+        by_label = content["matching_by_label"]
+        parts += [f"## MMD (CD) by {by_label['label']}", _matching_by_label(by_label)]
+    return parts
+
+
 def _soundness(content: dict[str, Any]) -> str:
     def share(value: float | None) -> str:
         return "-" if value is None else f"{100 * value:.1f} %"
@@ -118,6 +132,54 @@ def _soundness(content: dict[str, Any]) -> str:
     }
     rows = [[title, *(show(one) for one in content.values())] for title, show in lines.items()]
     return table(["", *content], rows)
+
+
+def _hollowness(content: dict[str, Any]) -> str:
+    by_role = content["volume_over_hull"]
+    found = (one["quantiles"] for one in by_role.values() if one["quantiles"])
+    names: list[str] = list(next(found, {}))
+    rows = [
+        [
+            role,
+            *(f"{one['quantiles'][name]:.2f}" if one["quantiles"] else "-" for name in names),
+            str(one["measured"]),
+            str(one["unmeasured"]),
+        ]
+        for role, one in by_role.items()
+    ]
+    head = ["", *(f"{name} %" for name in names), "measured", "not measured"]
+    difference = content["difference_of_medians"]
+    shown = "-" if difference is None else f"{difference:.2f}"
+    return (
+        f"{table(head, rows)}\n\nQuantiles of the volume of the largest component over that of its "
+        "convex hull: 1 is convex, cups of thin walls are about 0.2. The medians of generated and "
+        f"reference shapes differ by {shown}. Not measured are shapes whose largest component is "
+        "not closed or is flat, and broken ones."
+    )
+
+
+def _matching_by_label(content: dict[str, Any]) -> str:
+    def thousandths(value: float | None) -> str:
+        return score_text("mmd_cd", value)
+
+    rows = [
+        [
+            one["value"],
+            str(one["num"]),
+            thousandths(one["generated"]),
+            thousandths(one["training"]),
+            "-" if one["ratio"] is None else f"{one['ratio']:.2f}",
+        ]
+        for one in content["values"]
+    ]
+    head = [content["label"], "references", "generated", "training shapes", "generated / training"]
+    text = "Mean over the references of the Chamfer distance (x 1000) to the nearest shape."
+    if content["unlabelled"]:
+        num = content["unlabelled"] + sum(one["num"] for one in content["values"])
+        text += (
+            f" {content['unlabelled']} of {num} references have no such label; not in the table."
+        )
+    return f"{table(head, rows)}\n\n{text}"
 
 
 def _copying(content: dict[str, Any]) -> str:

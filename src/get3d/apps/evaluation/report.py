@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from get3d.apps.evaluation.page import page
 from get3d.apps.evaluation.plan import Plan
 from get3d.apps.evaluation.scores import NEIGHBOURS, Scores, kernel_protocol
 from get3d.core.files import write_text
-from get3d.metrics import PointProtocol
+from get3d.metrics import PointProtocol, minimum_matching_distance_by_label
 from get3d.metrics.images import BACKGROUND
 from get3d.metrics.light_field import DEFAULT_PROTOCOL
 
@@ -31,6 +32,7 @@ SECOND_COLOR = 0.05
 _COMPARABLE = ("cov_", "mmd_", "fid_", "fd_shapes_", "precision_", "recall_")
 """Scores with a meaningful ratio: kernel distances may be negative, and 1-NNA is best at a half."""
 _FEW = 50
+_PERCENTILES = (10, 25, 50, 75, 90)
 
 
 def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
@@ -62,6 +64,8 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
         "rows": [asdict(row) | {"scores": _finite(row.scores)} for row in evaluation.rows],
         "ratios": _ratios(evaluation, is_biased=is_biased),
         "soundness": {role: _soundness(each) for role, each in records.items()},
+        "hollowness": _hollowness(records),
+        "matching_by_label": _matching_by_label(evaluation),
         "copying": None if evaluation.copying is None else _copying(evaluation.copying),
         "broken": {
             role: [
@@ -160,7 +164,8 @@ def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
 def _pictures_protocol(plan: Plan) -> dict[str, Any]:
     config = plan.generated.config
     extractor = load_features(config.features, plan.generated.device)
-    num_generated = plan.generated.num * plan.generated.views.mesh
+    views = plan.generated.views
+    num_generated = plan.generated.num * (views.mesh or views.field)
     num_reference = plan.reference.num * plan.reference.views.mesh
     return {
         "extractor": extractor.name,
@@ -170,7 +175,7 @@ def _pictures_protocol(plan: Plan) -> dict[str, Any]:
         "field_imaging": f"antialiased, mask drawn {config.supersample} times larger",
         "num_generated": num_generated,
         "num_reference": num_reference,
-        "views_per_generated_shape": plan.generated.views.mesh,
+        "views_per_generated_shape": views.mesh or views.field,
         "views_per_reference_shape": plan.reference.views.mesh,
         "is_covariance_full": min(num_generated, num_reference) > extractor.dim,
         "kernel": asdict(kernel_protocol(num_generated, num_reference, config.seed)),
@@ -192,6 +197,73 @@ def _soundness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
         "watertight": sum(one.is_watertight for one in known) / num,
         "median_faces": float(np.median([one.faces for one in known])) if known else None,
         "more_than_one_hue": sum(h > SECOND_COLOR for h in hues) / len(hues) if hues else None,
+    }
+
+
+def hollowness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
+    """Count and quantiles of `volume_over_hull` among the shapes of a collection that have one.
+
+    Returns:
+        `measured` and `unmeasured`: how many shapes have a number, and how many are invalid, or
+        have a largest component that is not closed or is flat. `quantiles`: by percentile ("10" to
+        "90"), None if no shape was measured.
+    """
+    values = [
+        record.soundness.volume_over_hull
+        for record in records
+        if record.soundness is not None and math.isfinite(record.soundness.volume_over_hull)
+    ]
+    quantiles = None
+    if values:
+        found = np.percentile(values, _PERCENTILES).tolist()
+        quantiles = {str(name): value for name, value in zip(_PERCENTILES, found, strict=True)}
+    return {
+        "measured": len(values),
+        "unmeasured": len(records) - len(values),
+        "quantiles": quantiles,
+    }
+
+
+def _hollowness(records: dict[str, list[ShapeRecord]]) -> dict[str, Any]:
+    """Put `hollowness` of each collection beside the difference of generated and reference."""
+    by_role = {role: hollowness(each) for role, each in records.items()}
+    generated, reference = (by_role[role]["quantiles"] for role in ("generated", "reference"))
+    difference = None
+    if generated is not None and reference is not None:
+        difference = abs(generated["50"] - reference["50"])
+    return {"volume_over_hull": by_role, "difference_of_medians": difference}
+
+
+def _matching_by_label(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Minimum matching distance (CD) of the references of each label, beside the oracle's.
+
+    None where no reference has the label, or without Chamfer distance.
+    """
+    ids = [index for index, label in enumerate(evaluation.labels) if label is not None]
+    if not ids or evaluation.to_reference is None:
+        return None
+    labels = [label for label in evaluation.labels if label is not None]
+    generated = minimum_matching_distance_by_label(evaluation.to_reference[:, ids], labels)
+    training: dict[str, float] = {}
+    if (oracle := evaluation.training_to_reference) is not None:
+        training = minimum_matching_distance_by_label(oracle[:, ids], labels)
+    counts = Counter(labels)
+    values = []
+    for label, distance in generated.items():
+        found, other = distance if math.isfinite(distance) else None, training.get(label)
+        values.append(
+            {
+                "value": label,
+                "num": counts[label],
+                "generated": found,
+                "training": other,
+                "ratio": found / other if found is not None and other else None,
+            }
+        )
+    return {
+        "label": evaluation.plan.reference.config.label,
+        "unlabelled": len(evaluation.labels) - len(ids),
+        "values": values,
     }
 
 
