@@ -141,10 +141,11 @@ class Judge(nn.Module):
     def forward(
         self, image: Float[Tensor, "n c h w"], camera_angles: Float[Tensor, "n 2"]
     ) -> Float[Tensor, " n"]:
-        """Judge pictures: one logit each."""
+        """Judge pictures: one logit each. Smaller ones enter at the block of their size."""
         image = image.contiguous(memory_format=torch.channels_last)
         x: Tensor | None = None
-        for block in self.blocks:
+        smaller_blocks = int(math.log2(image.shape[-1])) - 2
+        for block in list(self.blocks)[-smaller_blocks:]:
             colors = block.from_image(image)
             x = block.conv1(block.conv0(colors if x is None else x + colors))
             image = downsample(image)
@@ -211,7 +212,7 @@ class Discriminator(nn.Module):
         """Discriminate images.
 
         Args:
-            images: Of the configured size.
+            images: Of the configured size, or half of it, a quarter and so on down to 8 pixels.
             camera_angles: Rotation and polar angle of each camera, in radians
                 (`get3d.geometry.camera_angles`).
             features: What `project` made of the images' colours; None computes them.
@@ -238,10 +239,13 @@ class Discriminator(nn.Module):
         Raises:
             ValueError: If the images have another size.
         """
-        size = self.config.image_size
-        if images.rgb.shape[-2:] != (size, size):
-            height, width = images.rgb.shape[-2:]
-            raise ValueError(f"pictures must be {size} x {size}, got {width} x {height}")
+        height, width = images.rgb.shape[-2:]
+        accepted = resolutions(self.config.image_size)[1:]
+        if height != width or width not in accepted:
+            raise ValueError(
+                f"images must be {self.config.image_size} pixels high and wide, or half of it and "
+                f"so on down to 8, got {width} x {height}"
+            )
         colors = images.rgb
         if self.config.rgb_sees_mask:
             colors = torch.cat([colors, images.mask], dim=1)

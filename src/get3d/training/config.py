@@ -4,6 +4,7 @@ Sources: the paper's appendix and the authors' release (docs/deviations.md says 
 """
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Literal
 
 from get3d.core.strict import check_literals
@@ -111,6 +112,10 @@ class ScheduleConfig:
     """Images of each generated shape in a batch, from cameras of their own (published: 1). More are
     cheaper, since planes and surface are shared, but a batch then shows fewer shapes."""
 
+    coarse_images: tuple[int, ...] = ()
+    """Images shown at lower resolutions before the full one, coarsest first: (20000,) trains with
+    half of discriminator.image_size for 20,000 images. R1 is scaled with the pixels."""
+
     seed: int = 0
     """All randomness of the run derives from it."""
 
@@ -161,6 +166,8 @@ class ScheduleConfig:
             raise ValueError(
                 f"accumulate must divide batch_size, got {self.accumulate} and {self.batch_size}"
             )
+        if any(num < 1 for num in self.coarse_images):
+            raise ValueError(f"coarse_images must be at least 1 each, got {self.coarse_images}")
         if (self.batch_size // self.accumulate) % self.views_per_shape:
             raise ValueError(
                 "views_per_shape must divide batch_size / accumulate "
@@ -187,7 +194,12 @@ class RunConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
     def __post_init__(self) -> None:
-        """Refuse portions that the discriminators cannot compare in groups."""
+        """Refuse portions that the discriminators cannot compare in groups, and tiny images."""
+        if self.discriminator.image_size >> len(self.schedule.coarse_images) < 8:
+            raise ValueError(
+                f"schedule.coarse_images has {len(self.schedule.coarse_images)} lower resolutions; "
+                f"half of {self.discriminator.image_size} pixels so often is less than 8"
+            )
         portion = self.schedule.batch_size // self.schedule.accumulate
         group = min(self.discriminator.mbstd_group_size, portion)
         if portion % group:
@@ -195,3 +207,12 @@ class RunConfig:
                 f"discriminator.mbstd_group_size must divide the {portion} pictures of a portion "
                 f"(schedule.batch_size / schedule.accumulate), got {group}"
             )
+
+    def image_size(self, seen_images: int) -> int:
+        """Side of the images that a step is trained with, in pixels.
+
+        Args:
+            seen_images: Real images shown before the step.
+        """
+        ends = accumulate(self.schedule.coarse_images)
+        return self.discriminator.image_size >> sum(seen_images < end for end in ends)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
@@ -97,11 +98,20 @@ class RealBatch:
     rgba_u8: UInt8[Tensor, "n 4 h w"]
     angles: Float[Tensor, "n 2"]
 
-    def portions(self, config: RunConfig, device: torch.device) -> Iterator[JudgedImages]:
-        """Hand the pictures to the judges' device, as many at a time as the config wants."""
+    def portions(
+        self, config: RunConfig, device: torch.device, *, image_size: int
+    ) -> Iterator[JudgedImages]:
+        """Hand the pictures to the judges' device, as many at a time as the config wants.
+
+        Args:
+            config: Of the run.
+            device: Where the discriminators are.
+            image_size: Side to shrink the pictures to by averaging, in pixels.
+        """
         num = config.schedule.accumulate
         for rgba_u8, angles in zip(self.rgba_u8.chunk(num), self.angles.chunk(num), strict=True):
             rgba = rgba_u8.to(device).float() / 255.0
+            rgba = F.avg_pool2d(rgba, rgba.shape[-1] // image_size)
             mask = rgba[:, 3:]
             if config.loss.real_mask == "binary":
                 mask = (mask > 0).float()

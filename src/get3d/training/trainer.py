@@ -142,9 +142,7 @@ class Trainer:
         capture_networks(
             self.generator, num_latents=2 * self._num_shapes, num_shapes=self._num_shapes
         )
-        self._persuade = captured(self._persuade_judges, self.device)
-        self._tell_apart = captured(self._tell_real_from_fake, self.device)
-        self._smooth = captured(self._smooth_judges, self.device)
+        self._captured_size = 0
 
     @property
     def _num_shapes(self) -> int:
@@ -163,6 +161,11 @@ class Trainer:
         return self.step_index * self.config.schedule.batch_size
 
     @property
+    def image_size(self) -> int:
+        """Side of the images of the next step, in pixels."""
+        return self.config.image_size(self.seen_images)
+
+    @property
     def is_finished(self) -> bool:
         """Whether the schedule's total has been reached."""
         return self.seen_images >= self.config.schedule.total_images
@@ -178,6 +181,7 @@ class Trainer:
                 unchanged.
         """
         self._set_learning_rates()
+        self._capture_steps()
         fakes, scalars = self._train_generator()
         if not self.config.schedule.reuse_fakes:
             with torch.no_grad():
@@ -196,6 +200,14 @@ class Trainer:
         )
         update_average(self.average, self.generator, decay)
         return scalars
+
+    def _capture_steps(self) -> None:
+        """Record the discriminators' work anew where the resolution has changed."""
+        if self._captured_size != self.image_size:
+            self._persuade = captured(self._persuade_judges, self.device)
+            self._tell_apart = captured(self._tell_real_from_fake, self.device)
+            self._smooth = captured(self._smooth_judges, self.device)
+            self._captured_size = self.image_size
 
     def _set_learning_rates(self) -> None:
         progress = min(self.seen_images / self.config.schedule.total_images, 1.0)
@@ -310,7 +322,7 @@ class Trainer:
             fields,
             surface.meshes,
             cameras,
-            self.config.discriminator.image_size,
+            self.image_size,
             config=self.config.imaging,
             light=self.light,
         )
@@ -326,7 +338,8 @@ class Trainer:
         if self.discriminator.features is not None:
             losses, logits = [*losses, "feature_loss"], [*logits, "feature_logit"]
         names = [f"discriminator/{loss}" for loss in losses] + [f"real/{logit}" for logit in logits]
-        portions = zip(fakes, batch.portions(self.config, self.device), strict=True)
+        real_images = batch.portions(self.config, self.device, image_size=self.image_size)
+        portions = zip(fakes, real_images, strict=True)
         work = ((*fake.judged.tensors, *real.tensors, *fake.features) for fake, real in portions)
         return self._train_judges("discriminator", names, self._tell_apart, work)
 
@@ -336,7 +349,8 @@ class Trainer:
         if loss_config.r1_gamma == 0 and loss_config.r1_gamma_mask == 0:
             return {}
         names = ("discriminator/rgb_r1", "discriminator/mask_r1")
-        work = (real.tensors for real in batch.portions(self.config, self.device))
+        real_images = batch.portions(self.config, self.device, image_size=self.image_size)
+        work = (real.tensors for real in real_images)
         scalars = self._train_judges("R1", names, self._smooth, work)
         scalars.pop("R1/grad_norm")
         return scalars
@@ -390,7 +404,8 @@ class Trainer:
             losses.append(discriminator_loss(real_logits.features, fake_logits.features).mean())
             means.append(real_logits.features.mean())
         loss = torch.stack(losses).sum()
-        gradients = torch.autograd.grad(loss, self._judges)
+        # Blocks of larger images than these have no gradient.
+        gradients = torch.autograd.grad(loss, self._judges, materialize_grads=True)
         return [*(value.detach() for value in (loss, *losses, *means)), *gradients]
 
     @torch.no_grad()
@@ -418,8 +433,9 @@ class Trainer:
         penalty = r1_penalty(self.discriminator.without_features, real.images, real.angles)
         rgb, mask = penalty.rgb.mean(), penalty.mask.mean()
         loss = rgb * (loss_config.r1_gamma / 2) + mask * (loss_config.r1_gamma_mask / 2)
+        scale = (real.images.mask.shape[-1] / self.config.discriminator.image_size) ** 2
         gradients = torch.autograd.grad(
-            loss * loss_config.r1_interval, self._judges, materialize_grads=True
+            loss * (loss_config.r1_interval * scale), self._judges, materialize_grads=True
         )
         return [loss.detach(), rgb.detach(), mask.detach(), *gradients]
 
