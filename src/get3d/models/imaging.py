@@ -14,6 +14,7 @@ from get3d.render import (
     Pixels,
     coverage,
     covered_pixels,
+    layer_pixels,
     project_meshes,
     rasterize_views,
     surface_points,
@@ -59,9 +60,12 @@ def render_images(
     else:
         face_id = fine_id if side == 1 else rasterize_views(views, image_size)
         pixels, size = covered_pixels(face_id), image_size
+    layers = layer_pixels(views, fine_id, pixels, side) if config.antialias_occlusions else None
+    seen = layers.pixels if layers else pixels
     with torch.set_grad_enabled(torch.is_grad_enabled() and not config.detach_positions):
-        points = surface_points(views, verts, pixels, size).position
-    colors = fields.color_packed(points, pixels.image // views_per_mesh)
+        points = surface_points(views, verts, seen, size).position
+    colors = fields.color_packed(points, seen.image // views_per_mesh)
+    colors = layers.blend(colors) if layers else colors
 
     bias = fields.texture.heads.color.bias
     image = bias if is_published else torch.full_like(bias, BACKGROUND)
