@@ -13,18 +13,23 @@ together integrate the exact derivative of the area that the nearer surface cove
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from get3d.core.threads import run_jobs
+from get3d.render import numba_backend
+from get3d.render import occlusion_kernels as kernels
 from get3d.render.antialiasing import Crossings, crossing_distances
 from get3d.render.gbuffer import Pixels
+from get3d.render.numba_backend import split_views
+from get3d.render.occlusion_kernels import BOUNDARY, MAX_STEPS, UNCLEAR
+from get3d.render.rasterizer import Backend, choose_backend
 from get3d.render.views import Views
 
-MAX_STEPS = 12
-"""Faces a walk may enter. A pair whose walk takes longer has no contour edge as far as known."""
-
-_BOUNDARY, _UNCLEAR = -1, -2
+LAYERS = 3
+"""How many surfaces behind one another a coarse pixel may show."""
 
 
 @dataclass(frozen=True)
@@ -50,33 +55,32 @@ class LayeredPixels:
         pixels: In the order of their images.
         base: Which of them stand for the coarse pixels, one each, in the order given.
         mixed: Coarse pixels that an occlusion contour crosses.
-        other: Which of the pixels is their second layer.
-        fraction: Of the first layer in their colour; differentiable in the vertices.
+        fraction: Of the base's layer in their colours; differentiable in the vertices.
+        extra: Which of the pixels show other layers.
+        extra_of: To which coarse pixels these belong.
+        extra_fraction: What fraction of them they make up; differentiable in the vertices.
     """
 
     pixels: Pixels
     base: Int[Tensor, " coarse"]
     mixed: Int[Tensor, " k"]
-    other: Int[Tensor, " k"]
     fraction: Float[Tensor, " k"]
+    extra: Int[Tensor, " e"]
+    extra_of: Int[Tensor, " e"]
+    extra_fraction: Float[Tensor, " e"]
 
     def blend(self, colors: Float[Tensor, "p c"]) -> Float[Tensor, "coarse c"]:
         """Compute the colours of the coarse pixels from those of `pixels`."""
         first = colors.index_select(0, self.base)
-        fraction = self.fraction.to(colors.dtype)[:, None]
-        mixture = fraction * first.index_select(0, self.mixed)
-        mixture = mixture + (1 - fraction) * colors.index_select(0, self.other)
-        return first.index_copy(0, self.mixed, mixture)
+        own = first.index_select(0, self.mixed) * self.fraction.to(colors.dtype)[:, None]
+        others = colors.index_select(0, self.extra) * self.extra_fraction.to(colors.dtype)[:, None]
+        return first.index_copy(0, self.mixed, own).index_add(0, self.extra_of, others)
 
 
 def layer_pixels(
     views: Views, face_id: Int[Tensor, "n h w"], base: Pixels, side: int
 ) -> LayeredPixels:
-    """Add a second pixel to every coarse pixel that an occlusion contour crosses.
-
-    A coarse pixel's covered fine pixels are split into a near and a far layer at the depth halfway
-    between both sides of its contour. The near layer's fraction of them is corrected by the
-    distances of the contour from the fine pixels' centres, and so becomes differentiable.
+    """Add pixels of the other layers to every coarse pixel that an occlusion contour crosses.
 
     Args:
         views: The packed views.
@@ -91,77 +95,199 @@ def layer_pixels(
     with torch.no_grad():
         changed = torch.where(distance < 0.5, near, far)
         blocks, block = _to_blocks(changed, face_id, side).unique(return_inverse=True)
-        columns = face_id.shape[2] // side
         rows = torch.full((face_id.numel() // side**2,), -1, device=face_id.device)
-        rows[(base.image * (face_id.shape[1] // side) + base.row // side) * columns
-             + base.column // side] = torch.arange(len(base), device=face_id.device)  # fmt: skip
+        base_pixel = _flat_index(base, face_id)
+        rows[_to_blocks(base_pixel, face_id, side)] = torch.arange(len(base), device=rows.device)
         mixed = rows[blocks]
-        is_covered, is_near, fine = _split_layers(views, face_id, blocks, block, found, side)
-        picked = (base.row[mixed] % side) * side + base.column[mixed] % side
-        is_base_near = is_near.gather(1, picked[:, None])[:, 0]
-        # The second layer: its fine pixel nearest to the centre; if none, that of a pair.
-        order = _from_centre(side, face_id.device)
-        is_other = is_covered & (is_near != is_base_near[:, None])
-        has_other, first = is_other[:, order].max(dim=1)
-        pair = torch.full_like(blocks, len(near)).scatter_reduce_(
-            0, block, torch.arange(len(near), device=near.device), "amin"
+        fine = _fine_pixels(blocks, face_id, side)
+        is_covered = face_id.flatten()[fine] >= 0
+        thresholds = _separate(found, block, len(blocks))
+        depth = torch.full_like(fine, torch.inf, dtype=distance.dtype)
+        depth[is_covered] = _depths(views, face_id, fine[is_covered])
+        layer = _layer_of(depth, thresholds)
+        near_layer, far_layer = (
+            _layer_of(each[:, None], thresholds[block])[:, 0]
+            for each in (found.near_depth, found.far_depth)
         )
-        outside = torch.where(is_base_near, far[pair], near[pair])
-        other = fine.gather(1, order[first][:, None])[:, 0]
-        extra = _list_pixels(torch.where(has_other, other, outside), face_id)
-        num_covered = is_covered.sum(1).to(distance.dtype)
-        hard = is_near.sum(1).to(distance.dtype)
-    soft = hard.index_add(0, block, weight * (distance - 0.5)) / num_covered
-    soft = soft + (soft.clamp(0.0, 1.0) - soft).detach()
-    image = torch.cat([base.image, extra.image])
-    order = image.argsort(stable=True)
-    place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=base.row.device))
-    every = [torch.cat([getattr(base, name), getattr(extra, name)])[order]
-             for name in ("image", "row", "column", "face")]  # fmt: skip
+        is_in = is_covered[..., None] & (
+            layer[..., None] == torch.arange(LAYERS, device=rows.device)
+        )
+        num_in = is_in.sum(1).to(distance.dtype)
+        # Each layer's fine pixel nearest to the centre; if it has none, that of a pair.
+        order = _from_centre(side, rows.device)
+        has_pixel, first = is_in[:, order].max(dim=1)
+        shown = fine.gather(1, order[first])
+        outside = torch.full_like(shown, -1).flatten()
+        for place, which in ((far, far_layer), (near, near_layer)):
+            outside.scatter_reduce_(0, block * LAYERS + which, place, "amax")
+        shown = torch.where(has_pixel, shown, outside.view(-1, LAYERS))
+        base_layer = _layer_of(_depths(views, face_id, base_pixel[mixed])[:, None], thresholds)[
+            :, 0
+        ]
+    change = weight * (distance - 0.5)
+    soft = num_in.flatten().index_add(0, block * LAYERS + near_layer, change)
+    soft = soft.index_add(0, block * LAYERS + far_layer, -change).view(-1, LAYERS)
+    soft = soft / num_in.sum(1, keepdim=True)
+    clamped = soft.clamp(min=0.0)
+    soft = soft + (clamped / clamped.sum(1, keepdim=True) - soft).detach()
+    with torch.no_grad():
+        is_extra = shown >= 0
+        is_extra.scatter_(1, base_layer[:, None], False)
+        at, which = is_extra.nonzero(as_tuple=True)
+        extra = _list_pixels(shown[at, which], face_id)
+        order = torch.cat([base.image, extra.image]).argsort(stable=True)
+        place = torch.empty_like(order).scatter_(
+            0, order, torch.arange(len(order), device=order.device)
+        )
+        pixels = Pixels(
+            torch.cat([base.image, extra.image])[order],
+            torch.cat([base.row, extra.row])[order],
+            torch.cat([base.column, extra.column])[order],
+            torch.cat([base.face, extra.face])[order],
+        )
     return LayeredPixels(
-        pixels=Pixels(*every),
+        pixels=pixels,
         base=place[: len(base)],
         mixed=mixed,
-        other=place[len(base) :],
-        fraction=torch.where(is_base_near, soft, 1 - soft),
+        fraction=soft.gather(1, base_layer[:, None])[:, 0],
+        extra=place[len(base) :],
+        extra_of=mixed[at],
+        extra_fraction=soft[at, which],
     )
 
 
-def find_occlusions(views: Views, face_id: Int[Tensor, "n h w"]) -> Occlusions:
+def _separate(
+    found: Occlusions, block: Int[Tensor, " c"], num: int
+) -> Float[Tensor, "k thresholds"]:
+    """Depths between the layers of each coarse pixel, infinite where there are fewer layers.
+
+    As few as lie between the two depths of every pair: the first one before the nearest of all far
+    depths, the next one the same for those pairs that it does not separate.
+    """
+    near, far = found.near_depth, found.far_depth
+    is_left = near < far
+    thresholds = []
+    for _ in range(LAYERS - 1):
+        ends = near.new_full((num,), torch.inf)
+        ends.scatter_reduce_(0, block, torch.where(is_left, far, torch.inf), "amin")
+        is_separated = is_left & (near < ends[block])
+        starts = near.new_full((num,), -torch.inf)
+        starts.scatter_reduce_(0, block, torch.where(is_separated, near, -torch.inf), "amax")
+        thresholds.append(torch.where(starts > -torch.inf, (starts + ends) / 2, torch.inf))
+        is_left &= ~is_separated
+    return torch.stack(thresholds, 1)
+
+
+def _layer_of(
+    depth: Float[Tensor, "k fine"], thresholds: Float[Tensor, "k thresholds"]
+) -> Int[Tensor, "k fine"]:
+    return (depth[..., None] > thresholds[:, None]).sum(2)
+
+
+def _depths(
+    views: Views, face_id: Int[Tensor, "n h w"], pixel: Int[Tensor, " p"]
+) -> Float[Tensor, " p"]:
+    """Distance of what is seen along the viewing axis, as `surface_points` computes it."""
+    spans = views.device_spans[pixel // face_id[0].numel()]
+    face = face_id.flatten()[pixel] + spans[:, 1]
+    is_across = torch.ones_like(pixel, dtype=torch.bool)
+    return _depth(*_relative(views, face_id, pixel, face, spans[:, 0], is_across))
+
+
+def _depth(u: Tensor, v: Tensor, w: Tensor) -> Float[Tensor, " k"]:
+    weights = u.roll(-1, 1) * v.roll(1, 1) - u.roll(1, 1) * v.roll(-1, 1)
+    return (weights * w).sum(1) / weights.sum(1)
+
+
+def find_occlusions(
+    views: Views, face_id: Int[Tensor, "n h w"], *, backend: Backend | None = None
+) -> Occlusions:
     """Search for contour edges between covered neighbours; no gradient.
 
     Args:
         views: The packed views.
         face_id: What `rasterize_views` returned for them.
+        backend: "numba" (CPU) or "torch" (any device); None picks the fastest.
+
+    Raises:
+        ValueError: If the backend is unknown or cannot work on the device.
     """
+    is_compiled = choose_backend(views.clip.device, backend) is numba_backend
     with torch.no_grad():
-        low, high, is_across = _candidates(views, face_id)
-        start, goal = torch.cat([low, high]), torch.cat([high, low])
-        walks = _walk(views, face_id, start, goal, is_across.repeat(2))
-        edge, distance, passes, depth = (each.view(2, -1) for each in walks)
-        # The nearer of two surfaces that end; a farther one only if the other is known to go on.
-        is_nearer = torch.stack([depth[0] <= depth[1], depth[0] > depth[1]])
-        occludes = (edge >= 0) & (is_nearer | passes.flip(0))
-        occludes[1] &= ~occludes[0]
-        index = occludes[1].long()
-        kept = occludes.any(0).nonzero()[:, 0]
-        index, low, high = index[kept], low[kept], high[kept]
-        edge, distance = edge[index, kept], distance[index, kept]
-        near, far = torch.where(index == 0, low, high), torch.where(index == 0, high, low)
+        search = _search_compiled if is_compiled else _search
+        low, is_across, edge, is_high_near, distance, near_depth, far_depth = search(views, face_id)
+        high = low + torch.where(is_across, 1, face_id.shape[2])
+        near = torch.where(is_high_near, high, low)
         face, side = edge // 3, edge % 3
-        spans = views.device_spans[near // face_id[0].numel()]
+        first = views.device_spans[near // face_id[0].numel(), :1]
         corner = torch.stack([side, (side + 1) % 3], 1)
-        return Occlusions(
-            Crossings(
-                covered=near,
-                empty=far,
-                ends=views.faces[face].gather(1, corner) + spans[:, :1],
-                distance=distance,
-                is_across=is_across[kept],
-            ),
-            near_depth=depth[index, kept],
-            far_depth=depth[1 - index, kept],
-        )
+        ends = views.faces[face].gather(1, corner) + first
+        crossings = Crossings(near, low + high - near, ends, distance, is_across)
+        return Occlusions(crossings, near_depth, far_depth)
+
+
+def _search(views: Views, face_id: Int[Tensor, "n h w"]) -> tuple[Tensor, ...]:
+    """Search by tensor code; see `_search_compiled` for what is returned."""
+    low, high, is_across = _candidates(views, face_id)
+    start, goal = torch.cat([low, high]), torch.cat([high, low])
+    walks = _walk(views, face_id, start, goal, is_across.repeat(2))
+    edge, distance, passes, depth = (each.view(2, -1) for each in walks)
+    # The nearer of two surfaces that end; a farther one only if the other is known to go on.
+    is_nearer = torch.stack([depth[0] <= depth[1], ~(depth[0] <= depth[1])])
+    occludes = (edge >= 0) & (is_nearer | passes.flip(0))
+    is_high_near = is_nearer[1] ^ ~occludes.gather(0, is_nearer[1:].long())[0]
+    index = is_high_near.long()[None]
+    kept = occludes.any(0).nonzero()[:, 0]
+    chosen = edge, distance, depth
+    edge, distance, near_depth = (each.gather(0, index)[0, kept] for each in chosen)
+    far_depth = depth.gather(0, 1 - index)[0, kept]
+    return low[kept], is_across[kept], edge, is_high_near[kept], distance, near_depth, far_depth
+
+
+def _search_compiled(views: Views, face_id: Int[Tensor, "n h w"]) -> tuple[Tensor, ...]:
+    """Search by compiled loops.
+
+    Returns:
+        The lower pixel; whether the pair lies across; the half-edge (3 face + corner, faces counted
+        over all meshes); whether the higher pixel sees the nearer surface; the distance of the edge
+        from the nearer one's pixel; near depth, far depth.
+    """
+    num, height, width = face_id.shape
+    seen = face_id.reshape(num, height * width).numpy()
+    meshes = split_views(views)
+    first_of = views.spans[:, 1].tolist()
+    shown = dict(zip(first_of, meshes, strict=True))
+
+    def pair_up(first: int) -> np.ndarray:
+        clip, faces = shown[first]
+        return kernels.find_opposite(faces, clip.shape[0])
+
+    def search(image: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        around = opposite[first_of[image]]
+        return [
+            kernels.find_pairs(seen[image], *meshes[image], around, axis, height, width)
+            for axis in (0, 1)
+        ]
+
+    threads = torch.get_num_threads()
+    opposite = dict(zip(shown, run_jobs(pair_up, list(shown), threads=threads), strict=True))
+    searched = run_jobs(search, range(num), threads=threads)
+    found = np.concatenate([image[axis][0] for axis in (0, 1) for image in searched], 1)
+    values = np.concatenate([image[axis][1] for axis in (0, 1) for image in searched], 1)
+    counts = torch.tensor([image[axis][0].shape[1] for axis in (0, 1) for image in searched])
+    image = torch.arange(num).repeat(2).repeat_interleave(counts)
+    low, edge, is_high_near = torch.from_numpy(found)
+    distance, near_depth, far_depth = torch.from_numpy(values).to(views.clip.dtype)
+    is_across = torch.arange(len(low)) < counts[:num].sum()
+    return (
+        low + image * (height * width),
+        is_across,
+        edge + 3 * views.spans[image, 1],
+        is_high_near.bool(),
+        distance,
+        near_depth,
+        far_depth,
+    )
 
 
 def _candidates(
@@ -216,8 +342,7 @@ def _walk(
 
     walk = torch.arange(len(start), device=start.device)
     u, v, w = corners(walk, face)
-    area = u.roll(-1, 1) * v.roll(1, 1) - u.roll(1, 1) * v.roll(-1, 1)
-    depth = (area * w).sum(1) / area.sum(1)
+    depth = _depth(u, v, w)
     at, crosses = _cross(u, v, w)
     exit_at, side = torch.where(crosses, at, -torch.inf).max(1)
     is_clear = (w > 0).all(1) & crosses.any(1)
@@ -232,7 +357,7 @@ def _walk(
         edge = 3 * face + side
         twin = opposite[edge]
         entered = twin // 3
-        is_open = is_forward & (twin == _BOUNDARY)
+        is_open = is_forward & (twin == BOUNDARY)
         is_inside = (twin >= 0) & (entered != target[walk]) & ~goes_on
         u, v, w = corners(walk, entered.clamp(min=0))
         at, crosses = _cross(u, v, w)
@@ -304,11 +429,11 @@ def opposite_half_edges(views: Views) -> Int[Tensor, " half_edges"]:
     none = is_same.new_zeros(1)
     next_same, last_same = torch.cat([is_same, none]), torch.cat([none, is_same])
     following, previous = order.roll(-1), order.roll(1)
-    twin = torch.where(next_same, following, torch.where(last_same, previous, _BOUNDARY))
+    twin = torch.where(next_same, following, torch.where(last_same, previous, BOUNDARY))
     # In a row of three or more each but the first and last is like both its neighbours.
     is_middle = next_same & last_same
     is_many = is_middle | (next_same & is_middle.roll(-1)) | (last_same & is_middle.roll(1))
-    twin = torch.where(is_many, _UNCLEAR, twin)
+    twin = torch.where(is_many, UNCLEAR, twin)
     return torch.empty_like(twin).scatter_(0, order, twin)
 
 
@@ -334,34 +459,16 @@ def _from_centre(side: int, device: torch.device) -> Int[Tensor, " fine"]:
     return (offset.square()[:, None] + offset.square()).flatten().argsort(stable=True)
 
 
-def _split_layers(
-    views: Views,
-    face_id: Int[Tensor, "n h w"],
-    blocks: Int[Tensor, " k"],
-    block: Int[Tensor, " c"],
-    found: Occlusions,
-    side: int,
-) -> tuple[Bool[Tensor, "k fine"], Bool[Tensor, "k fine"], Int[Tensor, "k fine"]]:
-    """Which fine pixels of some coarse ones are covered, which see the near layer; their indices."""
+def _flat_index(pixels: Pixels, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, " p"]:
+    return (pixels.image * face_id.shape[1] + pixels.row) * face_id.shape[2] + pixels.column
+
+
+def _fine_pixels(
+    blocks: Int[Tensor, " k"], face_id: Int[Tensor, "n h w"], side: int
+) -> Int[Tensor, "k fine"]:
+    """Flat indices of the fine pixels in coarse ones."""
     width = face_id.shape[2]
     columns = width // side
     corner = blocks // columns * (side * width) + blocks % columns * side
     inside = torch.arange(side, device=blocks.device)
-    fine = corner[:, None] + (inside[:, None] * width + inside).flatten()
-    rows = _face_rows(views, face_id).flatten()[fine]
-    is_covered = rows >= 0
-    pixel = fine[is_covered]
-    first = views.device_spans[pixel // face_id[0].numel(), 0]
-    u, v, w = _relative(
-        views, face_id, pixel, rows[is_covered], first, torch.ones_like(pixel, dtype=torch.bool)
-    )
-    area = u.roll(-1, 1) * v.roll(1, 1) - u.roll(1, 1) * v.roll(-1, 1)
-    depth = torch.zeros_like(fine, dtype=w.dtype)
-    depth[is_covered] = (area * w).sum(1) / area.sum(1)
-    sums = w.new_zeros(2, len(blocks)).index_add_(
-        1, block, torch.stack([found.near_depth, found.far_depth])
-    )
-    num = w.new_zeros(len(blocks)).index_add_(0, block, torch.ones_like(found.near_depth))
-    middle, step = sums.mean(0) / num, sums[1] - sums[0]
-    is_near = is_covered & ((depth - middle[:, None]) * step[:, None] < 0)
-    return is_covered, is_near, fine
+    return corner[:, None] + (inside[:, None] * width + inside).flatten()
