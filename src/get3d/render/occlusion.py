@@ -24,7 +24,7 @@ from get3d.render import occlusion_kernels as kernels
 from get3d.render.antialiasing import Crossings, crossing_distances
 from get3d.render.gbuffer import Pixels
 from get3d.render.numba_backend import split_views
-from get3d.render.occlusion_kernels import BOUNDARY, MAX_STEPS, UNCLEAR
+from get3d.render.occlusion_kernels import ARRIVES, BOUNDARY, ENDS, MAX_STEPS, PASSES, UNCLEAR
 from get3d.render.rasterizer import Backend, choose_backend
 from get3d.render.views import Views
 
@@ -228,13 +228,15 @@ def find_occlusions(
 
 def _search(views: Views, face_id: Int[Tensor, "n h w"]) -> tuple[Tensor, ...]:
     """Search by tensor code; see `_search_compiled` for what is returned."""
-    low, high, is_across = _candidates(views, face_id)
+    opposite = opposite_half_edges(views)
+    low, high, is_across = _candidates(views, face_id, opposite)
     start, goal = torch.cat([low, high]), torch.cat([high, low])
-    walks = _walk(views, face_id, start, goal, is_across.repeat(2))
-    edge, distance, passes, depth = (each.view(2, -1) for each in walks)
-    # The nearer of two surfaces that end; a farther one only if the other is known to go on.
+    walks = _walk(views, face_id, opposite, start, goal, is_across.repeat(2))
+    outcome, edge, distance, depth = (each.view(2, -1) for each in walks)
+    # The nearer of two surfaces that end; a farther one if the other is known to go on.
     is_nearer = torch.stack([depth[0] <= depth[1], ~(depth[0] <= depth[1])])
-    occludes = (edge >= 0) & (is_nearer | passes.flip(0))
+    occludes = (outcome == ENDS) & (is_nearer | (outcome.flip(0) == PASSES))
+    occludes &= outcome.flip(0) != ARRIVES
     is_high_near = is_nearer[1] ^ ~occludes.gather(0, is_nearer[1:].long())[0]
     index = is_high_near.long()[None]
     kept = occludes.any(0).nonzero()[:, 0]
@@ -262,12 +264,9 @@ def _search_compiled(views: Views, face_id: Int[Tensor, "n h w"]) -> tuple[Tenso
         clip, faces = shown[first]
         return kernels.find_opposite(faces, clip.shape[0])
 
-    def search(image: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    def search(image: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         around = opposite[first_of[image]]
-        return [
-            kernels.find_pairs(seen[image], *meshes[image], around, axis, height, width)
-            for axis in (0, 1)
-        ]
+        return kernels.find_both(seen[image], *meshes[image], around, height, width)
 
     threads = torch.get_num_threads()
     opposite = dict(zip(shown, run_jobs(pair_up, list(shown), threads=threads), strict=True))
@@ -291,7 +290,7 @@ def _search_compiled(views: Views, face_id: Int[Tensor, "n h w"]) -> tuple[Tenso
 
 
 def _candidates(
-    views: Views, face_id: Int[Tensor, "n h w"]
+    views: Views, face_id: Int[Tensor, "n h w"], opposite: Int[Tensor, " half_edges"]
 ) -> tuple[Int[Tensor, " c"], Int[Tensor, " c"], Bool[Tensor, " c"]]:
     """List neighbours that see faces without a common edge: flat indices, and which lie across."""
     width = face_id.shape[2]
@@ -306,35 +305,34 @@ def _candidates(
         high.append(low[-1] + step)
     is_across = torch.arange(len(low[0]) + len(low[1]), device=rows.device) < len(low[0])
     place, other = torch.cat(low), torch.cat(high)
-    a = views.faces.index_select(0, rows.flatten()[place])
-    b = views.faces.index_select(0, rows.flatten()[other])
-    num_shared = sum((a == b.roll(turn, 1)).sum(1) for turn in range(3))
-    kept = (num_shared < 2).nonzero()[:, 0]
+    a, b = rows.flatten()[place], rows.flatten()[other]
+    sides = 3 * a[:, None] + torch.arange(3, device=a.device)
+    is_shared = (opposite[sides].div(3, rounding_mode="floor") == b[:, None]).any(1)
+    kept = (~is_shared).nonzero()[:, 0]
     return place[kept], other[kept], is_across[kept]
 
 
 def _walk(
     views: Views,
     face_id: Int[Tensor, "n h w"],
+    opposite: Int[Tensor, " half_edges"],
     start: Int[Tensor, " c"],
     goal: Int[Tensor, " c"],
     is_across: Bool[Tensor, " c"],
-) -> tuple[Int[Tensor, " c"], Float[Tensor, " c"], Bool[Tensor, " c"], Float[Tensor, " c"]]:
+) -> tuple[Int[Tensor, " c"], Int[Tensor, " c"], Float[Tensor, " c"], Float[Tensor, " c"]]:
     """Follow the surface seen at one pixel towards the centre of its neighbour.
 
     Returns:
-        The half-edge (3 face + corner, faces counted over all meshes) at which the surface ends,
-        -1 for none; its distance from the start, in pixels; whether the surface goes on beyond the
-        goal; the depth at the start.
+        How it turns out; the half-edge (3 face + corner, faces counted over all meshes) at which
+        the surface ends, -1 for none; its distance from the start, in pixels; the depth there.
     """
-    opposite = opposite_half_edges(views)
     rows = _face_rows(views, face_id).flatten()
     face, target = rows[start], rows[goal]
     spans = views.device_spans[start // face_id[0].numel(), 0]
     sign = (goal > start).to(views.clip.dtype) * 2 - 1
     best_edge = torch.full_like(start, -1)
     best = torch.zeros_like(sign)
-    passes = torch.zeros_like(is_across)
+    outcome = torch.zeros_like(start)
 
     def corners(walk: Int[Tensor, " k"], face: Int[Tensor, " k"]) -> tuple[Tensor, Tensor, Tensor]:
         u, v, w = _relative(views, face_id, start[walk], face, spans[walk], is_across[walk])
@@ -353,12 +351,14 @@ def _walk(
     )
     for _ in range(MAX_STEPS):
         goes_on = is_forward & (exit_at > 1)
-        passes[walk[goes_on & (best_edge[walk] < 0)]] = True
+        outcome[walk[goes_on]] = PASSES
         edge = 3 * face + side
         twin = opposite[edge]
         entered = twin // 3
         is_open = is_forward & (twin == BOUNDARY)
-        is_inside = (twin >= 0) & (entered != target[walk]) & ~goes_on
+        arrives = (twin >= 0) & (entered == target[walk]) & ~goes_on
+        outcome[walk[arrives]] = ARRIVES
+        is_inside = (twin >= 0) & ~arrives & ~goes_on
         u, v, w = corners(walk, entered.clamp(min=0))
         at, crosses = _cross(u, v, w)
         crosses = crosses & (torch.arange(3, device=twin.device) != (twin % 3)[:, None])
@@ -374,7 +374,8 @@ def _walk(
         exit_at, is_forward = leaving_at[kept], turns_forward[kept]
         if not len(walk):
             break
-    return best_edge, best.clamp(0, 1), passes, depth
+    outcome = torch.where(best_edge >= 0, ENDS, outcome)
+    return outcome, best_edge, best.clamp(0, 1), depth
 
 
 def _cross(

@@ -13,6 +13,8 @@ MAX_STEPS = 12
 """Faces a walk may enter. A pair whose walk takes longer has no contour edge as far as known."""
 
 BOUNDARY, UNCLEAR = -1, -2
+ENDS, PASSES, ARRIVES = 1, 2, 3
+"""How a walk may turn out: at a contour edge, beyond the goal, or at the goal's face; 0: unclear."""
 
 
 @compiled
@@ -95,17 +97,17 @@ def _get_depth(corners):
 @compiled
 @no_type_check
 def _walk(clip, faces, opposite, face, target, axis, sign, column, row, half_w, half_h, corners):
-    """Follow the surface from a pixel; returns its last edge or -1, how far, whether it goes on."""
-    best_edge, best, passes = -1, 0.0, False
+    """Follow the surface from a pixel; returns how that turns out, its last edge, how far that is."""
+    best_edge, best, outcome = -1, 0.0, 0
     if not _see(clip, faces, face, axis, column, row, half_w, half_h, corners):
-        return best_edge, best, passes
+        return outcome, best_edge, best
     side, at = _find_exit(corners, sign, -1)
     if side < 0:
-        return best_edge, best, passes
+        return outcome, best_edge, best
     is_forward = True
     for _ in range(MAX_STEPS):
         if is_forward and at > 1:
-            passes = best_edge < 0
+            outcome = PASSES
             break
         edge = 3 * face + side
         twin = opposite[edge]
@@ -115,6 +117,7 @@ def _walk(clip, faces, opposite, face, target, axis, sign, column, row, half_w, 
             break
         face = twin // 3
         if face == target:
+            outcome = ARRIVES
             break
         if not _see(clip, faces, face, axis, column, row, half_w, half_h, corners):
             break
@@ -125,7 +128,7 @@ def _walk(clip, faces, opposite, face, target, axis, sign, column, row, half_w, 
         if not leaving_at > -0.5:
             break
         is_forward, at = turns_forward, leaving_at
-    return best_edge, min(max(best, 0.0), 1.0), passes
+    return ENDS if best_edge >= 0 else outcome, best_edge, min(max(best, 0.0), 1.0)
 
 
 @compiled
@@ -149,36 +152,36 @@ def find_pairs(seen, clip, faces, opposite, axis, height, width):
             f, g = seen[low], seen[low + step]
             if f < 0 or g < 0 or f == g:
                 continue
-            shared = 0
+            shared = False
             for c in range(3):
-                for d in range(3):
-                    shared += faces[f, c] == faces[g, d]
-            if shared >= 2:
+                shared |= opposite[3 * f + c] // 3 == g and opposite[3 * f + c] >= 0
+            if shared:
                 continue
             next_column, next_row = column + 1 - axis, row + axis
+            low_outcome, low_edge, low_at = _walk(
+                clip, faces, opposite, f, g, axis, 1.0, column, row, half_w, half_h, corners
+            )
+            if low_outcome == ARRIVES:
+                continue
+            high_outcome, high_edge, high_at = _walk(
+                clip, faces, opposite, g, f, axis, -1.0, next_column, next_row,
+                half_w, half_h, corners,
+            )  # fmt: skip
+            if high_outcome == ARRIVES or (low_outcome != ENDS and high_outcome != ENDS):
+                continue
             _see(clip, faces, f, axis, column, row, half_w, half_h, corners)
             low_depth = _get_depth(corners)
             _see(clip, faces, g, axis, next_column, next_row, half_w, half_h, corners)
             high_depth = _get_depth(corners)
             is_high = not low_depth <= high_depth
-            edge = -1
-            for turn in range(2):
-                if is_high:
-                    edge, distance, passes = _walk(
-                        clip, faces, opposite, g, f, axis, -1.0, next_column, next_row,
-                        half_w, half_h, corners,
-                    )  # fmt: skip
-                else:
-                    edge, distance, passes = _walk(
-                        clip, faces, opposite, f, g, axis, 1.0, column, row,
-                        half_w, half_h, corners,
-                    )  # fmt: skip
-                if edge >= 0 or not passes:
-                    break
-                if turn == 0:
-                    is_high = not is_high
-            if edge < 0:
+            # The nearer of two surfaces that end; a farther one if the other is known to go on.
+            if (high_outcome if is_high else low_outcome) != ENDS:
+                if (high_outcome if is_high else low_outcome) != PASSES:
+                    continue
+                is_high = not is_high
+            if (high_outcome if is_high else low_outcome) != ENDS:
                 continue
+            edge, distance = (high_edge, high_at) if is_high else (low_edge, low_at)
             if num == capacity:
                 capacity *= 2
                 more_found, more_values = np.empty((3, capacity), np.int64), np.empty((3, capacity))
@@ -190,3 +193,11 @@ def find_pairs(seen, clip, faces, opposite, axis, height, width):
             values[2, num] = low_depth if is_high else high_depth
             num += 1
     return found[:, :num].copy(), values[:, :num].copy()
+
+
+@compiled
+@no_type_check
+def find_both(seen, clip, faces, opposite, height, width):
+    """Do `find_pairs` across and down."""
+    across = find_pairs(seen, clip, faces, opposite, 0, height, width)
+    return across, find_pairs(seen, clip, faces, opposite, 1, height, width)
