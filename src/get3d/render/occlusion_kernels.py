@@ -14,7 +14,7 @@ MAX_STEPS = 12
 
 BOUNDARY, UNCLEAR = -1, -2
 ENDS, PASSES, ARRIVES = 1, 2, 3
-"""How a walk may turn out: at a contour edge, beyond the goal, or at the goal's face; 0: unclear."""
+"""How a walk turns out: at a contour edge, beyond the goal, at the goal's face; 0: unclear."""
 
 
 @compiled
@@ -68,13 +68,13 @@ def _see(clip, faces, face, u_axis, column, row, half_width, half_height, corner
 
 @compiled
 @no_type_check
-def _find_exit(corners, sign, entered):
-    """Find the farthest edge across the axis, but for the one entered by; -1 for none."""
+def _find_exit(corners, sign):
+    """Find the farther one of the edges across the axis; -1 for none."""
     side, farthest = -1, -np.inf
     for c in range(3):
         n = (c + 1) % 3
         v0, v1 = corners[1, c], corners[1, n]
-        if c != entered and (v0 >= 0) != (v1 >= 0):
+        if (v0 >= 0) != (v1 >= 0):
             u0, u1 = corners[0, c] * sign, corners[0, n] * sign
             at = (u0 * v1 - u1 * v0) / (corners[2, c] * v1 - corners[2, n] * v0)
             if at > farthest:
@@ -97,19 +97,31 @@ def _get_depth(corners):
 @compiled
 @no_type_check
 def _walk(clip, faces, opposite, face, target, axis, sign, column, row, half_w, half_h, corners):
-    """Follow the surface from a pixel; returns how that turns out, its last edge, how far that is."""
+    """Follow the surface from a pixel; returns the outcome, the contour edge and its distance.
+
+    Of the faces after the first only the corner beyond the edge they are entered by is new.
+    """
     best_edge, best, outcome = -1, 0.0, 0
     if not _see(clip, faces, face, axis, column, row, half_w, half_h, corners):
         return outcome, best_edge, best
-    side, at = _find_exit(corners, sign, -1)
+    side, at = _find_exit(corners, sign)
     if side < 0:
         return outcome, best_edge, best
+    end = side + 1 if side < 2 else 0
+    vert0, u0, v0, w0 = (
+        faces[face, side],
+        corners[0, side] * sign,
+        corners[1, side],
+        corners[2, side],
+    )
+    u1, v1, w1 = corners[0, end] * sign, corners[1, end], corners[2, end]
+    edge = 3 * face + side
+    shift_x, shift_y = column + 0.5 - half_w, row + 0.5 - half_h
     is_forward = True
     for _ in range(MAX_STEPS):
         if is_forward and at > 1:
             outcome = PASSES
             break
-        edge = 3 * face + side
         twin = opposite[edge]
         if twin < 0:
             if twin == BOUNDARY and is_forward and (best_edge < 0 or at > best):
@@ -119,12 +131,29 @@ def _walk(clip, faces, opposite, face, target, axis, sign, column, row, half_w, 
         if face == target:
             outcome = ARRIVES
             break
-        if not _see(clip, faces, face, axis, column, row, half_w, half_h, corners):
+        corner = twin - 3 * face
+        after = corner + 1 if corner < 2 else 0
+        beyond = after + 1 if after < 2 else 0
+        if faces[face, corner] != vert0:  # so it is where the other half-edge ends
+            u0, v0, w0, u1, v1, w1 = u1, v1, w1, u0, v0, w0
+        vert2 = faces[face, beyond]
+        w2 = np.float64(clip[vert2, 3])
+        if not w2 > 0:
             break
-        side, leaving_at = _find_exit(corners, sign, twin % 3)
+        x = np.float64(clip[vert2, 0]) * half_w - shift_x * w2
+        y = np.float64(clip[vert2, 1]) * half_h - shift_y * w2
+        u2, v2 = (x * sign, y) if axis == 0 else (y * sign, x)
+        last = edge
+        if (v2 >= 0) != (v1 >= 0):  # out between the second corner and the one beyond
+            edge, vert0 = 3 * face + after, faces[face, after]
+            u0, v0, w0, u1, v1, w1 = u1, v1, w1, u2, v2, w2
+        else:
+            edge, vert0 = 3 * face + beyond, vert2
+            u0, v0, w0, u1, v1, w1 = u2, v2, w2, u0, v0, w0
+        leaving_at = (u0 * v1 - u1 * v0) / (w0 * v1 - w1 * v0)
         turns_forward = leaving_at > at
         if is_forward and not turns_forward and (best_edge < 0 or at > best):
-            best_edge, best = edge, at
+            best_edge, best = last, at
         if not leaving_at > -0.5:
             break
         is_forward, at = turns_forward, leaving_at
