@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -122,3 +123,62 @@ def test_nearest_covered_sub_pixel() -> None:
     assert found == [(1, 2), (7, 4)]
     assert pixels.face.tolist() == [4, 5]
     assert pixels.image.tolist() == [0, 0]
+
+
+def two_plates() -> Mesh:
+    """An upright plate before a larger one, as boxes of a closed surface each."""
+    boxes = []
+    for size, x in ((0.2, 0.25), (0.6, -0.2)):
+        corner = torch.cartesian_prod(*[torch.tensor([-0.5, 0.5])] * 3)
+        boxes.append(corner * torch.tensor([0.05, size, size]) + torch.tensor([x, 0.0, 0.0]))
+    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
+    faces = torch.tensor([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))])
+    return Mesh(torch.cat(boxes), torch.cat([faces, faces + 8]))
+
+
+def test_occlusion_contours_are_blended_and_move_vertices(scene) -> None:  # type: ignore[no-untyped-def]
+    generator, fields, _ = scene
+    mesh = two_plates()
+    views = orbit_cameras(
+        torch.tensor([-math.pi / 2]), torch.tensor([1.5]), radius=1.4, fovy_rad=math.radians(40)
+    )
+    for side in (1, 4):
+        config = ImagingConfig(composite="antialiased", mask_supersample=side)
+        images, gradients = [], []
+        for is_on in (False, True):
+            verts = mesh.verts.clone().requires_grad_()
+            chosen = replace(config, antialias_occlusions=is_on)
+            seen = Mesh(verts, mesh.faces)
+            image = generator.render(fields[:1], [seen], views, SIZE, config=chosen)
+            inner = image.rgb[0, :, 9:23, 9:23]  # the front plate, none of the outline
+            assert (image.mask[0, 0, 9:23, 9:23] == 1).all()
+            images.append(image)
+            gradients.append(torch.autograd.grad(inner.square().sum() + 0 * verts.sum(), verts)[0])
+        off, on = images
+        assert torch.equal(off.mask, on.mask)
+        is_changed = (off.rgb != on.rgb).any(1)[0]
+        # The front plate is outlined by one ring of pixels, or two where it falls between them.
+        assert 10 < is_changed.sum() < 80
+        rows, columns = is_changed.nonzero(as_tuple=True)
+        assert min(rows.min(), columns.min()) >= 8
+        assert max(rows.max(), columns.max()) < 23
+        assert not gradients[0].any()
+        assert gradients[1][:8].any()  # the nearer plate's vertices
+        assert not gradients[1][8:].any()
+
+
+def test_nothing_changes_without_occlusions(scene) -> None:  # type: ignore[no-untyped-def]
+    generator, fields, _ = scene
+    plates = two_plates()
+    convex = Mesh(plates.verts[8:], plates.faces[12:] - 8)
+    chosen = replace(SMOOTH, antialias_occlusions=True)
+    empty = Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
+    off = generator.render(fields, [empty, convex], cameras(2), SIZE, config=SMOOTH)
+    on = generator.render(fields, [empty, convex], cameras(2), SIZE, config=chosen)
+    assert torch.equal(off.rgb, on.rgb)
+    assert torch.equal(off.mask, on.mask)
+
+
+def test_occlusions_need_the_composite_antialiased() -> None:
+    with pytest.raises(ValueError, match="antialias_occlusions"):
+        ImagingConfig(antialias_occlusions=True)

@@ -10,7 +10,7 @@ from get3d.render import (
     render_mask,
     render_mesh,
 )
-from get3d.render.antialiasing import _distances, find_crossings
+from get3d.render.antialiasing import crossing_distances, find_crossings
 
 
 def project(verts: Tensor, faces: Tensor, cameras: Cameras):
@@ -104,7 +104,7 @@ def test_gradcheck_of_crossings_and_of_an_upright_rectangle(sphere, cameras) -> 
     assert crossings.covered.shape[0] > 10
 
     def distances(verts: Tensor) -> Tensor:
-        return _distances(project(verts, mesh.faces, views), crossings, face_id)[0]
+        return crossing_distances(project(verts, mesh.faces, views), crossings, face_id)[0]
 
     verts = mesh.verts.clone().requires_grad_()
     torch.testing.assert_close(distances(verts).detach(), crossings.distance, atol=2e-3, rtol=0)

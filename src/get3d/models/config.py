@@ -197,8 +197,17 @@ class ImagingConfig:
     and is lit through the surface's normals as the data set was (it must say how). learned: the
     same with nine learned numbers (spherical harmonics) for the light."""
 
+    antialias_occlusions: bool = False
+    """With the composite antialiased: blend colours also where a contour edge of a nearer surface
+    passes before a farther one, inside the outline. Images then move these edges too, not only the
+    outer silhouette; detach_positions does not hinder that."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
         check_literals(self)
+        if self.antialias_occlusions and self.composite != "antialiased":
+            raise ValueError(
+                f'antialias_occlusions needs the composite "antialiased", got "{self.composite}"'
+            )
         if self.mask_supersample < 1:
             raise ValueError(f"mask_supersample must be at least 1, got {self.mask_supersample}")

@@ -50,7 +50,8 @@ class DiscriminatorConfig:
     .safetensors file with other weights of that network."""
 
     feature_image_size: int = 128
-    """Side that images are scaled to for the frozen network, in pixels."""
+    """Side that images of the full size are scaled to for the frozen network, in pixels; smaller
+    ones (schedule.coarse_images) in proportion."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
@@ -191,7 +192,8 @@ class Discriminator(nn.Module):
         if config.features != "none":
             self.features = FeatureDiscriminator(
                 load_feature_network(config.features),
-                image_size=config.feature_image_size,
+                image_size=config.image_size,
+                feature_image_size=config.feature_image_size,
                 num_angle_features=_ANGLE_FEATURES if config.camera_condition else 0,
             )
 

@@ -27,16 +27,17 @@ class FeatureProjection(nn.Module):
     (Sauer et al. 2021, section 3.2).
     """
 
-    def __init__(self, network: FeatureNetwork, *, image_size: int) -> None:
+    def __init__(self, network: FeatureNetwork, *, magnification: float) -> None:
         """Draw the mixing weights, from a seed of their own.
 
         Args:
             network: Frozen.
-            image_size: Side that images are scaled to before they enter it, in pixels.
+            magnification: Factor that images are scaled by before they enter it; to its least
+                size where they would be smaller.
         """
         super().__init__()
         self.network = network
-        self.image_size = image_size
+        self.magnification = magnification
         rng = torch.Generator().manual_seed(_MIXING_SEED)
         for level, width in enumerate(network.channels):
             channels, scales = torch.empty(_WIDTH, width, 1, 1), torch.empty(_WIDTH, _WIDTH, 3, 3)
@@ -46,20 +47,17 @@ class FeatureProjection(nn.Module):
 
     def forward(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c h2 w2"]]:
         """Compute mixed features of images in [-1, 1]; one map a level, the finest first."""
-        size = (self.image_size, self.image_size)
-        if rgb.shape[-2:] != size:
-            shrinks = rgb.shape[-1] > self.image_size
+        side = max(round(rgb.shape[-1] * self.magnification), self.network.min_size)
+        if side != rgb.shape[-1]:
             rgb = F.interpolate(
-                rgb, size=size, mode="bilinear", align_corners=False, antialias=shrinks
+                rgb, size=(side, side), mode="bilinear", antialias=side < rgb.shape[-1]
             )
         levels = self.network(rgb)
         mixed: list[Tensor] = []
         for level in reversed(range(len(levels))):
             x = F.conv2d(levels[level], self.get_buffer(f"channels{level}"))
             if mixed:
-                x = x + F.interpolate(
-                    mixed[-1], size=x.shape[-2:], mode="bilinear", align_corners=False
-                )
+                x = x + F.interpolate(mixed[-1], size=x.shape[-2:], mode="bilinear")
             mixed.append(F.conv2d(x, self.get_buffer(f"scales{level}"), padding=1))
         return mixed[::-1]
 
@@ -104,19 +102,26 @@ class FeatureDiscriminator(nn.Module):
     """One head for each level of a frozen network's mixed features."""
 
     def __init__(
-        self, network: FeatureNetwork, *, image_size: int, num_angle_features: int
+        self,
+        network: FeatureNetwork,
+        *,
+        image_size: int,
+        feature_image_size: int,
+        num_angle_features: int,
     ) -> None:
         """Draw the weights.
 
         Args:
             network: Frozen.
-            image_size: Side that images are scaled to before they enter it, in pixels.
+            image_size: Side of the images, in pixels.
+            feature_image_size: Side that images of this size are scaled to for the network;
+                smaller ones in proportion.
             num_angle_features: Width of the camera's encoding; 0 leaves the camera out.
         """
         super().__init__()
-        self.project = FeatureProjection(network, image_size=image_size)
+        self.project = FeatureProjection(network, magnification=feature_image_size / image_size)
         self.heads = nn.ModuleList(
-            FeatureHead(math.ceil(image_size / stride), num_angle_features)
+            FeatureHead(math.ceil(feature_image_size / stride), num_angle_features)
             for stride in network.strides
         )
 

@@ -20,6 +20,7 @@ from get3d.render import (
     Views,
     coverage,
     covered_pixels,
+    layer_pixels,
     project_meshes,
     rasterize_views,
     surface_points,
@@ -68,14 +69,16 @@ def render_images(
     else:
         face_id = fine_id if side == 1 else rasterize_views(views, image_size)
         pixels, size = covered_pixels(face_id), image_size
+    layers = layer_pixels(views, fine_id, pixels, side) if config.antialias_occlusions else None
+    seen = layers.pixels if layers else pixels
     with torch.set_grad_enabled(torch.is_grad_enabled() and not config.detach_positions):
-        points = surface_points(views, verts, pixels, size)
-    colors = fields.color_packed(points.position, pixels.image // views_per_mesh)
+        points = surface_points(views, verts, seen, size)
+    colors = fields.color_packed(points.position, seen.image // views_per_mesh)
     if light is not None:
-        normals = interpolated_normals(meshes, views, pixels, points)
-        to_camera = camera_origins(cameras)[pixels.image] - points.position.detach()
-        brightness = light.brightness(normals, F.normalize(to_camera, dim=1))
-        colors = lit_colors(colors, brightness)
+        normals = interpolated_normals(meshes, views, seen, points)
+        to_camera = camera_origins(cameras)[seen.image] - points.position.detach()
+        colors = lit_colors(colors, light.brightness(normals, F.normalize(to_camera, dim=1)))
+    colors = layers.blend(colors) if layers else colors
 
     bias = fields.texture.heads.color.bias
     image = bias if is_published else torch.full_like(bias, BACKGROUND)

@@ -12,6 +12,7 @@ from get3d.render.gbuffer import (
     surface_points,
 )
 from get3d.render.lighting import LearnedLight, Light
+from get3d.render.occlusion import LayeredPixels, Occlusions, find_occlusions, layer_pixels
 from get3d.render.rasterizer import rasterize, rasterize_views
 from get3d.render.shading import ColorFn, render_colored, render_textured
 from get3d.render.views import Views, pack_views, project_meshes
@@ -19,13 +20,17 @@ from get3d.render.views import Views, pack_views, project_meshes
 __all__ = [
     "ColorFn",
     "LearnedLight",
+    "LayeredPixels",
     "Light",
+    "Occlusions",
     "Pixels",
     "SurfacePoints",
     "Views",
     "coverage",
     "covered_pixels",
+    "find_occlusions",
     "interpolate",
+    "layer_pixels",
     "pack_views",
     "project_meshes",
     "rasterize",

@@ -61,7 +61,7 @@ def coverage(
     """
     hard = (face_id >= 0).to(views.clip.dtype).flatten()
     crossings = find_crossings(views, face_id, backend=backend)
-    distance, weight = _distances(views, crossings, face_id)
+    distance, weight = crossing_distances(views, crossings, face_id)
     change = weight * (distance - 0.5)
     pixel = torch.where(distance.detach() < 0.5, crossings.covered, crossings.empty)
     soft = hard.index_add(0, pixel, change)
@@ -97,10 +97,13 @@ def find_crossings(
         )
 
 
-def _distances(
+def crossing_distances(
     views: Views, crossings: Crossings, face_id: Int[Tensor, "n h w"]
 ) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
-    """Distance from covered centres to the silhouette, in pixels, and the weight of each pair."""
+    """Distance from covered centres to the edges, in pixels, and the weight of each pair.
+
+    Differentiable in the vertices, unlike the distance that the search found.
+    """
     height, width = face_id.shape[1:]
     clip = views.clip.index_select(0, crossings.ends.flatten()).view(-1, 2, 4)
     column = (crossings.covered % width).to(clip.dtype)

@@ -24,7 +24,7 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
     height, width = image_size
     face_id = torch.empty((len(views), height, width), dtype=torch.int64)
     keys = face_id.view(len(views), height * width).numpy()
-    meshes = _split(views)
+    meshes = split_views(views)
     threads = _threads(views, image_size)
     parts = -(-threads // max(len(views), 1))
 
@@ -52,7 +52,7 @@ def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"
     """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`."""
     num, height, width = face_id.shape
     seen = face_id.reshape(num, height * width).numpy()
-    meshes = _split(views)
+    meshes = split_views(views)
     shift = max(0, (max(height, width) - 1).bit_length() - 7)  # some 128 tiles each way
 
     def search(image: int) -> list[np.ndarray]:
@@ -78,7 +78,7 @@ def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"
     return torch.from_numpy(np.concatenate([across, down], 1))
 
 
-def _split(views: Views) -> list[tuple[np.ndarray, np.ndarray]]:
+def split_views(views: Views) -> list[tuple[np.ndarray, np.ndarray]]:
     """Clip-space vertices and faces of each image, as arrays that share memory."""
     clip = views.clip.detach().contiguous().numpy()
     faces = views.faces.contiguous().numpy()
