@@ -197,6 +197,10 @@ class ImagingConfig:
     and is lit through the surface's normals as the data set was (it must say how). learned: the
     same with nine learned numbers (spherical harmonics) for the light."""
 
+    normal_smoothing: int = 0
+    """With a light: how often normals are averaged over the faces about each vertex before they
+    shade it. Without, bumps smaller than a pixel darken a surface as its slope should."""
+
     antialias_occlusions: bool = False
     """With the composite antialiased: blend colours also where a contour edge of a nearer surface
     passes before a farther one, inside the outline. Images then move these edges too, not only the
@@ -208,6 +212,10 @@ class ImagingConfig:
         if self.antialias_occlusions and self.composite != "antialiased":
             raise ValueError(
                 f'antialias_occlusions needs the composite "antialiased", got "{self.composite}"'
+            )
+        if self.normal_smoothing < 0:
+            raise ValueError(
+                f"normal_smoothing must not be negative, got {self.normal_smoothing}"
             )
         if self.mask_supersample < 1:
             raise ValueError(f"mask_supersample must be at least 1, got {self.mask_supersample}")

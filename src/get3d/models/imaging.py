@@ -75,7 +75,9 @@ def render_images(
         points = surface_points(views, verts, seen, size)
     colors = fields.color_packed(points.position, seen.image // views_per_mesh)
     if light is not None:
-        normals = interpolated_normals(meshes, views, seen, points)
+        steps = config.normal_smoothing
+        at_verts = torch.cat([vertex_normals(mesh, smoothing_steps=steps) for mesh in meshes])
+        normals = interpolated_normals(at_verts, views, seen, points)
         to_camera = camera_origins(cameras)[seen.image] - points.position.detach()
         colors = lit_colors(colors, light.brightness(normals, F.normalize(to_camera, dim=1)))
     colors = layers.blend(colors) if layers else colors
@@ -90,12 +92,12 @@ def render_images(
 
 
 def interpolated_normals(
-    meshes: Sequence[Mesh], views: Views, pixels: Pixels, points: SurfacePoints
+    normals: Float[Tensor, "verts 3"], views: Views, pixels: Pixels, points: SurfacePoints
 ) -> Float[Tensor, "p 3"]:
     """Interpolate the vertex normals of the faces seen at pixels; differentiable in the vertices.
 
     Args:
-        meshes: One or more; `pixels` belong to views of them.
+        normals: Of the vertices of all meshes behind one another.
         views: The packed views.
         pixels: Where to look.
         points: The surface there.
@@ -105,7 +107,6 @@ def interpolated_normals(
     """
     spans = views.device_spans[pixels.image]
     corners = views.faces[spans[:, 1] + pixels.face] + spans[:, 3:]
-    normals = torch.cat([vertex_normals(mesh) for mesh in meshes])
     # Rounding may put a pixel centre on an edge slightly outside of the face.
     weights = points.barycentric.clamp(0.0, 1.0)
     at_corners = normals.index_select(0, corners.flatten()).view(-1, 3, 3)

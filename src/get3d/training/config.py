@@ -27,6 +27,11 @@ class LossConfig:
     sign_change_weight: float = 0.01
     """Weight of the SDF regulariser, which removes floaters and inner surfaces."""
 
+    roughness_weight: float = 0.0
+    """Weight of `geometry.roughness`, the spread of the normals about each vertex (published: none).
+    With imaging.light, bumps smaller than a pixel would otherwise darken a surface instead of its
+    slope."""
+
     empty_weight: float = 1.0
     """Weight of mean |SDF| of shapes that have no surface."""
 
@@ -55,6 +60,7 @@ class LossConfig:
             "r1_gamma",
             "r1_gamma_mask",
             "sign_change_weight",
+            "roughness_weight",
             "empty_weight",
             "flexi_deviation_weight",
             "flexi_magnitude_weight",

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from get3d.core import Cameras, Images, Styles
-from get3d.geometry import camera_angles, sample_cameras
+from get3d.geometry import camera_angles, roughness, sample_cameras
 from get3d.models import Discriminator, Generator, Surface, mix_styles
 from get3d.render import LearnedLight, Light
 from get3d.training.captured import capture_networks, captured
@@ -229,8 +229,10 @@ class Trainer:
             results = self._persuade(images.rgb, images.mask, fakes.judged.angles)
             verdict = _Verdict(*results[:_NUM_SCALARS], *results[_NUM_SCALARS:][:2],
                                features=results[_NUM_SCALARS + 2 :])  # fmt: skip
+            rough = roughness(surface.meshes)
             own = (
                 loss_config.sign_change_weight * surface.sign_change_loss
+                + loss_config.roughness_weight * rough
                 + loss_config.empty_weight * surface.empty_penalty
                 + loss_config.flexi_deviation_weight * surface.deviation_loss
                 + loss_config.flexi_magnitude_weight * surface.magnitude_loss
@@ -249,6 +251,7 @@ class Trainer:
                     "generator/rgb_loss": verdict.rgb_loss,
                     "generator/mask_loss": verdict.mask_loss,
                     "generator/sign_change_loss": surface.sign_change_loss,
+                    "generator/roughness": rough,
                     "generator/empty_shapes": surface.was_rescued.float().mean(),
                     "generator/coverage": images.mask.mean(),
                     "fake/rgb_logit": verdict.rgb_logit,
