@@ -55,6 +55,7 @@ def test_trains_resumes_and_leaves_a_model(tmp_path, data, config, capsys):
     assert main(command) == 0
     assert "8 pictures" in capsys.readouterr().out
     assert (run / "model" / "model.safetensors").is_file()
+    assert yaml.safe_load((run / "model" / "config.yaml").read_text())["info"]["is_unlit"] is False
     assert main([*command, "--schedule.total-images", "12"]) == 0
     out = capsys.readouterr().out
     assert "goes on at 8 images" in out
@@ -93,6 +94,23 @@ def test_a_licence_survives_the_next_checkpoint(tmp_path, data, config, capsys):
     assert main([*command, "--schedule.total-images", "24"]) == 0
     assert "is no valid YAML" in capsys.readouterr().out
     assert yaml.safe_load(path.read_text())["info"]["licence"] == "unknown"
+
+
+def test_the_model_says_whether_its_colours_hold_light(tmp_path, data, config):
+    command = ["train", str(config), "--data", str(data), "--device", "cpu"]
+    run = tmp_path / "run"
+    command += ["--out", str(run), "--imaging.light", "learned"]
+    path = run / "model" / "config.yaml"
+    assert main(command) == 0
+    content = yaml.safe_load(path.read_text())
+    assert content["info"]["is_unlit"] is True
+    assert "hold no light" in (run / "model" / "README.md").read_text()
+    # As an earlier get3d left it, with a description of the user's.
+    content["info"] = {"description": "8 red discs", "licence": "CC0-1.0"}
+    path.write_text(yaml.safe_dump(content))
+    assert main([*command, "--schedule.total-images", "12"]) == 0
+    info = yaml.safe_load(path.read_text())["info"]
+    assert (info["description"], info["is_unlit"]) == ("8 red discs", True)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,11 @@ def run(args: list[str]) -> int:
 
     def save(generator: Generator, seen_images: int) -> None:
         about = f"{seen_images} images of {parsed.data}"
-        info = ModelInfo(name=parsed.out.resolve().name, description=about)
+        info = ModelInfo(
+            name=parsed.out.resolve().name,
+            description=about,
+            is_unlit=config.imaging.light != "none",
+        )
         folder = parsed.out / "model"
         save_model(Model(generator, info=_carry_over(folder, info)), folder)
 
@@ -111,6 +115,8 @@ def _carry_over(folder: Path, info: ModelInfo) -> ModelInfo:
     except ValueError as error:
         print(f"note: {error}; the next model has the licence {info.licence} again")
         return info
+    # The run's config decides: a folder that an earlier get3d wrote does not have the value.
+    former = replace(former, is_unlit=info.is_unlit)
     is_ours = re.fullmatch(r"\d+ images of .*", former.description, re.DOTALL)
     return replace(former, description=info.description) if is_ours else former
 
