@@ -14,6 +14,7 @@ from torch import Tensor
 from get3d.apps import Model, ModelInfo, save_model
 from get3d.apps.model_folder import read_info
 from get3d.cli.device import pick_device
+from get3d.cli.memory import explain_out_of_memory
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.config import load_config
@@ -94,10 +95,11 @@ def run(args: list[str]) -> int:
         folder = parsed.out / "model"
         save_model(Model(generator, info=_carry_over(folder, info)), folder)
 
-    training = TrainingRun(config, images, parsed.out, device=device, on_checkpoint=save)
-    if training.is_resumed:
-        print(f"goes on at {training.trainer.seen_images} images")
-    is_finished = _train_with_bar(training)
+    with explain_out_of_memory(args[0], config, device, parsed.out):
+        training = TrainingRun(config, images, parsed.out, device=device, on_checkpoint=save)
+        if training.is_resumed:
+            print(f"goes on at {training.trainer.seen_images} images")
+        is_finished = _train_with_bar(training)
     seen_images = training.trainer.seen_images
     if is_finished:
         print(f"finished: {seen_images} images. Next: get3d generate {parsed.out} --out shapes")
