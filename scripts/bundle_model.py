@@ -79,14 +79,20 @@ def copy_picture(source: Path, path: Path) -> None:
         image.convert("RGB").quantize(256).save(temp_path, optimize=True)
 
 
-def card(args: Args, num_images: int, content: dict[str, Any]) -> str:
+def card(args: Args, num_images: int, content: dict[str, Any], *, is_unlit: bool) -> str:
     """Write the model card.
 
     Args:
         args: What is known of the training.
         num_images: How many images were shown.
         content: Of scores.json.
+        is_unlit: Whether the textures hold no light.
     """
+    light = (
+        "The textures are base colours and hold no light."
+        if is_unlit
+        else "The texture holds the light of the pictures (a sky above, a lamp at the\ncamera)."
+    )
     sections = [part.replace("## ", "### ") for part in shape_sections(content)]
     scores = "\n\n".join([score_table(content), *sections])
     return f"""---
@@ -119,9 +125,8 @@ One run; the weights are the moving average of its last checkpoint.
 
 {scores}
 
-**Limits.** {args.limits or "Single run."} The texture holds the light of the pictures (a sky above,
-a lamp at the camera). Fine patterns are beyond 64 pixels. Truncation 0.7 (the default of `get3d
-generate`) gives calmer shapes than the scores' 1.
+**Limits.** {args.limits or "Single run."} {light} Fine patterns are beyond
+64 pixels. Truncation 0.7 (the default of `get3d generate`) gives calmer shapes than the scores' 1.
 
 ```sh
 get3d generate --num 16 --out shapes        # the bundled model is the default
@@ -134,7 +139,10 @@ def main(args: Args) -> None:
     run, scores = args.folder / "run", args.folder / "scores"
     model = load(run)
     info = ModelInfo(
-        name=args.name, description="Vessels, from pictures of 64 pixels.", licence="CC0-1.0"
+        name=args.name,
+        description="Vessels, from pictures of 64 pixels.",
+        licence="CC0-1.0",
+        is_unlit=model.info.is_unlit,
     )
     save_model(replace(model, info=info), BUNDLED)
     shutil.copyfile(run / "config.yaml", BUNDLED / "run-config.yaml")
@@ -144,7 +152,8 @@ def main(args: Args) -> None:
     content = json.loads((scores / "scores.json").read_text(encoding="utf-8"))
     content["name"] = f"the bundled model, {args.name}"
     write_text(RESULTS / "bundled.json", json.dumps(content, indent=1) + "\n")
-    write_text(BUNDLED / "README.md", card(args, num_images, content))
+    text = card(args, num_images, content, is_unlit=info.is_unlit)
+    write_text(BUNDLED / "README.md", text)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,12 @@ def test_origin_is_said_where_there_is_one(model):
     assert "- origin: `x.pt`\n" in write_card(dataclasses.replace(model, info=info))
 
 
+def test_base_colours_are_said_of_unlit_models_only(model):
+    assert "no light" not in write_card(model)
+    card = write_card(dataclasses.replace(model, info=ModelInfo(is_unlit=True)))
+    assert "- The textures are base colours and hold no light: light the shapes where" in card
+
+
 def test_subdivisions_are_said_where_there_are_some(model):
     assert "subdivided" not in write_card(model)
     config = dataclasses.replace(model.generator.config, subdivisions=2)

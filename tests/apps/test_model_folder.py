@@ -51,6 +51,20 @@ def test_what_is_saved_is_loaded(model, folder):
     assert torch.equal(first.materials[0].texture, second.materials[0].texture)
 
 
+def test_unlit_models_are_told_from_others_and_from_folders_of_before(model, tmp_path):
+    unlit = replace(model, info=replace(model.info, is_unlit=True))
+    save_model(unlit, tmp_path)
+    assert load(tmp_path).info.is_unlit
+    content = yaml.safe_load((tmp_path / "config.yaml").read_text(encoding="utf-8"))
+    assert content["info"].pop("is_unlit") is True
+    edit_config(tmp_path, info=content["info"])
+    assert not load(tmp_path).info.is_unlit
+    assert not load(FORMAT_1).info.is_unlit
+    edit_config(tmp_path, info=content["info"] | {"is_unlit": "yes"})
+    with pytest.raises(ValueError, match=r"info\.is_unlit"):
+        load(tmp_path)
+
+
 def test_folder_holds_three_files_and_a_card(folder):
     names = {entry.name for entry in folder.iterdir()}
     assert names == {"config.yaml", "model.safetensors", "README.md"}

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image, ImageDraw
 
 from get3d.cli import main
+from get3d.training import Trainer
 
 TINY = {
     "generator": {
@@ -55,6 +57,7 @@ def test_trains_resumes_and_leaves_a_model(tmp_path, data, config, capsys):
     assert main(command) == 0
     assert "8 pictures" in capsys.readouterr().out
     assert (run / "model" / "model.safetensors").is_file()
+    assert yaml.safe_load((run / "model" / "config.yaml").read_text())["info"]["is_unlit"] is False
     assert main([*command, "--schedule.total-images", "12"]) == 0
     out = capsys.readouterr().out
     assert "goes on at 8 images" in out
@@ -93,6 +96,23 @@ def test_a_licence_survives_the_next_checkpoint(tmp_path, data, config, capsys):
     assert main([*command, "--schedule.total-images", "24"]) == 0
     assert "is no valid YAML" in capsys.readouterr().out
     assert yaml.safe_load(path.read_text())["info"]["licence"] == "unknown"
+
+
+def test_the_model_says_whether_its_colours_hold_light(tmp_path, data, config):
+    command = ["train", str(config), "--data", str(data), "--device", "cpu"]
+    run = tmp_path / "run"
+    command += ["--out", str(run), "--imaging.light", "learned"]
+    path = run / "model" / "config.yaml"
+    assert main(command) == 0
+    content = yaml.safe_load(path.read_text())
+    assert content["info"]["is_unlit"] is True
+    assert "hold no light" in (run / "model" / "README.md").read_text()
+    # As an earlier get3d left it, with a description of the user's.
+    content["info"] = {"description": "8 red discs", "licence": "CC0-1.0"}
+    path.write_text(yaml.safe_dump(content))
+    assert main([*command, "--schedule.total-images", "12"]) == 0
+    info = yaml.safe_load(path.read_text())["info"]
+    assert (info["description"], info["is_unlit"]) == ("8 red discs", True)
 
 
 @pytest.mark.parametrize(
@@ -150,3 +170,39 @@ def test_a_truncated_picture_is_named(tmp_path, data, config, capsys):
     path.write_bytes(path.read_bytes()[:60])
     assert main(["train", str(config), "--data", str(data), "--out", str(tmp_path / "run")]) == 1
     assert "002.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to ..."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError("Unable to allocate 3.00 GiB for an array"),
+    ],
+)
+def test_what_does_not_fit_the_memory_is_one_line_and_nothing_is_lost(
+    tmp_path, data, config, capsys, monkeypatch, error
+):
+    run = tmp_path / "run"
+    command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
+
+    def step(trainer):
+        if trainer.seen_images == 4:
+            raise error
+        return steps(trainer)
+
+    steps = Trainer.step
+    monkeypatch.setattr(Trainer, "step", step)
+    monkeypatch.setattr("get3d.cli.memory.memory_bytes", lambda device: 8 << 30)
+    assert main([*command, "--schedule.checkpoint-every-images", "4"]) == 1
+    checkpoint = run / "checkpoints" / "images-000000004.pt"
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"get3d train: {config} does not fit the memory of cpu (8.0 GiB): lower "
+        "schedule.batch_size (now 4), or raise schedule.accumulate (now 1), with another --out; "
+        f"the last checkpoint is kept: {checkpoint}"
+    )
+    monkeypatch.setattr(Trainer, "step", steps)
+    assert main(command) == 0
+    assert "goes on at 4 images" in capsys.readouterr().out

@@ -27,6 +27,8 @@ class ModelInfo:
         description: What it makes and how it was trained: data, hours, machine.
         licence: Of the weights, as an SPDX identifier where there is one.
         origin: Where the weights came from, if get3d did not train them.
+        is_unlit: Whether its colours are base colours: generated images were lit in training.
+            Otherwise they hold the light of the images that it was trained on.
         source: Where it was loaded from; not saved.
     """
 
@@ -34,6 +36,7 @@ class ModelInfo:
     description: str = ""
     licence: str = UNKNOWN_LICENCE
     origin: str = ""
+    is_unlit: bool = False
     source: str = ""
 
 

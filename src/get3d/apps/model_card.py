@@ -27,6 +27,7 @@ _HUB_LICENCES = {
     "unknown",
     "unlicense",
 }
+_UNLIT = "The textures are base colours and hold no light: light the shapes where you show them."
 _HEAD = re.compile(r"---\r?\n(.*?)\n---\r?\n", re.DOTALL)
 
 
@@ -42,6 +43,7 @@ def write_card(model: Model) -> str:
     times = config.subdivisions
     subdivided = f", subdivided {times} times near the surface" if times else ""
     origin = f"- origin: {info.origin}\n" if info.origin else ""
+    unlit = f"- {_UNLIT}\n" if info.is_unlit else ""
     return f"""---
 {yaml.safe_dump(head, sort_keys=False)}---
 
@@ -53,7 +55,7 @@ def write_card(model: Model) -> str:
   {config.plane_resolution} texels, {config.iso_surface} on a grid of resolution \
 {config.grid_resolution}{subdivided}
 - licence of the weights: {info.licence}
-{origin}
+{origin}{unlit}
 ```sh
 get3d generate path/to/this/folder --num 16 --out shapes
 ```

@@ -41,6 +41,7 @@ class _Info:
     description: str = ""
     licence: str = UNKNOWN_LICENCE
     origin: str = ""
+    is_unlit: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,7 @@ def save_model(model: Model, folder: Path | str) -> None:
         description=model.info.description,
         licence=model.info.licence,
         origin=model.info.origin,
+        is_unlit=model.info.is_unlit,
     )
     weights = fingerprint(model.generator)
     content = _ModelFile(
@@ -146,7 +148,11 @@ def read_info(folder: Path) -> ModelInfo:
 def _public_info(content: _ModelFile) -> ModelInfo:
     info = content.info
     return ModelInfo(
-        name=info.name, description=info.description, licence=info.licence, origin=info.origin
+        name=info.name,
+        description=info.description,
+        licence=info.licence,
+        origin=info.origin,
+        is_unlit=info.is_unlit,
     )
 
 

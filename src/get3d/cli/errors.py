@@ -5,6 +5,11 @@ import errno
 # What a user can mend. Anything else is a bug of ours, and its report needs the traceback.
 _EXPECTED = (ValueError, OSError, KeyboardInterrupt, MemoryError, ArithmeticError, ImportError)
 _LINE_LENGTH = 1500
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
+
+
+class OutOfMemoryError(MemoryError):
+    """Out of memory, with a message of our own that says what fits."""
 
 
 def is_expected(error: BaseException) -> bool:
@@ -18,7 +23,7 @@ def is_expected(error: BaseException) -> bool:
     """
     if isinstance(error, ImportError) and (error.name or "").startswith("get3d"):
         return False
-    return isinstance(error, _EXPECTED) or _is_out_of_memory(error)
+    return isinstance(error, _EXPECTED) or is_out_of_memory(error)
 
 
 def describe(error: BaseException) -> str:
@@ -32,7 +37,7 @@ def describe(error: BaseException) -> str:
     """
     if isinstance(error, KeyboardInterrupt):
         text = "stopped by Ctrl-C" + (f"; {error}" if str(error) else "")
-    elif _is_out_of_memory(error):
+    elif is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
         text = (
             "out of memory; use smaller settings (batch, image or texture size, memory budget) or "
             "another device"
@@ -57,13 +62,23 @@ def one_line(text: str) -> str:
     return f"{text[: _LINE_LENGTH - 300]} ... {text[-300:]}"  # the end says what to do
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Tell whether there was not enough memory, on whatever device.
+
+    Args:
+        error: Whatever was raised. A RuntimeError of something else that was raised while one of
+            these was handled counts too: so ends the recording of a CUDA graph.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+        True
+    """
     if isinstance(error, MemoryError):
         return True
-    message = str(error)
-    return isinstance(error, RuntimeError) and (
-        "out of memory" in message or "can't allocate memory" in message
-    )
+    if not isinstance(error, RuntimeError):
+        return False
+    is_named = any(text in str(error) for text in _OUT_OF_MEMORY)
+    return is_named or is_out_of_memory(error.__cause__ or error.__context__)
 
 
 def _describe_os_error(error: OSError) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from get3d.apps import Model, ModelInfo, save_model
 from get3d.apps.model_folder import read_info
 from get3d.cli.device import pick_device
+from get3d.cli.memory import explain_out_of_memory
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.config import load_config
@@ -86,14 +87,19 @@ def run(args: list[str]) -> int:
 
     def save(generator: Generator, seen_images: int) -> None:
         about = f"{seen_images} images of {parsed.data}"
-        info = ModelInfo(name=parsed.out.resolve().name, description=about)
+        info = ModelInfo(
+            name=parsed.out.resolve().name,
+            description=about,
+            is_unlit=config.imaging.light != "none",
+        )
         folder = parsed.out / "model"
         save_model(Model(generator, info=_carry_over(folder, info)), folder)
 
-    training = TrainingRun(config, images, parsed.out, device=device, on_checkpoint=save)
-    if training.is_resumed:
-        print(f"goes on at {training.trainer.seen_images} images")
-    is_finished = _train_with_bar(training)
+    with explain_out_of_memory(args[0], config, device, parsed.out):
+        training = TrainingRun(config, images, parsed.out, device=device, on_checkpoint=save)
+        if training.is_resumed:
+            print(f"goes on at {training.trainer.seen_images} images")
+        is_finished = _train_with_bar(training)
     seen_images = training.trainer.seen_images
     if is_finished:
         print(f"finished: {seen_images} images. Next: get3d generate {parsed.out} --out shapes")
@@ -111,6 +117,8 @@ def _carry_over(folder: Path, info: ModelInfo) -> ModelInfo:
     except ValueError as error:
         print(f"note: {error}; the next model has the licence {info.licence} again")
         return info
+    # The run's config decides: a folder that an earlier get3d wrote does not have the value.
+    former = replace(former, is_unlit=info.is_unlit)
     is_ours = re.fullmatch(r"\d+ images of .*", former.description, re.DOTALL)
     return replace(former, description=info.description) if is_ours else former
 

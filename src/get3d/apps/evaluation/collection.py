@@ -15,7 +15,7 @@ import torch
 
 from get3d.apps.evaluation.config import EvaluationConfig
 from get3d.apps.evaluation.measure import ShapeRecord, Soundness, Views, measure_shape
-from get3d.apps.evaluation.sources import MeshFiles, ModelShapes, ShapeSource
+from get3d.apps.evaluation.sources import LightName, MeshFiles, ModelShapes, ShapeSource
 from get3d.apps.model import Model
 from get3d.apps.sources import load
 from get3d.core.files import atomic_path
@@ -41,7 +41,7 @@ class Collection:
         num: How many shapes.
         model: Where the model is that generates them; for files see `files`.
         files: Mesh files, if no model makes the shapes.
-        light: How files are lit.
+        light: How the shapes are lit for pictures; `with_fingerprint` sets that of a model's.
         up_axis: Which axis of files points up.
         fingerprint: Of the shapes, when the evaluation began.
         config: How pictures and generated shapes are made.
@@ -57,7 +57,7 @@ class Collection:
     num: int
     model: str | Path | None = None
     files: tuple[Path, ...] | None = None
-    light: Literal["studio", "none"] = "none"
+    light: LightName = "none"
     up_axis: Literal["y", "z"] = "y"
     fingerprint: str = ""
     config: EvaluationConfig
@@ -120,9 +120,10 @@ def open_source(collection: Collection) -> ShapeSource:
 
 
 def with_fingerprint(collection: Collection) -> Collection:
-    """Note which shapes these are; whoever measures them refuses others."""
+    """Note which shapes these are, and how they are lit; `measure_collection` refuses others."""
     _open_model.cache_clear()
-    return replace(collection, fingerprint=open_source(collection).fingerprint)
+    source = open_source(collection)
+    return replace(collection, fingerprint=source.fingerprint, light=source.light)
 
 
 @functools.lru_cache(maxsize=1)

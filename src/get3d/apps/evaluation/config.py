@@ -69,11 +69,12 @@ class EvaluationConfig:
     """What reference shapes are scaled to for pictures, as for `get3d render`."""
 
     light: Literal["studio", "none"] = "studio"
-    """How references and training shapes are lit for pictures, as for `get3d render`."""
+    """How references and training shapes are lit for pictures, as for `get3d render`; so are shapes
+    of a model whose colours hold no light (is_unlit in its config.yaml)."""
 
     generated_light: Literal["studio", "none"] = "none"
     """How the files of --meshes are lit: none where their textures hold the light already, as those
-    of models that learnt from lit pictures do."""
+    of models that learnt from lit pictures do; studio where they are base colours."""
 
     up_axis: Literal["y", "z"] = "y"
     """Which axis of references and training shapes points up, as for `get3d render`."""

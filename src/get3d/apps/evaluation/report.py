@@ -148,6 +148,11 @@ def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
         notes.append(describe_duplicates(evaluation.duplicates, plan.reference.num))
     if plan.generated.num < plan.reference.num:
         notes.append("1-NNA needs at least as many generated shapes as references")
+    if plan.generated.files is None and plan.generated.light != "none":
+        notes.append(
+            "the colours of the model are base colours without light, so its pictures are lit as "
+            f"those of the references are ({plan.generated.light})"
+        )
     broken = sum(bool(record.broken) for record in evaluation.generated)
     if broken:
         notes.append(
@@ -173,6 +178,8 @@ def _pictures_protocol(plan: Plan) -> dict[str, Any]:
         "resize": extractor.resize,
         "background": list(BACKGROUND),
         "field_imaging": f"antialiased, mask drawn {config.supersample} times larger",
+        "light_of_generated": plan.generated.light,
+        "light_of_references": plan.reference.light,
         "num_generated": num_generated,
         "num_reference": num_reference,
         "views_per_generated_shape": views.mesh or views.field,

@@ -18,12 +18,15 @@ from get3d.apps.model import Model
 from get3d.core.types import Cameras, Mesh, TexturedMesh
 from get3d.data import load_mesh, normalize_mesh
 from get3d.data.render_object import turn_upright
+from get3d.geometry import vertex_normals
 from get3d.metrics.features import fingerprint
 from get3d.metrics.images import composite
 from get3d.models import ImagingConfig
 from get3d.render import Light, render_textured
 
 Pictures = UInt8[Tensor, "views 3 h w"]
+LightName = Literal["studio", "none"]
+_LIGHTS: dict[LightName, Light | None] = {"studio": Light(), "none": None}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,11 @@ class ShapeSource(ABC):
     def fingerprint(self) -> str:
         """Changes if any shape does."""
 
+    @property
+    @abstractmethod
+    def light(self) -> LightName:
+        """How the shapes are lit for pictures."""
+
     @abstractmethod
     def name(self, index: int) -> str:
         """What to call a shape in reports."""
@@ -74,13 +82,13 @@ class MeshFiles(ShapeSource):
         files: Sequence[Path],
         config: EvaluationConfig,
         *,
-        light: Literal["studio", "none"],
+        light: LightName,
         up_axis: Literal["y", "z"],
     ) -> None:
         """Remember the files; they are read when their turn comes."""
         self.files = list(files)
         self._config, self._up_axis = config, up_axis
-        self._light = Light() if light == "studio" else None
+        self._light = light
         self._root = Path(os.path.commonpath([file.parent for file in self.files]))
 
     def __len__(self) -> int:
@@ -93,6 +101,11 @@ class MeshFiles(ShapeSource):
         stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in self.files]
         return hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16]
 
+    @property
+    def light(self) -> LightName:
+        """As given."""
+        return self._light
+
     def name(self, index: int) -> str:
         """Where the file lies below the folder of all, without its suffix."""
         return self.files[index].relative_to(self._root).with_suffix("").as_posix()
@@ -104,7 +117,7 @@ class MeshFiles(ShapeSource):
         shape = normalize_mesh(shape, longest_side=config.longest_side)
 
         def pictures(cameras: Cameras) -> Pictures:
-            return mesh_pictures(shape, cameras, config, light=self._light)
+            return mesh_pictures(shape, cameras, config, light=_LIGHTS[self._light])
 
         return LoadedShape(shape.mesh, pictures)
 
@@ -122,12 +135,22 @@ class ModelShapes(ShapeSource):
 
     @property
     def fingerprint(self) -> str:
-        """Of weights, options and grid: a longer run begins with the shapes of a shorter one."""
+        """Of weights, options, grid and what the colours mean.
+
+        Not of their number: a longer run begins with the shapes of a shorter one.
+        """
         generator = self.model.generator
         digest = hashlib.sha256(fingerprint(generator).encode())
         digest.update(repr(generator.config).encode())
         digest.update(generator.grid.verts.detach().cpu().numpy().tobytes())
+        if self.model.info.is_unlit:
+            digest.update(b"unlit")
         return digest.hexdigest()[:16]
+
+    @property
+    def light(self) -> LightName:
+        """That of the references for base colours; none for colours that hold light already."""
+        return self._config.light if self.model.info.is_unlit else "none"
 
     def name(self, index: int) -> str:
         """Its number."""
@@ -135,7 +158,7 @@ class ModelShapes(ShapeSource):
 
     def load(self, index: int) -> LoadedShape:
         """Generate a shape."""
-        config, generator = self._config, self.model.generator
+        config, generator, light = self._config, self.model.generator, _LIGHTS[self.light]
         with torch.no_grad():
             styles = self.model.styles(
                 index,
@@ -154,13 +177,16 @@ class ModelShapes(ShapeSource):
                 cameras.to(self.model.device),
                 config.image_size,
                 config=ImagingConfig(composite="antialiased", mask_supersample=config.supersample),
+                light=light,
             )
             return ((images.rgb + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
         @torch.no_grad()
         def on_mesh(cameras: Cameras) -> Pictures:
             textured = self.model.texture(fields, mesh, texture_size=config.texture_size)
-            return mesh_pictures(textured, cameras.to(self.model.device), config, light=None)
+            # Lit with the normals that its file would have, and that it had in training.
+            textured = replace(textured, normals=vertex_normals(textured.mesh))
+            return mesh_pictures(textured, cameras.to(self.model.device), config, light=light)
 
         return LoadedShape(mesh, on_mesh, on_field)
 
