@@ -90,8 +90,9 @@ class GeneratorConfig:
     """Grid vertices move by at most 1 / (grid_resolution * deformation_multiplier), halved by each
     subdivision and with flexicubes."""
 
-    sdf_base: Literal["none", "sphere"] = "none"
-    """Shape that the network's signed distances are added to (the paper has none)."""
+    sdf_base: Literal["none", "sphere", "bowl"] = "none"
+    """Shape that the network's signed distances are added to (the paper has none): a sphere, or for
+    containers a bowl, which is a sphere from which a smaller and higher one is cut out."""
 
     sdf_base_radius: float = 0.35
     """Radius of the base sphere, in scene units."""

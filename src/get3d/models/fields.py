@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -12,6 +12,9 @@ from torch import Tensor
 from get3d.core.memory import DEFAULT_MEMORY_MB, Cost, memory_bytes
 from get3d.models.packing import row_slots, to_rows
 from get3d.models.triplane_fields import Texture, TriplaneGeometry
+
+
+_CAVITY_RADIUS, _CAVITY_HEIGHT = 0.8, 0.4  # of a bowl, in radii
 
 
 @runtime_checkable
@@ -47,6 +50,33 @@ class Geometry(Protocol):
 
 
 @dataclass(frozen=True)
+class BaseShape:
+    """A shape that the network's signed distances are added to; the network learns the rest.
+
+    Attributes:
+        kind: sphere, or bowl: the sphere from which one of 0.8 times its radius is cut out, whose
+            centre is 0.4 radii above the origin.
+        radius: Of the sphere, in scene units.
+        limit: Absolute value that large signed distances approach; 0 for no limit.
+        weight: Factor on the network's signed distances.
+    """
+
+    kind: Literal["sphere", "bowl"]
+    radius: float
+    limit: float = 0.0
+    weight: float = 1.0
+
+    def sdf(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
+        """Compute the signed distance at points, positive inside; of a bowl, a lower bound."""
+        sdf = self.radius - points.norm(dim=-1)
+        if self.kind == "bowl":
+            centre = points.new_tensor([0.0, _CAVITY_HEIGHT * self.radius, 0.0])
+            cavity = (points - centre).norm(dim=-1) - _CAVITY_RADIUS * self.radius
+            sdf = torch.minimum(sdf, cavity)
+        return sdf if self.limit == 0 else self.limit * torch.tanh(sdf / self.limit)
+
+
+@dataclass(frozen=True)
 class Fields:
     """A batch of shapes as functions of space. Points are [n, 3] (for all) or [b, n, 3].
 
@@ -55,19 +85,15 @@ class Fields:
     Attributes:
         geometry: Where the surface is.
         texture: What colour it has.
-        grid_base: SDF of the base shape at the grid's vertices, or None.
-        base_radius: Radius of the sphere that is the base shape, in scene units; 0 for none.
-        base_weight: Factor on the network's SDF where there is a base shape.
-        base_limit: Largest absolute signed distance of the base shape; 0 for no limit.
+        base: Shape that the network's signed distances are added to, or None.
+        grid_base: Its signed distances at the grid's vertices, or None.
         memory_mb: What an evaluation may hold besides its input and output, in megabytes.
     """
 
     geometry: Geometry
     texture: Texture
+    base: BaseShape | None = None
     grid_base: Float[Tensor, " grid"] | None = None
-    base_radius: float = 0.0
-    base_weight: float = 1.0
-    base_limit: float = 0.0
     memory_mb: int = DEFAULT_MEMORY_MB
 
     def __post_init__(self) -> None:
@@ -80,10 +106,9 @@ class Fields:
 
     def _sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         sdf = self.geometry.sdf(points)
-        if self.grid_base is None:
+        if self.base is None:
             return sdf
-        base = sphere_sdf(points, self.base_radius, limit=self.base_limit)
-        return sdf * self.base_weight + base
+        return sdf * self.base.weight + self.base.sdf(points)
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
         """Signed distance at every vertex of the generator's grid, of the same sign as `sdf`."""
@@ -98,10 +123,10 @@ class Fields:
 
     def _grid_sdf(self, verts: Int[Tensor, " k"] | None) -> Float[Tensor, "b k"]:
         sdf = self.geometry.grid_sdf(verts)
-        if self.grid_base is None:
+        if self.base is None or self.grid_base is None:
             return sdf
         base = self.grid_base if verts is None else self.grid_base[verts]
-        return sdf * self.base_weight + base
+        return sdf * self.base.weight + base
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Offsets of grid vertices at points, before the tanh."""
@@ -304,17 +329,3 @@ def _put(
         out = part.new_empty(*size, *part.shape[len(size) :])
     out[where] = part
     return out
-
-
-def sphere_sdf(
-    points: Float[Tensor, "*n 3"], radius: float, *, limit: float = 0.0
-) -> Float[Tensor, "*n"]:
-    """Compute the signed distance to a sphere around the origin, positive inside.
-
-    Args:
-        points: In scene units.
-        radius: Of the sphere, in scene units.
-        limit: Absolute value that large distances approach; 0 for none.
-    """
-    sdf = radius - points.norm(dim=-1)
-    return sdf if limit == 0 else limit * torch.tanh(sdf / limit)

@@ -10,7 +10,7 @@ from get3d.core import Cameras, Images, Mesh, Styles
 from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.geometry import TetGrid
 from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
-from get3d.models.fields import Fields, sphere_sdf
+from get3d.models.fields import BaseShape, Fields
 from get3d.models.imaging import render_images
 from get3d.models.mapping import Mapping, repeat_style
 from get3d.models.surface import Grid, Surface, config_grid, extract_surface, grid_offsets
@@ -150,10 +150,16 @@ class Generator(nn.Module):
         self._grid_kind = type(carrier)
         for name in _grid_tensors(type(carrier)):
             self.register_buffer(f"_grid_{name}", getattr(carrier, name), persistent=False)
-        has_sphere = config.sdf_base == "sphere"
         base = None
-        if has_sphere:
-            base = sphere_sdf(carrier.verts, config.sdf_base_radius, limit=config.sdf_base_limit)
+        self._base: BaseShape | None = None
+        if config.sdf_base != "none":
+            self._base = BaseShape(
+                config.sdf_base,
+                config.sdf_base_radius,
+                limit=config.sdf_base_limit,
+                weight=config.sdf_base_weight,
+            )
+            base = self._base.sdf(carrier.verts)
         self.register_buffer("_grid_base", base, persistent=False)
 
     @property
@@ -217,16 +223,7 @@ class Generator(nn.Module):
             )
         where = self._grid_verts if self.lookup is None else self.lookup
         geometry, texture = self.network(styles, where, self.config.scale)
-        config = self.config
-        return Fields(
-            geometry,
-            texture,
-            self._grid_base,
-            config.sdf_base_radius,
-            config.sdf_base_weight,
-            config.sdf_base_limit,
-            self.memory_mb,
-        )
+        return Fields(geometry, texture, self._base, self._grid_base, self.memory_mb)
 
     def surface(self, fields: Fields) -> list[Mesh]:
         """Extract the meshes; a shape whose field has one sign everywhere gets a small surface."""
