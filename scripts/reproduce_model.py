@@ -7,16 +7,25 @@ given again at any time.
 
 On two CPU cores shapes and pictures take some five minutes, training about an hour and a half if
 nothing else runs, the evaluation half an hour. `--preset small-128 --size 128` is for a GPU.
-`--only` runs some of the stages.
+`--only` runs some of the stages. `--category chair` or `vehicle` makes a model of these: how they
+are scaled and whether they are mirrored is in scripts/stages.py. Flags are handed on like this:
+
+    python scripts/reproduce_model.py --train-flags="--imaging.light data --loss.mask-weight 4"
+
+The polar angles and texture size of the first bundled model were the defaults of `get3d render` and
+`get3d shapes`: `--polar-deg 60 90 --texture-size 512`.
 """
 
-import subprocess
-import sys
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
+from stages import CATEGORIES, mirror_flags, render_args, run_get3d, shapes_args
+
+from get3d.config import load_config
 
 Stage = Literal["shapes", "render", "train", "evaluate"]
 
@@ -28,20 +37,39 @@ class Args:
     out: Path = Path("runs/bundled")
     """Folder for everything."""
 
-    category: str = "vessel"
+    category: Literal["vessel", "chair", "vehicle"] = "vessel"
     """Procedural category."""
 
     num_train: int = 2400
     """Shapes to learn from."""
 
     num_test: int = 100
-    """Shapes to be judged by; five times as many are generated."""
+    """Shapes that the evaluation compares with; five times as many are generated."""
+
+    texture_size: int = 256
+    """Side of textures of shapes, and of those of generated shapes in the evaluation."""
 
     views: int = 10
     """Pictures of each shape."""
 
     size: int = 64
     """Side of the pictures, in pixels."""
+
+    polar_deg: tuple[float, float] = (30.0, 90.0)
+    """Lowest and highest angle of cameras from +y; below 60, hollows are seen."""
+
+    longest_side: float | None = None
+    """What shapes are scaled to; None: as fits the category."""
+
+    mirror: bool | None = None
+    """Mirrored pictures too; None: where the category is symmetric."""
+
+    light: Literal["studio", "none"] = "studio"
+    """How the pictures of the training are lit."""
+
+    evaluate_light: Literal["studio", "none"] | None = None
+    """How references are lit in the evaluation; None: as the model shows its shapes, which is
+    without light if imaging.light of the run is not none."""
 
     preset: str = "tiny-64"
     """What is trained."""
@@ -52,38 +80,64 @@ class Args:
     only: tuple[Stage, ...] = ("shapes", "render", "train", "evaluate")
     """Stages to run."""
 
-    train_flags: tuple[str, ...] = ()
-    """More flags for `get3d train`."""
+    train_flags: str = ""
+    """More flags for `get3d train`, all in one text."""
+
+    evaluate_flags: str = ""
+    """More flags for `get3d evaluate`, all in one text, such as "--metrics cd lfd"."""
 
 
-def get3d(*args: object) -> None:
-    """Run one command of the package; its failure ends the script."""
-    command = [sys.executable, "-m", "get3d", *map(str, args)]
-    print("$", " ".join(command[2:]), flush=True)
-    subprocess.run(command, check=True)
+def longest_side(args: Args) -> float:
+    """What shapes are scaled to."""
+    given = args.longest_side
+    return CATEGORIES[args.category].longest_side if given is None else given
+
+
+def train_args(args: Args) -> Sequence[object]:
+    """Arguments of `get3d train`."""
+    mirrors = CATEGORIES[args.category].is_mirrored if args.mirror is None else args.mirror
+    flags = (*mirror_flags(args.preset, is_mirrored=mirrors), *shlex.split(args.train_flags))
+    return ("train", args.preset, "--data", args.out / "data", "--out", args.out / "run", *flags)
+
+
+def evaluate_args(args: Args) -> Sequence[object]:
+    """Arguments of `get3d evaluate`: pictures as those of the training."""
+    light = args.evaluate_light
+    if light is None:
+        run_config = load_config(args.out / "run" / "config.yaml")
+        light = args.light if run_config.imaging.light == "none" else "none"
+    pictures = ("--image-size", args.size, "--supersample", 3, "--texture-size", args.texture_size)
+    pictures += ("--longest-side", longest_side(args), "--polar-deg", *args.polar_deg)
+    pictures += ("--light", light, "--features", "shapes", "--num-images", 10_000)
+    folders = ("--data", args.out / "shapes", "--out", args.out / "scores")
+    return ("evaluate", args.out / "run", *folders, *pictures, *shlex.split(args.evaluate_flags))
 
 
 def main(args: Args) -> None:
     """Run the stages in order."""
-    shapes, data, run = args.out / "shapes", args.out / "data", args.out / "run"
+    shapes = args.out / "shapes"
     workers = () if args.workers is None else ("--workers", args.workers)
     if "shapes" in args.only:
         for split, num in (("train", args.num_train), ("test", args.num_test)):
-            sizes = ("--num", num, "--split", split)
-            get3d("shapes", args.category, *sizes, "--out", shapes, *workers)
+            settings = shapes_args(
+                args.category, split, num, shapes, texture_size=args.texture_size
+            )
+            run_get3d(*settings, *workers)
     if "render" in args.only:
-        settings = ("--views", args.views, "--size", args.size, "--longest-side", 0.75)
-        settings += ("--supersample", 3, "--category", args.category, "--test-fraction", 0)
-        get3d("render", shapes / "train", "--out", data, *settings, *workers)
+        settings = render_args(
+            shapes / "train",
+            args.out / "data",
+            category=args.category,
+            size=args.size,
+            views=args.views,
+            longest_side=longest_side(args),
+            polar_deg=args.polar_deg,
+        )
+        run_get3d(*settings, "--light", args.light, *workers)
     if "train" in args.only:
-        # Handles are all on one side: a mirrored picture is one of no shape of the data.
-        flags = ("--schedule.no-mirror", *args.train_flags)
-        get3d("train", args.preset, "--data", data, "--out", run, *flags)
+        run_get3d(*train_args(args))
     if "evaluate" in args.only:
-        # Pictures as those of the training.
-        settings = ("--longest-side", 0.75, "--image-size", args.size, "--supersample", 3)
-        settings += ("--features", "shapes", "--num-images", 10_000)
-        get3d("evaluate", run, "--data", shapes, "--out", args.out / "scores", *settings, *workers)
+        run_get3d(*evaluate_args(args), *workers)
 
 
 if __name__ == "__main__":

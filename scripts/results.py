@@ -1,12 +1,13 @@
-"""Make docs/results.md, and the tables of docs/surfaces.md, from the saved numbers in results/.
+"""Make docs/results.md, and the tables of docs/surfaces.md and docs/training.md, from results/.
 
     python scripts/results.py            # write the pages
     python scripts/results.py --check    # fail if a page is not what the numbers say
 
 results/published.json holds the paper's tables; results/bundled.json is the scores.json of the
-bundled model (scripts/reproduce_model.py); the others are written by the scripts of benchmarks/
-with --out. A number is changed by measuring it again, never in a page. The picture of growth is
-drawn by scripts/growth_picture.py, and must be of the numbers that are there.
+bundled model (scripts/reproduce_model.py); results/search.json is written by scripts/search.py with
+--json, the others by the scripts of benchmarks/ with --out. A number is changed by measuring it
+again, never in a page. The picture of growth is drawn by scripts/growth_picture.py, and must be of
+the numbers that are there.
 """
 
 import json
@@ -20,6 +21,7 @@ from typing import Any
 import surface_tables as surfaces
 import tyro
 from growth import DRAWN, growth_text, is_drawn_from
+from search_tables import fill_search
 
 from get3d.apps.evaluation.page import page, table
 from get3d.core.files import write_text
@@ -43,7 +45,7 @@ PARTS: dict[str, Callable[[], str]] = {
 
 @dataclass(frozen=True)
 class Args:
-    """Make docs/results.md, and the tables of docs/surfaces.md."""
+    """Make docs/results.md, and the tables of docs/surfaces.md and docs/training.md."""
 
     check: bool = False
     """Write nothing; fail if a page is out of date."""
@@ -217,10 +219,11 @@ def fill(page: str, parts: dict[str, Callable[[], str]]) -> str:
 
 def main(args: Args) -> None:
     """Write the pages, or compare them."""
-    by_hand = DOCS / "surfaces.md"
+    by_hand, training_page = DOCS / "surfaces.md", DOCS / "training.md"
     pages = {
         DOCS / "results.md": make_page(),
         by_hand: fill(by_hand.read_text(encoding="utf-8"), PARTS),
+        training_page: fill_search(training_page.read_text(encoding="utf-8"), read("search")),
     }
     for path, text in pages.items():
         if not args.check:

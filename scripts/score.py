@@ -16,6 +16,7 @@ with get3d. A folder of a run takes what its last checkpoint is when the call be
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,9 @@ class Args:
     longest_side: float = 0.75
     """What references are scaled to for pictures, as they were for training."""
 
+    polar_deg: tuple[float, float] = (60.0, 90.0)
+    """Lowest and highest angle of cameras from +y, as of the training's images."""
+
     seed: int = 0
     """Of latent codes, points and cameras."""
 
@@ -100,15 +104,25 @@ def make_config(args: Args) -> EvaluationConfig:
         longest_side=args.longest_side,
         supersample=3,
         seed=args.seed,
+        cameras=replace(EvaluationConfig().cameras, polar_deg=args.polar_deg),
     )
 
 
 class Scorer:
     """Scores models against one data set; what concerns the data alone is computed once."""
 
-    def __init__(self, args: Args) -> None:
-        """Remember the settings."""
+    def __init__(
+        self, args: Args, *, on_progress: Callable[[str, int, int], None] | None = None
+    ) -> None:
+        """Remember the settings.
+
+        Args:
+            args: Of the command line; `models` is not used.
+            on_progress: Called with what is done, how much of it, and of how much; by default it
+                is shown on the terminal.
+        """
         self.args, self.config = args, make_config(args)
+        self._on_progress = on_progress or show_progress
         self._oracle: Comparison | None = None
 
     def score(self, model: str) -> dict[str, Any]:
@@ -130,7 +144,7 @@ class Scorer:
             []
             if each is None
             else measure_collection(
-                each, args.work, workers=args.workers, on_progress=show_progress
+                each, args.work, workers=args.workers, on_progress=self._on_progress
             )
             for each in (plan.reference, plan.training, plan.generated)
         )
@@ -138,10 +152,10 @@ class Scorer:
         valid = [record for record in training if not (record.broken or record.untextured)]
         if self._oracle is None and valid:
             self._oracle = compare_sets(
-                "training shapes", valid, reference, config=config, on_progress=show_progress
+                "training shapes", valid, reference, config=config, on_progress=self._on_progress
             )
         comparison = compare_sets(
-            "generated", generated, reference, config=config, on_progress=show_progress
+            "generated", generated, reference, config=config, on_progress=self._on_progress
         )
         oracle = self._oracle
         evaluation = Evaluation(

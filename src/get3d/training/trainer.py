@@ -333,9 +333,7 @@ class Trainer:
 
     # -- discriminators ----------------------------------------------------------------------------
 
-    def _train_discriminator(
-        self, fakes: list[_KeptFakes], batch: RealBatch
-    ) -> dict[str, Tensor]:
+    def _train_discriminator(self, fakes: list[_KeptFakes], batch: RealBatch) -> dict[str, Tensor]:
         """One optimiser step of both judges on real and fake pictures."""
         losses, logits = ["rgb_loss", "mask_loss"], ["rgb_logit", "mask_logit"]
         if self.discriminator.features is not None:
