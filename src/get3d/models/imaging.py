@@ -112,9 +112,7 @@ def interpolated_normals(
     return F.normalize((weights[..., None] * at_corners).sum(1), dim=1, eps=1e-6)
 
 
-def lit_colors(
-    base: Float[Tensor, "p 3"], brightness: Float[Tensor, " p"]
-) -> Float[Tensor, "p 3"]:
+def lit_colors(base: Float[Tensor, "p 3"], brightness: Float[Tensor, " p"]) -> Float[Tensor, "p 3"]:
     """Light sRGB base colours in [-1, 1], in linear light as the data are.
 
     What a base colour exceeds [-1, 1] by is added unlit, so that its gradient does not vanish.
