@@ -81,7 +81,7 @@ def test_impossible_sizes_are_refused(change: dict[str, int]) -> None:
 
 def test_pictures_of_another_size_are_refused() -> None:
     images, angles = pictures(size=16)
-    with pytest.raises(ValueError, match="must be 8 pixels high and wide.*, got 16 x 16"):
+    with pytest.raises(ValueError, match=r"must be 8 pixels high and wide.*, got 16 x 16"):
         make()(images, angles)
     for height, width in ((8, 16), (4, 4), (12, 12)):
         other = Images(images.rgb[..., :height, :width], images.mask[..., :height, :width])

@@ -193,7 +193,7 @@ class Discriminator(nn.Module):
                 num_angle_features=_ANGLE_FEATURES if config.camera_condition else 0,
             )
 
-    def project(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c h2 w2"]]:
+    def project(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c _ _"]]:
         """Compute the frozen features that `forward` takes; none where the config has no network.
 
         Args:
@@ -205,7 +205,7 @@ class Discriminator(nn.Module):
         self,
         images: Images,
         camera_angles: Float[Tensor, "n 2"],
-        features: Sequence[Float[Tensor, "n c h2 w2"]] | None = None,
+        features: Sequence[Float[Tensor, "n c _ _"]] | None = None,
     ) -> DiscriminatorOutput:
         """Discriminate images.
 

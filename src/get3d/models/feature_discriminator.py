@@ -16,7 +16,8 @@ _GROUPS = 8  # of the heads' group normalisation
 _MIXING_SEED = 0
 _HEAD_SIZE = 4  # every head ends with a map of about this side
 
-Features = Sequence[Float[Tensor, "n c h w"]]
+Features = Sequence[Float[Tensor, "n c _ _"]]
+"""One map a level, the finest first."""
 
 
 class FeatureProjection(nn.Module):
@@ -46,7 +47,7 @@ class FeatureProjection(nn.Module):
                 nn.init.kaiming_normal_(weight, generator=rng)
                 self.register_buffer(f"{name}{level}", weight)
 
-    def forward(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c h2 w2"]]:
+    def forward(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c _ _"]]:
         """Compute mixed features of images in [-1, 1]; one map a level, the finest first."""
         side = max(round(rgb.shape[-1] * self.magnification), self.min_side)
         if side != rgb.shape[-1]:

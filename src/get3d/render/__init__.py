@@ -19,8 +19,8 @@ from get3d.render.views import Views, pack_views, project_meshes
 
 __all__ = [
     "ColorFn",
-    "LearnedLight",
     "LayeredPixels",
+    "LearnedLight",
     "Light",
     "Occlusions",
     "Pixels",
