@@ -174,10 +174,13 @@ class TestSphereBaseLimit:
 
     def test_saved_models_keep_it(self, tmp_path: Path) -> None:
         save_model(Model(Generator(GeneratorConfig(**TINY, **self.CHANGE))), tmp_path / "model")
-        path = tmp_path / "model" / "config.yaml"
         assert load(tmp_path / "model").generator.config.sdf_base_limit == 0.05
+
+    def test_models_from_before_it_have_none(self, tmp_path: Path) -> None:
+        save_model(Model(Generator(GeneratorConfig(**TINY))), tmp_path / "model")
+        path = tmp_path / "model" / "config.yaml"
         content = yaml.safe_load(path.read_text())
-        del content["generator"]["sdf_base_limit"]  # as models from before it
+        del content["generator"]["sdf_base_limit"]
         path.write_text(yaml.safe_dump(content))
         assert load(tmp_path / "model").generator.config.sdf_base_limit == 0
 
