@@ -1,10 +1,16 @@
+import json
+
 import numpy as np
 import pytest
 import torch
+import trimesh
 import yaml
 from PIL import Image, ImageDraw
+from safetensors.torch import save_file
 
 from get3d.cli import main
+from get3d.data import open_dataset
+from get3d.render import Light
 from get3d.training import Trainer
 
 TINY = {
@@ -122,6 +128,11 @@ def test_the_model_says_whether_its_colours_hold_light(tmp_path, data, config):
         ({"loss": {"r1_gamma": "1e-3"}}, "loss.r1_gamma"),
         ({"loss": {"r1_interval": 0}}, "r1_interval must be at least 1"),
         ({"discriminator": {"image_size": 48}}, "image_size must be a power of two"),
+        ({"schedule": {"coarse_images": [-4]}}, "coarse_images must be at least 1 each, got (-4,)"),
+        ({"schedule": {"coarse_images": 4}}, "schedule.coarse_images"),
+        ({"schedule": {"coarse_images": [4] * 8}}, "coarse_images must have 7 values or fewer"),
+        ({"schedule": {"views_per_shape": 5}}, "views_per_shape must divide"),
+        ({"imaging": {"light": "sun"}}, "imaging.light"),
     ],
 )
 def test_wrong_configs_are_one_line(tmp_path, data, capsys, change, message):
@@ -132,6 +143,126 @@ def test_wrong_configs_are_one_line(tmp_path, data, capsys, change, message):
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_all_newer_options_train_and_resume(tmp_path, data, config, capsys):
+    run = tmp_path / "run"
+    content = TINY | {
+        "discriminator": TINY["discriminator"] | {"features": "imagenet", "feature_image_size": 32},
+        "imaging": TINY["imaging"] | {"light": "learned", "antialias_occlusions": True},
+        "schedule": TINY["schedule"] | {"coarse_images": [4], "views_per_shape": 2},
+    }
+    config.write_text(yaml.safe_dump(content))
+    command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
+    assert main(command) == 0
+    assert main([*command, "--schedule.total-images", "12"]) == 0
+    assert "finished: 12 images" in capsys.readouterr().out
+    resolved = yaml.safe_load((run / "config.yaml").read_text())
+    assert resolved["schedule"]["coarse_images"] == [4]
+    assert "generator/feature_loss" in (run / "log.csv").read_text()
+    assert main([*command, "--discriminator.feature-image-size", "64"]) == 1
+    error = capsys.readouterr().err
+    assert "another config (discriminator.feature_image_size)" in error
+    assert error.count("\n") == 1
+
+
+def test_coarse_images_as_flags(tmp_path, data, config, capsys):
+    run = tmp_path / "run"
+    command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
+    assert main([*command, "--schedule.coarse-images", "4", "--schedule.total-images", "4"]) == 0
+    resolved = yaml.safe_load((run / "config.yaml").read_text())
+    assert resolved["schedule"]["coarse_images"] == [4]
+    wrong = [*command[:5], str(tmp_path / "other"), *command[6:]]
+    for values, message in (
+        (["4", "4"], "coarse_images must have 1 values or fewer"),
+        (["0"], "coarse_images must be at least 1 each, got (0,)"),
+    ):
+        capsys.readouterr()
+        assert main([*wrong, "--schedule.coarse-images", *values]) == 2  # a wrong command line
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--schedule.views-per-shape", "3"], "views_per_shape must divide batch_size"),
+        (["--imaging.light", "data"], "nothing says how the data set was lit"),
+        (["--discriminator.feature-image-size", "16"], "feature_image_size must be at least 32"),
+        (
+            ["--imaging.composite", "published", "--imaging.antialias-occlusions", "True"],
+            'antialias_occlusions needs the composite "antialiased"',
+        ),
+        (["--discriminator.features", "nowhere.safetensors"], "nowhere.safetensors: no such file"),
+        (["--generator.sdf-base-limit", "-1"], "sdf_base_limit must not be negative"),
+        (["--loss.feature-weight", "-1"], "feature_weight must not be negative"),
+    ],
+)
+def test_wrong_options_are_one_line(tmp_path, data, config, capsys, flags, message):
+    run = tmp_path / "run"
+    arguments = ["--data", str(data), "--out", str(run), "--device", "cpu"]
+    # 2 where a section of the config refuses the flag's value, 1 where that shows later.
+    assert main(["train", str(config), *arguments, *flags]) in (1, 2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not run.exists()
+
+
+def test_wrong_feature_files_are_one_line(tmp_path, data, config, capsys):
+    damaged, other = tmp_path / "damaged.safetensors", tmp_path / "other.safetensors"
+    damaged.write_bytes(b"no tensors at all")
+    save_file({"stem.weight": torch.zeros(2)}, other)
+    for path, reason in ((damaged, "no weights of efficientnet-lite0"), (other, "is missing")):
+        arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu"]
+        assert main(["train", str(config), *arguments, "--discriminator.features", str(path)]) == 1
+        error = capsys.readouterr().err
+        assert str(path) in error
+        assert reason in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("light", "expected"), [("studio", Light()), ("none", Light.unlit())])
+def test_light_of_the_data(tmp_path, config, monkeypatch, light, expected):
+    meshes, rendered = tmp_path / "meshes", tmp_path / "rendered"
+    meshes.mkdir()
+    trimesh.creation.icosphere(subdivisions=1).export(meshes / "ball.ply")
+    flags = ["--views", "4", "--size", "16", "--supersample", "1", "--workers", "1"]
+    assert main(["render", str(meshes), "--out", str(rendered), "--light", light, *flags]) == 0
+    assert open_dataset(rendered).light == light
+    lights = []
+    step = Trainer.step
+    monkeypatch.setattr(Trainer, "step", lambda self: lights.append(self.light) or step(self))
+    arguments = ["--data", str(rendered), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert main(["train", str(config), *arguments, "--imaging.light", "data"]) == 0
+    assert lights == [expected, expected]
+
+
+def test_a_data_set_that_does_not_tell_its_light(tmp_path, data, config, capsys):
+    """The published layout and NeRF's; and a dataset.json from before it said so."""
+    assert open_dataset(data).light is None
+    meshes, rendered = tmp_path / "meshes", tmp_path / "rendered"
+    meshes.mkdir()
+    trimesh.creation.box().export(meshes / "box.ply")
+    flags = ["--views", "4", "--size", "16", "--supersample", "1", "--workers", "1"]
+    assert main(["render", str(meshes), "--out", str(rendered), *flags]) == 0
+    path = rendered / "dataset.json"
+    content = json.loads(path.read_text())
+    for change in ({"config": {}}, {"config": {"light": "sun"}}):
+        path.write_text(json.dumps(content | change))
+        assert open_dataset(rendered).light is None
+    del content["config"]
+    path.write_text(json.dumps(content))
+    assert open_dataset(rendered).light is None
+    capsys.readouterr()
+    arguments = ["--data", str(rendered), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert main(["train", str(config), *arguments, "--imaging.light", "data"]) == 1
+    error = capsys.readouterr().err
+    assert 'use imaging.light "learned" or "none"' in error
+    assert error.count("\n") == 1
 
 
 def test_a_config_behind_the_flags_is_refused_not_ignored(tmp_path, data, config, capsys):

@@ -81,8 +81,31 @@ def test_impossible_sizes_are_refused(change: dict[str, int]) -> None:
 
 def test_pictures_of_another_size_are_refused() -> None:
     images, angles = pictures(size=16)
-    with pytest.raises(ValueError, match="8 x 8, got 16 x 16"):
+    with pytest.raises(ValueError, match=r"must be 8 pixels high and wide.*, got 16 x 16"):
         make()(images, angles)
+    for height, width in ((8, 16), (4, 4), (12, 12)):
+        other = Images(images.rgb[..., :height, :width], images.mask[..., :height, :width])
+        with pytest.raises(ValueError, match=f"got {width} x {height}"):
+            make(image_size=16)(other, angles)
+
+
+def test_smaller_images_enter_at_the_block_of_their_size() -> None:
+    """As in a discriminator that has the last blocks only."""
+    large, small = make(image_size=32, channel_base=64), make(image_size=16, channel_base=64)
+    for own, other in ((large.rgb, small.rgb), (large.mask, small.mask)):
+        other.blocks.load_state_dict(
+            {
+                f"{int(name[0]) - 1}{name[1:]}": value
+                for name, value in own.blocks.state_dict().items()
+                if name[0] != "0"
+            }
+        )
+        for name in ("from_image", "conv", "fc", "camera", "out"):
+            getattr(other, name).load_state_dict(getattr(own, name).state_dict())
+    images, angles = pictures(size=16)
+    ours, theirs = large(images, angles), small(images, angles)
+    assert torch.equal(ours.rgb, theirs.rgb)
+    assert torch.equal(ours.mask, theirs.mask)
 
 
 class TestColourJudgeAndSilhouette:

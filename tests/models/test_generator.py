@@ -1,9 +1,12 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from torch import Tensor
 
+from get3d.apps import Model, load, save_model
 from get3d.core import Styles
 from get3d.geometry import (
     bcc_grid,
@@ -13,7 +16,7 @@ from get3d.geometry import (
     surface_topology,
 )
 from get3d.models import Generator, GeneratorConfig, ImagingConfig
-from get3d.models.fields import Fields
+from get3d.models.fields import Fields, sphere_sdf
 
 TINY = {"z_dim": 8, "w_dim": 8, "plane_resolution": 16, "channel_base": 128, "grid_resolution": 12}
 
@@ -127,6 +130,64 @@ class TestSphereBase:
             base = config.sdf_base_radius - generator.grid.verts.norm(dim=1)
             results.append(fields_of(generator).grid_sdf() - base)
         torch.testing.assert_close(results[0] * 2, results[1], atol=1e-6, rtol=1e-6)
+
+
+class TestSphereBaseLimit:
+    CHANGE = {"sdf_base": "sphere", "sdf_base_radius": 0.3, "sdf_base_limit": 0.05}  # noqa: RUF012
+
+    @pytest.fixture
+    def points(self) -> Tensor:
+        rng = torch.Generator().manual_seed(0)
+        return 2 * torch.rand(1000, 3, generator=rng, dtype=torch.float64) - 1
+
+    def test_base_within_the_limit_and_of_the_same_sign(self, points: Tensor) -> None:
+        free, limited = sphere_sdf(points, 0.3), sphere_sdf(points, 0.3, limit=0.05)
+        assert limited.abs().max() <= 0.05
+        assert limited.abs().max() > 0.0499
+        assert torch.equal(limited.sign(), free.sign())
+        is_near = free.abs() < 0.005
+        assert is_near.any()
+        torch.testing.assert_close(limited[is_near], free[is_near], rtol=0.01, atol=0)
+
+    def test_no_limit_is_the_distance(self, points: Tensor) -> None:
+        assert torch.equal(sphere_sdf(points, 0.3, limit=0.0), 0.3 - points.norm(dim=1))
+
+    @pytest.mark.parametrize("iso_surface", ["dmtet", "flexicubes"])
+    def test_grid_values_are_the_field(self, iso_surface: str) -> None:
+        config = GeneratorConfig(**TINY, **self.CHANGE, iso_surface=iso_surface)
+        generator = Generator(config).double()
+        fields = fields_of(generator)
+        expected = fields.sdf(generator.grid.verts)
+        torch.testing.assert_close(fields.grid_sdf(), expected, atol=1e-5, rtol=1e-5)
+        part = fields[1:2]
+        torch.testing.assert_close(part.sdf(generator.grid.verts), expected[1:2])
+
+    def test_the_surface_starts_as_without(self) -> None:
+        """The same edges of the grid are cut, so there are the same faces."""
+        faces = []
+        for limit in (0.0, 0.05, 1e3):
+            change = self.CHANGE | {"sdf_base_limit": limit, "sdf_base_weight": 1e-6}
+            generator = Generator(GeneratorConfig(**TINY, **change)).double()
+            faces.append(generator.surface(fields_of(generator, 1))[0].faces)
+        assert torch.equal(faces[0], faces[1])
+        assert torch.equal(faces[0], faces[2])
+
+    def test_saved_models_keep_it(self, tmp_path: Path) -> None:
+        save_model(Model(Generator(GeneratorConfig(**TINY, **self.CHANGE))), tmp_path / "model")
+        assert load(tmp_path / "model").generator.config.sdf_base_limit == 0.05
+
+    def test_models_from_before_it_have_none(self, tmp_path: Path) -> None:
+        save_model(Model(Generator(GeneratorConfig(**TINY))), tmp_path / "model")
+        path = tmp_path / "model" / "config.yaml"
+        content = yaml.safe_load(path.read_text())
+        del content["generator"]["sdf_base_limit"]
+        path.write_text(yaml.safe_dump(content))
+        assert load(tmp_path / "model").generator.config.sdf_base_limit == 0
+
+    @pytest.mark.parametrize("limit", [-0.1, float("inf"), float("nan")])
+    def test_impossible_limits(self, limit: float) -> None:
+        with pytest.raises(ValueError, match="sdf_base_limit"):
+            GeneratorConfig(**TINY, sdf_base_limit=limit)
 
 
 def test_a_shape_without_a_surface_is_rescued_and_penalised() -> None:

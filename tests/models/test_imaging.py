@@ -3,12 +3,24 @@ from dataclasses import replace
 
 import pytest
 import torch
+import trimesh
 
-from get3d.core import Mesh
-from get3d.geometry import orbit_cameras
+from get3d.core import Material, Mesh, TexturedMesh
+from get3d.core.colors import linear_to_srgb, srgb_to_linear
+from get3d.geometry import orbit_cameras, vertex_normals
 from get3d.models import Generator, GeneratorConfig, ImagingConfig
 from get3d.models.fields import Fields
-from get3d.models.imaging import nearest_covered
+from get3d.models.imaging import interpolated_normals, lit_colors, nearest_covered
+from get3d.render import (
+    LearnedLight,
+    Light,
+    covered_pixels,
+    project_meshes,
+    rasterize_views,
+    render_colored,
+    render_textured,
+    surface_points,
+)
 
 SIZE = 32
 PUBLISHED = ImagingConfig()
@@ -182,3 +194,171 @@ def test_nothing_changes_without_occlusions(scene) -> None:  # type: ignore[no-u
 def test_occlusions_need_the_composite_antialiased() -> None:
     with pytest.raises(ValueError, match="antialias_occlusions"):
         ImagingConfig(antialias_occlusions=True)
+
+
+def ball(level: int = 4, *, centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Mesh:
+    shape = trimesh.creation.icosphere(subdivisions=level, radius=0.4)
+    verts = torch.tensor(shape.vertices, dtype=torch.float32) + torch.tensor(centre)
+    return Mesh(verts, torch.tensor(shape.faces, dtype=torch.int64))
+
+
+@pytest.fixture
+def grey(scene):  # type: ignore[no-untyped-def]
+    """The scene's first shape with one base colour everywhere; its sRGB value in [0, 1]."""
+    generator, _, _ = scene
+    color = generator.network.texture.color
+    before = {name: value.clone() for name, value in color.state_dict().items()}
+    base = torch.tensor([0.2, 0.5, 0.7])
+    with torch.no_grad():
+        color.weight.zero_()
+        color.bias.copy_(base * 2 - 1)
+    z = torch.zeros(2, 1, 8)
+    yield generator, generator.fields(generator.map(z[0], z[1])), base
+    color.load_state_dict(before)
+
+
+class TestLight:
+    @pytest.mark.parametrize("light", [Light(), Light(sky=0.9, ground=0.1, camera=0.3)])
+    def test_same_images_as_of_a_data_set(self, grey, light) -> None:  # type: ignore[no-untyped-def]
+        """Pixel by pixel what `get3d render` draws of the same mesh, colour and light."""
+        generator, fields, base = grey
+        mesh, views = ball(), cameras(3)
+        images = generator.render(fields, [mesh], views, SIZE, config=PUBLISHED, light=light)
+        smooth = TexturedMesh(
+            mesh=mesh,
+            uvs=torch.zeros(0, 2),
+            uv_faces=torch.zeros(len(mesh.faces), 3, dtype=torch.int64),
+            materials=(Material(base_color=(*srgb_to_linear(base).tolist(), 1.0)),),
+            face_material=torch.zeros(len(mesh.faces), dtype=torch.int64),
+            normals=vertex_normals(mesh),
+        )
+        expected = render_textured(smooth, views, SIZE, light=light, supersample=1)
+        is_seen = expected[..., 3] == 1
+        face_id = rasterize_views(project_meshes([mesh], views, views_per_mesh=3)[0], SIZE)
+        assert torch.equal(is_seen, face_id >= 0)
+        found = (images.rgb.permute(0, 2, 3, 1) + 1) / 2
+        # Roundings of 32 bits, 6e-8, times the slope of the sRGB curve, at most 13.
+        torch.testing.assert_close(found[is_seen], expected[is_seen][:, :3], atol=2e-6, rtol=0)
+        # Flat faces of 3 degrees: brightness is off by up to 0.03 of at most 1, at borders more.
+        flat = render_colored(
+            mesh, lambda at: base.expand(len(at), 3), views, SIZE, light=light, supersample=1
+        )
+        assert (found - flat[..., :3])[is_seen].abs().max() < 0.02
+
+    def test_unlit_changes_nothing(self, scene) -> None:  # type: ignore[no-untyped-def]
+        generator, fields, meshes = scene
+        for config in (PUBLISHED, SMOOTH):
+            plain = generator.render(fields, meshes, cameras(4), SIZE, config=config)
+            for light in (Light.unlit(), LearnedLight()):
+                lit = generator.render(fields, meshes, cameras(4), SIZE, config=config, light=light)
+                assert torch.equal(lit.mask, plain.mask)
+                # To linear light and back in 32 bits.
+                torch.testing.assert_close(lit.rgb, plain.rgb, atol=3e-6, rtol=0)
+
+    def test_without_light_the_colours_are_the_fields_own(self, scene) -> None:  # type: ignore[no-untyped-def]
+        generator, fields, meshes = scene
+        bare = generator.render(fields, meshes, cameras(4), SIZE, config=PUBLISHED, light=None)
+        views, verts = project_meshes(meshes, cameras(4), views_per_mesh=2)
+        pixels = covered_pixels(rasterize_views(views, SIZE))
+        positions = surface_points(views, verts, pixels, SIZE).position.detach()
+        expected = fields.color_packed(positions, pixels.image // 2)
+        assert torch.equal(bare.rgb[pixels.image, :, pixels.row, pixels.column], expected)
+
+    @pytest.mark.parametrize("light", [Light(), LearnedLight()])
+    def test_images_move_vertices_through_normals(self, scene, light) -> None:  # type: ignore[no-untyped-def]
+        generator, fields, meshes = scene
+        if isinstance(light, LearnedLight):
+            light.coefficients.data[1:4] = torch.tensor([0.3, 0.2, -0.1])
+        gradients = []
+        for chosen in (None, light):
+            verts = meshes[0].verts.detach().requires_grad_()
+            images = generator.render(
+                fields[:1], [Mesh(verts, meshes[0].faces)], cameras(1), SIZE, light=chosen
+            )
+            (gradient,) = torch.autograd.grad(images.rgb.sum() + 0 * images.mask.sum(), verts)
+            assert gradient.isfinite().all()
+            gradients.append(gradient)
+        assert not gradients[0].any()
+        assert gradients[1].any()
+
+    def test_light_and_occlusion_contours(self, scene) -> None:  # type: ignore[no-untyped-def]
+        generator, fields, _ = scene
+        views = orbit_cameras(
+            torch.tensor([-math.pi / 2]), torch.tensor([1.5]), radius=1.4, fovy_rad=0.7
+        )
+        config = replace(SMOOTH, antialias_occlusions=True)
+        plain, lit = (
+            generator.render(fields[:1], [two_plates()], views, SIZE, config=config, light=light)
+            for light in (None, Light.unlit())
+        )
+        torch.testing.assert_close(lit.rgb, plain.rgb, atol=3e-6, rtol=0)
+
+    def test_nothing_to_light(self, scene) -> None:  # type: ignore[no-untyped-def]
+        generator, fields, _ = scene
+        empty = Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
+        for meshes in ([empty, empty], [empty, ball(1)]):
+            images = generator.render(
+                fields, meshes, cameras(4), SIZE, config=SMOOTH, light=Light()
+            )
+            assert images.rgb.isfinite().all()
+            assert images.mask[:2].sum() == 0
+
+
+class TestNormals:
+    def test_of_balls_are_radii(self) -> None:
+        centres = ((0.0, 0.05, 0.0), (0.1, -0.1, 0.0))
+        meshes = [ball(4, centre=centres[0]), ball(3, centre=centres[1])]
+        views, verts = project_meshes(meshes, cameras(4), views_per_mesh=2)
+        pixels = covered_pixels(rasterize_views(views, SIZE))
+        points = surface_points(views, verts, pixels, SIZE)
+        normals = interpolated_normals(meshes, views, pixels, points)
+        radii = points.position - torch.tensor(centres)[pixels.image // 2]
+        torch.testing.assert_close(normals.norm(dim=1), torch.ones(len(normals)))
+        cosine = (normals * radii).sum(1) / radii.norm(dim=1)
+        assert cosine.min() > 1 - 1e-3
+
+    def test_gradient(self) -> None:
+        mesh = ball(1)
+        mesh = Mesh(mesh.verts.double(), mesh.faces)
+        views, verts = project_meshes([mesh], cameras(1))
+        pixels = covered_pixels(rasterize_views(views, 8))
+        points = surface_points(views, verts, pixels, 8)
+
+        def normals(verts: torch.Tensor) -> torch.Tensor:
+            return interpolated_normals([Mesh(verts, mesh.faces)], views, pixels, points)
+
+        assert torch.autograd.gradcheck(normals, mesh.verts.requires_grad_(), fast_mode=True)
+
+
+class TestLitColors:
+    def test_by_hand(self) -> None:
+        base = torch.tensor([[0.5, -0.5, 1.0]], dtype=torch.float64)
+        lit = lit_colors(base, torch.tensor([0.5], dtype=torch.float64))
+        expected = linear_to_srgb(0.5 * srgb_to_linear((base + 1) / 2)) * 2 - 1
+        torch.testing.assert_close(lit, expected)
+
+    def test_overexposed_is_white_and_below_zero_is_black(self) -> None:
+        base = torch.tensor([[0.5, 0.5, 0.5]]).expand(2, 3)
+        lit = lit_colors(base, torch.tensor([9.0, -1.0]))
+        torch.testing.assert_close(lit[0], torch.ones(3))
+        assert (lit[1] + 1).abs().max() < 0.005  # half a grey level
+        assert lit.isfinite().all()
+
+    def test_the_gradient_outside_of_the_colour_range_does_not_vanish(self) -> None:
+        base = torch.tensor([[-1.5, 1.5, 0.0]], requires_grad=True)
+        lit = lit_colors(base, torch.tensor([0.8]))
+        lit.sum().backward()
+        assert base.grad is not None
+        assert (base.grad[0] > 0).all()
+        torch.testing.assert_close(base.grad[0, :2], torch.ones(2))
+        # What exceeds the range is added as it is.
+        inner = lit_colors(base.detach().clamp(-1, 1), torch.tensor([0.8]))
+        torch.testing.assert_close(lit[0, 1] - inner[0, 1], torch.tensor(0.5))
+
+    def test_gradients(self) -> None:
+        rng = torch.Generator().manual_seed(0)
+        base = torch.rand(5, 3, generator=rng, dtype=torch.float64) * 1.6 - 0.8
+        brightness = torch.rand(5, generator=rng, dtype=torch.float64) + 0.2
+        brightness = brightness.clamp(max=1.0)
+        inputs = (base.requires_grad_(), brightness.requires_grad_())
+        assert torch.autograd.gradcheck(lit_colors, inputs)

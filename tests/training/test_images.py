@@ -13,11 +13,22 @@ CPU = torch.device("cpu")
 def test_portions_are_the_batch(config, images):
     schedule = replace(config.schedule, accumulate=2)
     batch = read_batch(images, replace(config, schedule=schedule), 0)
-    whole = next(batch.portions(config, CPU))
-    parts = list(batch.portions(replace(config, schedule=schedule), CPU))
+    whole = next(batch.portions(config, CPU, image_size=16))
+    parts = list(batch.portions(replace(config, schedule=schedule), CPU, image_size=16))
     assert [len(part.angles) for part in parts] == [2, 2]
     assert torch.equal(torch.cat([part.images.rgb for part in parts]), whole.images.rgb)
     assert whole.images.rgb.min() == -1
+
+
+@pytest.mark.parametrize("real_mask", ["binary", "soft"])
+def test_smaller_images_are_averages_of_blocks(config, images, real_mask):
+    config = replace(config, loss=replace(config.loss, real_mask=real_mask))
+    batch = read_batch(images, config, 0)
+    half = next(batch.portions(config, CPU, image_size=8)).images
+    blocks = batch.rgba_u8.float().unflatten(2, (8, 2)).unflatten(4, (8, 2)).mean((3, 5)) / 255
+    torch.testing.assert_close(half.rgb, blocks[:, :3] * 2 - 1)
+    expected = blocks[:, 3:]
+    torch.testing.assert_close(half.mask, expected if real_mask == "soft" else expected.ceil())
 
 
 def test_an_epoch_shows_every_picture_once(config, images):
@@ -30,7 +41,8 @@ def test_real_masks_are_binary_or_soft(config, images):
     half = replace(images, read=lambda index: images.read(index) // 2)
     soft = replace(config, loss=replace(config.loss, real_mask="soft"))
     masks = [
-        next(read_batch(half, each, 0).portions(each, CPU)).images.mask for each in (config, soft)
+        next(read_batch(half, each, 0).portions(each, CPU, image_size=16)).images.mask
+        for each in (config, soft)
     ]
     assert set(masks[0].unique().tolist()) == {0.0, 1.0}
     assert masks[1].max() == pytest.approx(127 / 255)

@@ -4,11 +4,14 @@ import signal
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from get3d.training import NonFiniteError, TrainingRun
+from get3d.core.strict import from_dict
+from get3d.render import Light
+from get3d.training import NonFiniteError, RunConfig, TrainingRun
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint
 from tests.training.test_trainer import weights
 
@@ -167,6 +170,67 @@ def test_options_newer_than_the_checkpoint_have_their_defaults(tmp_path, config,
     torch.save(content, last)
     with pytest.raises(ValueError, match=r"unknown key schedule\.of_tomorrow"):
         TrainingRun(config, images, tmp_path)
+
+
+def test_a_run_from_before_the_newest_options_goes_on(tmp_path, config, images):
+    TrainingRun(config, images, tmp_path).train()
+    last = list_checkpoints(tmp_path / "checkpoints")[-1]
+    content = load_checkpoint(last)
+    for section, *names in (
+        ("generator", "sdf_base_limit"),
+        ("discriminator", "features", "feature_image_size"),
+        ("imaging", "light", "antialias_occlusions"),
+        ("loss", "feature_weight"),
+        ("schedule", "views_per_shape", "coarse_images"),
+    ):
+        for name in names:
+            del content["config"][section][name]
+    torch.save(content, last)
+    old = from_dict(RunConfig, content["config"])
+    assert old == config
+    longer = replace(old, schedule=replace(old.schedule, total_images=28))
+    run = TrainingRun(longer, images, tmp_path)
+    assert run.is_resumed
+    assert run.train()
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("discriminator", "features", "imagenet"),
+        ("discriminator", "feature_image_size", 64),
+        ("loss", "feature_weight", 2.0),
+        ("imaging", "light", "learned"),
+        ("schedule", "views_per_shape", 2),
+        ("schedule", "coarse_images", (8,)),
+        ("generator", "sdf_base_limit", 0.1),
+    ],
+)
+def test_the_newest_options_do_not_change_within_a_run(
+    tmp_path, config, images, section, name, value
+):
+    run = TrainingRun(config, images, tmp_path)
+    run._save()
+    part = replace(getattr(config, section), **{name: value})
+    with pytest.raises(ValueError, match=rf"another config \({section}\.{name}\)"):
+        TrainingRun(replace(config, **{section: part}), images, tmp_path)
+
+
+def test_samples_are_lit_as_in_training(tmp_path, config, images):
+    """And of the full size while training is coarse."""
+    sheets = []
+    for light in ("none", "data"):
+        chosen = replace(
+            config,
+            imaging=replace(config.imaging, light=light),
+            schedule=replace(config.schedule, coarse_images=(100,)),
+        )
+        run = TrainingRun(chosen, replace(images, light=Light(sky=0.2)), tmp_path / light)
+        run._draw_samples()
+        with Image.open(tmp_path / light / "samples" / "images-000000000.png") as sheet:
+            assert sheet.width >= 8 * 16
+            sheets.append(np.asarray(sheet).astype(int).sum())
+    assert sheets[1] < sheets[0]
 
 
 def test_a_finished_run_can_be_prolonged(tmp_path, config, images):

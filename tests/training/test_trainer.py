@@ -7,6 +7,7 @@ import torch
 from get3d.core import Images
 from get3d.training import NonFiniteError, Trainer
 from get3d.training.images import JudgedImages, read_batch
+from get3d.training.trainer import _KeptBatch
 
 
 def weights(module):
@@ -142,7 +143,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(config, images):
         rgb, mask = torch.rand(4, 3, 16, 16, generator=rng), torch.rand(4, 1, 16, 16, generator=rng)
         parts = zip(rgb.chunk(accumulate), mask.chunk(accumulate), strict=True)
         angles = torch.ones(4 // accumulate, 2)
-        fakes = [JudgedImages(Images(*part), angles) for part in parts]
+        fakes = [_KeptBatch(JudgedImages(Images(*part), angles)) for part in parts]
         trainer._train_discriminator(fakes, read_batch(images, trainer.config, 0))
         grads.append([parameter.grad for parameter in trainer.discriminator.parameters()])
     for whole, summed in zip(*grads, strict=True):

@@ -50,8 +50,9 @@ class DiscriminatorConfig:
     .safetensors file with other weights of that network."""
 
     feature_image_size: int = 128
-    """Side that images of the full size are scaled to for the frozen network, in pixels; smaller
-    ones (schedule.coarse_images) in proportion."""
+    """Side that images of the full size are scaled to for the frozen network, in pixels: enlarged
+    too, so no image_size is too small. Smaller ones (schedule.coarse_images) are scaled in
+    proportion, but to 32 pixels at least (more than 128: to about a quarter of it)."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
@@ -59,11 +60,6 @@ class DiscriminatorConfig:
         if self.feature_image_size < least:
             raise ValueError(
                 f"feature_image_size must be at least {least}, got {self.feature_image_size}"
-            )
-        if self.features != "none" and self.image_size < least:
-            raise ValueError(
-                f"features {self.features} need images of {least} pixels or more, got image_size "
-                f'{self.image_size}; take larger images or features "none"'
             )
         size = self.image_size
         if size < 8 or size & (size - 1):
@@ -145,8 +141,8 @@ class Judge(nn.Module):
         """Judge pictures: one logit each. Smaller ones enter at the block of their size."""
         image = image.contiguous(memory_format=torch.channels_last)
         x: Tensor | None = None
-        smaller_blocks = int(math.log2(image.shape[-1])) - 2
-        for block in list(self.blocks)[-smaller_blocks:]:
+        num_blocks = image.shape[-1].bit_length() - 3  # each halves the side; 4 pixels are left
+        for block in list(self.blocks)[-num_blocks:]:
             colors = block.from_image(image)
             x = block.conv1(block.conv0(colors if x is None else x + colors))
             image = downsample(image)
@@ -197,7 +193,7 @@ class Discriminator(nn.Module):
                 num_angle_features=_ANGLE_FEATURES if config.camera_condition else 0,
             )
 
-    def project(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c h2 w2"]]:
+    def project(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c _ _"]]:
         """Compute the frozen features that `forward` takes; none where the config has no network.
 
         Args:
@@ -209,7 +205,7 @@ class Discriminator(nn.Module):
         self,
         images: Images,
         camera_angles: Float[Tensor, "n 2"],
-        features: Sequence[Float[Tensor, "n c h2 w2"]] | None = None,
+        features: Sequence[Float[Tensor, "n c _ _"]] | None = None,
     ) -> DiscriminatorOutput:
         """Discriminate images.
 

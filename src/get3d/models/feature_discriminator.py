@@ -16,7 +16,8 @@ _GROUPS = 8  # of the heads' group normalisation
 _MIXING_SEED = 0
 _HEAD_SIZE = 4  # every head ends with a map of about this side
 
-Features = Sequence[Float[Tensor, "n c h w"]]
+Features = Sequence[Float[Tensor, "n c _ _"]]
+"""One map a level, the finest first."""
 
 
 class FeatureProjection(nn.Module):
@@ -27,17 +28,18 @@ class FeatureProjection(nn.Module):
     (Sauer et al. 2021, section 3.2).
     """
 
-    def __init__(self, network: FeatureNetwork, *, magnification: float) -> None:
+    def __init__(self, network: FeatureNetwork, *, magnification: float, min_side: int) -> None:
         """Draw the mixing weights, from a seed of their own.
 
         Args:
             network: Frozen.
-            magnification: Factor that images are scaled by before they enter it; to its least
-                size where they would be smaller.
+            magnification: Factor that images are scaled by before they enter it.
+            min_side: Side they are enlarged to where that factor would leave less, in pixels.
         """
         super().__init__()
         self.network = network
         self.magnification = magnification
+        self.min_side = min_side
         rng = torch.Generator().manual_seed(_MIXING_SEED)
         for level, width in enumerate(network.channels):
             channels, scales = torch.empty(_WIDTH, width, 1, 1), torch.empty(_WIDTH, _WIDTH, 3, 3)
@@ -45,9 +47,9 @@ class FeatureProjection(nn.Module):
                 nn.init.kaiming_normal_(weight, generator=rng)
                 self.register_buffer(f"{name}{level}", weight)
 
-    def forward(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c h2 w2"]]:
+    def forward(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c _ _"]]:
         """Compute mixed features of images in [-1, 1]; one map a level, the finest first."""
-        side = max(round(rgb.shape[-1] * self.magnification), self.network.min_size)
+        side = max(round(rgb.shape[-1] * self.magnification), self.min_side)
         if side != rgb.shape[-1]:
             rgb = F.interpolate(
                 rgb, size=(side, side), mode="bilinear", antialias=side < rgb.shape[-1]
@@ -74,13 +76,12 @@ class FeatureHead(nn.Module):
         """
         super().__init__()
         layers: list[nn.Module] = []
-        while side > _HEAD_SIZE:
+        for _ in range(_num_halvings(side)):
             layers += [
                 spectral_norm(nn.Conv2d(_WIDTH, _WIDTH, 4, stride=2, padding=1)),
                 nn.GroupNorm(_GROUPS, _WIDTH),
                 nn.LeakyReLU(0.2),
             ]
-            side = side // 2
         layers += [spectral_norm(nn.Conv2d(_WIDTH, _WIDTH, 3, padding=1)), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers)
         self.out = spectral_norm(nn.Conv2d(_WIDTH, 1, 1))
@@ -115,15 +116,22 @@ class FeatureDiscriminator(nn.Module):
             network: Frozen.
             image_size: Side of the images, in pixels.
             feature_image_size: Side that images of this size are scaled to for the network;
-                smaller ones in proportion.
+                smaller ones in proportion, but not to less than network and heads can take.
             num_angle_features: Width of the camera's encoding; 0 leaves the camera out.
         """
         super().__init__()
-        self.project = FeatureProjection(network, magnification=feature_image_size / image_size)
-        self.heads = nn.ModuleList(
-            FeatureHead(math.ceil(feature_image_size / stride), num_angle_features)
-            for stride in network.strides
+        sides = [math.ceil(feature_image_size / stride) for stride in network.strides]
+        # Maps from which the heads' halvings leave a pixel; no more than half of the full size.
+        least = [
+            stride * (2 ** _num_halvings(side) - 1) + 1
+            for stride, side in zip(network.strides, sides, strict=True)
+        ]
+        self.project = FeatureProjection(
+            network,
+            magnification=feature_image_size / image_size,
+            min_side=max(network.min_size, *least),
         )
+        self.heads = nn.ModuleList(FeatureHead(side, num_angle_features) for side in sides)
 
     def forward(self, features: Features, angles: Float[Tensor, "n a"]) -> Float[Tensor, "n p"]:
         """Compute the logits of all patches of all levels.
@@ -134,3 +142,11 @@ class FeatureDiscriminator(nn.Module):
         """
         pairs = zip(self.heads, features, strict=True)
         return torch.cat([head(level, angles) for head, level in pairs], dim=1)
+
+
+def _num_halvings(side: int) -> int:
+    """Count the halvings (rounded down) that bring a side to that of the heads' last maps."""
+    count = 0
+    while side > _HEAD_SIZE:
+        side, count = side // 2, count + 1
+    return count

@@ -63,10 +63,17 @@ class LearnedLight(nn.Module):
 
 
 def harmonics(normals: Float[Tensor, "p 3"]) -> Float[Tensor, "p 9"]:
-    """Evaluate the real spherical harmonics of degrees 0 to 2, scaled so that the first is 1.
+    """Evaluate the real spherical harmonics of degrees 0 to 2, Schmidt semi-normalised.
+
+    Over the sphere, products of different ones average 0, and the squares of those of degree d
+    average 1 / (2 d + 1). The first is 1.
 
     Args:
         normals: Unit vectors.
+
+    Example:
+        >>> harmonics(torch.tensor([[0.0, 1.0, 0.0]]))[0, :4]
+        tensor([1., 1., 0., 0.])
     """
     x, y, z = normals.unbind(1)
     root = math.sqrt(3.0)

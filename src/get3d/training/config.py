@@ -200,11 +200,12 @@ class RunConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
     def __post_init__(self) -> None:
-        """Refuse portions that the discriminators cannot compare in groups, and tiny images."""
-        if self.discriminator.image_size >> len(self.schedule.coarse_images) < 8:
+        """Validate the coarse resolutions and the images of a chunk; raise ValueError."""
+        size, num_coarse = self.discriminator.image_size, len(self.schedule.coarse_images)
+        if size >> num_coarse < 8:
             raise ValueError(
-                f"schedule.coarse_images has {len(self.schedule.coarse_images)} lower resolutions; "
-                f"half of {self.discriminator.image_size} pixels so often is less than 8"
+                f"schedule.coarse_images must have {size.bit_length() - 4} values or fewer, as "
+                f"{size} pixels are not halved below 8; got {num_coarse}"
             )
         portion = self.schedule.batch_size // self.schedule.accumulate
         group = min(self.discriminator.mbstd_group_size, portion)

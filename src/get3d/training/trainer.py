@@ -29,7 +29,7 @@ from get3d.training.losses import discriminator_loss, generator_loss, r1_penalty
 from get3d.training.randomness import step_generator
 
 _GENERATOR, _DISCRIMINATOR = 1, 2  # streams of randomness
-_NUM_SCALARS = 7  # that `_persuade_judges` returns
+_NUM_RESULTS = 9  # that `_persuade_judges` returns before the features
 
 
 class NonFiniteError(ArithmeticError):
@@ -46,15 +46,15 @@ class Fakes:
 
 
 @dataclass(frozen=True)
-class _KeptFakes:
-    """Generated images the discriminators learn from.
+class _KeptBatch:
+    """Generated images that the discriminators' step takes.
 
     Attributes:
-        judged: The images, without a graph.
-        features: Their frozen features, if the generator's step has computed them already.
+        batch: Images and cameras, without a graph.
+        features: Frozen features of the images, if the generator's step has computed them.
     """
 
-    judged: JudgedImages
+    batch: JudgedImages
     features: Sequence[Tensor] = ()
 
 
@@ -143,6 +143,7 @@ class Trainer:
             self.generator, num_latents=2 * self._num_shapes, num_shapes=self._num_shapes
         )
         self._captured_size = 0
+        self._capture_steps()
 
     @property
     def _num_shapes(self) -> int:
@@ -185,7 +186,7 @@ class Trainer:
         fakes, scalars = self._train_generator()
         if not self.config.schedule.reuse_fakes:
             with torch.no_grad():
-                fakes = [_KeptFakes(fake.judged) for fake in self._generate(_DISCRIMINATOR)]
+                fakes = [_KeptBatch(fake.judged) for fake in self._generate(_DISCRIMINATOR)]
         real = read_batch(self.images, self.config, self.step_index)
         scalars |= self._train_discriminator(fakes, real)
         if self.step_index % self.config.loss.r1_interval == 0:
@@ -219,7 +220,7 @@ class Trainer:
 
     # -- generator ---------------------------------------------------------------------------------
 
-    def _train_generator(self) -> tuple[list[_KeptFakes], dict[str, Tensor]]:
+    def _train_generator(self) -> tuple[list[_KeptBatch], dict[str, Tensor]]:
         """One optimiser step of the generator; the fakes come back cut from the graph."""
         loss_config, accumulate = self.config.loss, self.config.schedule.accumulate
         self.generator_optimizer.zero_grad(set_to_none=True)
@@ -227,8 +228,7 @@ class Trainer:
         for fakes in self._generate(_GENERATOR):
             images, surface = fakes.judged.images, fakes.surface
             results = self._persuade(images.rgb, images.mask, fakes.judged.angles)
-            verdict = _Verdict(*results[:_NUM_SCALARS], *results[_NUM_SCALARS:][:2],
-                               features=results[_NUM_SCALARS + 2 :])  # fmt: skip
+            verdict = _Verdict(*results[:_NUM_RESULTS], features=results[_NUM_RESULTS:])
             rough = roughness(surface.meshes)
             own = (
                 loss_config.sign_change_weight * surface.sign_change_loss
@@ -244,8 +244,9 @@ class Trainer:
             )
             self.generator.update_w_avg(fakes.styles)
             # What a replay returns is overwritten by the next one.
-            features = [level.clone() for level in verdict.features]
-            kept.append(_KeptFakes(fakes.judged.detach(), features))
+            is_kept = self.config.schedule.reuse_fakes
+            features = [level.clone() for level in verdict.features] if is_kept else []
+            kept.append(_KeptBatch(fakes.judged.detach(), features))
             parts.append(
                 {
                     "generator/rgb_loss": verdict.rgb_loss,
@@ -271,6 +272,8 @@ class Trainer:
             parts[-1] = {name: value.detach().clone() for name, value in parts[-1].items()}
         scalars = _mean_scalars(parts)
         scalars["generator/grad_norm"] = _grad_norm("generator", self.generator)
+        if self.learned_light is not None:
+            _grad_norm("learned light", self.learned_light)  # its optimiser is the generator's
         self.generator_optimizer.step()
         return kept, scalars
 
@@ -333,7 +336,7 @@ class Trainer:
 
     # -- discriminators ----------------------------------------------------------------------------
 
-    def _train_discriminator(self, fakes: list[_KeptFakes], batch: RealBatch) -> dict[str, Tensor]:
+    def _train_discriminator(self, fakes: list[_KeptBatch], batch: RealBatch) -> dict[str, Tensor]:
         """One optimiser step of both judges on real and fake pictures."""
         losses, logits = ["rgb_loss", "mask_loss"], ["rgb_logit", "mask_logit"]
         if self.discriminator.features is not None:
@@ -341,7 +344,7 @@ class Trainer:
         names = [f"discriminator/{loss}" for loss in losses] + [f"real/{logit}" for logit in logits]
         real_images = batch.portions(self.config, self.device, image_size=self.image_size)
         portions = zip(fakes, real_images, strict=True)
-        work = ((*fake.judged.tensors, *real.tensors, *fake.features) for fake, real in portions)
+        work = ((*fake.batch.tensors, *real.tensors, *fake.features) for fake, real in portions)
         return self._train_judges("discriminator", names, self._tell_apart, work)
 
     def _regularize_discriminator(self, batch: RealBatch) -> dict[str, Tensor]:
@@ -413,14 +416,16 @@ class Trainer:
     def _frozen_features(
         self, fake: JudgedImages, real: JudgedImages, known: Sequence[Tensor]
     ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Frozen features of generated and real images, in one pass.
+        """Compute frozen features of generated and real images; none without a frozen network.
 
         Args:
             fake: Generated images.
             real: As many real ones.
-            known: Features of the generated images if they are known already.
+            known: Features of the generated images if they are known already, else empty.
         """
         project = self.discriminator.project
+        if self.discriminator.features is None:
+            return [], []
         if known:
             return known, project(real.images.rgb)
         both = project(torch.cat([fake.images.rgb, real.images.rgb]))

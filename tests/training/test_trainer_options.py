@@ -1,0 +1,283 @@
+"""Options of the training step beyond the published one, alone and together."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from get3d.core import Images
+from get3d.render import LearnedLight, Light
+from get3d.training import NonFiniteError, Trainer
+from get3d.training.images import JudgedImages, read_batch
+from get3d.training.losses import generator_loss
+from tests.training.test_trainer import weights
+
+
+def changed(config, **changes):
+    """`config` with single values changed, given as section__name."""
+    for name, value in changes.items():
+        section, key = name.split("__")
+        part = replace(getattr(config, section), **{key: value})
+        config = replace(config, **{section: part})
+    return config
+
+
+@pytest.fixture
+def with_features(config):
+    return changed(config, discriminator__features="imagenet", discriminator__feature_image_size=32)
+
+
+@pytest.fixture
+def everything(with_features):
+    """All at once; the full resolution begins after two steps."""
+    return changed(
+        with_features,
+        imaging__light="learned",
+        schedule__views_per_shape=2,
+        schedule__coarse_images=(8,),
+    )
+
+
+def seen_sizes(trainer):
+    """Sides of all images that the discriminators are applied to from now on."""
+    sizes = []
+    apply = trainer.discriminator.without_features
+
+    def record(images, angles):
+        assert images.mask.shape[-2:] == images.rgb.shape[-2:]
+        sizes.append(images.rgb.shape[-1])
+        return apply(images, angles)
+
+    trainer.discriminator.without_features = record
+    return sizes
+
+
+class TestEverything:
+    @pytest.mark.parametrize("reuse_fakes", [False, True])
+    def test_resumed_state_continues_bit_by_bit(self, everything, images, reuse_fakes):
+        config = changed(everything, schedule__reuse_fakes=reuse_fakes)
+        whole, states = Trainer(config, images), []
+        for _ in range(3):
+            states.append(copy.deepcopy(whole.state_dict()))
+            whole.step()
+        for start in (1, 2):  # before and at the change of the resolution
+            resumed = Trainer(config, images)
+            resumed.load_state_dict(states[start])
+            for _ in range(start, 3):
+                resumed.step()
+            for name in ("generator", "discriminator", "average", "learned_light"):
+                assert torch.equal(weights(getattr(whole, name)), weights(getattr(resumed, name)))
+
+    def test_every_parameter_gets_a_gradient(self, everything, images):
+        trainer = Trainer(everything, images)
+        for _ in range(3):
+            scalars = trainer.step()
+        for network in (trainer.generator, trainer.discriminator, trainer.learned_light):
+            assert all(p.grad is not None for p in network.parameters())
+        assert all(value.isfinite() for value in scalars.values())
+
+    def test_accumulation(self, everything, images):
+        scalars = Trainer(changed(everything, schedule__accumulate=2), images).step()
+        assert all(value.isfinite() for value in scalars.values())
+
+
+class TestFeatures:
+    def test_scalars(self, config, with_features, images):
+        names = {"generator/feature_loss", "fake/feature_logit"}
+        names |= {"discriminator/feature_loss", "real/feature_logit"}
+        assert not names & set(Trainer(config, images).step())
+        assert names <= set(Trainer(with_features, images).step())
+
+    def test_a_state_without_features_is_as_before(self, config, images):
+        state = Trainer(config, images).state_dict()
+        assert "light" not in state
+        assert not any("feature" in name for name in state["discriminator"])
+
+    def test_handed_over_features_give_the_same_step(self, with_features, images):
+        trainer = Trainer(with_features, images)
+        (kept,) = trainer._train_generator()[0]
+        assert not kept.features  # as the discriminators' step has other images
+        trainer = Trainer(changed(with_features, schedule__reuse_fakes=True), images)
+        (kept,) = trainer._train_generator()[0]
+        expected = trainer.discriminator.project(kept.batch.images.rgb)
+        for found, wanted in zip(kept.features, expected, strict=True):
+            assert torch.equal(found, wanted)
+        real = next(
+            read_batch(images, with_features, 0).portions(
+                with_features, trainer.device, image_size=16
+            )
+        )
+        before = copy.deepcopy(trainer.discriminator.state_dict())  # spectral norms move with use
+        tensors = (*kept.batch.tensors, *real.tensors)
+        computed = trainer._tell_real_from_fake(*tensors)
+        trainer.discriminator.load_state_dict(before)
+        handed = trainer._tell_real_from_fake(*tensors, *kept.features)
+        for one, other in zip(computed, handed, strict=True):
+            # One pass of all images or one of each half: sums of 32 bits in another order.
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+    def test_generator_loss_and_its_gradient_by_hand(self, with_features, images):
+        config = changed(with_features, loss__feature_weight=0.7, loss__mask_weight=0.5)
+        trainer = Trainer(config, images)
+        discriminator = trainer.discriminator.eval()  # keeps the spectral norms
+        rng = torch.Generator().manual_seed(0)
+        rgb = (torch.rand(4, 3, 16, 16, generator=rng) * 2 - 1).requires_grad_()
+        mask = torch.rand(4, 1, 16, 16, generator=rng, requires_grad=True)
+        angles = torch.rand(4, 2, generator=rng)
+        logits = discriminator(Images(rgb, mask), angles)
+        total = (
+            generator_loss(discriminator.rgb(rgb, angles)).mean()
+            + 0.5 * generator_loss(discriminator.mask(mask, angles)).mean()
+            + 0.7 * generator_loss(logits.features).mean()
+        )
+        gradients = torch.autograd.grad(total, (rgb, mask))
+        results = trainer._persuade_judges(rgb, mask, angles)
+        assert not any(value.requires_grad for value in results)
+        torch.testing.assert_close(results[0], total.detach())
+        torch.testing.assert_close(results[3], generator_loss(logits.features).mean().detach())
+        torch.testing.assert_close(results[6], logits.features.mean().detach())
+        for found, expected in zip(results[7:9], gradients, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-8)
+        assert len(results[9:]) == 4
+
+    def test_the_discriminators_loss_is_the_sum(self, with_features, images):
+        trainer = Trainer(with_features, images)
+        scalars = trainer._train_discriminator(
+            trainer._train_generator()[0], read_batch(images, with_features, 0)
+        )
+        losses = [scalars[f"discriminator/{name}_loss"] for name in ("rgb", "mask", "feature")]
+        assert all(loss > 0 for loss in losses)
+
+    def test_r1_does_not_touch_the_heads(self, with_features, images):
+        trainer = Trainer(with_features, images)
+        parts = (trainer.discriminator.features, trainer.discriminator.rgb)
+        before = [weights(part) for part in parts]
+        trainer._regularize_discriminator(read_batch(images, with_features, 0))
+        after = [weights(part) for part in parts]
+        assert torch.equal(before[0], after[0])  # the vectors of the spectral norms, too
+        assert not torch.equal(before[1], after[1])
+
+    def test_the_weight_counts(self, with_features, images):
+        def gradient(weight):
+            trainer = Trainer(changed(with_features, loss__feature_weight=weight), images)
+            trainer._train_generator()
+            return torch.cat([p.grad.flatten() for p in trainer.generator.parameters()])
+
+        zero, one, two = (gradient(weight) for weight in (0.0, 1.0, 2.0))
+        assert (one - zero).norm() > 1e-3 * zero.norm()
+        torch.testing.assert_close(two - zero, 2 * (one - zero), rtol=1e-2, atol=1e-4)
+
+
+class TestLight:
+    def test_learned_light_moves_and_is_saved(self, config, images):
+        trainer = Trainer(changed(config, imaging__light="learned"), images)
+        assert isinstance(trainer.light, LearnedLight)
+        before = trainer.learned_light.coefficients.detach().clone()
+        trainer.step()
+        after = trainer.learned_light.coefficients.detach()
+        assert (after != before).all()
+        assert (after - before).abs().max() < 0.003  # one step of Adam at 0.002
+        assert torch.equal(trainer.state_dict()["light"]["coefficients"], after)
+
+    def test_its_gradient_must_be_finite(self, config, images):
+        trainer = Trainer(changed(config, imaging__light="learned"), images)
+        trainer.learned_light.coefficients.register_hook(lambda gradient: gradient * float("nan"))
+        before = [p.detach().clone() for p in trainer.generator.parameters()]
+        with pytest.raises(NonFiniteError, match="learned light gradient norm is nan"):
+            trainer.step()
+        assert all(map(torch.equal, before, trainer.generator.parameters()))
+
+    def test_light_of_the_data(self, config, images):
+        config = changed(config, imaging__light="data")
+        lit = Trainer(config, replace(images, light=Light(sky=0.5)))
+        assert lit.light == Light(sky=0.5)
+        unlit = Trainer(config, replace(images, light=Light.unlit()))
+        for trainer in (lit, unlit):
+            trainer.step()
+            assert "light" not in trainer.state_dict()
+        assert not torch.equal(weights(lit.generator), weights(unlit.generator))
+
+    def test_light_of_the_data_is_left_alone_unless_asked_for(self, config, images):
+        trainer = Trainer(config, replace(images, light=Light()))
+        assert trainer.light is None
+
+    def test_unknown_light_of_the_data(self, config, images):
+        with pytest.raises(ValueError, match=r'imaging.light is "data", but.*use imaging.light'):
+            Trainer(changed(config, imaging__light="data"), images)
+
+
+class TestCoarseImages:
+    def test_half_the_size_then_the_full_one(self, config, images):
+        trainer = Trainer(changed(config, schedule__coarse_images=(8,)), images)
+        sizes = seen_sizes(trainer)
+        for expected in (8, 8, 16, 16):
+            sizes.clear()
+            assert trainer.image_size == expected
+            trainer.step()
+            # The generator's step, generated and real images, and in every other step R1.
+            assert sizes in ([expected] * 3, [expected] * 4)
+
+    def test_unused_blocks_wait(self, config, images):
+        trainer = Trainer(changed(config, schedule__coarse_images=(4,)), images)
+        first = [
+            judge.blocks[0] for judge in (trainer.discriminator.rgb, trainer.discriminator.mask)
+        ]
+        before = [weights(block) for block in first]
+        trainer.step()
+        assert all(torch.equal(a, weights(b)) for a, b in zip(before, first, strict=True))
+        trainer.step()
+        assert not any(torch.equal(a, weights(b)) for a, b in zip(before, first, strict=True))
+
+    def test_r1_is_scaled_with_the_pixels(self, config, images):
+        """A quarter at half the size; the logged penalty is not scaled."""
+        trainer = Trainer(config, images)
+        rng = torch.Generator().manual_seed(0)
+        small = JudgedImages(
+            Images(torch.randn(4, 3, 8, 8, generator=rng), torch.rand(4, 1, 8, 8, generator=rng)),
+            torch.rand(4, 2, generator=rng),
+        )
+        coarse = trainer._smooth_judges(*small.tensors)
+        penalty = trainer._smooth_judges(*small.tensors)[0]
+        smaller = changed(config, discriminator__image_size=8)
+        trainer.config = smaller  # whose full size this is
+        full = trainer._smooth_judges(*small.tensors)
+        assert torch.equal(penalty, full[0])
+        for one, other in zip(coarse[3:], full[3:], strict=True):
+            torch.testing.assert_close(one * 4, other)
+
+
+class TestViewsPerShape:
+    def test_consecutive_images_show_one_shape(self, config, images):
+        """With all cameras at one place, pairs of images are equal and others are not."""
+        fixed = replace(images.distribution, rotation_deg=(20.0, 20.0), polar_deg=(70.0, 70.0))
+        config = changed(config, schedule__views_per_shape=2, generator__sdf_base_weight=1.0)
+        trainer = Trainer(config, replace(images, distribution=fixed))
+        (fakes,) = trainer._generate(1)
+        rgb, mask = fakes.judged.images.rgb, fakes.judged.images.mask
+        assert len(rgb) == 4
+        assert len(fakes.surface.meshes) == 2
+        for image in (rgb, mask):
+            assert torch.equal(image[0::2], image[1::2])
+            assert not torch.equal(image[0], image[2])
+
+    def test_every_image_has_a_camera_of_its_own(self, config, images):
+        trainer = Trainer(changed(config, schedule__views_per_shape=2), images)
+        (fakes,) = trainer._generate(1)
+        assert len(fakes.judged.angles.unique(dim=0)) == 4
+
+    def test_chunks(self, config, images):
+        config = changed(config, schedule__views_per_shape=2, schedule__accumulate=2)
+        trainer = Trainer(config, images)
+        assert [len(fakes.surface.meshes) for fakes in trainer._generate(1)] == [1, 1]
+        trainer.step()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("reuse_fakes", [False, True])
+def test_steps_on_a_gpu(everything, images, reuse_fakes):
+    """Recorded anew at the change of the resolution."""
+    trainer = Trainer(changed(everything, schedule__reuse_fakes=reuse_fakes), images, device="cuda")
+    for _ in range(4):
+        scalars = trainer.step()
+    assert all(value.device.type == "cuda" and value.isfinite() for value in scalars.values())
