@@ -16,7 +16,7 @@ from get3d.geometry import (
     surface_topology,
 )
 from get3d.models import Generator, GeneratorConfig, ImagingConfig
-from get3d.models.fields import Fields, sphere_sdf
+from get3d.models.fields import BaseShape, Fields
 
 TINY = {"z_dim": 8, "w_dim": 8, "plane_resolution": 16, "channel_base": 128, "grid_resolution": 12}
 
@@ -141,7 +141,7 @@ class TestSphereBaseLimit:
         return 2 * torch.rand(1000, 3, generator=rng, dtype=torch.float64) - 1
 
     def test_base_within_the_limit_and_of_the_same_sign(self, points: Tensor) -> None:
-        free, limited = sphere_sdf(points, 0.3), sphere_sdf(points, 0.3, limit=0.05)
+        free, limited = (BaseShape("sphere", 0.3, limit=limit).sdf(points) for limit in (0.0, 0.05))
         assert limited.abs().max() <= 0.05
         assert limited.abs().max() > 0.0499
         assert torch.equal(limited.sign(), free.sign())
@@ -150,7 +150,15 @@ class TestSphereBaseLimit:
         torch.testing.assert_close(limited[is_near], free[is_near], rtol=0.01, atol=0)
 
     def test_no_limit_is_the_distance(self, points: Tensor) -> None:
-        assert torch.equal(sphere_sdf(points, 0.3, limit=0.0), 0.3 - points.norm(dim=1))
+        assert torch.equal(BaseShape("sphere", 0.3).sdf(points), 0.3 - points.norm(dim=1))
+
+    def test_a_bowl_is_the_sphere_with_an_open_cavity(self) -> None:
+        bowl = BaseShape("bowl", 0.3)
+        up = torch.tensor([[0.0, y, 0.0] for y in (-0.31, -0.29, -0.125, -0.115, 0.1, 0.29)])
+        # Below it, in the bottom (0.3 to 0.12 below the origin), in the cavity, above it.
+        assert (bowl.sdf(up) > 0).tolist() == [False, True, True, False, False, False]
+        walls = torch.tensor([[0.25, 0.0, 0.0], [0.19, 0.0, 0.0], [0.31, 0.0, 0.0]])
+        assert (bowl.sdf(walls) > 0).tolist() == [True, False, False]
 
     @pytest.mark.parametrize("iso_surface", ["dmtet", "flexicubes"])
     def test_grid_values_are_the_field(self, iso_surface: str) -> None:

@@ -47,12 +47,14 @@ def vertex_normals(mesh: Mesh, *, smoothing_steps: int = 0) -> Float[Tensor, "ve
             lengths, squared.
     """
     corners = mesh.faces.reshape(-1)
-    at_faces = _face_crosses(mesh)
-    for step in range(smoothing_steps + 1):
-        if step > 0:
-            at_faces = summed[corners].unflatten(0, (-1, 3)).mean(1)
-        summed = torch.zeros_like(mesh.verts)
-        summed = summed.index_add(0, corners, at_faces.repeat_interleave(3, dim=0))
+
+    def sum_at_verts(at_faces: Float[Tensor, "faces 3"]) -> Float[Tensor, "verts 3"]:
+        at_corners = at_faces.repeat_interleave(3, dim=0)
+        return torch.zeros_like(mesh.verts).index_add(0, corners, at_corners)
+
+    summed = sum_at_verts(_face_crosses(mesh))
+    for _ in range(smoothing_steps):
+        summed = sum_at_verts(summed[corners].unflatten(0, (-1, 3)).mean(1))
     return unit_vectors(summed)
 
 

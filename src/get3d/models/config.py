@@ -215,8 +215,6 @@ class ImagingConfig:
                 f'antialias_occlusions needs the composite "antialiased", got "{self.composite}"'
             )
         if self.normal_smoothing < 0:
-            raise ValueError(
-                f"normal_smoothing must not be negative, got {self.normal_smoothing}"
-            )
+            raise ValueError(f"normal_smoothing must not be negative, got {self.normal_smoothing}")
         if self.mask_supersample < 1:
             raise ValueError(f"mask_supersample must be at least 1, got {self.mask_supersample}")

@@ -54,7 +54,18 @@ class FeatureProjection(nn.Module):
             rgb = F.interpolate(
                 rgb, size=(side, side), mode="bilinear", antialias=side < rgb.shape[-1]
             )
-        levels = self.network(rgb)
+        # Frozen, so half the precision costs nothing but rounding; bfloat16 has float32's range.
+        with torch.autocast(rgb.device.type, torch.bfloat16, enabled=self.has_half_precision(rgb)):
+            mixed = self._mix(self.network(rgb))
+        return [level.float() for level in mixed]
+
+    @staticmethod
+    def has_half_precision(rgb: Float[Tensor, "n 3 h w"]) -> bool:
+        """Say whether the frozen network runs in bfloat16: on GPUs that have it."""
+        return rgb.is_cuda and torch.cuda.is_bf16_supported()
+
+    def _mix(self, levels: Features) -> list[Float[Tensor, "n c _ _"]]:
+        """Mix channels, then scales; the finest level first."""
         mixed: list[Tensor] = []
         for level in reversed(range(len(levels))):
             x = F.conv2d(levels[level], self.get_buffer(f"channels{level}"))

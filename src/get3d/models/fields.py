@@ -13,7 +13,6 @@ from get3d.core.memory import DEFAULT_MEMORY_MB, Cost, memory_bytes
 from get3d.models.packing import row_slots, to_rows
 from get3d.models.triplane_fields import Texture, TriplaneGeometry
 
-
 _CAVITY_RADIUS, _CAVITY_HEIGHT = 0.8, 0.4  # of a bowl, in radii
 
 

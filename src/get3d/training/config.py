@@ -28,9 +28,7 @@ class LossConfig:
     """Weight of the SDF regulariser, which removes floaters and inner surfaces."""
 
     roughness_weight: float = 0.0
-    """Weight of `geometry.roughness`, the spread of the normals about each vertex (published: none).
-    With imaging.light, bumps smaller than a pixel would otherwise darken a surface instead of its
-    slope."""
+    """Weight of `geometry.roughness`, the spread of normals about each vertex (published: 0)."""
 
     empty_weight: float = 1.0
     """Weight of mean |SDF| of shapes that have no surface."""

@@ -5,7 +5,7 @@ The loop around it (folders, logs, checkpoints, signals) is in `get3d.training.r
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -29,7 +29,6 @@ from get3d.training.losses import discriminator_loss, generator_loss, r1_penalty
 from get3d.training.randomness import step_generator
 
 _GENERATOR, _DISCRIMINATOR = 1, 2  # streams of randomness
-_NUM_RESULTS = 9  # that `_persuade_judges` returns before the features
 
 
 class NonFiniteError(ArithmeticError):
@@ -85,6 +84,13 @@ class _Verdict:
     grad_rgb: Tensor
     grad_mask: Tensor
     features: Sequence[Tensor]
+
+    @classmethod
+    def of(cls, results: Sequence[Tensor]) -> "_Verdict":
+        """Name the tensors that `_persuade_judges` returns; the last ones are the features."""
+        num_named = len(fields(cls)) - 1
+        named = zip((each.name for each in fields(cls)), results[:num_named], strict=False)
+        return cls(**dict(named), features=results[num_named:])
 
 
 class Trainer:
@@ -228,7 +234,7 @@ class Trainer:
         for fakes in self._generate(_GENERATOR):
             images, surface = fakes.judged.images, fakes.surface
             results = self._persuade(images.rgb, images.mask, fakes.judged.angles)
-            verdict = _Verdict(*results[:_NUM_RESULTS], features=results[_NUM_RESULTS:])
+            verdict = _Verdict.of(results)
             rough = roughness(surface.meshes)
             own = (
                 loss_config.sign_change_weight * surface.sign_change_loss
