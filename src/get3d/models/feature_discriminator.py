@@ -64,7 +64,7 @@ class FeatureProjection(nn.Module):
         """Say whether the frozen network runs in bfloat16: on GPUs that have it."""
         return rgb.is_cuda and torch.cuda.is_bf16_supported()
 
-    def _mix(self, levels: Features) -> list[Float[Tensor, "n c _ _"]]:
+    def _mix(self, levels: Sequence[Float[Tensor, "n _ _ _"]]) -> list[Float[Tensor, "n c _ _"]]:
         """Mix channels, then scales; the finest level first."""
         mixed: list[Tensor] = []
         for level in reversed(range(len(levels))):
