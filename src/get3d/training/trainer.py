@@ -63,7 +63,8 @@ class _Verdict:
     """What the judges make of fakes; nothing in it has a graph.
 
     Attributes:
-        loss: The generator's loss, both judges together.
+        features: Frozen features of the images; empty without a frozen network.
+        loss: The generator's loss, all judges together.
         rgb_loss: Of the colour judge.
         mask_loss: Of the silhouette judge.
         feature_loss: Of the heads on frozen features; 0 without such.
@@ -72,9 +73,9 @@ class _Verdict:
         feature_logit: Mean logit of the heads.
         grad_rgb: Gradient of `loss` at the colours.
         grad_mask: Gradient of `loss` at the silhouettes.
-        features: Frozen features of the images.
     """
 
+    features: Sequence[Tensor]
     loss: Tensor
     rgb_loss: Tensor
     mask_loss: Tensor
@@ -84,7 +85,6 @@ class _Verdict:
     feature_logit: Tensor
     grad_rgb: Tensor
     grad_mask: Tensor
-    features: Sequence[Tensor]
 
 
 class Trainer:
@@ -228,7 +228,7 @@ class Trainer:
         for fakes in self._generate(_GENERATOR):
             images, surface = fakes.judged.images, fakes.surface
             results = self._persuade(images.rgb, images.mask, fakes.judged.angles)
-            verdict = _Verdict(*results[:_NUM_RESULTS], features=results[_NUM_RESULTS:])
+            verdict = _Verdict(results[_NUM_RESULTS:], *results[:_NUM_RESULTS])
             own = (
                 loss_config.sign_change_weight * surface.sign_change_loss
                 + loss_config.empty_weight * surface.empty_penalty
@@ -278,7 +278,7 @@ class Trainer:
         """What the judges make of fakes, and the gradient of the generator's loss at each pixel.
 
         Returns:
-            The fields of `_Verdict`, the features one after the other.
+            The fields of `_Verdict` but the first, then the features one after the other.
         """
         images = Images(rgb.detach().requires_grad_(), mask.detach().requires_grad_())
         features = self.discriminator.project(images.rgb)
