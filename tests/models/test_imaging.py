@@ -311,7 +311,8 @@ class TestNormals:
         views, verts = project_meshes(meshes, cameras(4), views_per_mesh=2)
         pixels = covered_pixels(rasterize_views(views, SIZE))
         points = surface_points(views, verts, pixels, SIZE)
-        normals = interpolated_normals(meshes, views, pixels, points)
+        at_verts = torch.cat([vertex_normals(mesh) for mesh in meshes])
+        normals = interpolated_normals(at_verts, views, pixels, points)
         radii = points.position - torch.tensor(centres)[pixels.image // 2]
         torch.testing.assert_close(normals.norm(dim=1), torch.ones(len(normals)))
         cosine = (normals * radii).sum(1) / radii.norm(dim=1)
@@ -325,7 +326,8 @@ class TestNormals:
         points = surface_points(views, verts, pixels, 8)
 
         def normals(verts: torch.Tensor) -> torch.Tensor:
-            return interpolated_normals([Mesh(verts, mesh.faces)], views, pixels, points)
+            at_verts = vertex_normals(Mesh(verts, mesh.faces))
+            return interpolated_normals(at_verts, views, pixels, points)
 
         assert torch.autograd.gradcheck(normals, mesh.verts.requires_grad_(), fast_mode=True)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from get3d.geometry import VoxelGrid, bcc_grid, cube_corners, flexicubes, orbit_cameras
 from get3d.models import Generator, GeneratorConfig
-from get3d.models.fields import Fields
+from get3d.models.fields import BaseShape, Fields
 from tests.models.conftest import TINY
 
 CONFIG = GeneratorConfig(**(TINY | {"grid_resolution": 8, "iso_surface": "flexicubes"}))
@@ -154,7 +154,8 @@ def test_a_surface_in_the_outermost_corner_has_no_face_but_can_be_drawn(
     sdf = torch.full((1, len(grid.verts)), -1.0, dtype=torch.float64)
     sdf[0, 0] = 1.0
     fields = fields_of(generator, 1)
-    corner = replace(fields, grid_base=sdf[0], base_weight=0.0)
+    base = BaseShape("sphere", 0.3, weight=0.0)
+    corner = replace(fields, base=base, grid_base=sdf[0])
     surface = generator.extract(corner, for_training=True)
     assert not surface.was_rescued.any()
     assert len(surface.meshes[0].faces) == 0

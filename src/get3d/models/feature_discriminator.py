@@ -57,7 +57,7 @@ class FeatureProjection(nn.Module):
         # Frozen, so half the precision costs nothing but rounding; bfloat16 has float32's range.
         with torch.autocast(rgb.device.type, torch.bfloat16, enabled=self.has_half_precision(rgb)):
             mixed = self._mix(self.network(rgb))
-        return [level.float() for level in mixed]
+        return [level.to(rgb.dtype) for level in mixed]
 
     @staticmethod
     def has_half_precision(rgb: Float[Tensor, "n 3 h w"]) -> bool:

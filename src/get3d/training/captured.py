@@ -5,6 +5,7 @@ kernels a step. On other devices everything runs as written.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,25 +15,29 @@ from get3d.models import Generator
 _WARM_UP_CALLS = 3  # libraries choose their kernels and take their memory before the recording
 
 
-class Captured:
+_Results = TypeVar("_Results", bound=Sequence[Tensor | None])
+
+
+class Captured(Generic[_Results]):
     """A function of tensors, recorded at its first call.
 
     The function must do the same work at every call: same shapes, no random numbers, nothing read
     back. Its results are overwritten by the next call.
     """
 
-    def __init__(self, function: Callable[..., Sequence[Tensor]]) -> None:
+    def __init__(self, function: Callable[..., _Results]) -> None:
         """Remember the function."""
         self._function = function
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: tuple[Tensor, ...] = ()
-        self._outputs: Sequence[Tensor] = ()
+        self._outputs: _Results | None = None
 
-    def __call__(self, *inputs: Tensor) -> Sequence[Tensor]:
+    def __call__(self, *inputs: Tensor) -> _Results:
         """Compute the results for new values of the inputs."""
         if self._graph is None:
             self._record(inputs)
-            assert self._graph is not None
+        assert self._graph is not None
+        assert self._outputs is not None
         for held, value in zip(self._inputs, inputs, strict=True):
             held.copy_(value)
         self._graph.replay()
@@ -52,9 +57,7 @@ class Captured:
         self._graph = graph
 
 
-def captured(
-    function: Callable[..., Sequence[Tensor]], device: torch.device
-) -> Callable[..., Sequence[Tensor]]:
+def captured(function: Callable[..., _Results], device: torch.device) -> Callable[..., _Results]:
     """Record `function` if it runs on CUDA; elsewhere it stays as it is."""
     return Captured(function) if device.type == "cuda" else function
 

@@ -5,7 +5,7 @@ The loop around it (folders, logs, checkpoints, signals) is in `get3d.training.r
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,6 +29,7 @@ from get3d.training.losses import discriminator_loss, generator_loss, r1_penalty
 from get3d.training.randomness import step_generator
 
 _GENERATOR, _DISCRIMINATOR = 1, 2  # streams of randomness
+_NUM_RESULTS = 9  # that `_persuade_judges` returns before the features
 
 
 class NonFiniteError(ArithmeticError):
@@ -62,7 +63,8 @@ class _Verdict:
     """What the judges make of fakes; nothing in it has a graph.
 
     Attributes:
-        loss: The generator's loss, both judges together.
+        features: Frozen features of the images; empty without a frozen network.
+        loss: The generator's loss, all judges together.
         rgb_loss: Of the colour judge.
         mask_loss: Of the silhouette judge.
         feature_loss: Of the heads on frozen features; 0 without such.
@@ -71,9 +73,9 @@ class _Verdict:
         feature_logit: Mean logit of the heads.
         grad_rgb: Gradient of `loss` at the colours.
         grad_mask: Gradient of `loss` at the silhouettes.
-        features: Frozen features of the images.
     """
 
+    features: Sequence[Tensor]
     loss: Tensor
     rgb_loss: Tensor
     mask_loss: Tensor
@@ -83,14 +85,6 @@ class _Verdict:
     feature_logit: Tensor
     grad_rgb: Tensor
     grad_mask: Tensor
-    features: Sequence[Tensor]
-
-    @classmethod
-    def of(cls, results: Sequence[Tensor]) -> "_Verdict":
-        """Name the tensors that `_persuade_judges` returns; the last ones are the features."""
-        num_named = len(fields(cls)) - 1
-        named = zip((each.name for each in fields(cls)), results[:num_named], strict=False)
-        return cls(**dict(named), features=results[num_named:])
 
 
 class Trainer:
@@ -234,7 +228,7 @@ class Trainer:
         for fakes in self._generate(_GENERATOR):
             images, surface = fakes.judged.images, fakes.surface
             results = self._persuade(images.rgb, images.mask, fakes.judged.angles)
-            verdict = _Verdict.of(results)
+            verdict = _Verdict(results[_NUM_RESULTS:], *results[:_NUM_RESULTS])
             rough = roughness(surface.meshes)
             own = (
                 loss_config.sign_change_weight * surface.sign_change_loss
@@ -287,7 +281,7 @@ class Trainer:
         """What the judges make of fakes, and the gradient of the generator's loss at each pixel.
 
         Returns:
-            The fields of `_Verdict`, the features one after the other.
+            The fields of `_Verdict` but the first, then the features one after the other.
         """
         images = Images(rgb.detach().requires_grad_(), mask.detach().requires_grad_())
         features = self.discriminator.project(images.rgb)
@@ -369,7 +363,7 @@ class Trainer:
         self,
         name: str,
         scalar_names: Sequence[str],
-        differentiate: Callable[..., Sequence[Tensor]],
+        differentiate: Callable[..., Sequence[Tensor | None]],
         work: Iterable[Sequence[Tensor]],
     ) -> dict[str, Tensor]:
         """One optimiser step of both judges.
@@ -384,22 +378,24 @@ class Trainer:
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         parts = []
         for tensors in work:
-            loss, *results = differentiate(*tensors)
+            results = differentiate(*tensors)
+            loss, *scalars = [each for each in results[: 1 + len(scalar_names)] if each is not None]
             _require_finite(f"{name} loss", loss)
-            parts.append(
-                {key: value.clone() for key, value in zip(scalar_names, results, strict=False)}
-            )
-            # Adam wants gradients laid out as the weights are, which convolutions' may not be.
-            gradients = [gradient.contiguous() for gradient in results[len(scalar_names) :]]
-            shares = torch._foreach_mul(gradients, 1.0 / accumulate)
-            for parameter, share in zip(self._judges, shares, strict=True):
+            named = zip(scalar_names, scalars, strict=True)
+            parts.append({key: value.clone() for key, value in named})
+            gradients = zip(self._judges, results[1 + len(scalar_names) :], strict=True)
+            # Adam leaves out what takes no part: blocks of larger images, in R1 the heads.
+            used = [(parameter, each) for parameter, each in gradients if each is not None]
+            # It wants gradients laid out as the weights are, which convolutions' may not be.
+            shares = torch._foreach_mul([each.contiguous() for _, each in used], 1.0 / accumulate)
+            for (parameter, _), share in zip(used, shares, strict=True):
                 parameter.grad = share if parameter.grad is None else parameter.grad + share
-        scalars = _mean_scalars(parts)
-        scalars[f"{name}/grad_norm"] = _grad_norm(name, self.discriminator)
+        means = _mean_scalars(parts)
+        means[f"{name}/grad_norm"] = _grad_norm(name, self.discriminator)
         self.discriminator_optimizer.step()
-        return scalars
+        return means
 
-    def _tell_real_from_fake(self, *tensors: Tensor) -> Sequence[Tensor]:
+    def _tell_real_from_fake(self, *tensors: Tensor) -> Sequence[Tensor | None]:
         """Differentiate the judges' loss on fakes and real pictures."""
         fake, real = JudgedImages.of(*tensors[:3]), JudgedImages.of(*tensors[3:6])
         fake_features, real_features = self._frozen_features(fake, real, tensors[6:])
@@ -414,8 +410,7 @@ class Trainer:
             losses.append(discriminator_loss(real_logits.features, fake_logits.features).mean())
             means.append(real_logits.features.mean())
         loss = torch.stack(losses).sum()
-        # Blocks of larger images than these have no gradient.
-        gradients = torch.autograd.grad(loss, self._judges, materialize_grads=True)
+        gradients = torch.autograd.grad(loss, self._judges, allow_unused=True)
         return [*(value.detach() for value in (loss, *losses, *means)), *gradients]
 
     @torch.no_grad()
@@ -438,7 +433,7 @@ class Trainer:
         halves = [level.chunk(2) for level in both]
         return [half[0] for half in halves], [half[1] for half in halves]
 
-    def _smooth_judges(self, *tensors: Tensor) -> Sequence[Tensor]:
+    def _smooth_judges(self, *tensors: Tensor) -> Sequence[Tensor | None]:
         """Differentiate the R1 penalty, weighted for the steps it stands for."""
         loss_config = self.config.loss
         real = JudgedImages.of(*tensors)
@@ -447,7 +442,7 @@ class Trainer:
         loss = rgb * (loss_config.r1_gamma / 2) + mask * (loss_config.r1_gamma_mask / 2)
         scale = (real.images.mask.shape[-1] / self.config.discriminator.image_size) ** 2
         gradients = torch.autograd.grad(
-            loss * (loss_config.r1_interval * scale), self._judges, materialize_grads=True
+            loss * (loss_config.r1_interval * scale), self._judges, allow_unused=True
         )
         return [loss.detach(), rgb.detach(), mask.detach(), *gradients]
 
