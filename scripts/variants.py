@@ -60,6 +60,17 @@ VARIANTS = [
         "--imaging.light data --imaging.no-detach-positions",
     ),
     Variant(
+        "smooth-normals",
+        "Do normals that bumps smaller than a pixel do not move shade more truly?",
+        "--imaging.normal-smoothing 4",
+        parts=("light",),
+    ),
+    Variant(
+        "roughness",
+        "Does a weight on the spread of normals keep such bumps away?",
+        "--loss.roughness-weight 10",
+    ),
+    Variant(
         "positions",
         "Does the colour's gradient through positions help without light?",
         "--imaging.no-detach-positions",
@@ -76,6 +87,11 @@ VARIANTS = [
         "base-limit",
         "Does limiting the base sphere's SDF let hollows open?",
         "--generator.sdf-base-limit 0.1",
+    ),
+    Variant(
+        "bowl",
+        "Do vessels that start as bowls stay hollow?",
+        "--generator.sdf-base bowl",
     ),
     Variant(
         "mask-weight",
@@ -135,10 +151,9 @@ VARIANTS = [
         "What do the changes give together?",
         parts=(
             "features",
-            "light",
+            "smooth-normals",
+            "roughness",
             "occlusions",
-            "sign-0.2",
-            "base-limit",
             "mask-weight",
             "views-2",
             "coarse",

@@ -82,7 +82,9 @@ def run(args: list[str]) -> int:
     device = pick_device(parsed.device)
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it, as convolutions do
     config = from_dict(RunConfig, to_dict(parsed.settings))  # flags are held to what YAML is
-    images = _read_images(open_dataset(parsed.data).split("train"), config.discriminator.image_size)
+    images = read_training_images(
+        open_dataset(parsed.data).split("train"), config.discriminator.image_size
+    )
     print(f"{len(images)} pictures of {parsed.data}, training on {device}")
 
     def save(generator: Generator, seen_images: int) -> None:
@@ -142,7 +144,7 @@ def _train_with_bar(training: TrainingRun) -> bool:
         return training.train(on_step=on_step)
 
 
-def _read_images(dataset: ImageDataset, image_size: int) -> TrainingImages:
+def read_training_images(dataset: ImageDataset, image_size: int) -> TrainingImages:
     """All pictures in memory if they fit there, else each when its turn comes."""
     angles = camera_angles(dataset.cameras)
 
