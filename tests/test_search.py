@@ -18,8 +18,19 @@ from get3d.training import RunConfig
 ROOT = Path(__file__).parent.parent
 PRESET = "tiny-64"
 NAMES = [
-    *("plain", "features", "light", "positions", "occlusions", "sign-0.02", "sign-0.1", "sign-0.2"),
-    *("base-limit", "mask-weight", "views-2", "views-4", "coarse", "slim-discriminator"),
+    *(
+        "plain",
+        "features",
+        "light",
+        "smooth-normals",
+        "roughness",
+        "positions",
+        "occlusions",
+        "sign-0.02",
+        "sign-0.1",
+        "sign-0.2",
+    ),
+    *("base-limit", "bowl", "mask-weight", "views-2", "views-4", "coarse", "slim-discriminator"),
     *("batch-16", "lr-half", "ema-1000", "planes-128", "learned-light", "all"),
 ]
 FAKE_TRAINING = """
