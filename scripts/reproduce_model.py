@@ -62,10 +62,10 @@ class Args:
     """What shapes are scaled to; None: as fits the category."""
 
     mirror: bool | None = None
-    """Mirrored pictures too; None: where the category is symmetric."""
+    """Mirrored images too; None: where the category is symmetric."""
 
     light: Literal["studio", "none"] = "studio"
-    """How the pictures of the training are lit."""
+    """How the training images are lit."""
 
     evaluate_light: Literal["studio", "none"] | None = None
     """How references are lit in the evaluation; None: as the model shows its shapes, which is
@@ -101,7 +101,7 @@ def train_args(args: Args) -> Sequence[object]:
 
 
 def evaluate_args(args: Args) -> Sequence[object]:
-    """Arguments of `get3d evaluate`: pictures as those of the training."""
+    """Arguments of `get3d evaluate`: images as those of the training."""
     light = args.evaluate_light
     if light is None:
         run_config = load_config(args.out / "run" / "config.yaml")

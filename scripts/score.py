@@ -2,12 +2,12 @@
 
     python scripts/score.py runs/a runs/b --data runs/bundled/shapes --num 200
 
-The scores are those of `get3d evaluate` (truncation 1), without its look for copies, pictures of
+The scores are those of `get3d evaluate` (truncation 1), without its look for copies, images of
 results and oracle of halves. "/oracle" is over what as many training shapes score. References and
 training shapes are measured once and found again by later calls with the same --num and --work.
 
 Columns: COV, MMD and 1-NNA by Chamfer distance (CD; MMD x 1000), with --lfd also by light-field
-distance, with --features precision and recall of pictures of the colour field; quantiles of the
+distance, with --features precision and recall of images of the colour field; quantiles of the
 volume over that of the convex hull (1 is convex, cups are about 0.2); percentage of shapes without
 floaters; MMD (CD) over the oracle for each kind of reference. `bundled` is the model that ships
 with get3d. A folder of a run takes what its last checkpoint is when the call begins.
@@ -61,16 +61,16 @@ class Args:
     """Light-field distance too."""
 
     features: bool = False
-    """Precision and recall too, by the shape features of pictures of the colour field."""
+    """Precision and recall too, by the shape features of images of the colour field."""
 
     views: int = 10
-    """Pictures of each shape, for --features."""
+    """Images of each shape, for --features."""
 
     image_size: int = 64
-    """Of pictures."""
+    """Side of these images, in pixels."""
 
     longest_side: float = 0.75
-    """What references are scaled to for pictures, as they were for training."""
+    """What references are scaled to for images, as they were for training."""
 
     polar_deg: tuple[float, float] = (60.0, 90.0)
     """Lowest and highest angle of cameras from +y, as of the training's images."""
@@ -135,9 +135,8 @@ class Scorer:
             meshes=None,
             device=str(pick_device(args.device)),
         )
-        if (
-            args.features
-        ):  # the colour field alone: no texture is made, which takes most of the time
+        if args.features:
+            # The colour field alone: no texture is made, which takes most of the time.
             generated_views = Views(field=args.views)
             plan = replace(plan, generated=replace(plan.generated, views=generated_views))
         reference, training, generated = (

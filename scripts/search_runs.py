@@ -17,7 +17,7 @@ import torch
 from score import Args as ScoreArgs
 from score import Scorer, show_progress
 from search_tables import Row, merge_rows, read_speed, score_row
-from stages import get3d_command, render_args, run_get3d, shapes_args
+from stages import CATEGORIES, get3d_command, render_args, run_get3d, shapes_args
 from variants import differing_flags
 
 from get3d.config import load_config
@@ -38,7 +38,7 @@ except ImportError:  # Windows
 
 Stage = Literal["shapes", "render", "train", "score"]
 STAGES: tuple[Stage, ...] = ("shapes", "render", "train", "score")
-LONGEST_SIDE, POLAR_DEG, SIZE, VIEWS = 0.75, (30.0, 90.0), 64, 10
+POLAR_DEG, SIZE, VIEWS = (30.0, 90.0), 64, 10
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Search:
                 category=category,
                 size=SIZE,
                 views=VIEWS,
-                longest_side=LONGEST_SIDE,
+                longest_side=CATEGORIES[category].longest_side,
                 polar_deg=POLAR_DEG,
             )
             run_get3d(*images, *workers)
@@ -368,7 +368,7 @@ class Search:
             settings: dict[str, Any] = {
                 "data": self.shapes(category),
                 "work": args.out / category / "score-work",
-                "longest_side": LONGEST_SIDE,
+                "longest_side": CATEGORIES[category].longest_side,
                 "polar_deg": POLAR_DEG,
                 "workers": args.threads,
             }

@@ -244,6 +244,24 @@ def test_an_unknown_variant_and_flags_that_do_not_fit_are_one_line(variants: Mod
 # -- the search ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("category", "side"), [("vessel", 0.75), ("vehicle", 0.85)])
+def test_images_and_scores_are_scaled_as_the_category(
+    search: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    category: str,
+    side: float,
+) -> None:
+    runs, lines, settings = importlib.import_module("search_runs"), [], []
+    monkeypatch.setattr(runs, "run_get3d", lambda *args: lines.append(args))
+    monkeypatch.setattr(runs, "Scorer", lambda args, **_: settings.append(args))
+    one = runs.Search(make_args(search, tmp_path, only=("render",)))
+    one.prepare(category)
+    one._scorer(category)
+    [line] = lines
+    assert line[line.index("--longest-side") + 1] == settings[0].longest_side == side
+
+
 def make_args(search: ModuleType, out: Path, **changes: Any) -> Any:
     settings = {"images": 16, "base": "plain", "only": ("train", "score"), "threads": 1} | changes
     return search.Args(out=out, **settings)

@@ -16,6 +16,7 @@ from get3d.geometry import (
     is_oriented,
     is_watertight,
     marching_tets,
+    roughness,
     sample_surface,
     signed_volume,
     surface_area,
@@ -55,6 +56,56 @@ def test_tet():
     outward = vertex_normals(mesh)
     assert ((mesh.verts - mesh.verts.mean(0)) * outward).sum(1).min() > 0
     torch.testing.assert_close(outward.norm(dim=1), torch.ones(4))
+
+
+def wavy_sheet(height: float, *, num: int = 12) -> Mesh:
+    """A square sheet over x and y whose vertices alternate in height."""
+    row, column = torch.meshgrid(torch.arange(num), torch.arange(num), indexing="ij")
+    bumps = height * (1 - 2 * ((row + column) % 2))
+    verts = torch.stack([column.double(), row.double(), bumps.double()], 2).flatten(0, 1)
+    a = (row * num + column)[:-1, :-1].flatten()
+    quads = [torch.stack(each, 1) for each in ((a, a + 1, a + num), (a + 1, a + num + 1, a + num))]
+    return Mesh(verts, torch.cat(quads))
+
+
+def test_roughness():
+    assert roughness([wavy_sheet(0.0)]).abs() < 1e-6
+    slight, strong = roughness([wavy_sheet(0.1)]), roughness([wavy_sheet(0.3)])
+    assert 0 < slight < strong < 1
+    assert roughness([empty()]) == 0
+    both = roughness([wavy_sheet(0.0), wavy_sheet(0.3)])
+    assert 0 < both < strong
+
+
+def test_roughness_does_not_depend_on_the_size():
+    mesh = wavy_sheet(0.3)
+    small = Mesh(mesh.verts * 1e-3, mesh.faces)
+    torch.testing.assert_close(roughness([small]), roughness([mesh]), rtol=1e-3, atol=0)
+
+
+def test_roughness_gradient():
+    mesh = wavy_sheet(0.3, num=4)
+
+    def of(verts):
+        return roughness([Mesh(verts, mesh.faces)])
+
+    assert torch.autograd.gradcheck(of, mesh.verts.requires_grad_())
+    flat = Mesh(torch.zeros(3, 3, requires_grad=True), torch.tensor([[0, 1, 2]]))
+    roughness([flat]).backward()
+    assert flat.verts.grad.isfinite().all()
+
+
+def test_smoothing_takes_bumps_out_of_normals():
+    mesh, up = wavy_sheet(0.0), torch.tensor([0.0, 0.0, 1.0]).double()
+    mesh.verts[:, 2] = torch.rand(144, generator=torch.Generator().manual_seed(0)).double() * 0.5
+    tilt = [
+        (vertex_normals(mesh, smoothing_steps=steps) - up).norm(dim=1).mean() for steps in (0, 1, 4)
+    ]
+    assert tilt[0] > 1.5 * tilt[1] > 2.25 * tilt[2]
+    torch.testing.assert_close(
+        vertex_normals(mesh, smoothing_steps=3).norm(dim=1), torch.ones(144).double()
+    )
+    assert vertex_normals(empty(), smoothing_steps=2).shape == (0, 3)
 
 
 def test_volume_ignores_where_the_mesh_is_and_follows_its_winding():

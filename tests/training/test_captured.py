@@ -11,6 +11,20 @@ def test_other_devices_run_the_function_as_written() -> None:
     assert captured.captured(double, torch.device("cpu")) is double
 
 
+def test_inputs_do_not_keep_the_graph_of_what_was_handed_over() -> None:
+    class Graph:
+        def replay(self) -> None:
+            """Do nothing."""
+
+    replayed = captured.Captured(lambda x: [x])
+    replayed._graph, replayed._inputs, replayed._outputs = Graph(), (torch.zeros(3),), []
+    weight = torch.ones(3, requires_grad=True)
+    replayed(2 * weight)
+    (held,) = replayed._inputs
+    assert torch.equal(held, torch.full((3,), 2.0))
+    assert not held.requires_grad
+
+
 @pytest.mark.gpu
 def test_a_replay_computes_with_the_values_of_now() -> None:
     weight = torch.ones(3, device="cuda", requires_grad=True)

@@ -152,11 +152,12 @@ class TestFeatures:
 
     def test_the_discriminators_loss_is_the_sum(self, with_features, images):
         trainer = Trainer(with_features, images)
-        scalars = trainer._train_discriminator(
-            trainer._train_generator()[0], read_batch(images, with_features, 0)
-        )
-        losses = [scalars[f"discriminator/{name}_loss"] for name in ("rgb", "mask", "feature")]
-        assert all(loss > 0 for loss in losses)
+        (kept,) = trainer._train_generator()[0]
+        batch = read_batch(images, with_features, 0)
+        (real,) = batch.portions(with_features, trainer.device, image_size=16)
+        loss, *losses = trainer._tell_real_from_fake(*kept.batch.tensors, *real.tensors)[:4]
+        assert all(each > 0 for each in losses)
+        torch.testing.assert_close(loss, sum(losses))
 
     def test_r1_does_not_touch_the_heads(self, with_features, images):
         trainer = Trainer(with_features, images)
@@ -214,6 +215,21 @@ class TestLight:
     def test_unknown_light_of_the_data(self, config, images):
         with pytest.raises(ValueError, match=r'imaging.light is "data", but.*use imaging.light'):
             Trainer(changed(config, imaging__light="data"), images)
+
+
+class TestRoughness:
+    def test_its_weight_adds_its_gradient(self, config, images):
+        def gradient(weight):
+            trainer = Trainer(changed(config, loss__roughness_weight=weight), images)
+            trainer._train_generator()
+            return torch.cat([p.grad.flatten() for p in trainer.generator.parameters()])
+
+        zero, one, two = (gradient(weight) for weight in (0.0, 1.0, 2.0))
+        assert (one - zero).norm() > 1e-3 * zero.norm()
+        torch.testing.assert_close(two - zero, 2 * (one - zero), rtol=1e-2, atol=1e-4)
+
+    def test_it_is_logged_without_a_weight_too(self, config, images):
+        assert Trainer(config, images).step()["generator/roughness"] > 0
 
 
 class TestCoarseImages:

@@ -58,7 +58,7 @@ def explain_out_of_memory(
             raise
         text = what_fits(name, config, _device_name(device), memory_bytes(device))
         if checkpoints := list_checkpoints(folder / "checkpoints"):
-            # The run folder refuses another batch, so that a run is of one config.
+            # A run folder holds runs of one config, so another batch needs another folder.
             text += f", with another --out; the last checkpoint is kept: {checkpoints[-1]}"
         raise OutOfMemoryError(text) from error
 

@@ -42,19 +42,13 @@ def vertex_normals(mesh: Mesh, *, smoothing_steps: int = 0) -> Float[Tensor, "ve
 
     Args:
         mesh: The surface.
-        smoothing_steps: How often each vertex takes the sum over the faces about it anew, before
-            the vectors are made unit length: normals then are means over about so many edge
-            lengths, squared.
+        smoothing_steps: How often each face takes the mean of its vertices' vectors, and each
+            vertex their sum over the faces about it, before the vectors are made unit length. After
+            n steps the area that a normal is a mean over reaches about sqrt(n) edges further.
     """
-    corners = mesh.faces.reshape(-1)
-
-    def sum_at_verts(at_faces: Float[Tensor, "faces 3"]) -> Float[Tensor, "verts 3"]:
-        at_corners = at_faces.repeat_interleave(3, dim=0)
-        return torch.zeros_like(mesh.verts).index_add(0, corners, at_corners)
-
-    summed = sum_at_verts(_face_crosses(mesh))
+    summed = _sum_at_verts(mesh, _face_crosses(mesh))
     for _ in range(smoothing_steps):
-        summed = sum_at_verts(summed[corners].unflatten(0, (-1, 3)).mean(1))
+        summed = _sum_at_verts(mesh, summed[mesh.faces].mean(1))
     return unit_vectors(summed)
 
 
@@ -71,12 +65,16 @@ def roughness(meshes: Sequence[Mesh]) -> Float[Tensor, ""]:
     smooth, total = [], []
     for mesh in meshes:
         crosses = _face_crosses(mesh)
-        at_corners = crosses.repeat_interleave(3, dim=0)
-        summed = torch.zeros_like(mesh.verts).index_add(0, mesh.faces.reshape(-1), at_corners)
-        smooth.append(_safe_lengths(summed).sum())
+        smooth.append(_safe_lengths(_sum_at_verts(mesh, crosses)).sum())
         total.append(3 * _safe_lengths(crosses).sum())
     area = torch.stack(total).sum()
     return (area - torch.stack(smooth).sum()) / area.clamp(min=1e-12)
+
+
+def _sum_at_verts(mesh: Mesh, at_faces: Float[Tensor, "faces 3"]) -> Float[Tensor, "verts 3"]:
+    """Sum over the faces about each vertex."""
+    at_corners = at_faces.repeat_interleave(3, dim=0)
+    return torch.zeros_like(mesh.verts).index_add(0, mesh.faces.reshape(-1), at_corners)
 
 
 def _safe_lengths(vectors: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:

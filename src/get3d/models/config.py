@@ -95,7 +95,7 @@ class GeneratorConfig:
     containers a bowl, which is a sphere from which a smaller and higher one is cut out."""
 
     sdf_base_radius: float = 0.35
-    """Radius of the base sphere, in scene units."""
+    """Radius of the base sphere, and outer radius of the bowl, in scene units."""
 
     sdf_base_weight: float = 0.1
     """Factor on the network's signed distances where there is a base shape."""

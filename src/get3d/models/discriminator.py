@@ -138,7 +138,7 @@ class Judge(nn.Module):
     def forward(
         self, image: Float[Tensor, "n c h w"], camera_angles: Float[Tensor, "n 2"]
     ) -> Float[Tensor, " n"]:
-        """Judge pictures: one logit each. Smaller ones enter at the block of their size."""
+        """Compute one logit for each image. Smaller ones enter at the block of their size."""
         image = image.contiguous(memory_format=torch.channels_last)
         x: Tensor | None = None
         num_blocks = image.shape[-1].bit_length() - 3  # each halves the side; 4 pixels are left

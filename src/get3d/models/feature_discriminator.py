@@ -62,7 +62,7 @@ class FeatureProjection(nn.Module):
     @staticmethod
     def has_half_precision(rgb: Float[Tensor, "n 3 h w"]) -> bool:
         """Say whether the frozen network runs in bfloat16: on GPUs that have it."""
-        return rgb.is_cuda and torch.cuda.is_bf16_supported()
+        return rgb.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
 
     def _mix(self, levels: Sequence[Float[Tensor, "n _ _ _"]]) -> list[Float[Tensor, "n c _ _"]]:
         """Mix channels, then scales; the finest level first."""

@@ -66,7 +66,10 @@ class BaseShape:
     weight: float = 1.0
 
     def sdf(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
-        """Compute the signed distance at points, positive inside; of a bowl, a lower bound."""
+        """Compute the signed distance at points, positive inside.
+
+        Of a bowl the sign is exact, and the absolute value at most the distance.
+        """
         sdf = self.radius - points.norm(dim=-1)
         if self.kind == "bowl":
             centre = points.new_tensor([0.0, _CAVITY_HEIGHT * self.radius, 0.0])

@@ -20,6 +20,7 @@ from get3d.render import (
     Views,
     coverage,
     covered_pixels,
+    from_centre,
     layer_pixels,
     project_meshes,
     rasterize_views,
@@ -139,8 +140,7 @@ def nearest_covered(face_id: Int[Tensor, "n fine_h fine_w"], side: int) -> Pixel
         Pixels of the finer image, at most one a block, in the order of images, rows and columns.
     """
     blocks = (face_id >= 0).unflatten(2, (-1, side)).unflatten(1, (-1, side))
-    offset = torch.arange(side, device=face_id.device) - (side - 1) / 2
-    order = (offset.square()[:, None] + offset.square()).flatten().argsort(stable=True)
+    order = from_centre(side, face_id.device)
     is_seen, first = blocks.transpose(2, 3).flatten(3)[..., order].max(dim=3)
     image, row, column = is_seen.nonzero(as_tuple=True)
     chosen = order[first[image, row, column]]

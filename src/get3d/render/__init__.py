@@ -12,7 +12,13 @@ from get3d.render.gbuffer import (
     surface_points,
 )
 from get3d.render.lighting import LearnedLight, Light
-from get3d.render.occlusion import LayeredPixels, Occlusions, find_occlusions, layer_pixels
+from get3d.render.occlusion import (
+    LayeredPixels,
+    Occlusions,
+    find_occlusions,
+    from_centre,
+    layer_pixels,
+)
 from get3d.render.rasterizer import rasterize, rasterize_views
 from get3d.render.shading import ColorFn, render_colored, render_textured
 from get3d.render.views import Views, pack_views, project_meshes
@@ -29,6 +35,7 @@ __all__ = [
     "coverage",
     "covered_pixels",
     "find_occlusions",
+    "from_centre",
     "interpolate",
     "layer_pixels",
     "pack_views",

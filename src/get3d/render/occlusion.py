@@ -114,7 +114,7 @@ def layer_pixels(
         )
         num_in = is_in.sum(1).to(distance.dtype)
         # Each layer's fine pixel nearest to the centre; if it has none, that of a pair.
-        order = _from_centre(side, rows.device)
+        order = from_centre(side, rows.device)
         has_pixel, first = is_in[:, order].max(dim=1)
         shown = fine.gather(1, order[first])
         outside = torch.full_like(shown, -1).flatten()
@@ -454,8 +454,16 @@ def _list_pixels(pixel: Int[Tensor, " k"], face_id: Int[Tensor, "n h w"]) -> Pix
     )
 
 
-def _from_centre(side: int, device: torch.device) -> Int[Tensor, " fine"]:
-    """Fine pixels of a coarse one, the nearest to its centre first."""
+def from_centre(side: int, device: torch.device) -> Int[Tensor, " fine"]:
+    """Order the fine pixels of a coarse one, the nearest to its centre first.
+
+    Args:
+        side: Fine pixels along each side of the coarse one.
+        device: Of the result.
+
+    Returns:
+        Flat indices, row by row.
+    """
     offset = torch.arange(side, device=device) - (side - 1) / 2
     return (offset.square()[:, None] + offset.square()).flatten().argsort(stable=True)
 

@@ -39,7 +39,8 @@ class Captured(Generic[_Results]):
         assert self._graph is not None
         assert self._outputs is not None
         for held, value in zip(self._inputs, inputs, strict=True):
-            held.copy_(value)
+            # A value with a graph would add to that of `held`, which then grows with every call.
+            held.copy_(value.detach())
         self._graph.replay()
         return self._outputs
 

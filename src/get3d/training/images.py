@@ -101,12 +101,12 @@ class RealBatch:
     def portions(
         self, config: RunConfig, device: torch.device, *, image_size: int
     ) -> Iterator[JudgedImages]:
-        """Hand the pictures to the judges' device, as many at a time as the config wants.
+        """Move the images to the discriminators' device, one chunk of the config at a time.
 
         Args:
             config: Of the run.
             device: Where the discriminators are.
-            image_size: Side to shrink the pictures to by averaging, in pixels.
+            image_size: Side to shrink the images to by averaging, in pixels.
         """
         num = config.schedule.accumulate
         for rgba_u8, angles in zip(self.rgba_u8.chunk(num), self.angles.chunk(num), strict=True):

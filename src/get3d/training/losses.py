@@ -52,7 +52,7 @@ def r1_penalty(
     keeps its graph, so it can be differentiated again.
 
     Args:
-        discriminator: The two judges (`Discriminator.without_features`).
+        discriminator: Of colour and of silhouette (`Discriminator.without_features`).
         real: Real pictures.
         angles: Their cameras' rotation and polar angle, in radians.
     """

@@ -64,7 +64,7 @@ class _Verdict:
 
     Attributes:
         features: Frozen features of the images; empty without a frozen network.
-        loss: The generator's loss, all judges together.
+        loss: The generator's loss, all discriminators together.
         rgb_loss: Of the colour judge.
         mask_loss: Of the silhouette judge.
         feature_loss: Of the heads on frozen features; 0 without such.
@@ -229,7 +229,8 @@ class Trainer:
             images, surface = fakes.judged.images, fakes.surface
             results = self._persuade(images.rgb, images.mask, fakes.judged.angles)
             verdict = _Verdict(results[_NUM_RESULTS:], *results[:_NUM_RESULTS])
-            rough = roughness(surface.meshes)
+            with torch.set_grad_enabled(loss_config.roughness_weight > 0):
+                rough = roughness(surface.meshes)
             own = (
                 loss_config.sign_change_weight * surface.sign_change_loss
                 + loss_config.roughness_weight * rough
@@ -278,7 +279,7 @@ class Trainer:
         return kept, scalars
 
     def _persuade_judges(self, rgb: Tensor, mask: Tensor, angles: Tensor) -> Sequence[Tensor]:
-        """What the judges make of fakes, and the gradient of the generator's loss at each pixel.
+        """Differentiate the generator's loss with respect to the generated images.
 
         Returns:
             The fields of `_Verdict` but the first, then the features one after the other.
