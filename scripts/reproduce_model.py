@@ -16,14 +16,21 @@ The polar angles and texture size of the first bundled model were the defaults o
 `get3d shapes`: `--polar-deg 60 90 --texture-size 512`.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
-from stages import CATEGORIES, mirror_flags, render_args, run_get3d, shapes_args
+from stages import (
+    CATEGORIES,
+    mirror_flags,
+    render_args,
+    run_get3d,
+    run_main,
+    shapes_args,
+    split_flags,
+)
 
 from get3d.config import load_config
 
@@ -96,7 +103,10 @@ def longest_side(args: Args) -> float:
 def train_args(args: Args) -> Sequence[object]:
     """Arguments of `get3d train`."""
     mirrors = CATEGORIES[args.category].is_mirrored if args.mirror is None else args.mirror
-    flags = (*mirror_flags(args.preset, is_mirrored=mirrors), *shlex.split(args.train_flags))
+    flags = (
+        *mirror_flags(args.preset, is_mirrored=mirrors),
+        *split_flags(args.train_flags, "--train-flags"),
+    )
     return ("train", args.preset, "--data", args.out / "data", "--out", args.out / "run", *flags)
 
 
@@ -104,17 +114,28 @@ def evaluate_args(args: Args) -> Sequence[object]:
     """Arguments of `get3d evaluate`: images as those of the training."""
     light = args.evaluate_light
     if light is None:
-        run_config = load_config(args.out / "run" / "config.yaml")
+        path = args.out / "run" / "config.yaml"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; train first")
+        run_config = load_config(path)
         light = args.light if run_config.imaging.light == "none" else "none"
     pictures = ("--image-size", args.size, "--supersample", 3, "--texture-size", args.texture_size)
     pictures += ("--longest-side", longest_side(args), "--polar-deg", *args.polar_deg)
     pictures += ("--light", light, "--features", "shapes", "--num-images", 10_000)
     folders = ("--data", args.out / "shapes", "--out", args.out / "scores")
-    return ("evaluate", args.out / "run", *folders, *pictures, *shlex.split(args.evaluate_flags))
+    return (
+        "evaluate",
+        args.out / "run",
+        *folders,
+        *pictures,
+        *split_flags(args.evaluate_flags, "--evaluate-flags"),
+    )
 
 
 def main(args: Args) -> None:
     """Run the stages in order."""
+    train_args(args)  # what is wrong there is said before any long work
+    split_flags(args.evaluate_flags, "--evaluate-flags")
     shapes = args.out / "shapes"
     workers = () if args.workers is None else ("--workers", args.workers)
     if "shapes" in args.only:
@@ -141,4 +162,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, description=__doc__))
+    arguments = tyro.cli(Args, description=__doc__)
+    run_main("reproduce_model", lambda: main(arguments))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from stages import run_main
 
 from get3d.apps.evaluation import (
     Comparison,
@@ -37,6 +38,7 @@ from get3d.apps.evaluation import (
 from get3d.apps.evaluation.config import Metric
 from get3d.apps.evaluation.measure import Views
 from get3d.apps.evaluation.page import score_text
+from get3d.apps.evaluation.plan import LEAST
 from get3d.cli.device import pick_device
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,7 +94,16 @@ class Args:
 
 
 def make_config(args: Args) -> EvaluationConfig:
-    """Settings of the evaluation that the flags ask for."""
+    """Settings of the evaluation that the flags ask for.
+
+    Raises:
+        ValueError: If they give no score.
+    """
+    if args.num < LEAST or args.views < 1:
+        raise ValueError(
+            f"--num must be at least {LEAST} and --views at least 1, got {args.num} and "
+            f"{args.views}"
+        )
     chosen: dict[Metric, bool] = {"cd": True, "lfd": args.lfd, "fd": args.features}
     return EvaluationConfig(
         metrics=tuple(name for name, is_chosen in chosen.items() if is_chosen),
@@ -227,6 +238,9 @@ def line(name: str, cells: dict[str, str], titles: list[str], width: int) -> str
 def main(args: Args) -> None:
     """Score each model and print its line as soon as it is there."""
     scorer = Scorer(args)
+    if args.json is not None:
+        with args.json.open("a", encoding="utf-8"):  # where it cannot be, say so before the work
+            pass
     width = max(15, min(40, max(map(len, args.models))))
     titles: list[str] = []
     for model in args.models:
@@ -246,4 +260,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, description=__doc__))
+    arguments = tyro.cli(Args, description=__doc__)
+    run_main("score", lambda: main(arguments))

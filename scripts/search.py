@@ -25,10 +25,14 @@ from typing import NoReturn
 
 import tyro
 from search_runs import Args, Run, Search, seen_images
-from stages import CATEGORIES, mirror_flags
+from stages import CATEGORIES, mirror_flags, run_main
 from variants import VARIANTS, Trial, configure, make_trial
 
+from get3d.apps.evaluation.plan import LEAST
 from get3d.config import load_config
+
+# LEAST shapes on either side of a score.
+LEAST_VALUES = {"threads": 1, "parallel": 1, "num_train": 1, "num_test": LEAST, "num": LEAST}
 
 
 def split_names(text: str, what: str) -> list[str]:
@@ -63,6 +67,10 @@ def make_runs(args: Args) -> list[Run]:
         ValueError: If a category, variant or seed is unknown, or flags do not fit the preset.
         FileNotFoundError: If an adopted run is missing.
     """
+    for name, least in LEAST_VALUES.items():
+        if getattr(args, name) < least:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} must be at least {least}, got {getattr(args, name)}")
     categories = split_names(args.category, "--category")
     if unknown := [name for name in categories if name not in CATEGORIES]:
         raise ValueError(f"unknown category {unknown[0]}; known: {', '.join(CATEGORIES)}")
@@ -135,6 +143,7 @@ def main(args: Args) -> None:
         print_list(runs, args)
         return
     search = Search(args)
+    search.saved()  # a damaged file is found before any long work
     signal.signal(signal.SIGTERM, interrupt)
     try:
         for category in dict.fromkeys(run.category for run in runs):
@@ -151,4 +160,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, description=__doc__))
+    arguments = tyro.cli(Args, description=__doc__)
+    run_main("search", lambda: main(arguments))

@@ -205,13 +205,17 @@ class Search:
         """Folder of the category's shapes."""
         given = self.args.shapes
         return (
-            Path(given.format(category=category)) if given else self.args.out / category / "shapes"
+            Path(given.replace("{category}", category))
+            if given
+            else self.args.out / category / "shapes"
         )
 
     def data(self, category: str) -> Path:
         """Folder of the category's images."""
         given = self.args.data
-        return Path(given.format(category=category)) if given else self.args.out / category / "data"
+        if not given:
+            return self.args.out / category / "data"
+        return Path(given.replace("{category}", category))
 
     def prepare(self, category: str) -> None:
         """Make the shapes and images that are not given."""
@@ -350,10 +354,19 @@ class Search:
         }
 
     def saved(self) -> list[Row]:
-        """Rows of the JSON file."""
+        """Rows of the JSON file.
+
+        Raises:
+            ValueError: If it is damaged.
+        """
         if not self.json.is_file():
             return []
-        rows: list[Row] = json.loads(self.json.read_text(encoding="utf-8"))
+        try:
+            rows: list[Row] = json.loads(self.json.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{self.json}: damaged ({error}); move it away") from error
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(f"{self.json}: not a list of results of a search; move it away")
         return rows
 
     def save(self, row: Row) -> None:

@@ -12,10 +12,11 @@ Whether a category is mirrored and how large its shapes are drawn is decided her
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from get3d.cli.errors import describe, is_expected
 from get3d.config import load_config
 
 
@@ -37,6 +38,33 @@ CATEGORIES = {
     "chair": Category(longest_side=0.75, is_mirrored=True),
     "vehicle": Category(longest_side=0.85, is_mirrored=True),
 }
+
+
+def run_main(name: str, main: Callable[[], None]) -> None:
+    """Run a script; an error that its user can mend becomes one line.
+
+    Args:
+        name: Of the script.
+        main: What it does.
+    """
+    try:
+        main()
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        sys.exit(f"{name}: {describe(error)}")
+
+
+def split_flags(text: str, what: str) -> list[str]:
+    """Split flags as a shell does.
+
+    Raises:
+        ValueError: If a quotation is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"{what}: {str(error).lower()} in {text!r}") from error
 
 
 def get3d_command(*args: object) -> list[str]:

@@ -106,3 +106,34 @@ def test_a_model_that_was_trained_with_light_is_evaluated_without(
 
 def test_every_category_of_the_scripts_exists(script: ModuleType) -> None:
     assert set(script.CATEGORIES) <= set(CATEGORIES)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "nosuch"}, "no configuration nosuch"),
+        ({"train_flags": '"open'}, "--train-flags: no closing quotation"),
+        ({"evaluate_flags": '"open'}, "--evaluate-flags: no closing quotation"),
+        ({"only": ("evaluate",)}, r"config\.yaml: no such file; train first"),
+    ],
+)
+def test_wrong_options_are_one_line_before_any_work(
+    script: ModuleType,
+    commands: list[list[str]],
+    tmp_path: Path,
+    options: dict[str, Any],
+    message: str,
+) -> None:
+    args = script.Args(out=tmp_path, **options)
+    with pytest.raises(SystemExit, match=rf"reproduce_model: .*{message}") as caught:
+        script.run_main("reproduce_model", lambda: script.main(args))
+    assert "\n" not in str(caught.value)
+    assert not commands
+
+
+def test_bugs_of_a_script_keep_their_traceback(script: ModuleType) -> None:
+    def fail() -> None:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="a bug"):
+        script.run_main("reproduce_model", fail)

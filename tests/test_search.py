@@ -454,3 +454,43 @@ def test_a_speed_is_over_the_whole_run(tables: ModuleType, tmp_path: Path) -> No
     assert tables.read_speed(log) is None
     log.write_text("images,images_per_s\n100,50\n200,25\n")
     assert tables.read_speed(log) == pytest.approx(200 / 6)
+
+
+@pytest.mark.parametrize("name", ["threads", "parallel", "num", "num_test", "num_train"])
+def test_numbers_that_give_no_result_are_refused_first(search: ModuleType, name: str) -> None:
+    option = name.replace("_", "-")
+    with pytest.raises(SystemExit, match=f"search: --{option} must be at least"):
+        search.main(search.Args(**{name: 0}))
+
+
+@pytest.mark.parametrize("text", ["[{", "{}", "[1]"])
+def test_a_damaged_file_of_results_is_kept_and_named(
+    search: ModuleType, tmp_path: Path, text: str
+) -> None:
+    results = tmp_path / "search.json"
+    results.write_text(text)
+    with pytest.raises(SystemExit, match=r"search: .*search\.json: .*move it away"):
+        search.run_main("search", lambda: search.main(search.Args(out=tmp_path)))
+    assert results.read_text() == text
+
+
+def test_other_braces_in_paths_are_kept(search: ModuleType) -> None:
+    found = search.Search(search.Args(shapes="{other}/{category}", data="{}"))
+    assert found.shapes("chair") == Path("{other}/chair")
+    assert found.data("chair") == Path("{}")
+
+
+def test_scores_of_too_few_shapes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    score = load_script("score", monkeypatch)
+    for wrong in ({"num": 0}, {"views": -1}):
+        with pytest.raises(ValueError, match="--num must be at least 4 and --views at least 1"):
+            score.make_config(score.Args(data=Path(), **wrong))
+
+
+def test_a_file_that_cannot_be_written_is_named_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    score = load_script("score", monkeypatch)
+    monkeypatch.setattr(score.Scorer, "score", None)
+    with pytest.raises(FileNotFoundError):
+        score.main(score.Args(data=tmp_path, json=tmp_path / "nosuch" / "scores.json"))

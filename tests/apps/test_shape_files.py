@@ -50,9 +50,22 @@ def test_labels_are_found_by_file(folder: Path, tmp_path: Path) -> None:
     files = [folder / entry["file"] for entry in entries]
     assert read_labels(files[::-1]) == [entry["labels"] for entry in entries[::-1]]
     assert read_labels([tmp_path / "own.glb", folder / "own.glb"]) == [{}, {}]
-    for other in ("not JSON", "[1]", '{"shapes": [{"file": "own.glb", "labels": 3}]}'):
+    for other in (
+        "not JSON",
+        "[1]",
+        "[" * 100_000,
+        '{"shapes": [{"file": "own.glb", "labels": 3}]}',
+    ):
         (tmp_path / INDEX_NAME).write_text(other)
-        assert read_labels([tmp_path / "own.glb"]) == [{}]
+        with pytest.warns(UserWarning, match=r"shapes\.json: damaged .* no shape has labels"):
+            assert read_labels([tmp_path / "own.glb"]) == [{}]
+
+
+def test_labels_that_are_no_text_are_left_out(tmp_path: Path) -> None:
+    labels = {"kind": ["cup"], "handles": 1, "spout": None, "color": "red"}
+    content = {"shapes": [{"file": "own.glb", "labels": labels}]}
+    (tmp_path / INDEX_NAME).write_text(json.dumps(content))
+    assert read_labels([tmp_path / "own.glb"]) == [{"handles": "1", "color": "red"}]
 
 
 def test_files_hold_the_shapes(folder: Path) -> None:

@@ -87,3 +87,11 @@ def test_an_error_while_another_is_handled():
 
 def test_this_machine_has_memory():
     assert memory_bytes(CPU) > 1 << 28
+
+
+def test_smaller_images_of_the_frozen_network_are_a_way():
+    config = load_config("tiny-64")
+    with_features = replace(config.discriminator, features="imagenet", feature_image_size=128)
+    line = what_fits("mine", replace(config, discriminator=with_features), "cpu", 1 << 30)
+    assert line.endswith("or lower discriminator.feature_image_size (now 128)")
+    assert "feature_image_size" not in what_fits("mine", config, "cpu", 1 << 30)

@@ -292,8 +292,8 @@ def test_images_larger_than_the_data_are_refused(tmp_path, data, config, capsys)
 
 def test_flags_that_are_no_numbers_are_refused(tmp_path, data, config, capsys):
     arguments = ["--data", str(data), "--out", str(tmp_path / "run")]
-    assert main(["train", str(config), *arguments, "--loss.r1-gamma", "nan"]) == 1
-    assert "loss.r1_gamma must be a finite number" in capsys.readouterr().err
+    assert main(["train", str(config), *arguments, "--loss.r1-gamma", "nan"]) == 2
+    assert "r1_gamma must be a finite number" in capsys.readouterr().err
 
 
 def test_a_truncated_picture_is_named(tmp_path, data, config, capsys):
@@ -337,3 +337,11 @@ def test_what_does_not_fit_the_memory_is_one_line_and_nothing_is_lost(
     monkeypatch.setattr(Trainer, "step", steps)
     assert main(command) == 0
     assert "goes on at 4 images" in capsys.readouterr().out
+
+
+def test_a_run_without_images_of_full_size_has_a_note(tmp_path, data, config, capsys):
+    command = ["train", str(config), "--data", str(data), "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path / "a"), "--schedule.coarse-images", "8"]) == 0
+    assert "note: schedule.coarse_images (8 in all) leave nothing" in capsys.readouterr().out
+    assert main([*command, "--out", str(tmp_path / "b"), "--schedule.coarse-images", "4"]) == 0
+    assert "note:" not in capsys.readouterr().out

@@ -214,3 +214,15 @@ def test_images_may_be_smaller_than_the_frozen_network_takes() -> None:
     logits = make(image_size=8, feature_image_size=32)(images, angles)
     assert logits.features is not None
     assert logits.features.shape == (2, 37)
+
+
+@pytest.mark.parametrize("size", [2049, 10**9])
+def test_feature_images_are_not_too_large(size: int) -> None:
+    with pytest.raises(ValueError, match=f"feature_image_size must be at most 2048, got {size}"):
+        DiscriminatorConfig(feature_image_size=size)
+
+
+@pytest.mark.parametrize("features", ["", " "])
+def test_features_need_a_name(features: str) -> None:
+    with pytest.raises(ValueError, match=r'features must be "none", "imagenet" or the path'):
+        DiscriminatorConfig(features=features)

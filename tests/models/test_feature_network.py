@@ -191,3 +191,23 @@ def test_other_tensors_raise(
     text = str(caught.value)
     assert "\n" not in text
     assert text.startswith(str(tmp_path / "other.safetensors"))
+
+
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: Path) -> None:
+        raise PermissionError("Permission denied (os error 13)")  # so safetensors says it
+
+    file = tmp_path / "secret.safetensors"
+    file.touch()
+    monkeypatch.setattr(feature_network, "load_file", refuse)
+    with pytest.raises(OSError, match=r"secret\.safetensors: cannot be read \(Permission denied"):
+        load_feature_network(str(file))
+
+
+def test_a_fingerprint_is_of_the_weights(network: FeatureNetwork) -> None:
+    other = load_feature_network("imagenet")
+    assert other.fingerprint == network.fingerprint
+    other.stem.bias[0] += 1
+    assert other.fingerprint != network.fingerprint

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from get3d.core.strict import from_dict, to_dict
+from get3d.models import ImagingConfig
 from get3d.training import LossConfig, RunConfig, ScheduleConfig
 
 
@@ -63,3 +64,21 @@ def test_defaults_are_as_published() -> None:
     assert config.generator.sdf_base_limit == 0
     assert config.schedule.views_per_shape == 1
     assert config.schedule.coarse_images == ()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_losses_are_finite(value):
+    with pytest.raises(ValueError, match="roughness_weight must be a finite number"):
+        LossConfig(roughness_weight=value)
+
+
+@pytest.mark.parametrize("seed", [10**20, -(10**20)])
+def test_seeds_have_64_bits(seed):
+    with pytest.raises(ValueError, match="seed must be a whole number of 64 bits"):
+        ScheduleConfig(seed=seed)
+
+
+@pytest.mark.parametrize("steps", [-1, 101, 10**20])
+def test_normals_are_not_smoothed_for_ever(steps):
+    with pytest.raises(ValueError, match="normal_smoothing must be from 0 to 100"):
+        ImagingConfig(normal_smoothing=steps)

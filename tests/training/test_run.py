@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from get3d.core.strict import from_dict
+from get3d.models import load_feature_network
 from get3d.render import Light
 from get3d.training import NonFiniteError, RunConfig, TrainingRun
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint
@@ -251,3 +254,53 @@ def test_damaged_checkpoint_is_named_and_nothing_else_touched(tmp_path, config, 
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     last.unlink()
     assert TrainingRun(config, images, tmp_path).trainer.seen_images == 16
+
+
+@pytest.fixture
+def weights_file(tmp_path):
+    path = tmp_path / "weights" / "first.safetensors"
+    path.parent.mkdir()
+    tensors = dict(load_feature_network("imagenet").named_buffers())
+    save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+    return path
+
+
+def with_weights(config, path):
+    discriminator = replace(config.discriminator, features=str(path), feature_image_size=32)
+    return replace(config, discriminator=discriminator)
+
+
+def test_a_file_of_frozen_weights_may_move_within_a_run(tmp_path, config, images, weights_file):
+    TrainingRun(with_weights(config, weights_file), images, tmp_path / "run")._save()
+    moved = weights_file.rename(tmp_path / "elsewhere.safetensors")
+    run = TrainingRun(with_weights(config, moved), images, tmp_path / "run")
+    assert run.is_resumed
+    resolved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert resolved["discriminator"]["features"] == str(moved)
+
+
+def test_frozen_weights_do_not_change_within_a_run(tmp_path, config, images, weights_file):
+    chosen = with_weights(config, weights_file)
+    TrainingRun(chosen, images, tmp_path / "run")._save()
+    tensors = load_file(weights_file)
+    tensors["stem.bias"] += 1
+    save_file(tensors, weights_file)
+    with pytest.raises(ValueError, match="other weights of the frozen network"):
+        TrainingRun(chosen, images, tmp_path / "run")
+    with pytest.raises(ValueError, match=r"another config \(discriminator\.features"):
+        TrainingRun(config, images, tmp_path / "run")
+
+
+def test_a_checkpoint_without_a_fingerprint_needs_the_same_path(
+    tmp_path, config, images, weights_file
+):
+    """Such a checkpoint is of an earlier version."""
+    chosen = with_weights(config, weights_file)
+    TrainingRun(chosen, images, tmp_path / "run")._save()
+    last = list_checkpoints(tmp_path / "run" / "checkpoints")[-1]
+    content = load_checkpoint(last)
+    del content["state"]["features"]
+    torch.save(content, last)
+    assert TrainingRun(chosen, images, tmp_path / "run").is_resumed
+    with pytest.raises(ValueError, match=r"another config \(discriminator\.features\)"):
+        TrainingRun(with_weights(config, "imagenet"), images, tmp_path / "run")

@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -145,12 +146,26 @@ def read_labels(files: Sequence[Path]) -> list[dict[str, str]]:
 
 
 def _read_index_labels(folder: Path) -> dict[str, dict[str, str]]:
-    """Labels by file name; none without an index, or if the file of that name is another one."""
-    try:
-        content = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
-        return {entry["file"]: dict(entry["labels"]) for entry in content["shapes"]}
-    except (OSError, KeyError, TypeError, ValueError):
+    """Labels by file name; none without an index, or with a warning if it cannot be read."""
+    path = folder / INDEX_NAME
+    if not path.exists():
         return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {entry["file"]: _labels(entry["labels"]) for entry in content["shapes"]}
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        warnings.warn(f"{path}: damaged ({reason}), so no shape has labels", stacklevel=2)
+        return {}
+
+
+def _labels(labels: Any) -> dict[str, str]:
+    """Labels of one shape, without those that are neither text nor numbers."""
+    return {
+        name: str(value)
+        for name, value in dict(labels).items()
+        if isinstance(name, str) and isinstance(value, str | int | float)
+    }
 
 
 def _name(config: ShapesConfig, index: int) -> str:
@@ -190,7 +205,7 @@ def _read_entries(folder: Path, config: ShapesConfig) -> dict[str, dict[str, Any
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = {entry["file"]: entry for entry in content["shapes"]}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: damaged ({error}); choose another folder") from error
     differences = [
         f"{name} {content.get(name)!r}, now {value!r}"

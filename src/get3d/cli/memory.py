@@ -93,6 +93,10 @@ lower schedule.batch_size (now 32) or raise schedule.accumulate (now 1)'
         ways.append(f"raise schedule.accumulate (now {schedule.accumulate})")
     if not ways:
         ways.append("lower discriminator.image_size and generator.grid_resolution")
+    discriminator = config.discriminator
+    if discriminator.features != "none" and discriminator.feature_image_size > 32:
+        size_now = discriminator.feature_image_size
+        ways.append(f"lower discriminator.feature_image_size (now {size_now})")
     joined = ", or ".join([ways[0], " or ".join(ways[1:])] if ways[1:] else ways)
     return f"{name} does not fit the memory of {device}{size}: {joined}"
 

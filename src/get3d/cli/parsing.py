@@ -15,6 +15,8 @@ T = TypeVar("T")
 # Its upper side, with a heading, rules, and its lower side; drawn in lines or, in a poor terminal,
 # in dashes.
 _FRAME = re.compile(r"\W*([A-Z][a-z ]+ )?[-─]{5,}\W*$|[╭╰]")
+# The heading of a frame whose upper side is no more than a line of dashes (a terminal of ASCII).
+_HEADING = re.compile(r"\A\s*[A-Z][a-z ]+\n\s*-{5,}")
 
 # What the parser says, and how a person would.
 _PLAINER = (
@@ -27,6 +29,10 @@ _PLAINER = (
     (
         r"Error parsing (--[\w.-]+): .*could not convert string to float: ('.*')",
         r"\1 must be a number, got \2",
+    ),
+    (
+        r"Error parsing (--[\w.-]+): Could not find valid parse for arguments: \[(.*)\]",
+        r"\1 takes other values, got \2",
     ),
     (r"Error parsing [\w.]+: ", ""),  # dataclasses, which mean nothing to users
     (r"Missing value for argument '(--[\w.-]+)'\. Expected 1 values\.?", r"\1 needs a value"),
@@ -88,7 +94,7 @@ def read_frame(box: str) -> str:
         >>> read_frame("Error parsing --seed: invalid literal for int() with base 10: 'x'")
         "--seed must be a whole number, got 'x'"
     """
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    plain = _HEADING.sub("", re.sub(r"\x1b\[[0-9;]*m", "", box))
     lines = [line.strip("│| ") for line in plain.splitlines() if not _FRAME.match(line)]
     text = " ".join(" ".join(lines).split())
     for pattern, said in _PLAINER:

@@ -97,6 +97,12 @@ def run(args: list[str]) -> int:
         folder = parsed.out / "model"
         save_model(Model(generator, info=_carry_over(folder, info)), folder)
 
+    coarse, total = sum(config.schedule.coarse_images), config.schedule.total_images
+    if coarse >= total:
+        print(
+            f"note: schedule.coarse_images ({coarse} in all) leave nothing of "
+            f"schedule.total_images ({total}) to the full resolution"
+        )
     with explain_out_of_memory(args[0], config, device, parsed.out):
         training = TrainingRun(config, images, parsed.out, device=device, on_checkpoint=save)
         if training.is_resumed:

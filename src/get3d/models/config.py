@@ -8,6 +8,9 @@ from get3d.core.strict import check_literals
 MAX_RESOLUTION = 2048
 """Of the grid that a surface may be refined to: some ten million triangles."""
 
+_MAX_SMOOTHING = 100
+"""Steps of averaging normals: a step reaches one face farther, and takes time."""
+
 _COUNTS = (
     "z_dim",
     "w_dim",
@@ -138,7 +141,10 @@ class GeneratorConfig:
             if not 0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not 0 <= self.sdf_base_limit < float("inf"):
-            raise ValueError(f"sdf_base_limit must not be negative, got {self.sdf_base_limit}")
+            raise ValueError(
+                "sdf_base_limit must not be negative, and be a finite number, got "
+                f"{self.sdf_base_limit}"
+            )
         if self.sdf_inside == "negative" and self.sdf_base != "none":
             raise ValueError(f'sdf_inside "negative" needs sdf_base "none", got "{self.sdf_base}"')
         if self.iso_surface == "flexicubes" and self.architecture == "separate":
@@ -214,7 +220,9 @@ class ImagingConfig:
             raise ValueError(
                 f'antialias_occlusions needs the composite "antialiased", got "{self.composite}"'
             )
-        if self.normal_smoothing < 0:
-            raise ValueError(f"normal_smoothing must not be negative, got {self.normal_smoothing}")
+        if not 0 <= self.normal_smoothing <= _MAX_SMOOTHING:
+            raise ValueError(
+                f"normal_smoothing must be from 0 to {_MAX_SMOOTHING}, got {self.normal_smoothing}"
+            )
         if self.mask_supersample < 1:
             raise ValueError(f"mask_supersample must be at least 1, got {self.mask_supersample}")

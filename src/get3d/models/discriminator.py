@@ -19,6 +19,7 @@ from get3d.models.synthesis import resolutions
 
 _FREQUENCIES = 3
 _ANGLE_FEATURES = 2 * (2 * _FREQUENCIES + 1)
+_MAX_FEATURE_IMAGE_SIZE = 2048  # far more than the network was trained with (224)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,16 @@ class DiscriminatorConfig:
         if self.feature_image_size < least:
             raise ValueError(
                 f"feature_image_size must be at least {least}, got {self.feature_image_size}"
+            )
+        if self.feature_image_size > _MAX_FEATURE_IMAGE_SIZE:
+            raise ValueError(
+                f"feature_image_size must be at most {_MAX_FEATURE_IMAGE_SIZE}, got "
+                f"{self.feature_image_size}"
+            )
+        if not self.features.strip():
+            raise ValueError(
+                'features must be "none", "imagenet" or the path of a .safetensors file, got '
+                f"{self.features!r}"
             )
         size = self.image_size
         if size < 8 or size & (size - 1):

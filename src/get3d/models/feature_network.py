@@ -4,6 +4,7 @@ It ends with the last block (Tan and Le 2019; no squeeze-and-excite, ReLU6), and
 have the batch normalisation after them in their weights.
 """
 
+import hashlib
 from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar, cast
@@ -40,6 +41,7 @@ def load_feature_network(source: str) -> "FeatureNetwork":
 
     Raises:
         FileNotFoundError: If there is no such file.
+        OSError: If the file cannot be read.
         ValueError: If the file is damaged or holds other tensors.
     """
     is_bundled = source == "imagenet"
@@ -47,7 +49,14 @@ def load_feature_network(source: str) -> "FeatureNetwork":
     file = bundled if is_bundled else Path(source)
     fix = "install get3d again" if is_bundled else 'get another copy, or use "imagenet"'
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file of {NAME} weights; {fix}")
+        raise FileNotFoundError(
+            f"{file}: no such file of {NAME} weights; "
+            + (
+                fix
+                if is_bundled
+                else 'give discriminator.features the path where it is, or use "imagenet"'
+            )
+        )
     network = FeatureNetwork()
     expected = dict(network.named_buffers())
     try:
@@ -61,6 +70,8 @@ def load_feature_network(source: str) -> "FeatureNetwork":
             expected[name].copy_(tensors[name])
             if not (tensors[name].is_floating_point() and expected[name].isfinite().all()):
                 raise ValueError(f"{name} has values that are not finite floating-point numbers")
+    except OSError as error:  # safetensors does not name the file
+        raise OSError(f"{file}: cannot be read ({error}); {fix}") from error
     except (SafetensorError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]  # in one line
         raise ValueError(f"{file}: no weights of {NAME} ({reason}); {fix}") from error
@@ -89,6 +100,14 @@ class FeatureNetwork(nn.Module):
                 blocks.append(_Block(width, channels, kernel, stride=once, expansion=expansion))
                 width = channels
         self.blocks: Stack[_Block] = Stack(blocks)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells weights apart, whatever file they come from."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.named_buffers()):
+            digest.update(name.encode() + values.cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> FeatureMaps:
         """Extract features after blocks 2, 4, 10 and 15.

@@ -155,7 +155,11 @@ class TrainingRun:
             raise ValueError(
                 f"{path} has a config that this get3d does not know: {error}"
             ) from error
-        if changed := _changed_fields(saved_config, self._config_dict):
+        changed = _changed_fields(saved_config, self._config_dict)
+        if "features" in content["state"] and self.config.discriminator.features != "none":
+            # The file may lie elsewhere now; the state says whether it holds the same weights.
+            changed = [name for name in changed if name != "discriminator.features"]
+        if changed:
             raise ValueError(
                 f"{path} is of a run with another config ({', '.join(changed)}); use the same "
                 "config or another run folder"

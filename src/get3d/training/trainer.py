@@ -115,6 +115,11 @@ class Trainer:
             torch.manual_seed(config.schedule.seed)
             self.generator = Generator(config.generator).to(self.device)
             self.discriminator = Discriminator(config.discriminator).to(self.device)
+        judged_features = self.discriminator.features
+        # The config has their path alone, which does not say what the file holds.
+        self._features = (
+            "" if judged_features is None else judged_features.project.network.fingerprint
+        )
         is_light_learned = config.imaging.light == "learned"
         self.learned_light = LearnedLight().to(self.device) if is_light_learned else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
@@ -455,27 +460,39 @@ class Trainer:
         Random numbers and the place in the data follow from `seed` and `step_index`.
         """
         light = {} if self.learned_light is None else {"light": self.learned_light.state_dict()}
-        return light | {
-            "step_index": self.step_index,
-            "images": self.images.fingerprint,
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "average": self.average.state_dict(),
-            "generator_optimizer": self.generator_optimizer.state_dict(),
-            "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
-        }
+        features = {"features": self._features} if self._features else {}
+        return (
+            light
+            | features
+            | {
+                "step_index": self.step_index,
+                "images": self.images.fingerprint,
+                "generator": self.generator.state_dict(),
+                "discriminator": self.discriminator.state_dict(),
+                "average": self.average.state_dict(),
+                "generator_optimizer": self.generator_optimizer.state_dict(),
+                "discriminator_optimizer": self.discriminator_optimizer.state_dict(),
+            }
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state.
 
         Raises:
             RuntimeError: If a network's tensors have other names or shapes.
-            ValueError: If the state is of a run on other pictures.
+            ValueError: If the state is of a run on other pictures, or with other weights of the
+                frozen network.
         """
         if state["images"] != self.images.fingerprint:
             raise ValueError(
                 "the run was started on other pictures (their cameras differ); use the same data "
                 "or another run folder"
+            )
+        if state.get("features", self._features) != self._features:
+            raise ValueError(
+                "the run was started with other weights of the frozen network than those of "
+                f"discriminator.features ({self.config.discriminator.features}); give the path of "
+                "the same ones, or use another run folder"
             )
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])

@@ -20,7 +20,8 @@ from get3d.apps.evaluation import (
     save_report,
     summarize,
 )
-from get3d.apps.evaluation.page import page
+from get3d.apps.evaluation.page import page, table
+from get3d.apps.evaluation.plan import make_plan
 from get3d.geometry import CameraDistribution
 from get3d.metrics import FeatureExtractor
 from get3d.models import Generator
@@ -212,11 +213,10 @@ def test_matches_are_counted_by_label(data: Path, tmp_path: Path) -> None:
 
 
 def test_without_labels_there_are_no_matches_by_label(data: Path, tmp_path: Path) -> None:
-    assert report_of(data, tmp_path, CD)["matching_by_label"] is None
-    _write_labels(data, test_0="mug")
-    content = report_of(data, tmp_path, replace(CD, label="handles"))
+    content = report_of(data, tmp_path, CD)
     assert content["matching_by_label"] is None
     assert "## MMD" not in page(content)
+    _write_labels(data, test_0="mug")
     shutil.rmtree(data / "train")
     (mug,) = report_of(data, tmp_path, CD)["matching_by_label"]["values"]
     assert (mug["training"], mug["ratio"]) == (None, None)
@@ -442,3 +442,19 @@ def test_missing_folders_and_weights_are_named(
     with pytest.raises(FileNotFoundError, match="nothing"):
         _judge(data, tmp_path, meshes=tmp_path / "nothing")
     assert not (tmp_path / "work").exists()
+
+
+def test_texts_of_files_do_not_end_a_cell() -> None:
+    lines = table(["label"], [["a|b\n\x1b[31mc"]]).splitlines()
+    assert lines == ["| label |", "| --- |", r"| a\|b [31mc |"]
+
+
+def test_a_label_that_no_reference_has_is_refused(tmp_path: Path) -> None:
+    entries = [{"file": f"{index}.glb", "labels": {"kind": "cup"}} for index in range(4)]
+    (tmp_path / "test").mkdir()
+    for entry in entries:
+        (tmp_path / "test" / str(entry["file"])).touch()
+    (tmp_path / "test" / "shapes.json").write_text(json.dumps({"shapes": entries}))
+    config = EvaluationConfig(label="sort")
+    with pytest.raises(ValueError, match="no reference has the label 'sort'; known: kind"):
+        make_plan(tmp_path, config, model=None, meshes=None, device="cpu")

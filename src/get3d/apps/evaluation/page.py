@@ -57,7 +57,13 @@ def score_text(name: str, value: float | None) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Make a text, which may come from a file, fit for one cell: it must not end it."""
+    plain = "".join(char for char in " ".join(text.split()) if char.isprintable())
+    return plain.replace("|", "\\|")
 
 
 def page(content: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from get3d.apps.evaluation.collection import Collection, load_features, with_fingerprint
 from get3d.apps.evaluation.config import PUBLISHED_RATIO, EvaluationConfig
 from get3d.apps.evaluation.measure import Views
+from get3d.apps.shape_files import read_labels
 from get3d.data import find_meshes
 from get3d.metrics import PointProtocol
 
@@ -48,7 +49,8 @@ def make_plan(
 
     Raises:
         FileNotFoundError: If a folder, the model or the weights of the features are missing.
-        ValueError: If there are fewer shapes than the scores need.
+        ValueError: If there are fewer shapes than the scores need, or references have no such
+            label.
     """
     reference = _files(data, config.reference)
     if len(reference) < LEAST:
@@ -56,6 +58,7 @@ def make_plan(
             f"{data / config.reference} holds {len(reference)} shapes, too few to compare with; "
             f"the scores need {LEAST} at least, and mean something from a hundred on"
         )
+    _check_label(reference, config.label)
     judged = None if meshes is None else _shuffled(find_meshes([meshes]), config)
     num = _num_generated(config, len(reference), judged, meshes)
     learnt: tuple[Path, ...] = ()
@@ -129,6 +132,15 @@ def _files(data: Path, name: str) -> list[Path]:
             f"shapes CATEGORY --split {name} --out {data} makes procedural ones)"
         )
     return find_meshes([folder])
+
+
+def _check_label(reference: Sequence[Path], label: str) -> None:
+    """Validate a label that was asked for; raise ValueError if references have only others."""
+    if label == EvaluationConfig.label:  # not asked for: some categories do not have it
+        return
+    known = sorted({name for labels in read_labels(reference) for name in labels})
+    if known and label not in known:
+        raise ValueError(f"no reference has the label {label!r}; known: {', '.join(known)}")
 
 
 def _num_generated(
