@@ -115,11 +115,9 @@ class Trainer:
             torch.manual_seed(config.schedule.seed)
             self.generator = Generator(config.generator).to(self.device)
             self.discriminator = Discriminator(config.discriminator).to(self.device)
-        judged_features = self.discriminator.features
+        heads = self.discriminator.features
         # The config has their path alone, which does not say what the file holds.
-        self._features = (
-            "" if judged_features is None else judged_features.project.network.fingerprint
-        )
+        self._features = "" if heads is None else heads.project.network.fingerprint
         is_light_learned = config.imaging.light == "learned"
         self.learned_light = LearnedLight().to(self.device) if is_light_learned else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
