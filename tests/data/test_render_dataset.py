@@ -52,19 +52,20 @@ def all_files(folder: Path) -> dict[str, bytes]:
 
 def test_dataset_is_whole_and_sound(tmp_path: Path, meshes: Path) -> None:
     out = tmp_path / "out"
-    config = replace(CONFIG, views=12, size=64, longest_side=0.6)  # no picture cuts them off
+    config = replace(CONFIG, views=24, size=64, longest_side=0.6)  # no picture cuts them off
     report = render_dataset([meshes], out, config)
-    assert (report.num_rendered, report.num_kept, report.num_images) == (3, 0, 36)
+    assert (report.num_rendered, report.num_kept, report.num_images) == (3, 0, 72)
     assert report.skipped == ()
     dataset = open_dataset(out)
-    assert len(dataset) == 36
+    assert len(dataset) == 72
     assert len({name.lower() for name in dataset.objects}) == 3
     assert dataset.image_size == 64
     assert dataset.distribution == config.distribution
     found = validate_dataset(out, overlay_path=tmp_path / "overlay.png")
     assert found.errors == ()
     assert float(found.statistics["silhouettes explained by their cameras"].rstrip("%")) > 95
-    # A hull is never smaller than its object.
+    # A hull is never smaller than its object. How much larger depends on the cameras, which depend on
+    # the names: two objects of one name get a name of their path, another one wherever tests run.
     assert 0.58 < float(found.statistics["objects fit a cube of side"].split()[-1]) < 0.9
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.width > 64
