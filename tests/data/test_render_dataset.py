@@ -64,8 +64,8 @@ def test_dataset_is_whole_and_sound(tmp_path: Path, meshes: Path) -> None:
     found = validate_dataset(out, overlay_path=tmp_path / "overlay.png")
     assert found.errors == ()
     assert float(found.statistics["silhouettes explained by their cameras"].rstrip("%")) > 95
-    # A hull is never smaller than its object. How much larger depends on the cameras, which depend on
-    # the names: two objects of one name get a name of their path, another one wherever tests run.
+    # A hull is never smaller than its object. How much larger depends on the cameras, and they on
+    # the names: two objects of one name are named after their paths, which differ between machines.
     assert 0.58 < float(found.statistics["objects fit a cube of side"].split()[-1]) < 0.9
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.width > 64
