@@ -6,12 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from get3d.core.memory import Cost
 from get3d.models.grid_field import activated_sums
 from get3d.models.layers import CLAMP, ModulatedPoints, Stack
-
-PLACE_NUMBERS = 16
-"""Held for a point on the way to its features: coordinates, indices of 64 bits."""
 
 
 class PointMLP(nn.Module):
@@ -29,15 +25,6 @@ class PointMLP(nn.Module):
         self.layers: Stack[ModulatedPoints] = Stack(
             ModulatedPoints(a, b, w_dim, is_linear=i == last)
             for i, (a, b) in enumerate(pairwise(widths))
-        )
-
-    @property
-    def cost(self) -> Cost:
-        """What `forward` holds: two copies of a layer's weights; the input and a layer's ends."""
-        (first_out, first_in), *others = [layer.weight.shape for layer in self.layers]
-        return Cost(
-            per_shape=2 * max(layer.weight.numel() for layer in self.layers),
-            per_point=first_in + max([first_out, *(sum(shape) for shape in others)]),
         )
 
     def forward(
@@ -94,11 +81,3 @@ class PointMLP(nn.Module):
         (last,) = others
         weight = last.sample_weights(styles[:, 1])[..., 0]
         return activated_sums(rows, index, weight, limit=CLAMP * first.gain) + last.bias
-
-    def sums_cost(self, num_rows: int, num_sums: int, *, device: torch.device) -> Cost:
-        """What `share_first` and `finish_sums` hold, with which no sum can be had without all."""
-        hidden = next(iter(self.layers)).weight.shape[0]
-        is_compiled = device.type == "cpu" and len(self.layers) == 2
-        per_sum = 3 if is_compiled else 6 * hidden + PLACE_NUMBERS
-        numbers = self.cost.per_shape + 2 * num_rows * hidden + num_sums * per_sum
-        return Cost(per_shape=numbers, per_point=0)
