@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from get3d.core.chunks import in_chunks
-from get3d.models.packing import row_slots, to_rows
+from get3d.models.ops import row_slots, to_rows
 from get3d.models.triplane_fields import Texture, TriplaneGeometry
 
 _CAVITY_RADIUS, _CAVITY_HEIGHT = 0.8, 0.4  # of a bowl, in radii

@@ -12,9 +12,9 @@ from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
 from get3d.models.fields import BaseShape, Fields
 from get3d.models.imaging import render_images
 from get3d.models.mapping import Mapping, repeat_style
+from get3d.models.ops import GridLookup
 from get3d.models.surface import Grid, Surface, config_grid, extract_surface, grid_offsets
 from get3d.models.synthesis import PLANE_CHANNELS, PlaneSynthesis
-from get3d.models.triplane import GridLookup
 from get3d.models.triplane_fields import Texture, TextureHeads, TriplaneGeometry, TriplaneHeads
 from get3d.models.volume import VolumeGeometry, VolumeHeads
 from get3d.render import LearnedLight, Light

@@ -7,9 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from get3d.core.chunks import in_chunks
-from get3d.models.layers import ToColor
-from get3d.models.point_network import PointMLP
-from get3d.models.triplane import GridLookup, sample_triplane
+from get3d.models.layers import PointMLP, ToColor
+from get3d.models.ops import GridLookup, sample_triplane
 
 
 class TriplaneHeads(nn.Module):

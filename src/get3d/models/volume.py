@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from get3d.core.chunks import in_chunks
 from get3d.models.config import GeneratorConfig
-from get3d.models.layers import EqualConv, ModulatedConv, Stack
-from get3d.models.point_network import PointMLP
+from get3d.models.layers import EqualConv, ModulatedConv, PointMLP, Stack
+from get3d.models.ops import normalize_points
 from get3d.models.synthesis import resolutions
-from get3d.models.triplane import normalize_points
 
 _SDF_HIDDEN, _DEFORMATION_HIDDEN = 3, 2
 _POSITION_FEATURES = 6
