@@ -3,5 +3,7 @@
 from importlib.util import find_spec
 
 collect_ignore_glob = (
-    [] if find_spec("triton") else ["src/get3d/*/triton_*.py", "src/get3d/models/filter_kernels.py"]
+    []
+    if find_spec("triton")
+    else ["src/get3d/*/triton_*.py", "src/get3d/models/ops/filter_kernels.py"]
 )

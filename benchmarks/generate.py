@@ -28,7 +28,6 @@ import torch
 from machine import machine_name
 
 from get3d.apps import Model, ModelInfo
-from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.export import bake_texture, save, texture_mesh, unwrap
 from get3d.models import Generator, GeneratorConfig, GridOptions
 
@@ -91,13 +90,8 @@ def one_shape(
         def color(points: torch.Tensor) -> torch.Tensor:
             return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
 
-        stages(
-            "bake",
-            lambda: bake_texture(
-                mesh, uvs, uv_faces, color, texture_size, memory_mb=args.memory_mb
-            ),
-        )
-        shape = texture_mesh(mesh, color, texture_size=texture_size, memory_mb=args.memory_mb)
+        stages("bake", lambda: bake_texture(mesh, uvs, uv_faces, color, texture_size))
+        shape = texture_mesh(mesh, color, texture_size=texture_size)
         stages("write", lambda: save(shape, folder / "shape.glb"))
     return len(mesh.verts), len(mesh.faces)
 
@@ -106,7 +100,6 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Time one setting."""
     device = torch.device(args.device)
     model = make_model(args.architecture, min(args.grid, PUBLISHED_GRID), device)
-    model.generator.memory_mb = args.memory_mb
     stages = Stages(device, CLOCKS[args.clock])
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(args.repeats + 1):
@@ -125,7 +118,6 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         "texture": args.texture,
         "batch": args.batch,
         "meshes": args.meshes,
-        "memory_mb": args.memory_mb,
         "verts": verts,
         "faces": faces,
         "seconds": stages.seconds,
@@ -141,7 +133,6 @@ def measure_apart(args: argparse.Namespace, **changes: object) -> dict[str, Any]
         "grid": args.grid,
         "texture": args.texture,
         "batch": args.batch,
-        "memory-mb": args.memory_mb,
         "device": args.device,
         "threads": args.threads,
         "clock": args.clock,
@@ -179,7 +170,6 @@ def main() -> None:
     parser.add_argument("--texture", type=int, default=1024)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--meshes", action="store_true", help="no atlas, texture and file")
-    parser.add_argument("--memory-mb", type=int, default=DEFAULT_MEMORY_MB)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", default="wall", choices=list(CLOCKS))

@@ -5,7 +5,6 @@ import torch
 
 from get3d.apps import load
 from get3d.core import TexturedMesh
-from get3d.export import make_asset
 from get3d.geometry import is_watertight
 from get3d.models import Generator, GridOptions
 from tests.geometry.surfaces import assert_same_surface
@@ -30,25 +29,6 @@ def test_shapes_are_textured_and_closed(model):
         assert texture.min() >= 0
         assert texture.max() <= 1
         assert not texture.requires_grad
-
-
-def test_budgets_change_no_shape(model, monkeypatch):
-    budgets = []
-
-    def spy(*args, **options):
-        budgets.append(options["memory_mb"])
-        return make_asset(*args, **options)
-
-    monkeypatch.setattr("get3d.apps.model.make_asset", spy)
-    shapes = []
-    for memory_mb in (16, 1024):
-        model.generator.memory_mb = memory_mb
-        shapes += model.generate(1, texture_size=256)
-    assert budgets == [16, 1024]
-    assert torch.equal(shapes[0].mesh.faces, shapes[1].mesh.faces)
-    torch.testing.assert_close(shapes[0].mesh.verts, shapes[1].mesh.verts)
-    textures = [shape.materials[0].texture for shape in shapes]
-    torch.testing.assert_close(*textures, atol=1e-5, rtol=0)
 
 
 def test_a_shape_depends_on_seed_and_index_only(model):

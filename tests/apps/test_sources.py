@@ -44,16 +44,6 @@ def test_model_folder_by_its_name_or_its_files(folder):
     assert load(folder, device="cpu").device == torch.device("cpu")
 
 
-def test_memory_budget_goes_to_the_network(folder):
-    assert load(folder).generator.memory_mb == 256
-    assert load(folder, memory_mb=64).generator.memory_mb == 64
-
-
-def test_a_budget_too_small_is_refused_before_anything_is_read(tmp_path):
-    with pytest.raises(ValueError, match=r"memory_mb must be at least 16 .*got 8"):
-        load(tmp_path / "nothing", memory_mb=8)
-
-
 def test_run_folder_means_its_model(folder, tmp_path):
     run = tmp_path / "run"
     run.mkdir()

@@ -110,8 +110,8 @@ def test_turntables_of_seeds_and_of_files(
     capsys.readouterr()
     assert main(["turntable", str(mesh), *flags, "--subdivisions", "1"]) == 1
     assert "are for shapes of a model, not for mesh" in capsys.readouterr().err
-    assert main(["turntable", str(mesh), *flags, "--memory-mb", "64"]) == 1
-    assert "memory_mb is for shapes of a model, not for mesh" in capsys.readouterr().err
+    assert main(["turntable", str(mesh), *flags, "--truncation", "0.5"]) == 1
+    assert "truncation is for shapes of a model, not for mesh" in capsys.readouterr().err
     assert main(["turntable", str(mesh), *flags, "--seeds", "1"]) == 1
     assert "give mesh files or seeds, not both" in capsys.readouterr().err
 
@@ -192,38 +192,6 @@ def test_bad_options_are_one_line_and_write_nothing(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "generate", "turntable"])
-def test_the_memory_budget_reaches_the_networks_and_is_no_other_command(
-    command: str,
-    model_folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    budgets = set()
-    make = Generator.fields
-
-    def spy(generator: Generator, styles: Styles) -> Fields:
-        fields = make(generator, styles)
-        budgets.add(fields.memory_mb)
-        return fields
-
-    monkeypatch.setattr(Generator, "fields", spy)
-    flags = {"generate": ["--num", "1"], "turntable": ["--seeds", "0", "--frames", "1"]}
-    more = [*flags.get(command, []), "--memory-mb"]
-    assert call(command, model_folder, tmp_path, *more, "48") == 0
-    assert budgets == {48}
-    files = read(tmp_path)
-    assert call(command, model_folder, tmp_path, *more, "300") == 0
-    assert read(tmp_path) == files
-    capsys.readouterr()
-    assert call(command, model_folder, tmp_path / "none", *more, "15") == 1
-    error = capsys.readouterr().err
-    assert "memory_mb must be at least 16 (megabytes), got 15" in error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "none").exists()
-
-
 @pytest.mark.parametrize(
     ("name", "text"),
     [("a.xyz", "neither a model nor a mesh file"), ("a.glb", "cannot be read")],
@@ -240,7 +208,7 @@ def test_turntables_of_what_is_no_mesh(
 
 @pytest.mark.parametrize(
     "flags",
-    [["--truncation", "0.5"], ["--device", "cpu"], ["--memory-mb", "64"], ["--subdivisions", "1"]],
+    [["--truncation", "0.5"], ["--device", "cpu"], ["--subdivisions", "1"]],
 )
 def test_options_of_models_are_refused_for_mesh_files(
     flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

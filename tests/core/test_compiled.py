@@ -1,8 +1,13 @@
 """Compiled loops give what the plain ones give."""
 
-import numpy as np
+import sys
+from types import ModuleType
 
-from get3d.core.compiled import compiled
+import numpy as np
+import pytest
+import torch
+
+from get3d.core.compiled import compiled, has_triton
 
 
 @compiled
@@ -25,3 +30,28 @@ def test_works_where_numba_finds_no_place_for_its_cache():
     space: dict[str, object] = {}
     exec("def double(x):\n    return 2 * x", space)  # no source file, so no cache
     assert compiled(space["double"])(4) == 8
+
+
+@pytest.mark.parametrize(("error", "expected"), [(None, True), (OSError("no compiler"), False)])
+def test_triton_that_cannot_compile_is_left_alone(
+    error: Exception | None,
+    expected: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def run_kernel() -> None:
+        if error is not None:
+            raise error
+
+    probe = ModuleType("get3d.core.triton_probe")
+    probe.run_kernel = run_kernel  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "get3d.core.triton_probe", probe)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert has_triton.__wrapped__() == expected
+    assert ("no compiler" in caplog.text) != expected
+
+
+def test_without_a_gpu_triton_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not has_triton.__wrapped__()

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from get3d.core import Mesh
-from get3d.export.assets import color_vertices, make_asset
+from get3d.export import bake
 from get3d.export.atlas import unwrap
 from get3d.export.bake import bake_texture, texture_mesh
 from get3d.geometry import sample_surface
@@ -78,25 +78,24 @@ def test_charts_smaller_than_a_texel_are_painted():
     torch.testing.assert_close(texture, torch.full((4, 4, 3), 0.7))
 
 
-def test_field_is_asked_on_the_surface_in_parts_that_follow_the_budget(ball):
+def test_field_is_evaluated_on_the_surface_in_chunks(ball, monkeypatch):
     asked = []
 
     def color(points):
         asked.append(points)
         return points.abs()
 
-    found = {}
-    for memory_mb in (16, 64):
+    found = []
+    for size in (10_000, bake.CHUNK_POINTS):
         asked.clear()
-        found[memory_mb] = texture_mesh(
-            ball(3, radius=0.4), color, texture_size=256, memory_mb=memory_mb
-        )
-        assert (max(map(len, asked)) > 16_000) == (memory_mb == 64)
+        monkeypatch.setattr(bake, "CHUNK_POINTS", size)
+        found.append(texture_mesh(ball(3, radius=0.4), color, texture_size=256))
+        assert (max(map(len, asked)) > 10_000) == (size > 10_000)
         radius = torch.cat(asked).norm(dim=1)
         assert radius.max() < 0.4001
         assert radius.min() > 0.38  # no lower than the faces of the polyhedron
         assert len(radius) <= 256 * 256
-    pictures = [each.materials[0].texture for each in found.values()]
+    pictures = [each.materials[0].texture for each in found]
     assert torch.equal(*pictures)
 
 
@@ -133,12 +132,6 @@ def test_field_of_another_shape(ball):
 def test_field_that_is_not_finite(ball):
     with pytest.raises(ValueError, match="not finite"):
         texture_mesh(ball(1), lambda points: points / 0, texture_size=32)
-
-
-@pytest.mark.parametrize("paint", [texture_mesh, color_vertices, make_asset])
-def test_a_budget_too_small_to_work_with(ball, paint):
-    with pytest.raises(ValueError, match=r"memory_mb must be at least 16 .*got 15"):
-        paint(ball(1), wavy, memory_mb=15)
 
 
 def test_no_faces():

@@ -1,16 +1,15 @@
-"""Evaluations without gradient come in portions: same results, within the memory budget."""
+"""Evaluations without gradients come in chunks: same results, bounded memory."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from get3d.core.memory import Cost
+from get3d.core import chunks
 from get3d.models import Generator, GeneratorConfig, GridOptions
 from get3d.models.fields import Fields
-from get3d.models.point_network import PointMLP
+from get3d.models.layers import PointMLP
 
 # Small where it makes planes and volumes, of the published widths where those are read.
 SIZES = {
@@ -29,9 +28,9 @@ KINDS = {
     "flexicubes": {"iso_surface": "flexicubes", "grid_resolution": 32},
     "deep": {"mlp_hidden_layers": 2, "mlp_width": 64, "grid_resolution": 40},
 }
-# More than 16 MB allow at once.
-NUM_POINTS = {"unified": 37_000, "separate": 7_000, "flexicubes": 37_000, "deep": 22_000}
-NUM_CUBES = 5_000
+NUM_POINTS, NUM_CUBES = 7_000, 1_000
+CHUNK = 5_000
+BYTES_PER_POINT = {"unified": 600, "separate": 3000, "flexicubes": 600}
 
 
 def make(kind: str) -> Generator:
@@ -49,7 +48,7 @@ def fields_of(generator: Generator, num: int) -> Fields:
 def evaluations(kind: str, fields: Fields) -> dict[str, Callable[[Fields], Tensor]]:
     """Everything that can be asked, by name."""
     rng = torch.Generator().manual_seed(1)
-    num, each, grid = len(fields), NUM_POINTS[kind], fields.geometry.num_verts
+    num, each, grid = len(fields), NUM_POINTS, fields.grid_sdf().shape[1]
     points = torch.rand(each, 3, generator=rng) - 0.5
     own = torch.rand(num, each, 3, generator=rng) - 0.5
     verts = torch.randint(grid, (num, each), generator=rng)
@@ -64,9 +63,9 @@ def evaluations(kind: str, fields: Fields) -> dict[str, Callable[[Fields], Tenso
         "grid_deformation": lambda each: each.grid_deformation(verts),
         "color": lambda each: each.color(points),
         "color of own points": lambda each: each.color(own),
-        "sdf_packed": lambda each: each.sdf_packed(packed, shape),
-        "deformation_packed": lambda each: each.deformation_packed(packed, shape),
-        "color_packed": lambda each: each.color_packed(packed, shape),
+        "sdf packed": lambda each: each.packed(each.sdf, packed, shape),
+        "deformation packed": lambda each: each.packed(each.deformation, packed, shape),
+        "color packed": lambda each: each.packed(each.color, packed, shape),
     }
     if kind == "flexicubes":
         corners = torch.rand(NUM_CUBES, 8, 3, generator=rng) - 0.5
@@ -75,8 +74,8 @@ def evaluations(kind: str, fields: Fields) -> dict[str, Callable[[Fields], Tenso
         own_corners = torch.rand(num, NUM_CUBES, 8, 3, generator=rng) - 0.5
         first = torch.arange(num).repeat_interleave(NUM_CUBES)
         found["flexi_weights of own cubes"] = lambda each: each.flexi_weights(own_corners)
-        found["flexi_weights_packed"] = lambda each: each.flexi_weights_packed(
-            own_corners.flatten(0, 1), first
+        found["flexi_weights packed"] = lambda each: each.packed(
+            each.flexi_weights, own_corners.flatten(0, 1), first
         )
         found["grid_flexi_weights"] = lambda each: each.grid_flexi_weights(cubes)
     return found
@@ -97,31 +96,34 @@ def peak_bytes(ask: Callable[[], Tensor]) -> int:
 @pytest.mark.parametrize("num", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
-def test_results_do_not_depend_on_the_budget(kind: str, num: int) -> None:
-    large = replace(fields_of(make(kind), num), memory_mb=4096)
-    small = replace(large, memory_mb=16)
-    for name, ask in evaluations(kind, large).items():
+def test_results_do_not_depend_on_the_chunks(
+    kind: str, num: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = fields_of(make(kind), num)
+    for name, evaluate in evaluations(kind, fields).items():
         with torch.enable_grad():
-            whole = ask(large)
-        for each in (large, small):
-            torch.testing.assert_close(ask(each), whole, atol=2e-5, rtol=1e-4, msg=name)
+            at_once = evaluate(fields)
+        for size in (CHUNK, chunks.CHUNK_POINTS):
+            monkeypatch.setattr(chunks, "CHUNK_POINTS", size)
+            torch.testing.assert_close(evaluate(fields), at_once, atol=2e-5, rtol=1e-4, msg=name)
 
 
-@pytest.mark.parametrize("memory_mb", [16, 64])
-@pytest.mark.parametrize("kind", ["unified", "separate", "flexicubes"])
+@pytest.mark.parametrize(("kind", "bytes_per_point"), BYTES_PER_POINT.items())
 @torch.no_grad()
-def test_working_memory_is_within_the_budget(kind: str, memory_mb: int) -> None:
-    fields = replace(fields_of(make(kind), 3), memory_mb=memory_mb)
-    used = {}
-    for name, ask in evaluations(kind, fields).items():
-        used[name] = peak_bytes(lambda ask=ask: ask(fields))
-        assert used[name] <= memory_mb * 1e6, name
-    assert max(used.values()) > memory_mb * 0.5e6  # it is not left unused either
+def test_working_memory_is_that_of_a_chunk(
+    kind: str, bytes_per_point: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_POINTS", CHUNK)
+    fields = fields_of(make(kind), 3)
+    for name, evaluate in evaluations(kind, fields).items():
+        result = 4 * evaluate(fields).numel()  # held in chunks, too, until they are joined
+        used = peak_bytes(lambda evaluate=evaluate: evaluate(fields)) - 2 * result
+        assert used <= CHUNK * bytes_per_point + 2e6, name
 
 
 def test_with_gradients_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = make("separate").requires_grad_(True)
-    fields = replace(fields_of(generator, 2), memory_mb=16)
+    monkeypatch.setattr(chunks, "CHUNK_POINTS", CHUNK)
+    fields = fields_of(make("separate").requires_grad_(True), 2)
     calls: list[int] = []
     forward = PointMLP.forward
 
@@ -135,30 +137,17 @@ def test_with_gradients_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [20_000]
     with torch.no_grad():
         fields.sdf(points)
-    assert len(calls) > 2
-    assert sum(calls) == 20_000 + 2 * 20_000
-
-
-@pytest.mark.parametrize("kind", ["unified", "separate"])
-@torch.no_grad()
-def test_the_grid_in_parts_where_not_even_one_shape_fits(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on GPUs, where the unified generator's grid takes more than on CPUs."""
-    fields = fields_of(make(kind), 2)
-    whole = fields.grid_sdf()
-    cost = Cost(per_shape=10**9, per_point=0)
-    monkeypatch.setattr(type(fields.geometry), "grid_cost", property(lambda self: cost))
-    torch.testing.assert_close(fields.grid_sdf(), whole, atol=2e-5, rtol=1e-4)
+    assert sum(calls[1:]) == 20_000
+    assert max(calls[1:]) == CHUNK // 2  # of two shapes
 
 
 @pytest.mark.parametrize("kind", ["unified", "separate", "flexicubes"])
-def test_surfaces_do_not_depend_on_the_budget(kind: str) -> None:
+def test_surfaces_do_not_depend_on_the_chunks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = make(kind)
     options = GridOptions(grid_resolution=2 * generator.config.grid_resolution)
     found = []
-    for memory_mb in (16, 4096):
-        generator.memory_mb = memory_mb
+    for size in (CHUNK, chunks.CHUNK_POINTS):
+        monkeypatch.setattr(chunks, "CHUNK_POINTS", size)
         with torch.no_grad():
             fields = fields_of(generator, 2)
             found.append(generator.extract(fields, grid=options).meshes)
@@ -166,10 +155,3 @@ def test_surfaces_do_not_depend_on_the_budget(kind: str) -> None:
         torch.testing.assert_close(small.verts, large.verts, atol=1e-5, rtol=0)
         # Rounding may turn the diagonal of a quad of FlexiCubes: equal weights decide on it.
         assert (small.faces != large.faces).any(1).float().mean() < 1e-3
-
-
-def test_too_small_a_budget() -> None:
-    generator = make("unified")
-    generator.memory_mb = 15
-    with pytest.raises(ValueError, match=r"memory_mb must be at least 16 .*got 15"):
-        fields_of(generator, 1)

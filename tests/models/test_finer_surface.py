@@ -179,8 +179,8 @@ def test_a_batch_of_rescued_shapes_alone(architecture: str) -> None:
     assert surface.sign_change_loss == 0
     (surface.sign_change_loss + surface.empty_penalty).backward()
     nothing = torch.zeros(0, 3, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
-    assert fields.sdf_packed(*nothing).shape == (0,)
-    assert fields.deformation_packed(*nothing).shape == (0, 3)
+    assert fields.packed(fields.sdf, *nothing).shape == (0,)
+    assert fields.packed(fields.deformation, *nothing).shape == (0, 3)
 
 
 def test_rounding_that_turns_signs_moves_no_vertex_off_its_edge() -> None:
@@ -189,8 +189,8 @@ def test_rounding_that_turns_signs_moves_no_vertex_off_its_edge() -> None:
     class Unsteady(Fields):
         """With a gradient, another value than without."""
 
-        def sdf_packed(self, points: Tensor, shape: Tensor) -> Tensor:
-            sdf = super().sdf_packed(points, shape)
+        def sdf(self, points: Tensor) -> Tensor:
+            sdf = super().sdf(points)
             return sdf + 0.004 if torch.is_grad_enabled() else sdf
 
     fields = fields_of(generator)

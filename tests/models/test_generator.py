@@ -87,10 +87,10 @@ def test_packed_colours_are_those_of_each_shape(generator: Generator) -> None:
     fields = fields_of(generator, 3)
     points = torch.rand(5, 3, generator=torch.Generator().manual_seed(0)).double() - 0.5
     shape = torch.tensor([0, 0, 2, 2, 2])  # none of shape 1
-    packed = fields.color_packed(points, shape)
+    packed = fields.packed(fields.color, points, shape)
     every = fields.color(points)
     torch.testing.assert_close(packed, every[shape, torch.arange(5)])
-    assert fields.color_packed(points[:0], shape[:0]).shape == (0, 3)
+    assert fields.packed(fields.color, points[:0], shape[:0]).shape == (0, 3)
 
 
 def test_geometry_code_shapes_and_texture_code_only_colours(generator: Generator) -> None:

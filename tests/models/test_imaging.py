@@ -261,7 +261,7 @@ class TestLight:
         views, verts = project_meshes(meshes, cameras(4), views_per_mesh=2)
         pixels = covered_pixels(rasterize_views(views, SIZE))
         positions = surface_points(views, verts, pixels, SIZE).position.detach()
-        expected = fields.color_packed(positions, pixels.image // 2)
+        expected = fields.packed(fields.color, positions, pixels.image // 2)
         assert torch.equal(bare.rgb[pixels.image, :, pixels.row, pixels.column], expected)
 
     @pytest.mark.parametrize("light", [Light(), LearnedLight()])

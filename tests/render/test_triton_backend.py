@@ -112,8 +112,7 @@ def test_the_backend_is_for_cuda_and_a_missing_one_is_named(monkeypatch) -> None
 
     with pytest.raises(ValueError, match="'triton' works on CUDA tensors, got cpu"):
         choose_backend(torch.device("cpu"), "triton")
-    monkeypatch.setattr(rasterizer, "_triton_backend", lambda: None)
-    assert not rasterizer.has_triton()
+    monkeypatch.setattr(rasterizer, "has_triton", lambda: False)
     assert choose_backend(torch.device("cuda"), None) is torch_backend
     with pytest.raises(ValueError, match="'triton' does not work here"):
         choose_backend(torch.device("cuda"), "triton")

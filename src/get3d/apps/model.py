@@ -234,14 +234,7 @@ class Model:
             ValueError: If the mesh has no faces left after cleaning, or more charts than the
                 texture can hold.
         """
-        color = field_color(fields)
-        return make_asset(
-            mesh,
-            color,
-            texture_size=texture_size,
-            options=options,
-            memory_mb=self.generator.memory_mb,
-        )
+        return make_asset(mesh, field_color(fields), texture_size=texture_size, options=options)
 
     @torch.no_grad()
     def surface(self, fields: Fields, *, grid: GridOptions | None = None) -> Mesh:

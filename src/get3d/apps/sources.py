@@ -10,7 +10,6 @@ import torch
 from get3d.apps.imported import RELEASE_LICENCE, ImportOptions, import_checkpoint
 from get3d.apps.model import Model
 from get3d.apps.model_folder import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME, read_model
-from get3d.core.memory import DEFAULT_MEMORY_MB, memory_bytes
 from get3d.interop.hub import HUB_PREFIX, fetch_file, fetch_folder, parse_hub_name
 
 _LOG = logging.getLogger(__name__)
@@ -19,12 +18,7 @@ _CHECKPOINTS = (".pt", ".pth")
 _PARTS = (CONFIG_NAME, WEIGHTS_NAME)
 
 
-def load(
-    source: str | Path | None = None,
-    *,
-    device: torch.device | str | None = None,
-    memory_mb: int | None = None,
-) -> Model:
+def load(source: str | Path | None = None, *, device: torch.device | str | None = None) -> Model:
     """Load a model.
 
     A checkpoint of the release (.pt) is read with the published options; `get3d import` makes a
@@ -35,25 +29,14 @@ def load(
             release, or `hf://owner/name[@revision][/folder or file.pt]` on the Hugging Face Hub;
             None takes the model that ships with get3d.
         device: Where the network goes; None means the CPU.
-        memory_mb: How much work that can be done in portions may hold at a time, in megabytes,
-            beside the model, its planes, mesh and texture; None means 256. The shapes are the same
-            but for rounding.
 
     Raises:
         FileNotFoundError: If there is no such model.
-        ValueError: If its files are damaged, of another format, or do not belong together; if
-            `memory_mb` is below 16.
+        ValueError: If its files are damaged, of another format, or do not belong together.
         ImportError: If `hf://` is asked for and huggingface_hub is not installed.
         OSError: If the hub cannot be reached.
     """
-    memory_mb = DEFAULT_MEMORY_MB if memory_mb is None else memory_mb
-    memory_bytes(memory_mb)  # loading takes long, so a wrong budget is refused first
-    model = _load(source, device="cpu" if device is None else device)
-    model.generator.memory_mb = memory_mb
-    return model
-
-
-def _load(source: str | Path | None, *, device: torch.device | str) -> Model:
+    device = "cpu" if device is None else device
     if source is None:
         return read_model(_bundled_folder(), source="bundled", device=device)
     if is_checkpoint(source):

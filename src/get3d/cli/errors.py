@@ -39,8 +39,7 @@ def describe(error: BaseException) -> str:
         text = "stopped by Ctrl-C" + (f"; {error}" if str(error) else "")
     elif is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
         text = (
-            "out of memory; use smaller settings (batch, image or texture size, memory budget) or "
-            "another device"
+            "out of memory; use smaller settings (batch, image or texture size) or another device"
         )
     elif isinstance(error, OSError) and error.errno is not None:
         text = _describe_os_error(error)

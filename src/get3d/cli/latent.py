@@ -22,14 +22,13 @@ from get3d.apps.latent import (
 from get3d.cli.device import pick_device
 from get3d.cli.errors import one_line
 from get3d.cli.progress import progress_bar
-from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.core.types import Styles
 from get3d.export import AssetOptions
 from get3d.models import GridOptions
 
-# The model goes into a folder's record by itself. Another device or memory budget may round
-# differently, which makes no other command of it: a folder can be gone on with elsewhere.
-_NO_SETTINGS = ("model", "out", "device", "memory_mb", "overwrite")
+# The model goes into a folder's record by itself. Another device may round differently,
+# which makes no other command of it: a folder can be gone on with elsewhere.
+_NO_SETTINGS = ("model", "out", "device", "overwrite")
 _MAX_GRID_ROWS = 64
 
 
@@ -62,10 +61,6 @@ class ShapeOptions:
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
 
-    memory_mb: int = DEFAULT_MEMORY_MB
-    """Megabytes for work that can be done in portions: asking the networks, painting the texture.
-    At least 16. The model with its planes, the mesh and the whole texture come on top."""
-
     overwrite: bool = False
     """Replace the files of another command."""
 
@@ -88,7 +83,7 @@ class ShapeOptions:
         """
         _ = self.files  # loading takes long, so what cannot be written is refused first
         device = pick_device(self.device)
-        model = load(self.model, device=device, memory_mb=self.memory_mb)
+        model = load(self.model, device=device)
         self.grid.check(model.generator.config)
         return model
 

@@ -33,15 +33,14 @@ from get3d.cli.errors import one_line
 from get3d.cli.latent import check_positive
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
-from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.core.video import Frame, check_video
 from get3d.data.mesh_files import MESH_SUFFIXES
 from get3d.models import GridOptions
 
 _STILLS = 8
 _WITH_FILES_BESIDE = (".obj", ".gltf")
-_FOR_MODELS = ("truncation", "grid", "device", "memory_mb")
-_NO_SETTINGS = ("sources", "out", "device", "memory_mb", "overwrite")
+_FOR_MODELS = ("truncation", "grid", "device")
+_NO_SETTINGS = ("sources", "out", "device", "overwrite")
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,6 @@ class TurntableArgs:
 
     device: str = "auto"
     """For the model's shapes: auto (a GPU if there is one), cpu, cuda, or a GPU such as cuda:1."""
-
-    memory_mb: int = DEFAULT_MEMORY_MB
-    """Megabytes for asking the model's networks in portions, at least 16; the rest is on top."""
 
     overwrite: bool = False
     """Replace the files of another command."""
@@ -216,7 +212,7 @@ def _shots(parsed: TurntableArgs) -> tuple[dict[str, _Shot], Model | None]:
             f"texture_seeds must be as many as seeds, got {len(looks)} for {len(parsed.seeds)}"
         )
     pairs = [(parse_name(n), parse_name(look)) for n, look in zip(parsed.seeds, looks, strict=True)]
-    model = load(source, device=pick_device(parsed.device), memory_mb=parsed.memory_mb)
+    model = load(source, device=pick_device(parsed.device))
     parsed.grid.check(model.generator.config)
     shots = [
         _Shot(

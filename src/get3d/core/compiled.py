@@ -1,13 +1,18 @@
-"""Loops that numba compiles on their first call."""
+"""Loops that numba compiles on their first call, and whether Triton can compile for the GPU."""
 
 import contextlib
+import importlib
+import importlib.util
 import inspect
+import logging
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar, overload
 
 import numba
+import torch
 
+_LOG = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -37,3 +42,16 @@ def compiled(function: Any = None, *, reassociates: bool = False) -> Any:
     with contextlib.suppress(RuntimeError):  # numba found no folder that it may write to
         return numba.njit(cache=True, **options)(function)
     return numba.njit(**options)(function)
+
+
+@cache
+def has_triton() -> bool:
+    """Tell whether Triton is installed and can compile for the GPU, which is tried once."""
+    if not (torch.cuda.is_available() and importlib.util.find_spec("triton")):
+        return False
+    try:  # whatever is missing, such as a C compiler, shows only when a kernel runs
+        importlib.import_module("get3d.core.triton_probe").run_kernel()
+    except Exception as error:
+        _LOG.warning("working without Triton, which is slower: %s", error)
+        return False
+    return True

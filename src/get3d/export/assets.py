@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 
 from get3d.core.colors import srgb_to_linear
-from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.core.strict import check_literals
 from get3d.core.types import Material, Mesh, TexturedMesh
 from get3d.export.bake import ColorFn, ask_colors, texture_mesh
@@ -43,7 +42,6 @@ def make_asset(
     *,
     texture_size: int = 1024,
     options: AssetOptions | None = None,
-    memory_mb: int = DEFAULT_MEMORY_MB,
 ) -> TexturedMesh:
     """Clean a surface, ask its colour field, and give it normals.
 
@@ -52,22 +50,20 @@ def make_asset(
         color_fn: sRGB colours in [0, 1] at object-space positions; values outside are clipped.
         texture_size: Side of the texture, in texels.
         options: None changes nothing about the surface and bakes a texture.
-        memory_mb: What the points that are coloured at a time may hold, in megabytes, beside the
-            mesh and the texture.
 
     Returns:
         The asset; its notes say what was done.
 
     Raises:
         ValueError: If the mesh has no faces or none after cleaning, a position or colour is not
-            finite, the texture is too small for the mesh's charts, or `memory_mb` is below 16.
+            finite, or the texture is too small for the mesh's charts.
     """
     options = AssetOptions() if options is None else options
     cleaned = clean_mesh(mesh, options)
     if options.colors == "texture":
-        asset = texture_mesh(cleaned.mesh, color_fn, texture_size=texture_size, memory_mb=memory_mb)
+        asset = texture_mesh(cleaned.mesh, color_fn, texture_size=texture_size)
     else:
-        asset = color_vertices(cleaned.mesh, color_fn, memory_mb=memory_mb)
+        asset = color_vertices(cleaned.mesh, color_fn)
     notes = cleaned.notes
     if options.crease_deg is not None:
         split = split_normals(cleaned.mesh, crease_rad=math.radians(options.crease_deg))
@@ -80,15 +76,12 @@ def make_asset(
 
 
 @torch.no_grad()
-def color_vertices(
-    mesh: Mesh, color_fn: ColorFn, *, memory_mb: int = DEFAULT_MEMORY_MB
-) -> TexturedMesh:
+def color_vertices(mesh: Mesh, color_fn: ColorFn) -> TexturedMesh:
     """Colour a mesh at its vertices, without texture or atlas.
 
     Args:
         mesh: At least one face.
         color_fn: As for `make_asset`.
-        memory_mb: As for `make_asset`.
 
     Raises:
         ValueError: As `check_mesh`, or if there are no faces or a colour is not finite.
@@ -96,7 +89,7 @@ def color_vertices(
     if len(mesh.faces) == 0:
         raise ValueError("the mesh has no faces, so there is nothing to colour")
     check_mesh(mesh)
-    srgb = ask_colors(color_fn, mesh.verts.detach(), memory_mb=memory_mb)
+    srgb = ask_colors(color_fn, mesh.verts.detach())
     linear = srgb_to_linear(srgb)
     return TexturedMesh(
         mesh=mesh.detach(),

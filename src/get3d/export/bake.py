@@ -5,14 +5,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from get3d.core.memory import DEFAULT_MEMORY_MB, memory_bytes
+from get3d.core.chunks import CHUNK_POINTS
 from get3d.core.types import Material, Mesh, TexturedMesh
 from get3d.export.atlas import check_atlas, check_texture_size, unwrap
 from get3d.geometry import check_mesh
 from get3d.render import ColorFn, rasterize
 
-# Some 60 numbers of 4 bytes here; the rest is for a colour field that does not mind its memory.
-_TEXEL_BYTES = 1024
 # Bilinear lookups reach one texel beyond those that a chart touches: these ask the field too.
 # The first mip levels reach further: these copy a neighbour.
 _ASKED_RINGS = 1
@@ -25,7 +23,6 @@ def texture_mesh(
     color_fn: ColorFn,
     *,
     texture_size: int = 1024,
-    memory_mb: int = DEFAULT_MEMORY_MB,
 ) -> TexturedMesh:
     """Unwrap a mesh and paint its texture by a colour field.
 
@@ -33,7 +30,6 @@ def texture_mesh(
         mesh: What `color_fn` colours; at least one face.
         color_fn: sRGB colours in [0, 1] at object-space positions; values outside are clipped.
         texture_size: Side of the texture, in texels.
-        memory_mb: As for `bake_texture`.
 
     Returns:
         The same vertices and faces with texture coordinates and one opaque material.
@@ -43,7 +39,7 @@ def texture_mesh(
             too small for the mesh's charts.
     """
     uvs, uv_faces = unwrap(mesh, texture_size=texture_size)
-    texture = bake_texture(mesh, uvs, uv_faces, color_fn, texture_size, memory_mb=memory_mb)
+    texture = bake_texture(mesh, uvs, uv_faces, color_fn, texture_size)
     return TexturedMesh(
         mesh=mesh.detach(),
         uvs=uvs,
@@ -60,8 +56,6 @@ def bake_texture(
     uv_faces: Int[Tensor, "faces 3"],
     color_fn: ColorFn,
     texture_size: int,
-    *,
-    memory_mb: int = DEFAULT_MEMORY_MB,
 ) -> Float[Tensor, "h w 3"]:
     """Paint a texture by asking a colour field at the surface point of each texel.
 
@@ -75,16 +69,13 @@ def bake_texture(
         uv_faces: Three indices a face into `uvs`.
         color_fn: sRGB colours in [0, 1] at object-space positions; asked in parts of bounded size.
         texture_size: Side of the texture, in texels.
-        memory_mb: What the texels of a part may hold at a time, in megabytes, beside the mesh and
-            the whole texture.
 
     Returns:
         sRGB colours in [0, 1], row 0 at the top.
 
     Raises:
         ValueError: If `color_fn` returns another shape or colours that are not finite, there are
-            no faces, mesh and texture coordinates hold indices of what is not there, or
-            `memory_mb` is below 16.
+            no faces, or mesh and texture coordinates hold indices of what is not there.
     """
     check_texture_size(texture_size)
     check_mesh(mesh)
@@ -98,13 +89,12 @@ def bake_texture(
     for _ in range(_ASKED_RINGS):
         _grow(face_of)
     texture = mesh.verts.new_zeros(texture_size, texture_size, 3)
-    at_once = memory_bytes(memory_mb) // _TEXEL_BYTES
-    for start in range(0, face_of.numel(), at_once):
-        faces = face_of.view(-1)[start : start + at_once]
+    for start in range(0, face_of.numel(), CHUNK_POINTS):
+        faces = face_of.view(-1)[start : start + CHUNK_POINTS]
         inside = (faces >= 0).nonzero().squeeze(1)
         faces, texels = faces[inside].long(), inside + start
         points = _surface_points(mesh, corners, faces, texels, texture_size)
-        texture.view(-1, 3)[texels] = ask_colors(color_fn, points, memory_mb=memory_mb)
+        texture.view(-1, 3)[texels] = ask_colors(color_fn, points)
     is_known = face_of >= 0
     del face_of  # as large as a channel of the texture, like much that follows
     _fill(texture, is_known)
@@ -214,23 +204,19 @@ def _cross(a: Float[Tensor, "n 2"], b: Float[Tensor, "n 2"]) -> Float[Tensor, " 
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
 
 
-def ask_colors(
-    color_fn: ColorFn, points: Float[Tensor, "n 3"], *, memory_mb: int = DEFAULT_MEMORY_MB
-) -> Float[Tensor, "n 3"]:
+def ask_colors(color_fn: ColorFn, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
     """Ask a colour field in parts of bounded size, and check what it says.
 
     Args:
         color_fn: sRGB colours in [0, 1] at object-space positions; values outside are clipped.
         points: Any number of positions.
-        memory_mb: As for `bake_texture`.
 
     Raises:
         ValueError: If it returns another shape, or colours that are not finite.
     """
     colors = torch.empty_like(points)
-    at_once = memory_bytes(memory_mb) // _TEXEL_BYTES
-    for start in range(0, len(points), at_once):
-        part = slice(start, start + at_once)
+    for start in range(0, len(points), CHUNK_POINTS):
+        part = slice(start, start + CHUNK_POINTS)
         found = color_fn(points[part])
         if found.shape != points[part].shape:
             raise ValueError(

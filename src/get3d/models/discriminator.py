@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from get3d.core import DiscriminatorOutput, Images
 from get3d.models.feature_discriminator import FeatureDiscriminator
 from get3d.models.feature_network import FeatureNetwork, load_feature_network
-from get3d.models.filters import downsample
 from get3d.models.layers import EqualConv, EqualLinear, Stack
 from get3d.models.mapping import Mapping
+from get3d.models.ops import downsample
 from get3d.models.synthesis import resolutions
 
 _FREQUENCIES = 3

@@ -7,15 +7,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from get3d.core import Cameras, Images, Mesh, Styles
-from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.geometry import TetGrid
 from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
 from get3d.models.fields import BaseShape, Fields
 from get3d.models.imaging import render_images
 from get3d.models.mapping import Mapping, repeat_style
+from get3d.models.ops import GridLookup
 from get3d.models.surface import Grid, Surface, config_grid, extract_surface, grid_offsets
 from get3d.models.synthesis import PLANE_CHANNELS, PlaneSynthesis
-from get3d.models.triplane import GridLookup
 from get3d.models.triplane_fields import Texture, TextureHeads, TriplaneGeometry, TriplaneHeads
 from get3d.models.volume import VolumeGeometry, VolumeHeads
 from get3d.render import LearnedLight, Light
@@ -106,8 +105,6 @@ class Generator(nn.Module):
 
     Attributes:
         config: Sizes and options.
-        memory_mb: What an evaluation without gradient may hold beside the model, the planes, and
-            its own input and output, in megabytes. May be changed at any time; not saved.
     """
 
     _grid_base: Float[Tensor, " grid"] | None
@@ -133,7 +130,6 @@ class Generator(nn.Module):
                 f"the config grid_resolution {config.grid_resolution}"
             )
         self.config = config
-        self.memory_mb = DEFAULT_MEMORY_MB
         self.mapping_geo = Mapping(config.z_dim, config.w_dim, num_layers=config.mapping_layers)
         self.mapping_tex = Mapping(config.z_dim, config.w_dim, num_layers=config.mapping_layers)
         self.lookup: GridLookup | None = None
@@ -223,7 +219,7 @@ class Generator(nn.Module):
             )
         where = self._grid_verts if self.lookup is None else self.lookup
         geometry, texture = self.network(styles, where, self.config.scale)
-        return Fields(geometry, texture, self._base, self._grid_base, self.memory_mb)
+        return Fields(geometry, texture, self._base, self._grid_base)
 
     def surface(self, fields: Fields) -> list[Mesh]:
         """Extract the meshes; a shape whose field has one sign everywhere gets a small surface."""

@@ -74,7 +74,7 @@ def render_images(
     seen = layers.pixels if layers else pixels
     with torch.set_grad_enabled(torch.is_grad_enabled() and not config.detach_positions):
         points = surface_points(views, verts, seen, size)
-    colors = fields.color_packed(points.position, seen.image // views_per_mesh)
+    colors = fields.packed(fields.color, points.position, seen.image // views_per_mesh)
     if light is not None:
         steps = config.normal_smoothing
         at_verts = torch.cat([vertex_normals(mesh, smoothing_steps=steps) for mesh in meshes])

@@ -40,7 +40,6 @@ from get3d.geometry import (
 )
 from get3d.models.config import GeneratorConfig, GridOptions
 from get3d.models.fields import Fields
-from get3d.models.packing import row_slots, to_rows
 
 Grid = TetGrid | VoxelGrid
 
@@ -205,7 +204,7 @@ def _traced(
     """Extract the surfaces on a lattice of another fineness."""
 
     def field(points: Float[Tensor, "n 3"], shape: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        return _inward(fields.sdf_packed(points, shape), config)
+        return _inward(fields.packed(fields.sdf, points, shape), config)
 
     is_cubes = config.iso_surface == "flexicubes"
     traced = (trace_cubes if is_cubes else trace_surface)(field, known, num_cells)
@@ -214,7 +213,7 @@ def _traced(
         # The few values that matter, once more. Rounding may turn a sign: the first one holds.
         again = field(traced.points, traced.shape)
         sdf = torch.where((again > 0) == (sdf > 0), again, sdf)
-    raw = fields.deformation_packed(traced.points, traced.shape)
+    raw = fields.packed(fields.deformation, traced.points, traced.shape)
     positions = traced.points + grid_offsets(raw, config)
     loss = crossing_loss(sdf[traced.edges])
     match traced:
@@ -223,7 +222,7 @@ def _traced(
             return _Found(meshes, loss, loss.new_zeros(()), loss.new_zeros(()))
         case TracedCubes():
             corners = _learnt_corners(traced.centres, config)
-            raw_weights = fields.flexi_weights_packed(corners, traced.topology.cube_shape)
+            raw_weights = fields.packed(fields.flexi_weights, corners, traced.topology.cube_shape)
             return _joined(traced.topology, sdf, positions, raw_weights, loss, for_training)
 
 
@@ -265,9 +264,7 @@ def _positions(
     shape: Int[Tensor, " active"],
 ) -> Float[Tensor, "active 3"]:
     """Deformed positions of packed grid vertices, each of one shape."""
-    slots, width = row_slots(shape, len(fields))
-    rows = to_rows(verts, slots, num_rows=len(fields), width=width)
-    raw = fields.grid_deformation(rows).flatten(0, 1)[slots]
+    raw = fields.packed(fields.grid_deformation, verts, shape)
     return grid.verts[verts] + grid_offsets(raw, config)
 
 
@@ -275,7 +272,5 @@ def _raw_weights(
     fields: Fields, grid: VoxelGrid, cubes: Int[Tensor, " cubes"], shape: Int[Tensor, " cubes"]
 ) -> Float[Tensor, "cubes 21"]:
     """Raw weights of packed cubes, each of one shape."""
-    slots, width = row_slots(shape, len(fields))
-    rows = to_rows(cubes, slots, num_rows=len(fields), width=width)
-    corners = cube_corners(rows, grid.resolution)
-    return fields.grid_flexi_weights(corners).flatten(0, 1)[slots]
+    corners = cube_corners(cubes, grid.resolution)
+    return fields.packed(fields.grid_flexi_weights, corners, shape)

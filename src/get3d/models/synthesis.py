@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from get3d.models.config import GeneratorConfig
-from get3d.models.filters import upsample
 from get3d.models.layers import ModulatedConv, Stack, ToColor
+from get3d.models.ops import upsample
 
 PLANE_CHANNELS = 32
 

@@ -6,10 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from get3d.core.memory import Cost
-from get3d.models.layers import ToColor
-from get3d.models.point_network import PLACE_NUMBERS, PointMLP
-from get3d.models.triplane import GridLookup, sample_triplane
+from get3d.core.chunks import in_chunks
+from get3d.models.layers import PointMLP, ToColor
+from get3d.models.ops import GridLookup, sample_triplane
 
 
 class TriplaneHeads(nn.Module):
@@ -54,31 +53,6 @@ class TriplaneGeometry:
     rows: Float[Tensor, "b m c"]
     extent: float
 
-    @property
-    def cost(self) -> Cost:
-        """What an evaluation holds at points, or at some of the grid's vertices."""
-        return _lookup_cost(self.planes, self.heads.deformation)
-
-    @property
-    def grid_cost(self) -> Cost:
-        """What an evaluation at all of the grid's vertices at once holds."""
-        rows, verts = self.rows.shape[1], self.num_verts
-        return self.heads.sdf.sums_cost(rows, verts, device=self.rows.device)
-
-    @property
-    def flexi_cost(self) -> Cost:
-        """What the weights hold; a point is a cube here.
-
-        Raises:
-            ValueError: If the generator was not built for FlexiCubes.
-        """
-        return _lookup_cost(self.planes, self._weights_head, lookups=8)
-
-    @property
-    def num_verts(self) -> int:
-        """How many vertices the grid has."""
-        return len(self.lookup.index)
-
     def features(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n c"]:
         """Tri-plane features at points."""
         return sample_triplane(self.planes, points, extent=self.extent)
@@ -118,19 +92,21 @@ class TriplaneGeometry:
             raise ValueError("this generator has no FlexiCubes weights: its iso_surface is dmtet")
         return self.heads.weights
 
-    def grid_sdf(self, verts: Int[Tensor, " k"] | None = None) -> Float[Tensor, "b k"]:
-        """Signed distance at every grid vertex, or at some of them."""
-        head = self.heads.sdf
-        if verts is not None:
-            here = verts.expand(len(self.rows), -1)
-            return head(self.lookup.gather_at(self.rows, here), self.styles)[..., 0]
-        rows = head.share_first(self.rows, self.styles, self.lookup.bias_share)
-        return head.finish_sums(rows, self.lookup.index, self.styles)
+    def grid_sdf(self) -> Float[Tensor, "b grid"]:
+        """Signed distance at every grid vertex."""
+        head, styles = self.heads.sdf, self.styles
+        rows = head.share_first(self.rows, styles, self.lookup.bias_share)
+        return in_chunks(
+            lambda index: head.finish_sums(rows, index, styles),
+            self.lookup.index,
+            axis=0,
+            num_shapes=len(rows),
+        )
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
         """Offsets at some grid vertices of each sample, before the tanh."""
         head = self.heads.deformation
-        if not torch.is_grad_enabled():  # in portions, so nothing is made for the whole grid
+        if not torch.is_grad_enabled():  # in chunks, so nothing is made for the whole grid
             return head(self.lookup.gather_at(self.rows, verts), self.styles)
         rows = head.share_first(self.rows, self.styles, self.lookup.bias_share)
         return head.finish(self.lookup.gather_at(rows, verts), self.styles)
@@ -187,11 +163,6 @@ class Texture:
     color_style: Float[Tensor, "b color_w_dim"]
     extent: float
 
-    @property
-    def cost(self) -> Cost:
-        """What an evaluation holds at points."""
-        return _lookup_cost(self.planes, self.heads.mlp)
-
     def features(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 16"]:
         """Texture features at points, from which the colour is a linear map."""
         sampled = sample_triplane(self.planes, points, extent=self.extent)
@@ -210,19 +181,3 @@ class Texture:
             self.color_style[index],
             self.extent,
         )
-
-
-def _lookup_cost(planes: Float[Tensor, "b c h w"], network: PointMLP, *, lookups: int = 1) -> Cost:
-    """What a network behind lookups in planes holds.
-
-    Args:
-        planes: Where features are looked up; a third of the channels is one.
-        network: What they go through.
-        lookups: How many go into the network at once.
-    """
-    feature = planes.shape[1] // 3
-    looking = lookups * (3 * feature + PLACE_NUMBERS)
-    joining = lookups * feature if lookups > 1 else 0  # the features before they are joined
-    behind = network.cost
-    per_point = max(looking, joining + behind.per_point)
-    return Cost(per_shape=behind.per_shape, per_point=per_point)

@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from get3d.core.memory import Cost
+from get3d.core.chunks import in_chunks
 from get3d.models.config import GeneratorConfig
-from get3d.models.layers import EqualConv, ModulatedConv, Stack
-from get3d.models.point_network import PointMLP
+from get3d.models.layers import EqualConv, ModulatedConv, PointMLP, Stack
+from get3d.models.ops import normalize_points
 from get3d.models.synthesis import resolutions
-from get3d.models.triplane import normalize_points
 
 _SDF_HIDDEN, _DEFORMATION_HIDDEN = 3, 2
 _POSITION_FEATURES = 6
@@ -83,13 +82,6 @@ class VolumeNetwork(nn.Module):
     def num_styles(self) -> int:
         """How many styles are used in all."""
         return self.num_convs + len(self.mlp.layers)
-
-    @property
-    def cost(self) -> Cost:
-        """What `read` holds: places, angles, features, the same joined, and the point network."""
-        behind = self.mlp.cost
-        features = next(iter(self.mlp.layers)).weight.shape[1]
-        return Cost(per_shape=behind.per_shape, per_point=features + 12 + behind.per_point)
 
     def volume(self, styles: Float[Tensor, "b layers w_dim"]) -> Float[Tensor, "b c d h w"]:
         """Make the feature volume; x runs along its last axis."""
@@ -171,24 +163,9 @@ class VolumeGeometry:
             self.deformation_volume, points, self.styles, extent=self.extent
         )
 
-    @property
-    def cost(self) -> Cost:
-        """What an evaluation holds at points, or at some of the grid's vertices."""
-        return self.heads.sdf.cost
-
-    @property
-    def grid_cost(self) -> Cost:
-        """What an evaluation at all of the grid's vertices at once holds."""
-        return self.cost
-
-    @property
-    def num_verts(self) -> int:
-        """How many vertices the grid has."""
-        return len(self.grid_verts)
-
-    def grid_sdf(self, verts: Int[Tensor, " k"] | None = None) -> Float[Tensor, "b k"]:
-        """Signed distance at every grid vertex, or at some of them."""
-        return self.sdf(self.grid_verts if verts is None else self.grid_verts[verts])
+    def grid_sdf(self) -> Float[Tensor, "b grid"]:
+        """Signed distance at every grid vertex."""
+        return in_chunks(self.sdf, self.grid_verts, axis=0, num_shapes=len(self.styles))
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
         """Offsets at some grid vertices of each sample, before the tanh."""

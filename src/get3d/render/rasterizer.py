@@ -1,9 +1,6 @@
 """Which face does each pixel see? The one question of rendering that autograd cannot answer."""
 
-import functools
 import importlib
-import importlib.util
-import logging
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Literal
@@ -12,12 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.compiled import has_triton
 from get3d.render import numba_backend, torch_backend
 from get3d.render.views import Views, pack_views, parse_image_size
 
 Backend = Literal["torch", "numba", "triton"]
-
-logger = logging.getLogger(__name__)
 
 
 def rasterize(
@@ -87,7 +83,7 @@ def choose_backend(device: torch.device, backend: Backend | None) -> ModuleType:
         case None if device.type == "cpu":
             return numba_backend
         case None:
-            return (_triton_backend() if device.type == "cuda" else None) or torch_backend
+            return _triton_backend() if device.type == "cuda" and has_triton() else torch_backend
         case "torch":
             return torch_backend
         case "numba" if device.type == "cpu":
@@ -97,13 +93,12 @@ def choose_backend(device: torch.device, backend: Backend | None) -> ModuleType:
                 f"backend 'numba' works on CPU tensors, got {device}; use 'torch' or None"
             )
         case "triton" if device.type == "cuda":
-            chosen = _triton_backend()
-            if chosen is None:
+            if not has_triton():
                 raise ValueError(
                     "backend 'triton' does not work here (is the package triton installed, and is "
                     "there a C compiler?); use 'torch' or None"
                 )
-            return chosen
+            return _triton_backend()
         case "triton":
             raise ValueError(
                 f"backend 'triton' works on CUDA tensors, got {device}; use 'torch' or None"
@@ -112,23 +107,6 @@ def choose_backend(device: torch.device, backend: Backend | None) -> ModuleType:
             raise ValueError(f"backend must be 'numba', 'triton', 'torch' or None, got {backend!r}")
 
 
-def has_triton() -> bool:
-    """Tell whether Triton is installed and can compile for the GPU, which it is asked to once."""
-    return _triton_backend() is not None
-
-
-@functools.cache
-def _triton_backend() -> ModuleType | None:
-    """Load the backend that Triton compiles, if it can: that takes a C compiler on the machine."""
-    if not (torch.cuda.is_available() and importlib.util.find_spec("triton")):
-        return None
-    backend = importlib.import_module("get3d.render.triton_backend")
-    corners = torch.tensor([[-1.0, -1, 0, 1], [3, -1, 0, 1], [-1, 3, 0, 1]], device="cuda")
-    views = pack_views([corners], [torch.tensor([[0, 1, 2]], device="cuda")])
-    try:  # whatever is missing shows only when something is drawn
-        is_right = bool((backend.rasterize(views, (1, 1)) == 0).all())
-    except Exception as error:
-        logger.warning("rasterising without Triton, which is slower: %s", error)
-        return None
-    assert is_right
-    return backend
+def _triton_backend() -> ModuleType:
+    """Import the backend that Triton compiles."""
+    return importlib.import_module("get3d.render.triton_backend")

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from get3d.core.threads import run_jobs
-from get3d.models import grid_kernels
-from get3d.models.layers import activate
+from get3d.models.ops import grid_kernels
+from get3d.models.ops.activation import activate
 
 
 def activated_sums(

@@ -3,8 +3,7 @@ import torch
 from torch import Tensor
 
 from get3d.geometry import bcc_grid, make_grid
-from get3d.models import sample_triplane
-from get3d.models.triplane import GridLookup
+from get3d.models.ops import GridLookup, sample_triplane
 
 
 def planes(num: int = 2, size: int = 8, channels: int = 4) -> Tensor:

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.models.linear import apply_linear
-from get3d.render.rasterizer import has_triton
+from get3d.core.compiled import has_triton
+from get3d.models.ops.linear import apply_linear
 
 _TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
 
@@ -76,6 +76,6 @@ def _kernels_for(image: Tensor) -> ModuleType | None:
     """The compiled filters, where they can take the image: on CUDA, where Triton works."""
     if not image.is_cuda or not has_triton():
         return None
-    from get3d.models import filter_kernels
+    from get3d.models.ops import filter_kernels
 
     return filter_kernels if 4 * image.numel() <= filter_kernels.MAX_SAMPLES else None

@@ -1,6 +1,6 @@
 """The field's last layers at all grid vertices in one pass over memory, for CPUs.
 
-They fuse what `grid_field.py` writes as tensor code: the values between never leave the registers.
+They fuse what `grid_sums.py` writes as tensor code: the values between never leave the registers.
 """
 
 import numpy as np

@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from get3d.models.grid_field import activated_sums
-from get3d.models.layers import activate
+from get3d.models.ops import activate, activated_sums
 
 
 def inputs(dtype: torch.dtype, num: int, verts: int = 2000) -> tuple[Tensor, Tensor, Tensor]:

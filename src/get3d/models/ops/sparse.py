@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from get3d.models.linear import apply_linear
+from get3d.models.ops.linear import apply_linear
 
 
 class SparseMap(nn.Module):

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from get3d.models.filters import blur, downsample, upsample
+from get3d.models.ops import blur, downsample, upsample
 
 
 def image(*shape: int) -> torch.Tensor:
@@ -58,8 +58,8 @@ def test_first_and_second_derivatives(operation) -> None:  # type: ignore[no-unt
 
 _COMPARE = """
 import torch
-from get3d.models.filter_kernels import resample
-from get3d.models.filters import blur, downsample, upsample
+from get3d.models.ops.filter_kernels import resample
+from get3d.models.ops import blur, downsample, upsample
 
 device = "DEVICE"
 for layout in (torch.contiguous_format, torch.channels_last):

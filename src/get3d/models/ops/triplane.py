@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from get3d.models.sparse import SparseMap
+from get3d.models.ops.sparse import SparseMap
 
 AXES = ((0, 1), (1, 2), (0, 2))  # of the xy, yz and xz plane; the first runs along the width
 
