@@ -108,6 +108,12 @@ class GeneratorConfig:
     inside and far outside of the sphere, hollows and handles then need no larger values of the
     network than near its surface."""
 
+    sdf_cavity_radius: float = 0.0
+    """Architecture unified: predict a second signed distance, of a cavity that is cut out of the
+    shape; 0 has none (the paper). It starts as a shaft of this radius, from the origin upwards, in
+    scene units. Silhouettes show no hollow and fill it; a cavity has a network of its own, which
+    moves by what is seen inside."""
+
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
         check_literals(self)
@@ -145,6 +151,15 @@ class GeneratorConfig:
                 "sdf_base_limit must not be negative, and be a finite number, got "
                 f"{self.sdf_base_limit}"
             )
+        if not 0 <= self.sdf_cavity_radius < float("inf"):
+            raise ValueError(
+                "sdf_cavity_radius must not be negative, and be a finite number, got "
+                f"{self.sdf_cavity_radius}"
+            )
+        if self.sdf_cavity_radius > 0 and self.architecture == "separate":
+            raise ValueError('sdf_cavity_radius needs architecture "unified"')
+        if self.sdf_cavity_radius > 0 and self.sdf_inside == "negative":
+            raise ValueError('sdf_cavity_radius needs sdf_inside "positive"')
         if self.sdf_inside == "negative" and self.sdf_base != "none":
             raise ValueError(f'sdf_inside "negative" needs sdf_base "none", got "{self.sdf_base}"')
         if self.iso_surface == "flexicubes" and self.architecture == "separate":

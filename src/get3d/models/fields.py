@@ -40,14 +40,15 @@ class BaseShape:
     """A shape that the network's signed distances are added to; the network learns the rest.
 
     Attributes:
-        kind: sphere, or bowl: the sphere from which one of 0.8 times its radius is cut out, whose
-            centre is 0.4 radii above the origin.
-        radius: Of the sphere, in scene units.
+        kind: sphere; bowl: the sphere from which one of 0.8 times its radius is cut out, whose
+            centre is 0.4 radii above the origin; or shaft: what lies within the radius of the
+            half-line from the origin upwards.
+        radius: Of the sphere or shaft, in scene units.
         limit: Absolute value that large signed distances approach; 0 for no limit.
         weight: Factor on the network's signed distances.
     """
 
-    kind: Literal["sphere", "bowl"]
+    kind: Literal["sphere", "bowl", "shaft"]
     radius: float
     limit: float = 0.0
     weight: float = 1.0
@@ -57,7 +58,11 @@ class BaseShape:
 
         Of a bowl the sign is exact, and the absolute value at most the distance.
         """
-        sdf = self.radius - points.norm(dim=-1)
+        if self.kind == "shaft":
+            x, y, z = points.unbind(-1)
+            sdf = self.radius - torch.stack([x, y.clamp(max=0), z], -1).norm(dim=-1)
+        else:
+            sdf = self.radius - points.norm(dim=-1)
         if self.kind == "bowl":
             centre = points.new_tensor([0.0, _CAVITY_HEIGHT * self.radius, 0.0])
             cavity = (points - centre).norm(dim=-1) - _CAVITY_RADIUS * self.radius
@@ -76,24 +81,37 @@ class Fields:
         texture: What colour it has.
         base: Shape that the network's signed distances are added to, or None.
         grid_base: Its signed distances at the grid's vertices, or None.
+        cavity: Shape that the network's signed distances of the cavity are added to; None: no
+            cavity is cut out.
+        grid_cavity: Its signed distances at the grid's vertices, or None.
     """
 
     geometry: Geometry
     texture: Texture
     base: BaseShape | None = None
     grid_base: Float[Tensor, " grid"] | None = None
+    cavity: BaseShape | None = None
+    grid_cavity: Float[Tensor, " grid"] | None = None
 
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance at points, positive inside (if the generator's `sdf_inside` is)."""
         sdf = in_chunks(self.geometry.sdf, points, axis=-2, num_shapes=len(self))
-        return sdf if self.base is None else sdf * self.base.weight + self.base.sdf(points)
+        if self.base is not None:
+            sdf = sdf * self.base.weight + self.base.sdf(points)
+        if self.cavity is None:
+            return sdf
+        raw = in_chunks(self._triplane.cavity, points, axis=-2, num_shapes=len(self))
+        return torch.minimum(sdf, -(raw * self.cavity.weight + self.cavity.sdf(points)))
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
         """Signed distance at every vertex of the generator's grid, of the same sign as `sdf`."""
         sdf = self.geometry.grid_sdf()
-        if self.base is None or self.grid_base is None:
+        if self.base is not None and self.grid_base is not None:
+            sdf = sdf * self.base.weight + self.grid_base
+        if self.cavity is None or self.grid_cavity is None:
             return sdf
-        return sdf * self.base.weight + self.grid_base
+        raw = self._triplane.grid_cavity()
+        return torch.minimum(sdf, -(raw * self.cavity.weight + self.grid_cavity))
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Offsets of grid vertices at points, before the tanh."""
@@ -113,7 +131,7 @@ class Fields:
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
         """
-        weights = self._flexi_geometry().flexi_weights
+        weights = self._triplane.flexi_weights
         return in_chunks(weights, corners, axis=-3, num_shapes=len(self), points_per_item=8)
 
     def grid_flexi_weights(self, corners: Int[Tensor, "b k 8"]) -> Float[Tensor, "b k 21"]:
@@ -122,12 +140,13 @@ class Fields:
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
         """
-        weights = self._flexi_geometry().grid_flexi_weights
+        weights = self._triplane.grid_flexi_weights
         return in_chunks(weights, corners, axis=1, num_shapes=len(self), points_per_item=8)
 
-    def _flexi_geometry(self) -> TriplaneGeometry:
+    @property
+    def _triplane(self) -> TriplaneGeometry:
         if not isinstance(self.geometry, TriplaneGeometry):
-            raise ValueError("FlexiCubes weights need the unified generator")
+            raise ValueError("FlexiCubes weights and cavities need the unified generator")
         return self.geometry
 
     def packed(

@@ -33,6 +33,7 @@ class UnifiedNetwork(nn.Module):
             width=config.mlp_width,
             hidden_layers=config.mlp_hidden_layers,
             has_weights=config.iso_surface == "flexicubes",
+            has_cavity=config.sdf_cavity_radius > 0,
         )
         self.texture = _texture_heads(config, config.w_dim)
         mlp_layers = config.mlp_hidden_layers + 1
@@ -108,6 +109,7 @@ class Generator(nn.Module):
     """
 
     _grid_base: Float[Tensor, " grid"] | None
+    _grid_cavity: Float[Tensor, " grid"] | None
 
     def __init__(self, config: GeneratorConfig, *, grid: TetGrid | None = None) -> None:
         """Draw the weights.
@@ -157,6 +159,13 @@ class Generator(nn.Module):
             )
             base = self._base.sdf(carrier.verts)
         self.register_buffer("_grid_base", base, persistent=False)
+        cavity = None
+        self._cavity: BaseShape | None = None
+        if config.sdf_cavity_radius > 0:
+            radius, weight = config.sdf_cavity_radius, config.sdf_base_weight
+            self._cavity = BaseShape("shaft", radius, limit=config.sdf_base_limit, weight=weight)
+            cavity = self._cavity.sdf(carrier.verts)
+        self.register_buffer("_grid_cavity", cavity, persistent=False)
 
     @property
     def grid(self) -> Grid:
@@ -219,7 +228,9 @@ class Generator(nn.Module):
             )
         where = self._grid_verts if self.lookup is None else self.lookup
         geometry, texture = self.network(styles, where, self.config.scale)
-        return Fields(geometry, texture, self._base, self._grid_base)
+        return Fields(
+            geometry, texture, self._base, self._grid_base, self._cavity, self._grid_cavity
+        )
 
     def surface(self, fields: Fields) -> list[Mesh]:
         """Extract the meshes; a shape whose field has one sign everywhere gets a small surface."""

@@ -15,7 +15,14 @@ class TriplaneHeads(nn.Module):
     """The networks that turn tri-plane features into geometry (unified generator)."""
 
     def __init__(
-        self, channels: int, w_dim: int, *, width: int, hidden_layers: int, has_weights: bool
+        self,
+        channels: int,
+        w_dim: int,
+        *,
+        width: int,
+        hidden_layers: int,
+        has_weights: bool,
+        has_cavity: bool = False,
     ) -> None:
         """Draw the weights.
 
@@ -25,12 +32,14 @@ class TriplaneHeads(nn.Module):
             width: Of the hidden layers.
             hidden_layers: Before the linear layer.
             has_weights: Add the head for FlexiCubes weights.
+            has_cavity: Add the head for the signed distance of a cavity.
         """
         super().__init__()
         hidden = [width] * hidden_layers
         self.sdf = PointMLP([channels, *hidden, 1], w_dim)
         self.deformation = PointMLP([channels, *hidden, 3], w_dim)
         self.weights = PointMLP([8 * channels, *hidden, 21], w_dim) if has_weights else None
+        self.cavity = PointMLP([channels, *hidden, 1], w_dim) if has_cavity else None
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,14 @@ class TriplaneGeometry:
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance at points."""
         return self.heads.sdf(self.features(points), self.styles)[..., 0]
+
+    def cavity(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
+        """Signed distance of the cavity at points.
+
+        Raises:
+            ValueError: If the generator has no cavity.
+        """
+        return self._cavity_head(self.features(points), self.styles)[..., 0]
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Offsets at points, before the tanh."""
@@ -94,7 +111,25 @@ class TriplaneGeometry:
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
         """Signed distance at every grid vertex."""
-        head, styles = self.heads.sdf, self.styles
+        return self._at_grid(self.heads.sdf)
+
+    def grid_cavity(self) -> Float[Tensor, "b grid"]:
+        """Signed distance of the cavity at every grid vertex.
+
+        Raises:
+            ValueError: If the generator has no cavity.
+        """
+        return self._at_grid(self._cavity_head)
+
+    @property
+    def _cavity_head(self) -> PointMLP:
+        if self.heads.cavity is None:
+            raise ValueError("this generator has no cavity: its sdf_cavity_radius is 0")
+        return self.heads.cavity
+
+    def _at_grid(self, head: PointMLP) -> Float[Tensor, "b grid"]:
+        """Evaluate a head of one output at every grid vertex."""
+        styles = self.styles
         rows = head.share_first(self.rows, styles, self.lookup.bias_share)
         return in_chunks(
             lambda index: head.finish_sums(rows, index, styles),
