@@ -1,0 +1,149 @@
+"""Upholstered armchairs: padded blocks on short legs, and barrels."""
+
+import numpy as np
+
+from get3d_shapes.assemble import Part
+from get3d_shapes.chair.frame import Rng, pair
+from get3d_shapes.curves import ellipse, rectangle
+from get3d_shapes.finishes import Finish
+from get3d_shapes.palettes import draw_fabric, draw_leather, draw_metal, draw_wood, pick
+from get3d_shapes.primitives import Section, bar, board, lathe, panel, plate, shell
+from get3d_shapes.solids import Solid
+
+
+def make_armchair(rng: Rng) -> tuple[list[Part], dict[str, str], Finish, Finish]:
+    """Make an armchair; returns parts, labels, and the finishes of legs and upholstery."""
+    soft = draw_leather(rng) if rng.random() < 0.3 else draw_fabric(rng, repeat=(0.1, 0.18))
+    legs = draw_wood(rng) if rng.random() < 0.75 else draw_metal(rng)
+    kind = pick(rng, ["club", "wing", "barrel"], [0.5, 0.25, 0.25])
+    parts = _barrel(rng, soft, legs) if kind == "barrel" else _club(rng, soft, legs, kind)
+    return parts, {"back": kind}, legs, soft
+
+
+def _pillow(rng: Rng, soft: Finish) -> Finish:
+    if rng.random() < 0.65:
+        return soft
+    return draw_fabric(rng, repeat=(0.1, 0.16))
+
+
+def _club(rng: Rng, soft: Finish, wood: Finish, kind: str) -> list[Part]:
+    is_wing = kind == "wing"
+    width, depth = rng.uniform(0.66, 0.84), rng.uniform(0.66, 0.78)
+    seat, arm = rng.uniform(0.38, 0.45), rng.uniform(0.56, 0.65)
+    back = rng.uniform(0.98, 1.15) if is_wing else rng.uniform(0.76, 0.98)
+    foot, thick = rng.uniform(0.06, 0.17), rng.uniform(0.11, 0.16)
+    lean = np.radians(rng.uniform(5, 11))
+    pillow, inner = _pillow(rng, soft), width - 2 * thick
+    block = plate(
+        rectangle(width - 0.012, depth, 0.03, 2), seat - 0.11 - foot, bevel=0.02, rounds=2
+    )
+    cushion = plate(
+        rectangle(inner + 0.012, depth - 0.7 * thick, 0.05, 3),
+        0.15,
+        bevel=0.05,
+        rounds=3,
+        crown=0.02,
+    )
+    round_top = rng.random() < 0.5
+    side = plate(
+        rectangle(thick, depth, 0.05, 3), arm - foot, bevel=0.055 if round_top else 0.02, rounds=3
+    )
+    parts = [
+        Part("seat base", block.moved(0, foot, 0), soft),
+        Part("cushion", cushion.moved(0, seat - 0.14, 0.45 * thick), pillow),
+        *pair("arm", side.moved(width / 2 - thick / 2, foot, 0), soft),
+    ]
+    back_width = inner + 2 * thick * (0.9 if is_wing else rng.uniform(0.1, 1.0))
+    pad = board(
+        back_width,
+        back - seat + 0.2,
+        thick,
+        bevel=0.05,
+        radius=rng.uniform(0.06, 0.2),
+        rounds=3,
+        crown=0.012,
+    )
+
+    def lean_back(solid: Solid, ahead: float, lift: float) -> Solid:
+        return solid.turned("x", -lean).moved(0, seat + lift, -depth / 2 + ahead)
+
+    parts.append(Part("back", lean_back(pad, 0.62 * thick, -0.2), soft))
+    if rng.random() < 0.5:
+        loose = board(
+            0.97 * inner, back - seat - 0.03, 0.13, bevel=0.05, radius=0.07, rounds=3, crown=0.02
+        )
+        parts.append(Part("back cushion", lean_back(loose, 1.25 * thick, -0.02), pillow))
+    if is_wing:
+        parts += [
+            Part("wing", lean_back(w, 0.62 * thick, 0.0), soft)
+            for w in _wings(rng, back_width, back - seat, thick)
+        ]
+    return parts + _short_legs(wood, rng, width, depth, foot)
+
+
+def _wings(rng: Rng, width: float, height: float, thick: float) -> list[Solid]:
+    """Two panels beside the head, upright, their rear edge at z = 0."""
+    reach = rng.uniform(0.2, 0.28)
+    outline = np.array(
+        [(-0.02, 0.0), (reach * 0.9, 0.06), (reach, 0.5 * height), (0.85 * reach, 0.9 * height),
+         (0.4 * reach, 0.97 * height), (-0.02, 0.96 * height)]
+    )  # fmt: skip
+    middle = (outline.max(0) + outline.min(0)) / 2
+    flat = panel(outline - middle, 0.6 * thick, bevel=0.028, rounds=3)
+    upright = flat.moved(middle[0], middle[1], 0).turned("y", -np.pi / 2)
+    right = upright.moved(width / 2 - 0.3 * thick, 0, 0)
+    return [right, right.mirrored()]
+
+
+def _short_legs(wood: Finish, rng: Rng, width: float, depth: float, foot: float) -> list[Part]:
+    splay, size = rng.uniform(0.0, 0.03), rng.uniform(0.04, 0.055)
+    section: Section = "round" if rng.random() < 0.6 else "square"
+    parts = []
+    for ahead in (1, -1):
+        x, z = width / 2 - 0.075, ahead * (depth / 2 - 0.075)
+        leg = bar(
+            (x + splay, 0, z + ahead * splay),
+            (x, foot + 0.02, z),
+            0.6 * size,
+            size,
+            section=section,
+        )
+        parts += pair("leg", leg, wood)
+    return parts
+
+
+def _barrel(rng: Rng, soft: Finish, legs: Finish) -> list[Part]:
+    """A tub: a wall that falls from the back to the arms, around a round seat."""
+    radius, thick = rng.uniform(0.33, 0.4), rng.uniform(0.07, 0.1)
+    seat, foot = rng.uniform(0.38, 0.44), rng.uniform(0.07, 0.18)
+    back, arm = rng.uniform(0.74, 0.9), rng.uniform(0.56, 0.66)
+    around = np.radians(rng.uniform(108, 128))
+    angle = np.linspace(-around, around, 25)
+    share = np.clip(np.abs(angle) / around, 0, 1)
+    top = back + (arm - back) * (3 * share**2 - 2 * share**3)
+    rows = np.linspace(0, 1, 7)[:, None]
+    low = foot + 0.03
+    flare = 1 + 0.1 * rows * rng.uniform(0.2, 1.0)
+    x, z = np.sin(angle) * radius * flare, -np.cos(angle) * radius * flare
+    points = np.stack(np.broadcast_arrays(x, low + (top - low) * rows, z), -1)
+    pillow = _pillow(rng, soft)
+    wall = shell(points, thick)
+    base = plate(
+        ellipse(2 * radius, 2 * radius, 28), seat - 0.1 - foot, bevel=0.02, rounds=2
+    ).moved(0, foot, 0)
+    cushion = plate(
+        ellipse(2 * radius - 0.8 * thick, 2 * radius - 0.4 * thick, 28),
+        0.14,
+        bevel=0.05,
+        rounds=3,
+        crown=0.02,
+    ).moved(0, seat - 0.13, 0.02)
+    parts = [
+        Part("back", wall, soft),
+        Part("seat base", base, soft),
+        Part("cushion", cushion, pillow),
+    ]
+    if rng.random() < 0.25:
+        stem = np.array([[0.24, 0], [0.24, 0.02], [0.06, 0.04], [0.05, foot + 0.02]])
+        return [*parts, Part("pedestal", lathe(stem, 24), draw_metal(rng))]
+    return parts + _short_legs(legs, rng, 1.55 * radius, 1.55 * radius, foot)

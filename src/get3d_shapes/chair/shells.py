@@ -1,0 +1,82 @@
+"""Chairs whose seat and back are one curved shell."""
+
+import numpy as np
+from jaxtyping import Float
+
+from get3d_shapes.assemble import Part
+from get3d_shapes.chair.frame import Frame, Rng
+from get3d_shapes.curves import lengths, rectangle, smooth
+from get3d_shapes.palettes import pick
+from get3d_shapes.primitives import plate, shell
+
+_ROWS, _COLUMNS = 21, 13
+
+
+def make_shell(frame: Frame, rng: Rng) -> tuple[list[Part], str]:
+    """Make a bucket: a plastic shell, bent plywood, or upholstered.
+
+    Returns:
+        The parts, and the kind of arms: "none", or "shell" where its sides rise to arms.
+    """
+    kind = pick(rng, ["side", "arm", "plywood"], [0.5, 0.3, 0.2])
+    is_soft = frame.soft is frame.board
+    thickness = rng.uniform(0.045, 0.06) if is_soft else rng.uniform(0.018, 0.026)
+    points = _sheet(frame, rng, kind)
+    # The sheet's middle lies half its thickness under where one sits.
+    solid = shell(points, thickness).moved(0, -thickness / 2, 0)
+    mount = plate(rectangle(0.3, 0.28, 0.05), 0.045).moved(0, frame.under - 0.03, 0)
+    parts = [Part("shell", solid, frame.board), Part("mount", mount, frame.main)]
+    return parts, "shell" if kind == "arm" else "none"
+
+
+def _sheet(frame: Frame, rng: Rng, kind: str) -> Float[np.ndarray, "rows columns 3"]:
+    """Points of the shell: rows from the front lip to the top of the back."""
+    depth, height, back = frame.depth, frame.height, frame.back_height
+    lean = np.tan(0.6 * frame.lean_rad + 0.04)
+    rear = -depth / 2
+    profile = smooth(
+        [
+            (depth / 2, height - 0.03),
+            (depth / 2 - 0.06, height + 0.004),
+            (0.0, height),
+            (rear + 0.1, height + 0.006),
+            (rear + 0.025, height + 0.06),
+            (rear - 0.16 * lean, height + 0.2),
+            (rear - back * lean, height + back),
+        ],
+        8,
+    )
+    run = lengths(profile)
+    even = np.linspace(0, 1, _ROWS)
+    at = run[-1] * (0.35 * even + 0.65 * (1 - np.cos(np.pi * even)) / 2)  # denser at the ends
+    z, y = (np.interp(at, run, profile[:, axis]) for axis in (0, 1))
+    share = at / run[-1]
+    tangent = np.stack([np.gradient(z), np.gradient(y)], 1)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    normal = np.stack([tangent[:, 1], -tangent[:, 0]], 1)  # (z, y), towards who sits
+    width, curl = _width_and_curl(frame, rng, kind, share)
+    u = np.linspace(-1, 1, _COLUMNS)
+    rise = np.abs(u) ** 2.2 * curl[:, None]
+    x = u * width[:, None] / 2
+    return np.stack([x, y[:, None] + rise * normal[:, 1:], z[:, None] + rise * normal[:, :1]], -1)
+
+
+def _width_and_curl(
+    frame: Frame, rng: Rng, kind: str, share: Float[np.ndarray, " rows"]
+) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
+    """Width of each row, and how far its sides rise."""
+    round_top, round_front = rng.uniform(0.16, 0.42), rng.uniform(0.06, 0.16)
+    top = np.clip((share - (1 - round_top)) / round_top, 0, 1)
+    front = np.clip((round_front - share) / round_front, 0, 1)
+    width = frame.width * (1 - (0.975 * top) ** 2.6) ** 0.42 * (1 - (0.9 * front) ** 2.6) ** 0.42
+    bend = np.exp(-(((share - 0.5) / 0.2) ** 2))
+    match kind:
+        case "plywood":
+            width = width * (1 - 0.3 * np.exp(-(((share - 0.52) / 0.09) ** 2)))
+            curl = 0.015 + 0.03 * share
+        case "arm":
+            width = width * (1 + 0.12 * bend)
+            curl = 0.03 + rng.uniform(0.12, 0.17) * np.exp(-(((share - 0.47) / 0.22) ** 2))
+        case _:
+            curl = 0.02 + rng.uniform(0.03, 0.07) * bend
+    return width, curl * (1 - 0.6 * front) * (1 - 0.9 * top**2)

@@ -1,0 +1,576 @@
+"""Road vehicles: saloons, hatchbacks, sports cars, off-roaders, vans, pickups, lorries, buses.
+
+A vehicle is drawn from the side, as outlines of (z, y) in metres with the front at large z, and
+extruded across; upper parts lean inwards.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from get3d_shapes.assemble import Part
+from get3d_shapes.chair.words import article
+from get3d_shapes.curves import Outline, inset, rounded, subdivided
+from get3d_shapes.design import Design
+from get3d_shapes.finishes import Banded, Color, Decal, Finish, Plain
+from get3d_shapes.palettes import COLORS, pick, varied
+from get3d_shapes.primitives import box, lathe, panel
+from get3d_shapes.solids import Solid
+
+Rng = np.random.Generator
+
+_KINDS = (
+    "saloon",
+    "hatchback",
+    "estate",
+    "sports car",
+    "off-roader",
+    "van",
+    "pickup",
+    "lorry",
+    "bus",
+)
+_SHARES = (0.17, 0.16, 0.1, 0.12, 0.13, 0.1, 0.09, 0.07, 0.06)
+_DIGITS: dict[str, tuple[str, ...]] = {
+    "1": (".#.", "##.", ".#.", ".#.", "###"),
+    "2": ("##.", "..#", ".#.", "#..", "###"),
+    "3": ("##.", "..#", ".#.", "..#", "##."),
+    "4": ("#.#", "#.#", "###", "..#", "..#"),
+    "5": ("###", "#..", "##.", "..#", "##."),
+    "7": ("###", "..#", ".#.", ".#.", ".#."),
+    "8": ("###", "#.#", "###", "#.#", "###"),
+}
+_GLASS = Plain((0.16, 0.20, 0.25), "glass", "dark")
+_TYRE = Plain((0.10, 0.10, 0.11), "rubber", "black")
+_TRIM = Plain((0.20, 0.20, 0.21), "plastic", "black")
+_LAMP = Plain((0.96, 0.94, 0.80), "glass", "white")
+_REAR_LAMP = Plain((0.70, 0.08, 0.08), "glass", "red")
+_AMBER = Plain((0.92, 0.55, 0.10), "glass", "amber")
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Sizes in metres: z runs from the tail at -length / 2 to the nose at length / 2.
+
+    Attributes:
+        kind: One of `_KINDS`.
+        length: Bumper to bumper.
+        width: At the doors.
+        floor: Height of the sills.
+        waist: Height where the windows begin.
+        roof: Height of the roof.
+        wheel: Radius of the wheels.
+        axles: Where the axles are along z, from the front.
+        lean: Share of its width by which the roof is narrower.
+        body: Finish of the lower body, its flat sides included.
+        top: Finish of the roof.
+        rim: Finish of the wheels' middles.
+    """
+
+    kind: str
+    length: float
+    width: float
+    floor: float
+    waist: float
+    roof: float
+    wheel: float
+    axles: tuple[float, ...]
+    lean: float
+    body: Finish
+    top: Finish
+    rim: Finish
+
+
+def make_vehicle(rng: Rng) -> Design:
+    """Draw a vehicle."""
+    kind = pick(rng, _KINDS, _SHARES)
+    frame, look = _draw_frame(kind, rng)
+    match kind:
+        case "lorry":
+            parts, cargo = _lorry(frame, rng)
+        case "pickup":
+            parts, cargo = _pickup(frame, rng)
+        case _:
+            parts, cargo = _car(frame, rng)
+    parts += _wheels(frame, rng) + _lamps(frame, rng)
+    extras, extra = _extras(frame, rng, cargo)
+    labels = {
+        "kind": kind,
+        "color": frame.body.color_name,
+        "roof_color": frame.top.color_name,
+        "look": look,
+        "axles": str(len(frame.axles)),
+        "cargo": cargo,
+        "extra": extra,
+    }
+    return Design(tuple(parts + extras), labels, _caption(labels))
+
+
+def _caption(labels: dict[str, str]) -> str:
+    details = {
+        "two-tone": ["a broad stripe"],
+        "number": ["a number on its doors"],
+    }.get(labels["look"], [])
+    if labels["roof_color"] != labels["color"]:
+        details.append(f"{article(labels['roof_color'])} roof")
+    if labels["cargo"] != "none":
+        details.append({"open": "an open bed"}.get(labels["cargo"], f"a {labels['cargo']}"))
+    if labels["extra"] != "none":
+        details.append(article(labels["extra"]))
+    words = f"{article(labels['color'])} {labels['kind']}"
+    if not details:
+        return words
+    *most, last = details
+    return f"{words} with {', '.join(most)}{' and ' if most else ''}{last}"
+
+
+# -- sizes and paint -------------------------------------------------------------------------------
+
+
+def _draw_frame(kind: str, rng: Rng) -> tuple[_Frame, str]:
+    u = rng.uniform
+    length, width, height, waist, floor, wheel = {
+        "saloon": (
+            u(4.3, 5.0),
+            u(1.72, 1.9),
+            u(1.38, 1.5),
+            u(0.88, 0.96),
+            u(0.2, 0.26),
+            u(0.31, 0.36),
+        ),
+        "hatchback": (
+            u(3.3, 4.1),
+            u(1.6, 1.78),
+            u(1.42, 1.58),
+            u(0.9, 1.0),
+            u(0.2, 0.26),
+            u(0.29, 0.34),
+        ),
+        "estate": (
+            u(4.4, 4.9),
+            u(1.72, 1.88),
+            u(1.42, 1.55),
+            u(0.9, 0.98),
+            u(0.2, 0.27),
+            u(0.31, 0.36),
+        ),
+        "sports car": (
+            u(3.9, 4.5),
+            u(1.75, 1.98),
+            u(1.12, 1.26),
+            u(0.76, 0.84),
+            u(0.14, 0.2),
+            u(0.32, 0.38),
+        ),
+        "off-roader": (
+            u(3.7, 4.6),
+            u(1.75, 1.95),
+            u(1.7, 1.95),
+            u(1.08, 1.22),
+            u(0.36, 0.48),
+            u(0.38, 0.46),
+        ),
+        "van": (u(4.4, 5.4), u(1.8, 2.0), u(1.9, 2.4), u(1.1, 1.25), u(0.24, 0.32), u(0.33, 0.38)),
+        "pickup": (
+            u(4.7, 5.4),
+            u(1.8, 2.0),
+            u(1.65, 1.85),
+            u(1.02, 1.12),
+            u(0.34, 0.46),
+            u(0.38, 0.45),
+        ),
+        "lorry": (u(5.6, 7.2), u(2.1, 2.4), u(2.3, 2.7), u(1.35, 1.55), u(0.5, 0.6), u(0.45, 0.52)),
+        "bus": (u(7.5, 9.5), u(2.3, 2.5), u(2.7, 3.1), u(1.35, 1.55), u(0.34, 0.42), u(0.46, 0.52)),
+    }[kind]
+    reach = {"bus": 0.30, "lorry": 0.34}.get(kind, 0.315)
+    axles: tuple[float, ...] = (length * (reach + u(-0.01, 0.02)), -length * (reach - u(0.0, 0.03)))
+    if kind == "lorry" and length > 6.4:
+        axles = (*axles, axles[1] + 2.25 * wheel)
+    body, top, look = _paint(kind, rng, floor, waist, length)
+    rim = Plain(
+        *((0.70, 0.72, 0.75), "metal", "silver")
+        if rng.random() < 0.75
+        else ((0.18, 0.18, 0.19), "metal", "black")
+    )
+    lean = {"bus": 0.05, "van": 0.1, "lorry": 0.06, "off-roader": 0.12}.get(kind, 0.22)
+    return (
+        _Frame(kind, length, width, floor, waist, height, wheel, axles, lean, body, top, rim),
+        look,
+    )
+
+
+def _paint(
+    kind: str, rng: Rng, floor: float, waist: float, length: float
+) -> tuple[Finish, Finish, str]:
+    """Draw the paint of the body and of the roof; patterns have their places on the sides."""
+    name = pick(rng, list(COLORS))
+    plain = Plain(varied(rng, COLORS[name]), "plastic", name)
+    other = pick(
+        rng, [c for c in COLORS if np.abs(np.subtract(COLORS[c], COLORS[name])).max() > 0.4]
+    )
+    second = Plain(varied(rng, COLORS[other]), "plastic", other)
+    top = second if rng.random() < (0.5 if kind in ("bus", "van") else 0.18) else plain
+    draw = rng.random()
+    tall = waist - floor
+    if draw < (0.5 if kind in ("bus", "van") else 0.2):
+        start = floor + tall * rng.uniform(0.25, 0.6)
+        band = (start, start + tall * rng.uniform(0.18, 0.4), second)
+        return Banded(plain, (band,)), top, "two-tone"
+    if draw < 0.4 and kind in ("sports car", "hatchback", "saloon", "off-roader"):
+        digits = [pick(rng, list(_DIGITS)) for _ in range(int(rng.integers(1, 3)))]
+        rows = tuple(".".join(_DIGITS[d][row] for d in digits) for row in range(5))
+        blank = "." * (len(rows[0]) + 2)
+        mask = tuple(
+            "".join("." if c == "#" else "#" for c in row)
+            for row in (blank, *(f".{r}." for r in rows), blank)
+        )
+        paper: Color = (0.95, 0.95, 0.92)
+        if COLORS[name][0] > 0.85 and COLORS[name][2] > 0.6:
+            paper = (0.12, 0.12, 0.13)
+        middle = (-0.02 * length, floor + 0.56 * tall)
+        return Decal(plain, mask, paper, middle, 0.72 * tall), top, "number"
+    return plain, top, "plain"
+
+
+# -- bodies ----------------------------------------------------------------------------------------
+
+
+def _car(frame: _Frame, rng: Rng) -> tuple[list[Part], str]:
+    """Body, windows and roof of everything without a bed."""
+    lower, cabin = _outlines(frame, rng)
+    parts = [
+        Part(
+            "body",
+            _arched(frame, _across(frame, lower, frame.width)),
+            frame.body,
+            cuts=_arches(frame),
+        )
+    ]
+    parts += _cabin(frame, cabin, rng)
+    return parts, "none"
+
+
+def _outlines(frame: _Frame, rng: Rng) -> tuple[Outline, Outline]:
+    """Side views of the lower body and of the cabin."""
+    half, floor, waist, roof = frame.length / 2, frame.floor, frame.waist, frame.roof
+    u, below = rng.uniform, 0.06
+    match frame.kind:
+        case "saloon":
+            nose, tail = waist - u(0.1, 0.2), waist - u(0.0, 0.07)
+            front, rear = half * u(0.3, 0.38), -half * u(0.62, 0.7)
+            top = (half * u(-0.02, 0.06), -half * u(0.34, 0.44))
+        case "hatchback":
+            nose, tail = waist - u(0.08, 0.18), waist
+            front, rear = half * u(0.36, 0.46), -half * 0.97
+            top = (half * u(0.0, 0.1), -half * u(0.6, 0.78))
+        case "estate":
+            nose, tail = waist - u(0.1, 0.18), waist
+            front, rear = half * u(0.32, 0.4), -half * 0.98
+            top = (half * u(0.0, 0.06), -half * u(0.8, 0.9))
+        case "sports car":
+            nose, tail = waist - u(0.16, 0.26), waist - u(-0.02, 0.06)
+            front, rear = half * u(0.2, 0.34), -half * u(0.66, 0.85)
+            top = (-half * u(0.02, 0.1), -half * u(0.28, 0.36))
+        case "off-roader":
+            nose, tail = waist - u(0.0, 0.07), waist
+            front, rear = half * u(0.34, 0.44), -half * 0.98
+            top = (half * u(0.2, 0.3), -half * u(0.86, 0.95))
+        case "van":
+            nose, tail = waist - u(0.1, 0.3), waist
+            front, rear = half * u(0.68, 0.9), -half * 0.985
+            top = (half * u(0.36, 0.52), -half * u(0.93, 0.97))
+        case _:  # bus
+            nose, tail = waist, waist
+            front, rear = half * 0.985, -half * 0.985
+            top = (half * u(0.9, 0.96), -half * u(0.93, 0.97))
+    lift = u(0.0, 0.1)
+    lower = [(-half * 0.97, floor + lift), (-half, floor + 0.2), (-half * 0.985, tail)]
+    lower += [(rear, waist), (front, waist), (half * 0.97, nose), (half, floor + 0.22)]
+    lower += [(half * 0.96, floor)]
+    cabin = [(rear, waist - below), (top[1], roof), (top[0], roof), (front, waist - below)]
+    return _closed(lower, 0.16), _closed(cabin, 0.14 if frame.kind != "bus" else 0.2)
+
+
+def _cabin(frame: _Frame, outline: Outline, rng: Rng) -> list[Part]:
+    """Glass all round, a roof on it, and pillars."""
+    glass = _across(frame, outline, frame.width * 0.94)
+    parts = [Part("windows", glass, _GLASS)]
+    z, y = outline.T
+    thick = 0.09 if frame.kind != "bus" else 0.3
+    roof = outline.copy()
+    roof[:, 1] = np.maximum(y, frame.roof - thick)
+    on_top = (
+        np.interp(frame.roof - thick, *_edges(outline, rear=True)),
+        np.interp(frame.roof - thick, *_edges(outline, rear=False)),
+    )
+    roof[:, 0] = np.clip(z, on_top[0], on_top[1])
+    cap = _across(frame, _distinct(inset(_counter(roof), -0.012)), frame.width * 0.94 + 0.03)
+    parts.append(Part("roof", cap, frame.top))
+    low, high = float(z.min()), float(z.max())
+    count = {"saloon": 2, "hatchback": 2, "estate": 3, "sports car": 1, "bus": 6}.get(frame.kind, 2)
+    blind = frame.kind == "van" and rng.random() < 0.6
+    for i in range(count):
+        share = (i + 0.55) / count
+        wide = (high - low) * (
+            0.42 if blind and i == 0 else 0.045 if frame.kind != "bus" else 0.025
+        )
+        middle = low + (high - low) * (share * 0.62 + 0.12 if frame.kind != "bus" else share)
+        if blind and i == 0:
+            middle = low + 0.27 * (high - low)
+        strip = _slice(outline, middle - wide / 2, middle + wide / 2)
+        if len(strip) >= 3:
+            finish = frame.body if blind and i == 0 else frame.top
+            parts.append(Part("pillar", _across(frame, strip, frame.width * 0.94 + 0.02), finish))
+    return parts
+
+
+def _pickup(frame: _Frame, rng: Rng) -> tuple[list[Part], str]:
+    """A cab and an open bed."""
+    half, floor, waist = frame.length / 2, frame.floor, frame.waist
+    nose = waist - rng.uniform(0.0, 0.1)
+    rear = -half * rng.uniform(0.05, 0.2)
+    lower = [(-half, floor + 0.1), (-half, waist), (half * 0.4, waist), (half * 0.97, nose)]
+    lower += [(half, floor + 0.2), (half * 0.96, floor)]
+    cabin = [(rear, waist - 0.06), (rear + 0.05, frame.roof), (half * 0.2, frame.roof)]
+    cabin += [(half * rng.uniform(0.4, 0.46), waist - 0.06)]
+    bed_start = rear - 0.06
+    bed = box(0.86 * frame.width, 1.2, half + bed_start - 0.14, 0.01)
+    bed = bed.moved(0, floor + 0.36 * (waist - floor) + 0.1, (bed_start - half + 0.14) / 2)
+    body = _arched(frame, _across(frame, _closed(lower, 0.12), frame.width))
+    parts = [Part("body", body, frame.body, cuts=(*_arches(frame), bed))]
+    parts += _cabin(frame, _closed(cabin, 0.1), rng)
+    return parts, "open"
+
+
+def _lorry(frame: _Frame, rng: Rng) -> tuple[list[Part], str]:
+    """A cab, a chassis, and what it carries."""
+    half, floor, waist, roof = frame.length / 2, frame.floor, frame.waist, frame.roof
+    rear = half - rng.uniform(1.45, 1.75)
+    lower = [
+        (rear, floor - 0.05),
+        (rear, waist),
+        (half * 0.985, waist),
+        (half, floor + 0.2),
+        (half, floor - 0.1),
+    ]
+    cabin = [(rear, waist - 0.06), (rear, roof), (half - 0.35, roof), (half - 0.04, waist - 0.06)]
+    body = _across(frame, _closed(lower, 0.1), frame.width)
+    parts = [Part("cab", body, frame.body, cuts=_arches(frame))]
+    parts += _cabin(frame, _closed(cabin, 0.1), rng)
+    beam = box(0.8, 0.24, frame.length - 0.5, 0.02).moved(0, floor + 0.02, -0.2)
+    parts.append(Part("chassis", beam, _TRIM))
+    end, start = -half, rear - 0.12
+    deep, middle = start - end, (start + end) / 2
+    cargo = pick(rng, ["box", "tank", "tipper"], [0.5, 0.25, 0.25])
+    name = pick(rng, ["white", "cream", "grey", "blue", "red", "green", "yellow", "orange"])
+    paint = Plain(varied(rng, COLORS[name]), "plastic", name)
+    base = floor + 0.2
+    if cargo == "box":
+        solid = box(frame.width * 1.04, rng.uniform(1.7, 2.4), deep, 0.04).moved(0, base, middle)
+        parts.append(Part("box", solid, paint))
+    elif cargo == "tank":
+        radius = frame.width * 0.45
+        profile = np.array(
+            [
+                (0, 0),
+                (radius * 0.8, 0.02),
+                (radius, 0.16),
+                (radius, deep - 0.16),
+                (radius * 0.8, deep - 0.02),
+                (0, deep),
+            ]
+        )
+        solid = lathe(profile, 28).turned("x", np.pi / 2).moved(0, base + radius * 0.96, end)
+        parts.append(Part("tank", solid, paint))
+    else:
+        tall = rng.uniform(0.7, 1.0)
+        hollow = box(frame.width * 0.9, tall, deep - 0.2, 0.02).moved(0, base + 0.14, middle)
+        solid = box(frame.width, tall, deep, 0.03).moved(0, base, middle)
+        parts.append(Part("tipper", solid, paint, cuts=(hollow,)))
+    return parts, cargo
+
+
+# -- wheels and lamps ------------------------------------------------------------------------------
+
+
+def _wheels(frame: _Frame, rng: Rng) -> list[Part]:
+    """Tyres, rims and the axles that hold them."""
+    r, broad = frame.wheel, frame.wheel * rng.uniform(0.55, 0.7)
+    hub = r * rng.uniform(0.55, 0.68)
+    tyre = np.array(
+        [
+            (hub * 0.9, 0.0),
+            (r * 0.93, 0.0),
+            (r, broad * 0.15),
+            (r, broad * 0.85),
+            (r * 0.93, broad),
+            (hub, broad),
+        ]
+    )
+    tyre = np.concatenate([[[0, 0]], tyre, [[hub * 0.96, broad * 0.86], [0, broad * 0.86]]])
+    dish = np.array(
+        [
+            (0, broad * 0.5),
+            (hub * 0.99, broad * 0.5),
+            (hub * 0.9, broad * 0.93),
+            (hub * 0.35, broad * 0.8),
+        ]
+    )
+    dish = np.concatenate([dish, [[hub * 0.25, broad * 0.97], [0, broad * 0.99]]])
+    parts = []
+    outside = frame.width / 2 - broad * 0.9
+    for z in frame.axles:
+        for profile, name, finish in ((tyre, "tyre", _TYRE), (dish, "rim", frame.rim)):
+            wheel = lathe(profile, 24).turned("z", -np.pi / 2).moved(outside, r, z)
+            parts += [Part(name, wheel, finish), Part(name, wheel.mirrored(), finish)]
+        axle = box(frame.width - broad, 0.16, 0.16, 0.0).moved(0, r - 0.08, z)
+        parts.append(Part("axle", axle, _TRIM))
+        if frame.floor > r - 0.1:  # the body hangs above the axle
+            post = box(frame.width * 0.4, frame.floor + 0.2 - r, 0.2, 0.0)
+            parts.append(Part("axle", post.moved(0, r - 0.04, z), _TRIM))
+    return parts
+
+
+def _arches(frame: _Frame) -> tuple[Solid, ...]:
+    """What is cut out of the body around the wheels."""
+    radius, deep = frame.wheel * 1.16, frame.width * 0.26
+    cuts = []
+    for z in frame.axles:
+        cut = lathe(np.array([(radius, 0), (radius, deep + 0.3)]), 28).turned("z", -np.pi / 2)
+        cut = cut.moved(frame.width / 2 - deep, frame.wheel, z)
+        cuts += [cut, cut.mirrored()]
+    return tuple(cuts)
+
+
+def _lamps(frame: _Frame, rng: Rng) -> list[Part]:
+    """Head lamps, rear lamps, grille and bumpers."""
+    half, width = frame.length / 2, frame.width
+    low = frame.floor + 0.3 * (frame.waist - frame.floor)
+    is_round = rng.random() < 0.35
+    size = 0.08 * width
+    parts = []
+    x = width * 0.36
+    tall = low + 0.22 * (frame.waist - frame.floor)
+    for z, finish, name in ((half, _LAMP, "head lamp"), (-half, _REAR_LAMP, "rear lamp")):
+        deep = 0.16
+        if is_round and name == "head lamp":
+            lamp = lathe(
+                np.array([(size, -deep), (size, deep * 0.3), (size * 0.7, deep * 0.42)]), 18
+            )
+            lamp = lamp.turned("x", np.pi / 2)
+        else:
+            lamp = box(2.4 * size, 1.4 * size, 2 * deep, 0.02).moved(
+                0, -0.7 * size, -0.04 if z > 0 else 0.04
+            )
+        lamp = lamp.moved(x, tall, z - np.sign(z) * 0.09)
+        parts += [Part(name, lamp, finish), Part(name, lamp.mirrored(), finish)]
+    grille = box(width * rng.uniform(0.3, 0.48), 0.16 + 0.1 * rng.random(), 0.3, 0.02)
+    parts.append(Part("grille", grille.moved(0, tall - 0.12, half - 0.13), _TRIM))
+    bumper = _TRIM if rng.random() < 0.6 else Plain((0.72, 0.74, 0.77), "metal", "chrome")
+    for z in (half - 0.1, -half + 0.1):
+        bar = box(width * 0.98, 0.16, 0.32, 0.05).moved(0, frame.floor + 0.06, z)
+        parts.append(Part("bumper", bar, bumper))
+    return parts
+
+
+def _extras(frame: _Frame, rng: Rng, cargo: str) -> tuple[list[Part], str]:
+    """What stands on the roof or the tail."""
+    draw, z = rng.random(), 0.0
+    if frame.kind in ("lorry", "bus") or draw < 0.7:
+        return [], "none"
+    z = frame.length * {"pickup": 0.06, "van": 0.1}.get(frame.kind, -0.08)
+    if frame.kind == "sports car":
+        y = frame.waist
+        wing = box(frame.width * 0.86, 0.035, 0.26, 0.01).moved(0, y + 0.2, -frame.length * 0.46)
+        post = box(0.05, 0.32, 0.12, 0.005).moved(
+            frame.width * 0.3, y - 0.08, -frame.length * 0.455
+        )
+        parts = [Part("wing", wing, frame.top), Part("wing", post, _TRIM)]
+        return [*parts, Part("wing", post.mirrored(), _TRIM)], "rear wing"
+    if draw < 0.8:
+        sign = box(0.5, 0.17, 0.22, 0.04).moved(0, frame.roof - 0.02, z)
+        return [Part("sign", sign, _AMBER)], "taxi sign"
+    if draw < 0.9:
+        beacon = box(frame.width * 0.5, 0.14, 0.24, 0.04).moved(0, frame.roof - 0.02, z)
+        return [Part("beacon", beacon, Plain((0.12, 0.3, 0.85), "glass", "blue"))], "light bar"
+    load = box(frame.width * 0.5, 0.24, frame.length * 0.2, 0.05).moved(0, frame.roof - 0.02, z)
+    return [Part("roof box", load, _TRIM)], "roof box"
+
+
+# -- from side views to solids ---------------------------------------------------------------------
+
+
+def _closed(points: list[tuple[float, float]], radius: float) -> Outline:
+    """Round all corners of a polygon."""
+    given = _distinct(np.array(points, float))
+    start = (given[-1] + given[0]) / 2
+    line = rounded(np.concatenate([[start], given, [start]]), radius, 4)[:-1]
+    return _distinct(line)
+
+
+def _distinct(outline: Outline) -> Outline:
+    """Drop corners that repeat the one before."""
+    step = np.linalg.norm(outline - np.roll(outline, 1, 0), axis=1)
+    return outline[step > 1e-4]
+
+
+def _counter(outline: Outline) -> Outline:
+    x, y = outline.T
+    return outline if (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() > 0 else outline[::-1]
+
+
+def _across(frame: _Frame, outline: Outline, width: float) -> Solid:
+    """Extrude a side view across the vehicle; what is above the waist leans inwards."""
+    fine = subdivided(_counter(outline), 0.35)
+    bevel = 0.05 if width > 1 else 0.01
+    solid = panel(fine, width, bevel=bevel, rounds=2).turned("y", -np.pi / 2)
+    half = frame.length / 2
+
+    def lean(verts: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        above = np.clip((verts[:, 1] - frame.waist) / (frame.roof - frame.waist), 0, 1)
+        ends = np.clip(np.abs(verts[:, 2]) / half, 0, 1) ** 6
+        scale = (1 - frame.lean * above) * (1 - 0.1 * ends)
+        return verts * np.stack([scale, np.ones_like(scale), np.ones_like(scale)], 1)
+
+    return solid.warped(lean)
+
+
+def _arched(frame: _Frame, solid: Solid) -> Solid:
+    """Swell the body a little around the wheels."""
+
+    def swell(verts: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+        near = sum(np.exp(-(((verts[:, 2] - z) / (1.3 * frame.wheel)) ** 2)) for z in frame.axles)
+        low = np.clip((frame.waist - verts[:, 1]) / (frame.waist - frame.floor), 0, 1)
+        factor = 1 + 0.03 * near * np.minimum(1, 2 * low)
+        return verts * np.stack([factor, np.ones_like(factor), np.ones_like(factor)], 1)
+
+    return solid.warped(swell)
+
+
+def _edges(
+    outline: Outline, *, rear: bool
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """One side of a side view as z over y, ascending."""
+    z, y = outline.T
+    middle = (z.min() + z.max()) / 2
+    chosen = z < middle if rear else z > middle
+    order = np.argsort(y[chosen], kind="stable")
+    return y[chosen][order], z[chosen][order]
+
+
+def _slice(outline: Outline, low: float, high: float) -> Outline:
+    """Cut a side view to low <= z <= high."""
+    points = outline
+    for sign, bound in ((1.0, low), (-1.0, -high)):
+        kept = []
+        for a, b in zip(points, np.roll(points, -1, 0), strict=True):
+            da, db = sign * a[0] - bound, sign * b[0] - bound
+            if da >= 0:
+                kept.append(a)
+            if da * db < 0:
+                kept.append(a + (b - a) * da / (da - db))
+        points = np.array(kept) if kept else np.zeros((0, 2))
+        if len(points) < 3:
+            return points
+    return _distinct(inset(_counter(points), -0.008))
