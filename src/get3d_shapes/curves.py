@@ -42,17 +42,12 @@ def ellipse(width: Number, depth: Number, segments: int = 20, power: Number = 2.
         power: 2 an ellipse; larger ones grow towards the rectangle (Lame's curve).
     """
     angle = np.arange(segments) * 2 * np.pi / segments
-    cos, sin = np.cos(angle), np.sin(angle)
-    size = np.array([width / 2, depth / 2])
-    return np.stack([_power(cos, 2 / power), _power(sin, 2 / power)], 1) * size
-
-
-def _power(value: Float[np.ndarray, " n"], exponent: Number) -> Float[np.ndarray, " n"]:
-    return np.sign(value) * np.abs(value) ** exponent
+    unit = np.stack([np.cos(angle), np.sin(angle)], 1)
+    return np.sign(unit) * np.abs(unit) ** (2 / power) * np.array([width / 2, depth / 2])
 
 
 def counter_clockwise(outline: Outline) -> Outline:
-    """Turn an outline round if it runs clockwise."""
+    """Reverse an outline if it runs clockwise."""
     x, y = outline.T
     area = (x * np.roll(y, -1) - y * np.roll(x, -1)).sum()
     return outline if area > 0 else outline[::-1]
@@ -77,6 +72,11 @@ def subdivided(outline: Outline, longest: Number) -> Outline:
     return np.concatenate(pieces)
 
 
+def middle(outline: Outline) -> Float[np.ndarray, "2"]:
+    """Middle of the box around an outline."""
+    return (outline.max(0) + outline.min(0)) / 2
+
+
 def smooth(
     points: Sequence[Sequence[Number]] | Float[np.ndarray, "n d"], steps: int = 6
 ) -> Float[np.ndarray, "m d"]:
@@ -84,16 +84,10 @@ def smooth(
     given = np.asarray(points, float)
     padded = np.concatenate([[2 * given[0] - given[1]], given, [2 * given[-1] - given[-2]]])
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
-    pieces = [
-        0.5
-        * (
-            2 * b
-            + (c - a) * t
-            + (2 * a - 5 * b + 4 * c - d) * t**2
-            + (3 * b - a - 3 * c + d) * t**3
-        )
-        for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False)
-    ]
+    pieces = []
+    for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+        square, cube = 2 * a - 5 * b + 4 * c - d, 3 * b - a - 3 * c + d
+        pieces.append(0.5 * (2 * b + (c - a) * t + square * t**2 + cube * t**3))
     return np.concatenate([*pieces, given[-1:]])
 
 

@@ -3,8 +3,6 @@
 All stand upright (y up) about the origin, in metres; `Solid.moved` and others put them in place.
 """
 
-from typing import Literal
-
 import manifold3d
 import numpy as np
 from jaxtyping import Float
@@ -16,13 +14,13 @@ from get3d_shapes.curves import (
     ellipse,
     inset,
     lengths,
+    middle,
     rectangle,
     subdivided,
 )
 from get3d_shapes.solids import Patch, Solid
 
 Rings = Float[np.ndarray, "_ _ 3"]
-Section = Literal["square", "round"]
 
 
 def plate(
@@ -59,7 +57,7 @@ def plate(
         (
             _lid(wall[0][0], 0.0, -sag, rings, up=False),
             _lid(wall[-1][0], thickness, crown, rings, up=True),
-            sheet(np.stack([_lift(ring, y) for ring, y in wall]), closed=True),
+            _wall(np.stack([_lift(ring, y) for ring, y in wall])),
         )
     )
 
@@ -79,21 +77,10 @@ def board(
     rounds: int = 1,
     crown: Number = 0.0,
 ) -> Solid:
-    """Stand a board on its edge on y = 0: broad along x, thin along z, and fine enough to bend.
-
-    Args:
-        width: Along x.
-        height: Along y.
-        thickness: Along z, about z = 0.
-        radius: Of its four corners seen from the front.
-        bevel: Of its edges.
-        rounds: Facets of each bevel.
-        crown: How far its front and back swell in the middle.
-    """
+    """Stand a `panel` on y = 0: a rectangle with round corners, fine enough to bend."""
     outline = subdivided(rectangle(width, height, radius, 4), max(width, height) / 7)
-    return panel(outline, thickness, bevel=bevel, rounds=rounds, crown=crown).moved(
-        0, height / 2, 0
-    )
+    solid = panel(outline, thickness, bevel=bevel, rounds=rounds, crown=crown)
+    return solid.moved(0, height / 2, 0)
 
 
 def panel(
@@ -112,6 +99,15 @@ def panel(
     return lying.moved(0, -thickness / 2, 0).turned("x", np.pi / 2)
 
 
+def panel_in_place(
+    outline: Outline, thickness: Number, *, bevel: Number = 0.0, rounds: int = 1, rings: int = 3
+) -> Solid:
+    """Make a `panel` whose middle lies where its outline lies."""
+    x, y = middle(outline)
+    solid = panel(outline - (x, y), thickness, bevel=bevel, rounds=rounds, rings=rings)
+    return solid.moved(x, y, 0)
+
+
 def lathe(profile: Float[np.ndarray, "rows 2"], segments: int = 20) -> Solid:
     """Turn a profile of (radius, y) about the y axis.
 
@@ -121,10 +117,10 @@ def lathe(profile: Float[np.ndarray, "rows 2"], segments: int = 20) -> Solid:
     """
     radius, y = profile.T
     circle = ellipse(2.0, 2.0, segments)
-    rings = _lift_all(circle[None] * radius[:, None, None], y)
+    rings = _lift(circle[None] * radius[:, None, None], y)
     wide = max(float(radius.max()), 1e-6)
     around = np.arange(segments + 1) * (2 * np.pi / segments * wide)
-    patches = [sheet(rings, closed=True, around=around, along=lengths(profile))]
+    patches = [_wall(rings, around, lengths(profile))]
     for row, side in ((0, "bottom"), (-1, "top")):
         if radius[row] > 0:
             patches.append(_cap(rings[row], circle * radius[row], side))
@@ -136,30 +132,23 @@ def sweep(
     sections: Float[np.ndarray, "*points around 2"],
     *,
     up: tuple[Number, Number, Number] | None = None,
-    closed: bool = False,
 ) -> Solid:
-    """Move a section along a path: rails, arms, rims, handles.
+    """Move a section along a path: rails, arms, handles.
 
     Args:
         path: At least two points; smooth, as sharp corners pinch the section.
         sections: One outline, or one for each point.
         up: Direction that the section's second axis follows as the path allows; the path must not
             run along it. None: any, kept from twisting.
-        closed: Join the end to the start.
     """
     path = np.asarray(path, float)
     sections = np.broadcast_to(sections, (len(path), *np.shape(sections)[-2:]))
-    side, over = _frames(path, up, closed=closed)
+    side, over = _frames(path, up)
     rings = path[:, None] + sections[..., :1] * side[:, None] + sections[..., 1:] * over[:, None]
-    if closed:
-        return Solid((sheet(np.concatenate([rings, rings[:1]]), closed=True),)).outward()
-    around = lengths(np.concatenate([sections[len(path) // 2], sections[len(path) // 2][:1]]))
-    patches = [sheet(rings, closed=True, around=around, along=lengths(path))]
-    patches += [
-        _cap(rings[row], np.array(sections[row]), side_name)
-        for row, side_name in ((0, "bottom"), (-1, "top"))
-    ]
-    return Solid(tuple(patches)).outward()
+    section = sections[len(path) // 2]
+    wall = _wall(rings, lengths(np.concatenate([section, section[:1]])), lengths(path))
+    start = _cap(rings[0], np.array(sections[0]), "bottom")
+    return Solid((wall, start, _cap(rings[-1], np.array(sections[-1]), "top"))).outward()
 
 
 def tube(
@@ -167,11 +156,10 @@ def tube(
     radius: Number | Float[np.ndarray, " points"],
     *,
     segments: int = 10,
-    closed: bool = False,
 ) -> Solid:
     """Sweep a circle, of one radius or of one for each point."""
     radii = np.broadcast_to(np.asarray(radius, float), (len(path),))
-    return sweep(path, ellipse(2.0, 2.0, segments) * radii[:, None, None], closed=closed)
+    return sweep(path, ellipse(2.0, 2.0, segments) * radii[:, None, None])
 
 
 def bar(
@@ -180,7 +168,7 @@ def bar(
     size: Number | tuple[Number, Number],
     end_size: Number | tuple[Number, Number] | None = None,
     *,
-    section: Section = "square",
+    is_round: bool = False,
     steps: int = 2,
 ) -> Solid:
     """Make a straight member between two points.
@@ -190,14 +178,13 @@ def bar(
         end: Middle of its last end.
         size: Of the section at the start: along x (or z, if it runs along x), and across.
         end_size: At the end; None: the same.
-        section: Its shape; squares have bevelled edges.
+        is_round: Whether the section is an ellipse, or else a rectangle with bevelled edges.
         steps: Points along it; more let it be bent.
     """
     path = np.linspace(start, end, steps)
-    shape = ellipse(1.0, 1.0, 12) if section == "round" else rectangle(1.0, 1.0, 0.12, 1)
-    sizes = np.linspace(
-        np.broadcast_to(size, 2), np.broadcast_to(size if end_size is None else end_size, 2), steps
-    )
+    shape = ellipse(1.0, 1.0, 12) if is_round else rectangle(1.0, 1.0, 0.12, 1)
+    end_size = size if end_size is None else end_size
+    sizes = np.linspace(np.broadcast_to(size, 2), np.broadcast_to(end_size, 2), steps)
     run = np.abs(path[-1] - path[0])
     up = (0.0, 0.0, 1.0) if run[2] < 0.8 * np.linalg.norm(run) else (0.0, 1.0, 0.0)
     return sweep(path, shape * sizes[:, None, :], up=up)
@@ -219,47 +206,29 @@ def shell(points: Rings, thickness: Number) -> Solid:
         np.concatenate([side[0, :-1], side[:-1, -1], side[-1, :0:-1], side[:0:-1, 0]])
         for side in (back, front)
     ]
-    middle = points.shape[1] // 2
+    column = points.shape[1] // 2
     u = np.stack([lengths(row) for row in points])
-    flat = np.stack(
-        [
-            u - u[:, middle : middle + 1],
-            np.broadcast_to(lengths(points[:, middle])[:, None], u.shape),
-        ],
-        -1,
-    )
-    front_patch = _grid(front, flat, "top")
-    back_patch = _grid(back, flat, "bottom")
-    back_patch = Patch(back_patch.verts, back_patch.faces[:, ::-1], back_patch.flat, "bottom")
-    return Solid((front_patch, back_patch, sheet(np.stack(rim), closed=True))).outward()
+    v = lengths(points[:, column])[:, None]
+    flat = np.stack(np.broadcast_arrays(u - u[:, column : column + 1], v), -1)
+    front_patch, back_patch = _grid(front, flat, "top"), _grid(back, flat, "bottom").flipped()
+    return Solid((front_patch, back_patch, _wall(np.stack(rim)))).outward()
 
 
-def sheet(
+def _wall(
     rings: Rings,
-    *,
-    closed: bool = False,
     around: Float[np.ndarray, " n"] | None = None,
     along: Float[np.ndarray, " rows"] | None = None,
-    side: str = "wall",
 ) -> Patch:
-    """Join rows of points by triangles.
-
-    Args:
-        rings: Rows of as many points each.
-        closed: Join the last point of each row to the first.
-        around: Flat coordinate of each column (one more if closed); None: measured.
-        along: Flat coordinate of each row; None: measured.
-        side: Name of the patch.
-    """
-    if closed:
-        rings = np.concatenate([rings, rings[:, :1]], 1)
+    """Join closed rings of as many points each; flat coordinates that are None are measured."""
+    rings = np.concatenate([rings, rings[:, :1]], 1)
     around = lengths(rings[len(rings) // 2]) if around is None else around
     along = lengths(rings[:, 0]) if along is None else along
     flat = np.stack(np.broadcast_arrays(around[None, :], along[:, None]), -1)
-    return _grid(rings, flat, side)
+    return _grid(rings, flat, "wall")
 
 
 def _grid(points: Rings, flat: Float[np.ndarray, "rows around 2"], side: str) -> Patch:
+    """Join rows of as many points each by triangles."""
     rows, columns = points.shape[:2]
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
@@ -267,12 +236,11 @@ def _grid(points: Rings, flat: Float[np.ndarray, "rows around 2"], side: str) ->
     return Patch(points.reshape(-1, 3), faces, flat.reshape(-1, 2), side)
 
 
-def _lift(outline: Outline, y: Number) -> Float[np.ndarray, "around 3"]:
-    return np.stack([outline[:, 0], np.full(len(outline), y), -outline[:, 1]], 1)
-
-
-def _lift_all(outlines: Float[np.ndarray, "rows around 2"], y: Float[np.ndarray, " rows"]) -> Rings:
-    height = np.broadcast_to(y[:, None], outlines.shape[:2])
+def _lift(
+    outlines: Float[np.ndarray, "*rows around 2"], y: Number | Float[np.ndarray, " rows"]
+) -> Float[np.ndarray, "*rows around 3"]:
+    """Lay outlines of the (x, -z) plane at a height each."""
+    height = np.broadcast_to(np.asarray(y)[..., None], outlines.shape[:-1])
     return np.stack([outlines[..., 0], height, -outlines[..., 1]], -1)
 
 
@@ -288,22 +256,20 @@ def _lid(outline: Outline, y: Number, swell: Number, rings: int, *, up: bool) ->
     rings = max(rings, 3 if swell else 0)
     if not rings:
         return _cap(_lift(outline, y), outline, side)
-    middle = (outline.max(0) + outline.min(0)) / 2
     shares = np.linspace(1, 0, rings + 1) ** 0.85
-    rows = middle + (outline - middle) * shares[:, None, None]
-    points = _lift_all(rows, y + swell * (1 - shares**2.5))
+    rows = middle(outline) + (outline - middle(outline)) * shares[:, None, None]
+    points = _lift(rows, y + swell * (1 - shares**2.5))
     points = np.concatenate([points, points[:, :1]], 1)
     flat = np.concatenate([rows, rows[:, :1]], 1)
     patch = _grid(points, flat, side)
-    return patch if up else Patch(patch.verts, patch.faces[:, ::-1], patch.flat, side)
+    return patch if up else patch.flipped()
 
 
 def _frames(
-    path: Float[np.ndarray, "n 3"], up: tuple[Number, Number, Number] | None, *, closed: bool
+    path: Float[np.ndarray, "n 3"], up: tuple[Number, Number, Number] | None
 ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
     """Two unit vectors across a path at each of its points."""
-    steps = np.roll(path, -1, 0) - np.roll(path, 1, 0)
-    tangent = steps if closed else np.gradient(path, axis=0)
+    tangent = np.gradient(path, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     if up is not None:
         side = np.cross(np.broadcast_to(np.array(up, float), tangent.shape), tangent)

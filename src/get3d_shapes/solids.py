@@ -30,6 +30,10 @@ class Patch:
     flat: Float[np.ndarray, "verts 2"]
     side: str = "wall"
 
+    def flipped(self) -> "Patch":
+        """Turn the faces over."""
+        return replace(self, faces=self.faces[:, ::-1])
+
 
 @dataclass(frozen=True)
 class Solid:
@@ -47,17 +51,20 @@ class Solid:
 
     def turned(self, axis: Literal["x", "y", "z"], angle_rad: Number) -> "Solid":
         """Rotate about a coordinate axis: counter-clockwise seen from its tip."""
-        matrix = rotation(axis, angle_rad).T
-        return self.warped(lambda verts: verts @ matrix)
-
-    def scaled(self, x: Number, y: Number, z: Number) -> "Solid":
-        """Stretch about the origin by positive factors; the texture stretches with it."""
-        return self.warped(lambda verts: verts * np.array([x, y, z]))
+        cos, sin = np.cos(angle_rad), np.sin(angle_rad)
+        i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+        matrix = np.eye(3)
+        matrix[i, i], matrix[i, j], matrix[j, i], matrix[j, j] = cos, -sin, sin, cos
+        return self.warped(lambda verts: verts @ matrix.T)
 
     def mirrored(self) -> "Solid":
         """Mirror x to -x."""
         mirrored = self.warped(lambda verts: verts * np.array([-1.0, 1.0, 1.0]))
-        return Solid(tuple(replace(p, faces=p.faces[:, ::-1]) for p in mirrored.patches))
+        return mirrored.flipped()
+
+    def flipped(self) -> "Solid":
+        """Turn all faces over."""
+        return Solid(tuple(patch.flipped() for patch in self.patches))
 
     def volume(self) -> float:
         """Signed volume, in cubic metres: negative if the faces look inward."""
@@ -69,15 +76,4 @@ class Solid:
 
     def outward(self) -> "Solid":
         """Turn all faces over if they look inward."""
-        if self.volume() >= 0:
-            return self
-        return Solid(tuple(replace(patch, faces=patch.faces[:, ::-1]) for patch in self.patches))
-
-
-def rotation(axis: Literal["x", "y", "z"], angle_rad: Number) -> Float[np.ndarray, "3 3"]:
-    """Make the matrix of a rotation about a coordinate axis, for column vectors."""
-    cos, sin = np.cos(angle_rad), np.sin(angle_rad)
-    i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
-    matrix = np.eye(3)
-    matrix[i, i], matrix[i, j], matrix[j, i], matrix[j, j] = cos, -sin, sin, cos
-    return matrix
+        return self if self.volume() >= 0 else self.flipped()

@@ -7,7 +7,7 @@ from get3d_shapes.chair.frame import Rng, pair
 from get3d_shapes.curves import ellipse, rectangle
 from get3d_shapes.finishes import Finish
 from get3d_shapes.palettes import draw_fabric, draw_leather, draw_metal, draw_wood, pick
-from get3d_shapes.primitives import Section, bar, board, lathe, panel, plate, shell
+from get3d_shapes.primitives import bar, board, lathe, panel_in_place, plate, shell
 from get3d_shapes.solids import Solid
 
 
@@ -88,16 +88,14 @@ def _wings(rng: Rng, width: float, height: float, thick: float) -> list[Solid]:
         [(-0.02, 0.0), (reach * 0.9, 0.06), (reach, 0.5 * height), (0.85 * reach, 0.9 * height),
          (0.4 * reach, 0.97 * height), (-0.02, 0.96 * height)]
     )  # fmt: skip
-    middle = (outline.max(0) + outline.min(0)) / 2
-    flat = panel(outline - middle, 0.6 * thick, bevel=0.028, rounds=3)
-    upright = flat.moved(middle[0], middle[1], 0).turned("y", -np.pi / 2)
+    upright = panel_in_place(outline, 0.6 * thick, bevel=0.028, rounds=3).turned("y", -np.pi / 2)
     right = upright.moved(width / 2 - 0.3 * thick, 0, 0)
     return [right, right.mirrored()]
 
 
 def _short_legs(wood: Finish, rng: Rng, width: float, depth: float, foot: float) -> list[Part]:
     splay, size = rng.uniform(0.0, 0.03), rng.uniform(0.04, 0.055)
-    section: Section = "round" if rng.random() < 0.6 else "square"
+    is_round = rng.random() < 0.6
     parts = []
     for ahead in (1, -1):
         x, z = width / 2 - 0.075, ahead * (depth / 2 - 0.075)
@@ -106,7 +104,7 @@ def _short_legs(wood: Finish, rng: Rng, width: float, depth: float, foot: float)
             (x, foot + 0.02, z),
             0.6 * size,
             size,
-            section=section,
+            is_round=is_round,
         )
         parts += pair("leg", leg, wood)
     return parts

@@ -7,7 +7,7 @@ from get3d_shapes.chair.frame import Frame, Rng, pair
 from get3d_shapes.curves import rectangle, rounded, smooth
 from get3d_shapes.finishes import Finish
 from get3d_shapes.palettes import pick
-from get3d_shapes.primitives import Section, bar, sweep, tube
+from get3d_shapes.primitives import bar, sweep, tube
 
 _CHANCES = {"star": 0.55, "cantilever": 0.4, "rockers": 0.7, "pedestal": 0.2, "four legs": 0.3}
 
@@ -65,8 +65,8 @@ def _on_posts(frame: Frame, rng: Rng, pad: Finish) -> list[Part]:
     size = rng.uniform(0.028, 0.036)
     foot_x, foot_z = frame.corner(0.9, 2 * front / frame.depth)
     foot, head = (foot_x, frame.grip, foot_z), (x, height - 0.004, front - 0.02)
-    section: Section = "round" if rng.random() < 0.6 else "square"
-    post = bar(foot, head, size, section=section)
+    is_round = rng.random() < 0.6
+    post = bar(foot, head, size, is_round=is_round)
     return pair("arm", rail, pad) + pair("arm post", post, frame.main)
 
 

@@ -9,7 +9,7 @@ from get3d_shapes.chair.frame import Frame, Rng
 from get3d_shapes.chair.panels import panel_back, upholstered_back
 from get3d_shapes.curves import Outline, smooth, subdivided
 from get3d_shapes.finishes import Finish
-from get3d_shapes.primitives import Section, bar, board, panel, tube
+from get3d_shapes.primitives import bar, board, panel, panel_in_place, tube
 from get3d_shapes.solids import Solid
 
 
@@ -21,7 +21,7 @@ def make_back(frame: Frame, rng: Rng) -> list[Part]:
 def _posts(frame: Frame, rng: Rng, *, above: float = 0.0) -> list[Part]:
     """Make the two posts that carry a back; they end `above` its height."""
     size = frame.post_size
-    section: Section = "round" if frame.is_metal or rng.random() < 0.4 else "square"
+    is_round = frame.is_metal or rng.random() < 0.4
     x = frame.back_width / 2 - size / 2
     low = -0.85 * frame.seat_thickness if frame.seat != "slatted" else -0.05
     made = []
@@ -31,7 +31,7 @@ def _posts(frame: Frame, rng: Rng, *, above: float = 0.0) -> list[Part]:
             (side * x, frame.back_height + above, 0),
             size,
             0.85 * size,
-            section=section,
+            is_round=is_round,
             steps=5,
         )
         made.append(Part("back post", frame.on_back(post), frame.main))
@@ -195,15 +195,10 @@ def _splat(frame: Frame, rng: Rng) -> list[Part]:
     if rng.random() < 0.5:
         hole = np.stack([0.3 * profile[5:-4, 0], profile[5:-4, 1] * 0.9 + 0.05 * top], 1)
         hole = np.concatenate([hole, hole[::-1] * (-1, 1)])
-        cuts.append(_cutter(subdivided(hole, 0.05)))
+        cuts.append(panel_in_place(subdivided(hole, 0.05), 0.08))
     parts = [*_posts(frame, rng), _crest_rail(frame, rng, height, arch)]
     placed = tuple(frame.on_back(cut) for cut in cuts)
     return [*parts, Part("splat", frame.on_back(solid), frame.main, cuts=placed)]
-
-
-def _cutter(outline: Outline) -> Solid:
-    middle = (outline.max(0) + outline.min(0)) / 2
-    return panel(outline - middle, 0.08, bevel=0.0).moved(middle[0], middle[1], 0)
 
 
 def _split(frame: Frame, rng: Rng) -> list[Part]:
@@ -223,9 +218,7 @@ def _strip(path: np.ndarray, width: float, thickness: float) -> Solid:
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1) * width / 2
     outline = np.concatenate([path[:, :2] + normal, (path[:, :2] - normal)[::-1]])
-    middle = (outline.max(0) + outline.min(0)) / 2
-    strip = panel(outline - middle, thickness, bevel=0.0, rings=0)
-    return strip.moved(middle[0], middle[1], 0)
+    return panel_in_place(outline, thickness, rings=0)
 
 
 def _arch(rng: Rng) -> float:

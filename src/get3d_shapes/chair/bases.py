@@ -12,7 +12,7 @@ from get3d_shapes.chair.legs import four_legs
 from get3d_shapes.curves import rectangle, rounded
 from get3d_shapes.finishes import Plain
 from get3d_shapes.palettes import pick
-from get3d_shapes.primitives import Section, bar, box, lathe, sweep, tube
+from get3d_shapes.primitives import bar, box, lathe, sweep, tube
 from get3d_shapes.solids import Solid
 
 _RUBBER = Plain((0.12, 0.12, 0.13), "rubber", "black")
@@ -58,16 +58,16 @@ def _crossed(frame: Frame, rng: Rng) -> Made:
     x, z = frame.corner(0.84, 0.8)
     x = min(x, frame.corner(0.84, -0.8)[0])
     reach = z + rng.uniform(0.0, 0.05)
-    section: Section = "round" if frame.is_metal else "square"
-    first = bar((x, 0.0, reach), (x, top, -z), size, section=section)
-    second = bar((x, 0.0, -reach), (x, top, z), size, section=section)
+    is_round = frame.is_metal
+    first = bar((x, 0.0, reach), (x, top, -z), size, is_round=is_round)
+    second = bar((x, 0.0, -reach), (x, top, z), size, is_round=is_round)
     parts = pair("leg", first, frame.main) + pair("leg", second, frame.main)
     for ahead in (1, -1):
         y = top * 0.16
         at = ahead * (reach * (1 - 0.16) - z * 0.16)
         parts.append(Part("stretcher", bar((-x, y, at), (x, y, at), size * 0.7), frame.main))
     middle = (0.0, top / 2, 0.0)
-    beam = bar((-x, *middle[1:]), (x, *middle[1:]), size * 0.8, section="round")
+    beam = bar((-x, *middle[1:]), (x, *middle[1:]), size * 0.8, is_round=True)
     return [*parts, Part("stretcher", beam, frame.main)], "straight"
 
 
@@ -142,7 +142,7 @@ def _cantilever(frame: Frame, rng: Rng) -> Made:
     )
     parts = pair("tube", tube(path, radius), frame.main)
     for y, z in ((radius, rear + radius), (top, 0.5 * rear), (top, 0.3 * front)):
-        bar_ = bar((-x, y, z), (x, y, z), 2 * radius, section="round")
+        bar_ = bar((-x, y, z), (x, y, z), 2 * radius, is_round=True)
         parts.append(Part("tube", bar_, frame.main))
     return parts, "tube"
 
@@ -168,10 +168,10 @@ def _sled(frame: Frame, rng: Rng) -> Made:
         for start, end in pairwise(path):
             parts += pair("runner", _overlong(start, end, size), frame.main)
     for z in (front - inward, rear + inward):
-        beam = bar((-x, top - size / 2, z), (x, top - size / 2, z), size, section="round")
+        beam = bar((-x, top - size / 2, z), (x, top - size / 2, z), size, is_round=True)
         parts.append(Part("tube" if frame.is_metal else "apron", beam, frame.main))
     for y in (low,) if rng.random() < 0.4 else ():
-        beam = bar((-x, y, rear - inward), (x, y, rear - inward), size, section="round")
+        beam = bar((-x, y, rear - inward), (x, y, rear - inward), size, is_round=True)
         parts.append(Part("stretcher", beam, frame.main))
     return parts, "tube" if frame.is_metal else "straight"
 

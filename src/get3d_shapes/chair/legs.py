@@ -8,7 +8,7 @@ from jaxtyping import Float
 from get3d_shapes.assemble import Part
 from get3d_shapes.chair.frame import Frame, Rng, pair
 from get3d_shapes.palettes import pick
-from get3d_shapes.primitives import Section, bar, box, lathe
+from get3d_shapes.primitives import bar, box, lathe
 from get3d_shapes.solids import Solid
 
 Point = Float[np.ndarray, "3"]
@@ -61,7 +61,7 @@ def four_legs(frame: Frame, rng: Rng, *, foot: float = 0.0) -> tuple[list[Part],
             solid = turned_leg(start, end, size, profile)
         else:
             low = size * (0.58 if shape == "tapered" else 1.0)
-            solid = bar(start, end, low, size, section="round" if is_round else "square")
+            solid = bar(start, end, low, size, is_round=is_round)
         parts += pair("leg", solid, frame.main)
     needs_bars = foot > 0 or frame.height > 0.55
     if needs_bars or rng.random() < 0.45:
@@ -101,13 +101,13 @@ def _stretchers(frame: Frame, rng: Rng, legs: _Legs, size: float) -> list[Part]:
     """Join the legs by bars: a box of four, or an H."""
     low = rng.uniform(0.2, 0.42)
     front, rear = legs.at(0, low), legs.at(1, low)
-    section: Section = "round" if frame.is_metal or rng.random() < 0.6 else "square"
+    is_round = frame.is_metal or rng.random() < 0.6
     flip = np.array([-1.0, 1.0, 1.0])
-    parts = pair("stretcher", bar(front, rear, size, section=section), frame.main)
+    parts = pair("stretcher", bar(front, rear, size, is_round=is_round), frame.main)
     middle = (front + rear) / 2
     cross = [middle] if rng.random() < 0.5 else [legs.at(0, low + 0.14), legs.at(1, low + 0.1)]
     for point in cross:
-        beam = bar(point * flip, point, size, section=section)
+        beam = bar(point * flip, point, size, is_round=is_round)
         parts.append(Part("stretcher", beam, frame.main))
     return parts
 
