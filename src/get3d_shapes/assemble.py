@@ -1,7 +1,7 @@
 """Parts to one closed textured mesh: union, atlas, painting."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import manifold3d
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from get3d.core.types import Material, Mesh, TexturedMesh
 from get3d_shapes.atlas import Atlas, pack
+from get3d_shapes.design import Part, Rng
 from get3d_shapes.finishes import Finish
 from get3d_shapes.solids import Solid
 
@@ -21,25 +22,6 @@ _BINS = 1 << 21
 
 class DisconnectedError(ValueError):
     """The parts do not touch one another."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A solid with its finish.
-
-    Attributes:
-        name: What people call it.
-        solid: In metres; parts must overlap, not only touch.
-        finish: What covers it.
-        cuts: Solids that are taken away from this part; the cut shows the same finish.
-        sides: Other finishes for some of its sides (see `Patch.side`).
-    """
-
-    name: str
-    solid: Solid
-    finish: Finish
-    cuts: tuple[Solid, ...] = ()
-    sides: Mapping[str, Finish] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,7 +44,7 @@ class _Surface:
 
 
 def assemble(
-    parts: Sequence[Part], *, texture_size: int, rng: np.random.Generator
+    parts: Sequence[Part], *, texture_size: int, rng: Rng
 ) -> tuple[TexturedMesh, Int[Tensor, " faces"]]:
     """Unite parts to one closed surface with an atlas, centred, the longest side of its box 1.
 
@@ -80,7 +62,12 @@ def assemble(
         DisconnectedError: If the union is not one piece.
         ValueError: If a part's solid is not closed, or the texture is too small for the parts.
     """
-    patches = [(p, n) for n, part in enumerate(parts) for s in _solids(part) for p in s.patches]
+    patches = [
+        (part.sides.get(patch.side, part.finish), number)
+        for number, part in enumerate(parts)
+        for solid in (part.solid, *part.cuts)
+        for patch in solid.patches
+    ]
     surface = _unite(parts)
     seen, rect = np.unique(surface.flat_patch, return_inverse=True)
     rect = rect.reshape(-1)
@@ -88,11 +75,7 @@ def assemble(
     np.minimum.at(low, rect, surface.flat)
     np.maximum.at(high, rect, surface.flat)
     atlas = pack(low, high, side=texture_size)
-    finishes = []
-    for index in seen:
-        patch, part = patches[index]
-        finishes.append(parts[part].sides.get(patch.side, parts[part].finish))
-    texture = _paint(atlas, finishes, rng)
+    texture = _paint(atlas, [patches[index][0] for index in seen], rng)
     part_of_patch = np.array([part for _, part in patches])
     face_part = part_of_patch[surface.flat_patch[surface.flat_faces[:, 0]]]
     box_low, box_high = surface.verts.min(0), surface.verts.max(0)
@@ -107,16 +90,12 @@ def assemble(
     return mesh, torch.from_numpy(face_part)
 
 
-def _solids(part: Part) -> tuple[Solid, ...]:
-    return (part.solid, *part.cuts)
-
-
 def _unite(parts: Sequence[Part]) -> _Surface:
     """Take the union of all parts; vertex properties carry (flat coordinates, patch)."""
     whole, first_patch = [], 0
     for part in parts:
         made = []
-        for solid in _solids(part):
+        for solid in (part.solid, *part.cuts):
             made.append(_manifold(solid, first_patch, part.name))
             first_patch += len(solid.patches)
         if len(made) > 1:
@@ -177,29 +156,25 @@ def _weld(verts: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
     return first[inverse.reshape(-1)]
 
 
-def _paint(
-    atlas: Atlas, finishes: Sequence[Finish], rng: np.random.Generator
-) -> Float[np.ndarray, "side side 4"]:
+def _paint(atlas: Atlas, finishes: Sequence[Finish], rng: Rng) -> Float[np.ndarray, "side side 4"]:
     """Paint every rectangle, all of one finish at once."""
     shifts = rng.uniform(0, 1, (len(finishes), 2)).astype(np.float32)
     groups: dict[Finish, list[int]] = {}
     for rect, finish in enumerate(finishes):
         groups.setdefault(finish, []).append(rect)
-    blocks: list[tuple[int, Float[np.ndarray, "rows columns 3"]]] = []
+    blocks: dict[int, Float[np.ndarray, "rows columns 3"]] = {}
     for finish, rects in groups.items():
         flats = [atlas.texels(rect) for rect in rects]
-        shift = np.concatenate(
-            [np.tile(shifts[r], (f[..., 0].size, 1)) for r, f in zip(rects, flats, strict=True)]
-        )
+        sizes = [flat[..., 0].size for flat in flats]
+        shift = np.repeat(shifts[rects], sizes, axis=0)
         colors = finish.paint(np.concatenate([flat.reshape(-1, 2) for flat in flats]), shift)
-        pieces = np.split(np.clip(colors, 0, 1), np.cumsum([f[..., 0].size for f in flats])[:-1])
-        blocks += [
-            (r, c.reshape((*f.shape[:2], 3))) for r, f, c in zip(rects, flats, pieces, strict=True)
-        ]
+        pieces = np.split(np.clip(colors, 0, 1), np.cumsum(sizes)[:-1])
+        for rect, flat, piece in zip(rects, flats, pieces, strict=True):
+            blocks[rect] = piece.reshape((*flat.shape[:2], 3))
     # What is left empty has the mean colour, as programs that shrink the texture mix it in.
     texture = np.ones((atlas.side, atlas.side, 4), np.float32)
-    texture[..., :3] = np.mean([block.mean((0, 1)) for _, block in blocks], axis=0)
-    for rect, block in blocks:
+    texture[..., :3] = np.mean([block.mean((0, 1)) for block in blocks.values()], axis=0)
+    for rect, block in blocks.items():
         (x, y), (width, height) = atlas.corners[rect], atlas.sizes[rect]
         texture[y : y + height, x : x + width, :3] = block
     return texture

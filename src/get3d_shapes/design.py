@@ -1,11 +1,33 @@
-"""What the maker of a category hands over."""
+"""What the maker of a category hands over: parts with finishes, labels and a caption."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from get3d_shapes.assemble import Part
+from get3d_shapes.finishes import Finish
+from get3d_shapes.solids import Solid
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Part:
+    """A solid with its finish.
+
+    Attributes:
+        name: What people call it.
+        solid: In metres; parts must overlap, not only touch.
+        finish: What covers it.
+        cuts: Solids that are taken away from this part; the cut shows the same finish.
+        sides: Other finishes for some of its sides (see `Patch.side`).
+    """
+
+    name: str
+    solid: Solid
+    finish: Finish
+    cuts: tuple[Solid, ...] = ()
+    sides: Mapping[str, Finish] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -23,4 +45,22 @@ class Design:
     caption: str
 
 
-Maker = Callable[[np.random.Generator], Design]
+Maker = Callable[[Rng], Design]
+
+
+def pair(name: str, solid: Solid, finish: Finish) -> list[Part]:
+    """Make a part and its mirror image."""
+    return [Part(name, solid, finish), Part(name, solid.mirrored(), finish)]
+
+
+def article(words: str) -> str:
+    """Put "a" or "an" before a word."""
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
+
+
+def with_details(name: str, details: Sequence[str]) -> str:
+    """Join a name and any number of details: "a mug with a handle, a lid and dots"."""
+    if not details:
+        return name
+    *most, last = details
+    return f"{name} with {', '.join(most)}{' and ' if most else ''}{last}"

@@ -1,38 +1,31 @@
 """Finishes: sRGB colours as functions of flat coordinates in metres; see palettes.py for some."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
-
-from get3d_shapes.noise import noise
 
 Color = tuple[float, float, float]
 Flat = Float[np.ndarray, "n 2"]
 Colors = Float[np.ndarray, "n 3"]
 Shares = Float[np.ndarray, " n"]
 PATTERNS = ("plain", "stripes", "thin stripes", "checks", "dots", "zigzag", "diamonds")
+_SIDE, _TABLES = 512, 8
 
 
 @runtime_checkable
 class Finish(Protocol):
-    """What covers a part. Finishes are frozen and hashable: equal ones are painted together.
-
-    Attributes:
-        kind: Such as "wood"; a label.
-        color_name: Such as "walnut"; a label.
-    """
+    """What covers a part. Finishes are frozen and hashable: equal ones are painted together."""
 
     @property
     def kind(self) -> str:
-        """Kind of material."""
-        ...
+        """Kind of material, such as "wood"; a label."""
 
     @property
     def color_name(self) -> str:
-        """Name of the colour."""
-        ...
+        """Such as "walnut"; a label."""
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points of patches.
@@ -45,7 +38,31 @@ class Finish(Protocol):
         Returns:
             sRGB in [0, 1]; values outside are clipped.
         """
-        ...
+
+
+def noise(s: Shares, t: Shares, *, seed: int, grain: float) -> Shares:
+    """Read a smooth field with mean 0 and variance 1 that repeats every unit.
+
+    Args:
+        s: First coordinate; scale it for finer or coarser noise.
+        t: Second coordinate.
+        seed: Of one of a few fields.
+        grain: Width of its features, as a share of the unit.
+    """
+    table = _table(seed % _TABLES, grain)
+    column = (s * _SIDE).astype(np.int32) & (_SIDE - 1)
+    row = (t * _SIDE).astype(np.int32) & (_SIDE - 1)
+    return table[row, column]
+
+
+@cache
+def _table(seed: int, grain: float) -> Float[np.ndarray, "512 512"]:
+    rng = np.random.default_rng(seed)
+    spectrum = np.fft.rfft2(rng.standard_normal((_SIDE, _SIDE)))
+    fy, fx = np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)[None, :]
+    spectrum *= np.exp(-((fx**2 + fy**2) * (2 * grain * _SIDE) ** 2))
+    values = np.fft.irfft2(spectrum, s=(_SIDE, _SIDE))
+    return ((values - values.mean()) / values.std()).astype(np.float32)
 
 
 def mix(first: Color, second: Color, share: Shares) -> Colors:
@@ -183,16 +200,10 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class Banded:
-    """Bands of other finishes along the second axis: glazes of a vase, a striped body.
-
-    Attributes:
-        base: Everywhere else.
-        bands: (from, to, finish) in metres of the second flat coordinate.
-    """
+class _Covered:
+    """Something drawn on another finish, whose labels it takes."""
 
     base: Finish
-    bands: tuple[tuple[float, float, Finish], ...]
 
     @property
     def kind(self) -> str:
@@ -203,6 +214,18 @@ class Banded:
     def color_name(self) -> str:
         """Colour of the base."""
         return self.base.color_name
+
+
+@dataclass(frozen=True)
+class Banded(_Covered):
+    """Bands of other finishes along the second axis: glazes of a vase, a striped body.
+
+    Attributes:
+        base: Everywhere else.
+        bands: (from, to, finish) in metres of the second flat coordinate.
+    """
+
+    bands: tuple[tuple[float, float, Finish], ...]
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""
@@ -214,7 +237,7 @@ class Banded:
 
 
 @dataclass(frozen=True)
-class Decal:
+class Decal(_Covered):
     """A picture of letters in a place on another finish: a number, a name, a logo.
 
     Attributes:
@@ -225,21 +248,10 @@ class Decal:
         height: Of the picture, in metres; its letters are square.
     """
 
-    base: Finish
     mask: tuple[str, ...]
     color: Color
     middle: tuple[float, float]
     height: float
-
-    @property
-    def kind(self) -> str:
-        """Kind of the base."""
-        return self.base.kind
-
-    @property
-    def color_name(self) -> str:
-        """Colour of the base."""
-        return self.base.color_name
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""

@@ -6,9 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from get3d_shapes.design import Rng
 from get3d_shapes.finishes import Color, Fabric, Plain, Wood
-
-Rng = np.random.Generator
 
 WOODS: dict[str, tuple[Color, Color]] = {
     "birch": ((0.93, 0.83, 0.66), (0.83, 0.68, 0.47)),
@@ -72,8 +71,8 @@ def draw_wood(rng: Rng, name: str | None = None) -> Wood:
     """Draw a wood, of a species or of any."""
     name = name or pick(rng, list(WOODS), [0.12, 0.14, 0.25, 0.14, 0.18, 0.1, 0.07])
     tone = rng.uniform(0.93, 1.06)
-    light, dark = (tuple(tone * c for c in color) for color in WOODS[name])
-    return Wood(_rgb(light), _rgb(dark), rng.uniform(0.028, 0.055), name, _seed(rng))
+    light, dark = ((min(1.0, tone * r), tone * g, tone * b) for r, g, b in WOODS[name])
+    return Wood(light, dark, rng.uniform(0.028, 0.055), name, _seed(rng))
 
 
 def draw_plain(
@@ -121,6 +120,11 @@ def draw_fabric(rng: Rng, *, repeat: tuple[float, float] = (0.07, 0.13)) -> Fabr
     )
 
 
+def contrasting(name: str, least: float) -> list[str]:
+    """List the colours that differ from one by more than `least` in a channel."""
+    return [c for c in COLORS if np.abs(np.subtract(COLORS[c], COLORS[name])).max() > least]
+
+
 def varied(rng: Rng, color: Color) -> Color:
     """Vary a colour a little, so that no two reds are the same."""
     hue, saturation, value = colorsys.rgb_to_hsv(*color)
@@ -129,11 +133,6 @@ def varied(rng: Rng, color: Color) -> Color:
         float(np.clip(saturation * rng.uniform(0.88, 1.12), 0, 1)),
         float(np.clip(value * rng.uniform(0.9, 1.08), 0, 1)),
     )
-
-
-def _rgb(color: Sequence[float]) -> Color:
-    red, green, blue = (float(min(1.0, value)) for value in color)
-    return red, green, blue
 
 
 def _seed(rng: Rng) -> int:

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from get3d_shapes.assemble import Part
-from get3d_shapes.chair.words import article
-from get3d_shapes.curves import Outline, inset, rounded, subdivided
-from get3d_shapes.design import Design
+from get3d_shapes.curves import Outline, counter_clockwise, inset, rounded, subdivided
+from get3d_shapes.design import Design, Part, Rng, article, with_details
 from get3d_shapes.finishes import Banded, Color, Decal, Finish, Plain
 from get3d_shapes.palettes import COLORS, pick, varied
 from get3d_shapes.primitives import box, lathe, panel
 from get3d_shapes.solids import Solid
-
-Rng = np.random.Generator
 
 _KINDS = (
     "saloon",
@@ -118,11 +114,7 @@ def _caption(labels: dict[str, str]) -> str:
         details.append({"open": "an open bed"}.get(labels["cargo"], f"a {labels['cargo']}"))
     if labels["extra"] != "none":
         details.append(article(labels["extra"]))
-    words = f"{article(labels['color'])} {labels['kind']}"
-    if not details:
-        return words
-    *most, last = details
-    return f"{words} with {', '.join(most)}{' and ' if most else ''}{last}"
+    return with_details(f"{article(labels['color'])} {labels['kind']}", details)
 
 
 # -- sizes and paint -------------------------------------------------------------------------------
@@ -305,7 +297,9 @@ def _cabin(frame: _Frame, outline: Outline, rng: Rng) -> list[Part]:
         np.interp(frame.roof - thick, *_edges(outline, rear=False)),
     )
     roof[:, 0] = np.clip(z, on_top[0], on_top[1])
-    cap = _across(frame, _distinct(inset(_counter(roof), -0.012)), frame.width * 0.94 + 0.03)
+    cap = _across(
+        frame, _distinct(inset(counter_clockwise(roof), -0.012)), frame.width * 0.94 + 0.03
+    )
     parts.append(Part("roof", cap, frame.top))
     low, high = float(z.min()), float(z.max())
     count = {"saloon": 2, "hatchback": 2, "estate": 3, "sports car": 1, "bus": 6}.get(frame.kind, 2)
@@ -515,14 +509,9 @@ def _distinct(outline: Outline) -> Outline:
     return outline[step > 1e-4]
 
 
-def _counter(outline: Outline) -> Outline:
-    x, y = outline.T
-    return outline if (x * np.roll(y, -1) - y * np.roll(x, -1)).sum() > 0 else outline[::-1]
-
-
 def _across(frame: _Frame, outline: Outline, width: float) -> Solid:
     """Extrude a side view across the vehicle; what is above the waist leans inwards."""
-    fine = subdivided(_counter(outline), 0.35)
+    fine = subdivided(counter_clockwise(outline), 0.35)
     bevel = 0.05 if width > 1 else 0.01
     solid = panel(fine, width, bevel=bevel, rounds=2).turned("y", -np.pi / 2)
     half = frame.length / 2
@@ -573,4 +562,4 @@ def _slice(outline: Outline, low: float, high: float) -> Outline:
         points = np.array(kept) if kept else np.zeros((0, 2))
         if len(points) < 3:
             return points
-    return _distinct(inset(_counter(points), -0.008))
+    return _distinct(inset(counter_clockwise(points), -0.008))

@@ -6,10 +6,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from get3d_shapes.assemble import Part
-from get3d_shapes.chair.words import article
 from get3d_shapes.curves import ellipse, lengths, smooth
-from get3d_shapes.design import Design
+from get3d_shapes.design import Design, Part, Rng, article, with_details
 from get3d_shapes.finishes import (
     Color,
     Colors,
@@ -17,14 +15,13 @@ from get3d_shapes.finishes import (
     Flat,
     Plain,
     mix,
+    noise,
     pattern_share,
 )
-from get3d_shapes.noise import noise
-from get3d_shapes.palettes import COLORS, draw_wood, pick, varied
+from get3d_shapes.palettes import COLORS, contrasting, draw_wood, pick, varied
 from get3d_shapes.primitives import lathe, sweep, tube
 from get3d_shapes.solids import Solid
 
-Rng = np.random.Generator
 Curve = Float[np.ndarray, "rows 2"]
 
 _SEGMENTS = 32
@@ -165,11 +162,7 @@ def _caption(labels: dict[str, str]) -> str:
         details.append(f"a {labels['closure']}")
     if labels["pattern"] != "plain":
         details.append(_PATTERN_WORDS[labels["pattern"]])
-    name = f"{article(labels['color'])}{material} {labels['kind']}"
-    if not details:
-        return name
-    *most, last = details
-    return f"{name} with {', '.join(most)}{' and ' if most else ''}{last}"
+    return with_details(f"{article(labels['color'])}{material} {labels['kind']}", details)
 
 
 # -- bodies ----------------------------------------------------------------------------------------
@@ -372,7 +365,7 @@ def _finish(kind: str, body: _Body, rng: Rng) -> tuple[Finish, str]:
     if kind == "bowl" and rng.random() < 0.3:
         return draw_wood(rng), "plain"
     name = pick(rng, list(COLORS))
-    partner = pick(rng, [other for other in COLORS if _contrast(other, name) > 0.35])
+    partner = pick(rng, contrasting(name, 0.35))
     pattern: str = pick(
         rng,
         ["plain", "stripes", "checks", "dots", "zigzag", "diamonds", "bands"],
@@ -406,10 +399,6 @@ def _labelled(body: _Body, rng: Rng, color: Color, name: str, seed: int) -> Glaz
     band = (start + 0.12 * run, start + rng.uniform(0.36, 0.46) * run)
     rim = start + 0.9 * run if rng.random() < 0.4 else float("inf")
     return Glaze(color, paper, "solid", 0.02, band, rim, name, seed, kind="glass")
-
-
-def _contrast(first: str, second: str) -> float:
-    return float(np.abs(np.subtract(COLORS[first], COLORS[second])).max())
 
 
 def _plain_of(finish: Finish) -> Finish:

@@ -4,7 +4,8 @@ import torch
 
 from get3d.geometry import euler_number, is_manifold, orbit_cameras
 from get3d.render import render_textured
-from get3d_shapes.assemble import DisconnectedError, Part, assemble
+from get3d_shapes.assemble import DisconnectedError, assemble
+from get3d_shapes.design import Part
 from get3d_shapes.finishes import Plain
 from get3d_shapes.primitives import box, lathe
 from get3d_shapes.solids import Patch, Solid

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from get3d.geometry import euler_number, is_manifold, signed_volume
-from get3d_shapes.assemble import Part, assemble
+from get3d_shapes.assemble import assemble
+from get3d_shapes.design import Part
 from get3d_shapes.curves import (
     counter_clockwise,
     ellipse,

@@ -12,7 +12,7 @@ from get3d_shapes.chair.frame import Frame, draw_frame
 from get3d_shapes.chair.seats import make_seat
 from get3d_shapes.chair.shells import make_shell
 from get3d_shapes.chair.words import armchair_caption, chair_caption
-from get3d_shapes.design import Design
+from get3d_shapes.design import Design, Rng
 from get3d_shapes.finishes import Fabric, Finish
 from get3d_shapes.palettes import draw_plain, draw_wood
 
@@ -21,7 +21,7 @@ __all__ = ["make_chair"]
 _ARMCHAIRS, _SHELLS = 0.11, 0.12
 
 
-def make_chair(rng: np.random.Generator) -> Design:
+def make_chair(rng: Rng) -> Design:
     """Draw a chair."""
     kind = rng.random()
     if kind < _ARMCHAIRS:
@@ -40,7 +40,7 @@ def make_chair(rng: np.random.Generator) -> Design:
     )
 
 
-def _armchair(rng: np.random.Generator) -> Design:
+def _armchair(rng: Rng) -> Design:
     parts, labels, legs, soft = make_armchair(rng)
     return Design(
         tuple(parts),
@@ -49,7 +49,7 @@ def _armchair(rng: np.random.Generator) -> Design:
     )
 
 
-def _shell_chair(frame: Frame, rng: np.random.Generator) -> Design:
+def _shell_chair(frame: Frame, rng: Rng) -> Design:
     draw = rng.random()
     if draw < 0.3:
         frame = replace(frame, board=frame.soft)

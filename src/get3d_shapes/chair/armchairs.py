@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from get3d_shapes.assemble import Part
-from get3d_shapes.chair.frame import Rng, pair
 from get3d_shapes.curves import ellipse, rectangle
+from get3d_shapes.design import Part, Rng, pair
 from get3d_shapes.finishes import Finish
 from get3d_shapes.palettes import draw_fabric, draw_leather, draw_metal, draw_wood, pick
 from get3d_shapes.primitives import bar, board, lathe, panel_in_place, plate, shell

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from get3d_shapes.assemble import Part
-from get3d_shapes.chair.frame import Frame, Rng
+from get3d_shapes.chair.frame import Frame
 from get3d_shapes.chair.panels import panel_back, upholstered_back
 from get3d_shapes.curves import Outline, smooth, subdivided
+from get3d_shapes.design import Part, Rng
 from get3d_shapes.finishes import Finish
 from get3d_shapes.primitives import bar, board, panel, panel_in_place, tube
 from get3d_shapes.solids import Solid

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from get3d_shapes.assemble import Part
-from get3d_shapes.chair.frame import Frame, Rng, pair
+from get3d_shapes.chair.frame import Frame
 from get3d_shapes.chair.legs import four_legs
 from get3d_shapes.curves import rectangle, rounded
+from get3d_shapes.design import Part, Rng, pair
 from get3d_shapes.finishes import Plain
 from get3d_shapes.palettes import pick
 from get3d_shapes.primitives import bar, box, lathe, sweep, tube

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from get3d_shapes.assemble import Part
 from get3d_shapes.curves import Number, Outline, ellipse, rectangle
+from get3d_shapes.design import Rng
 from get3d_shapes.finishes import Fabric, Finish
 from get3d_shapes.palettes import (
     draw_fabric,
@@ -17,8 +17,6 @@ from get3d_shapes.palettes import (
     pick,
 )
 from get3d_shapes.solids import Solid
-
-Rng = np.random.Generator
 
 _BASES = {
     "four legs": 0.50,
@@ -155,11 +153,6 @@ class Frame:
             float(self.height + y * cos + depth * sin),
             float(self.back_z + depth * cos - y * sin),
         )
-
-
-def pair(name: str, solid: Solid, finish: Finish) -> list[Part]:
-    """Make a part and its mirror image."""
-    return [Part(name, solid, finish), Part(name, solid.mirrored(), finish)]
 
 
 def draw_frame(rng: Rng) -> Frame:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from get3d_shapes.assemble import Part
-from get3d_shapes.chair.frame import Frame, Rng, pair
+from get3d_shapes.chair.frame import Frame
+from get3d_shapes.design import Part, Rng, pair
 from get3d_shapes.palettes import pick
 from get3d_shapes.primitives import bar, box, lathe
 from get3d_shapes.solids import Solid

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from get3d_shapes.assemble import Part
-from get3d_shapes.chair.frame import Frame, Rng
+from get3d_shapes.chair.frame import Frame
 from get3d_shapes.curves import inset
+from get3d_shapes.design import Part, Rng
 from get3d_shapes.primitives import bar, box, plate
 
 

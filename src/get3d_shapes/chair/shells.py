@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float
 
-from get3d_shapes.assemble import Part
-from get3d_shapes.chair.frame import Frame, Rng
+from get3d_shapes.chair.frame import Frame
 from get3d_shapes.curves import lengths, rectangle, smooth
+from get3d_shapes.design import Part, Rng
 from get3d_shapes.palettes import pick
 from get3d_shapes.primitives import plate, shell
 

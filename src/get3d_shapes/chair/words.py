@@ -1,6 +1,7 @@
 """Captions of chairs."""
 
 from get3d_shapes.chair.frame import Frame
+from get3d_shapes.design import article
 from get3d_shapes.finishes import Fabric, Finish
 
 _LEGS = {
@@ -89,11 +90,6 @@ def armchair_caption(kind: str, legs: Finish, soft: Finish) -> str:
     """Say what an upholstered armchair looks like."""
     name = {"club": "armchair", "wing": "wing chair", "barrel": "tub chair"}[kind]
     return f"{article(finish_words(soft))} {name} with short {finish_words(legs)} legs"
-
-
-def article(words: str) -> str:
-    """Put "a" or "an" before a word."""
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def _articled(words: str) -> str:
