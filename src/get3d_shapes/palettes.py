@@ -71,7 +71,7 @@ def draw_wood(rng: Rng, name: str | None = None) -> Wood:
     """Draw a wood, of a species or of any."""
     name = name or pick(rng, list(WOODS), [0.12, 0.14, 0.25, 0.14, 0.18, 0.1, 0.07])
     tone = rng.uniform(0.93, 1.06)
-    light, dark = ((min(1.0, tone * r), tone * g, tone * b) for r, g, b in WOODS[name])
+    light, dark = ((tone * r, tone * g, tone * b) for r, g, b in WOODS[name])
     return Wood(light, dark, rng.uniform(0.028, 0.055), name, _seed(rng))
 
 

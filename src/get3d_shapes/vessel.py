@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from get3d_shapes.curves import ellipse, lengths, smooth
-from get3d_shapes.design import Design, Part, Rng, article, with_details
+from get3d_shapes.design import Design, Part, Rng, article, pair, with_details
 from get3d_shapes.finishes import (
     Color,
     Colors,
@@ -25,8 +25,18 @@ from get3d_shapes.solids import Solid
 Curve = Float[np.ndarray, "rows 2"]
 
 _SEGMENTS = 32
-_KINDS = ("mug", "cup", "jug", "teapot", "vase", "bottle", "jar", "bowl", "goblet", "amphora")
-_SHARES = (0.17, 0.08, 0.13, 0.1, 0.17, 0.12, 0.08, 0.07, 0.04, 0.04)
+_KINDS = {
+    "mug": 0.17,
+    "cup": 0.08,
+    "jug": 0.13,
+    "teapot": 0.1,
+    "vase": 0.17,
+    "bottle": 0.12,
+    "jar": 0.08,
+    "bowl": 0.07,
+    "goblet": 0.04,
+    "amphora": 0.04,
+}
 _PATTERN_WORDS = {
     "stripes": "stripes",
     "checks": "a checked band",
@@ -80,16 +90,14 @@ class Glaze:
         s, t = flat.T
         low, high = self.band
         inside = (t > low) & (t < high)
-        if self.pattern == "solid":
-            share = inside.astype(float)
-        else:
+        share = inside.astype(float)
+        if self.pattern != "solid":
             share = np.where(inside, pattern_share(self.pattern, s, t - low, self.repeat), 0.0)
         line = 0.04 * self.repeat + 0.0015
         on_line = (np.abs(t - low) < line) | (np.abs(t - high) < line)
         share = np.where((on_line & (high > low)) | (t > self.rim), 1.0, share)
-        shade = 1 + 0.025 * noise(
-            s * 3 + shift[:, 0], t * 3 + shift[:, 1], seed=self.seed, grain=0.06
-        )
+        u, v = s * 3 + shift[:, 0], t * 3 + shift[:, 1]
+        shade = 1 + 0.025 * noise(u, v, seed=self.seed, grain=0.06)
         return mix(self.color, self.second, share) * shade[:, None].astype(np.float32)
 
 
@@ -120,16 +128,14 @@ class _Body:
 
 def make_vessel(rng: Rng) -> Design:
     """Draw a vessel."""
-    kind = pick(rng, _KINDS, _SHARES)
+    kind = pick(rng, list(_KINDS), list(_KINDS.values()))
     body = _body(kind, rng)
     finish, pattern = _finish(kind, body, rng)
     parts = [Part("body", body.solid, finish)]
     plain = _plain_of(finish)
-    handles = _handles(kind, rng)
+    handles = _num_handles(kind, rng)
     if handles:
-        handle = _handle(kind, body, rng)
-        both = [handle, handle.mirrored()]
-        parts += [Part("handle", solid, plain) for solid in both[:handles]]
+        parts += pair("handle", _handle(kind, body, rng), plain)[:handles]
     spout = "none"
     if kind == "teapot" or (kind == "jug" and rng.random() < 0.25):
         spout = "tube"
@@ -171,7 +177,6 @@ def _caption(labels: dict[str, str]) -> str:
 def _body(kind: str, rng: Rng) -> _Body:
     """Draw the body's profile: control points (radius, y) of its outer side, in metres."""
     u = rng.uniform
-    wall = 0.006
     match kind:
         case "mug":
             r, h = u(0.038, 0.05), u(0.085, 0.115)
@@ -182,8 +187,7 @@ def _body(kind: str, rng: Rng) -> _Body:
             points = [(0.5 * r, 0), (0.52 * r, 0.006), (0.85 * r, 0.4 * h), (r, h)]
         case "jug":
             r, h = u(0.055, 0.075), u(0.17, 0.24)
-            neck = u(0.5, 0.8) * r
-            at = u(0.25, 0.45)
+            neck, at = u(0.5, 0.8) * r, u(0.25, 0.45)
             points = [(0.7 * r, 0), (r, at * h), (neck, 0.78 * h), (neck * u(1.05, 1.35), h)]
         case "teapot":
             r, h = u(0.07, 0.09), u(0.09, 0.14)
@@ -204,49 +208,42 @@ def _body(kind: str, rng: Rng) -> _Body:
             points += [(neck * r, (shoulder + 0.16) * h), (neck * r, 0.9 * h), (neck * r * 1.12, h)]
         case "jar":
             r, h = u(0.05, 0.07), u(0.1, 0.17)
-            points = [
-                (0.8 * r, 0),
-                (r, 0.12 * h),
-                (r * u(1.0, 1.12), 0.5 * h),
-                (0.95 * r, 0.85 * h),
-            ]
-            points.append((0.72 * r, h))
+            points = [(0.8 * r, 0), (r, 0.12 * h), (r * u(1.0, 1.12), 0.5 * h)]
+            points += [(0.95 * r, 0.85 * h), (0.72 * r, h)]
         case "bowl":
             r, h = u(0.08, 0.12), u(0.05, 0.09)
             points = [(0.42 * r, 0), (0.44 * r, 0.008), (0.8 * r, 0.4 * h), (r, h)]
         case _:  # goblet
             return _goblet(rng)
-    return _hollow(smooth(points, 7), wall)
+    return _hollow(smooth(points, 7))
 
 
-def _hollow(outer: Curve, wall: float) -> _Body:
-    """Give an outer curve an inner side, a bottom and a round rim."""
+def _hollow(outer: Curve) -> _Body:
+    """Give an outer curve an inner side."""
+    wall = 0.006
     tangent = np.gradient(outer, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     inner = outer + np.stack([-tangent[:, 1], tangent[:, 0]], 1) * wall
     inner = inner[(inner[:, 1] > wall * 1.2) & (inner[:, 0] > wall)][::-1]
-    rim = (outer[-1] + inner[0]) / 2 + np.array([0, 0.45 * wall])
-    profile = np.concatenate([[[0, 0]], outer, [rim], inner, [[0, inner[-1, 1]]]])
-    along = lengths(profile)
-    return _Body(lathe(profile, _SEGMENTS), outer, (along[1], along[len(outer)]))
+    return _turn(outer, inner, rim=0.45 * wall, bottom=0.0)
 
 
 def _goblet(rng: Rng) -> _Body:
     """A cup on a stem and a foot."""
     r, h, stem = rng.uniform(0.035, 0.048), rng.uniform(0.07, 0.1), rng.uniform(0.05, 0.08)
-    cup = smooth(
-        [(0.007, stem), (0.75 * r, stem + 0.2 * h), (r, stem + 0.55 * h), (0.85 * r, stem + h)], 7
-    )
+    cup = [(0.007, stem), (0.75 * r, stem + 0.2 * h), (r, stem + 0.55 * h), (0.85 * r, stem + h)]
     foot = np.array([(0.8 * r, 0.0), (0.78 * r, 0.005), (0.2 * r, 0.012), (0.006, 0.02)])
-    knob = smooth(
-        [(0.006, 0.02), (0.006, 0.4 * stem), (0.012, 0.55 * stem), (0.006, 0.7 * stem)], 3
-    )
-    outer = np.concatenate([foot, knob[1:], cup])
-    wall = 0.005
-    inner = (cup - np.array([wall, 0]))[cup[:, 0] > 3 * wall][::-1]
-    rim = (outer[-1] + inner[0]) / 2 + np.array([0, 0.002])
-    bottom = [[0, inner[-1, 1] + 0.001]]
-    profile = np.concatenate([[[0, 0]], outer, [rim], inner, bottom])
+    knob = [(0.006, 0.02), (0.006, 0.4 * stem), (0.012, 0.55 * stem), (0.006, 0.7 * stem)]
+    outer, wall = smooth(cup, 7), 0.005
+    inner = (outer - np.array([wall, 0]))[outer[:, 0] > 3 * wall][::-1]
+    outer = np.concatenate([foot, smooth(knob, 3)[1:], outer])
+    return _turn(outer, inner, rim=0.002, bottom=0.001)
+
+
+def _turn(outer: Curve, inner: Curve, *, rim: float, bottom: float) -> _Body:
+    """Turn a profile: the outer curve, a rim so much higher, the inner curve, a bottom."""
+    top = (outer[-1] + inner[0]) / 2 + np.array([0, rim])
+    profile = np.concatenate([[[0, 0]], outer, [top], inner, [[0, inner[-1, 1] + bottom]]])
     along = lengths(profile)
     return _Body(lathe(profile, _SEGMENTS), outer, (along[1], along[len(outer)]))
 
@@ -254,15 +251,10 @@ def _goblet(rng: Rng) -> _Body:
 # -- what is attached ------------------------------------------------------------------------------
 
 
-def _handles(kind: str, rng: Rng) -> int:
-    match kind:
-        case "mug" | "cup" | "jug" | "teapot":
-            return 1
-        case "amphora":
-            return 2
-        case "vase" | "jar" | "bowl":
-            return 2 if rng.random() < 0.15 else 0
-    return 0
+def _num_handles(kind: str, rng: Rng) -> int:
+    if kind in ("vase", "jar", "bowl"):
+        return 2 if rng.random() < 0.15 else 0
+    return {"amphora": 2, "bottle": 0, "goblet": 0}.get(kind, 1)
 
 
 def _handle(kind: str, body: _Body, rng: Rng) -> Solid:
@@ -283,14 +275,17 @@ def _handle(kind: str, body: _Body, rng: Rng) -> Solid:
     r0, r1 = body.radius(y0), body.radius(y1)
     square = rng.random() < 0.25
     far = max(r0, r1) + reach
-    inside = 0.003
-    points = [(r0 - inside, y0), (far * 0.97, y0 + (0.02 if square else 0.12) * (y1 - y0))]
-    points += [(far, (y0 + y1) / 2), (far * 0.97, y1 - (0.02 if square else 0.1) * (y1 - y0))]
-    points.append((r1 - inside, y1))
-    curve = smooth(points, 6)
-    path = np.stack([curve[:, 0], curve[:, 1], np.zeros(len(curve))], 1)
+    inside, near = 0.003, far * 0.97
+    points = [(r0 - inside, y0), (near, y0 + (0.02 if square else 0.12) * (y1 - y0))]
+    points += [(far, (y0 + y1) / 2), (near, y1 - (0.02 if square else 0.1) * (y1 - y0))]
+    path = _path([*points, (r1 - inside, y1)])
     section = ellipse(thick * rng.uniform(1.3, 2.2), thick, 12)
     return sweep(path, section, up=(0.0, 0.0, 1.0))
+
+
+def _path(points: list[tuple[float, float]]) -> Float[np.ndarray, "n 3"]:
+    """Lay a smooth curve through points of the plane z = 0."""
+    return np.pad(smooth(points, 6), ((0, 0), (0, 1)))
 
 
 def _spout(body: _Body, rng: Rng) -> Solid:
@@ -299,10 +294,8 @@ def _spout(body: _Body, rng: Rng) -> Solid:
     y0, y1 = 0.35 * h, h * rng.uniform(0.95, 1.1)
     r0 = body.radius(y0)
     far = body.radius(0.5 * h) + rng.uniform(0.05, 0.07)
-    curve = smooth(
-        [(r0 - 0.012, y0), (r0 + 0.022, y0 + 0.12 * h), (far - 0.02, 0.7 * y1), (far, y1)], 6
-    )
-    path = np.stack([-curve[:, 0], curve[:, 1], np.zeros(len(curve))], 1)
+    points = [(r0 - 0.012, y0), (r0 + 0.022, y0 + 0.12 * h), (far - 0.02, 0.7 * y1), (far, y1)]
+    path = _path([(-x, y) for x, y in points])
     return tube(path, np.linspace(0.018, 0.0075, len(path)), segments=14)
 
 
@@ -312,11 +305,9 @@ def _lip(body: _Body, rng: Rng) -> Solid:
 
     def pull(verts: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         angle = np.arctan2(verts[:, 2], -verts[:, 0])
-        share = np.clip((verts[:, 1] / h - 0.72) / 0.28, 0, 1.05) ** 2 * np.exp(
-            -((angle / 0.42) ** 2)
-        )
-        radius = np.hypot(verts[:, 0], verts[:, 2])
-        share = share * np.clip(radius / 0.02, 0, 1)
+        share = np.clip((verts[:, 1] / h - 0.72) / 0.28, 0, 1.05) ** 2
+        share = share * np.exp(-((angle / 0.42) ** 2))
+        share = share * np.clip(np.hypot(verts[:, 0], verts[:, 2]) / 0.02, 0, 1)
         return verts + share[:, None] * np.array([-reach, 0.25 * reach, 0.0])
 
     return body.solid.warped(pull)
@@ -326,18 +317,18 @@ def _closure(kind: str, body: _Body, rng: Rng, plain: Finish) -> list[Part]:
     """A lid, a cork or a cap."""
     r, h = float(body.outer[-1, 0]), body.height
     if kind == "teapot" or (kind == "jar" and rng.random() < 0.75):
-        rise = rng.uniform(0.012, 0.03)
-        knob = rng.uniform(0.008, 0.012)
+        rise, knob = rng.uniform(0.012, 0.03), rng.uniform(0.008, 0.012)
+        top = h + rise * 1.2
         curve = [
+            (0.0, h - 0.004),
             (r * 1.03, h - 0.004),
             (r * 0.95, h + 0.006),
             (r * 0.5, h + rise),
-            (0.5 * knob, h + rise * 1.2),
         ]
-        top = [(0.5 * knob, h + rise * 1.2 + 0.004), (knob, h + rise * 1.2 + 0.011)]
-        top += [(0.7 * knob, h + rise * 1.2 + 0.019), (0.0, h + rise * 1.2 + 0.021)]
+        curve += [(0.5 * knob, top), (0.5 * knob, top + 0.004), (knob, top + 0.011)]
+        curve += [(0.7 * knob, top + 0.019), (0.0, top + 0.021)]
         finish = plain if kind == "teapot" or rng.random() < 0.6 else draw_wood(rng)
-        return [Part("lid", lathe(np.array([(0.0, h - 0.004), *curve, *top]), _SEGMENTS), finish)]
+        return [Part("lid", lathe(np.array(curve), _SEGMENTS), finish)]
     if kind == "bottle" and rng.random() < 0.7:
         if rng.random() < 0.5:
             cork = np.array([(r * 0.88, h - 0.02), (r * 0.92, h + 0.014)])
@@ -366,11 +357,8 @@ def _finish(kind: str, body: _Body, rng: Rng) -> tuple[Finish, str]:
         return draw_wood(rng), "plain"
     name = pick(rng, list(COLORS))
     partner = pick(rng, contrasting(name, 0.35))
-    pattern: str = pick(
-        rng,
-        ["plain", "stripes", "checks", "dots", "zigzag", "diamonds", "bands"],
-        [0.27, 0.14, 0.08, 0.14, 0.12, 0.1, 0.15],
-    )
+    patterns = ["plain", "stripes", "checks", "dots", "zigzag", "diamonds", "bands"]
+    pattern = pick(rng, patterns, [0.27, 0.14, 0.08, 0.14, 0.12, 0.1, 0.15])
     start, end = body.along
     run = end - start
     low = start + run * rng.uniform(0.15, 0.4)
@@ -378,17 +366,9 @@ def _finish(kind: str, body: _Body, rng: Rng) -> tuple[Finish, str]:
     around = 2 * np.pi * float(body.outer[:, 0].max())
     repeat = around / int(rng.integers(8, 16))
     rim = end - run * 0.06 if rng.random() < 0.4 else float("inf")
-    glaze = Glaze(
-        varied(rng, COLORS[name]),
-        varied(rng, COLORS[partner]),
-        "solid" if pattern == "bands" else pattern,
-        repeat,
-        band,
-        rim,
-        name,
-        seed,
-    )
-    return glaze, pattern
+    ground, second = varied(rng, COLORS[name]), varied(rng, COLORS[partner])
+    printed = "solid" if pattern == "bands" else pattern
+    return Glaze(ground, second, printed, repeat, band, rim, name, seed), pattern
 
 
 def _labelled(body: _Body, rng: Rng, color: Color, name: str, seed: int) -> Glaze:
