@@ -26,21 +26,13 @@ class DisconnectedError(ValueError):
 
 @dataclass(frozen=True)
 class _Surface:
-    """The outer surface of a union, before it is painted.
+    """The outer surface of a union, before it is painted."""
 
-    Attributes:
-        verts: Positions, in metres.
-        faces: Indices into `verts`.
-        flat: Flat coordinates, in metres.
-        flat_faces: Indices into `flat`.
-        flat_patch: The patch that each flat coordinate lies on.
-    """
-
-    verts: Float[np.ndarray, "verts 3"]
-    faces: Int[np.ndarray, "faces 3"]
-    flat: Float[np.ndarray, "flats 2"]
-    flat_faces: Int[np.ndarray, "faces 3"]
-    flat_patch: Int[np.ndarray, " flats"]
+    verts: Float[np.ndarray, "verts 3"]  # positions, in metres
+    faces: Int[np.ndarray, "faces 3"]  # indices into `verts`
+    flat: Float[np.ndarray, "flats 2"]  # flat coordinates, in metres
+    flat_faces: Int[np.ndarray, "faces 3"]  # indices into `flat`
+    flat_patch: Int[np.ndarray, " flats"]  # the patch that each flat coordinate lies on
 
 
 def assemble(

@@ -10,23 +10,14 @@ _PAD = 2  # texels around each rectangle that are painted too
 
 @dataclass(frozen=True)
 class Atlas:
-    """Where each rectangle of flat coordinates lies in the texture.
+    """Where each rectangle of flat coordinates lies in the texture."""
 
-    Attributes:
-        side: Of the square texture, in texels.
-        density: Texels a metre.
-        low: Smallest flat coordinates of each rectangle, in metres.
-        corners: First column and row of each rectangle, border included.
-        sizes: Columns and rows of each rectangle, border included.
-        is_turned: Which rectangles lie on their side: their second flat axis runs along the row.
-    """
-
-    side: int
-    density: float
-    low: Float[np.ndarray, "rects 2"]
-    corners: Int[np.ndarray, "rects 2"]
-    sizes: Int[np.ndarray, "rects 2"]
-    is_turned: np.ndarray
+    side: int  # of the square texture, in texels
+    density: float  # texels a metre
+    low: Float[np.ndarray, "rects 2"]  # smallest flat coordinates of each rectangle, in metres
+    corners: Int[np.ndarray, "rects 2"]  # first column and row of each rectangle, border included
+    sizes: Int[np.ndarray, "rects 2"]  # columns and rows of each rectangle, border included
+    is_turned: np.ndarray  # which rectangles have their second flat axis along the row
 
     def texels(self, rect: int) -> Float[np.ndarray, "rows columns 2"]:
         """Flat coordinates of the texels of one rectangle."""

@@ -78,23 +78,14 @@ def edge(distance: Shares, softness: float) -> Shares:
 
 @dataclass(frozen=True)
 class Wood:
-    """Grain along the second axis: rings that widen and narrow, streaks, slow changes of tone.
+    """Grain along the second axis: rings that widen and narrow, streaks, slow changes of tone."""
 
-    Attributes:
-        light: Colour of early wood.
-        dark: Colour of late wood.
-        ring: Mean distance of the rings, in metres.
-        color_name: The species.
-        seed: Of the grain.
-        kind: A label.
-    """
-
-    light: Color
-    dark: Color
-    ring: float
-    color_name: str
-    seed: int = 0
-    kind: str = "wood"
+    light: Color  # colour of early wood
+    dark: Color  # colour of late wood
+    ring: float  # mean distance of the rings, in metres
+    color_name: str  # the species
+    seed: int = 0  # of the grain
+    kind: str = "wood"  # a label
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""
@@ -111,25 +102,15 @@ class Wood:
 
 @dataclass(frozen=True)
 class Fabric:
-    """Woven cloth with a pattern.
+    """Woven cloth with a pattern."""
 
-    Attributes:
-        color: Of the ground.
-        second: Of the pattern.
-        pattern: One of `PATTERNS`.
-        repeat: Of the pattern, in metres.
-        color_name: Of the ground.
-        seed: Of unevenness.
-        kind: A label.
-    """
-
-    color: Color
-    second: Color
-    pattern: str
-    repeat: float
-    color_name: str
-    seed: int = 0
-    kind: str = "fabric"
+    color: Color  # of the ground
+    second: Color  # of the pattern
+    pattern: str  # one of `PATTERNS`
+    repeat: float  # of the pattern, in metres
+    color_name: str  # of the ground
+    seed: int = 0  # of unevenness
+    kind: str = "fabric"  # a label
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""
@@ -167,19 +148,13 @@ def pattern_share(pattern: str, s: Shares, t: Shares, repeat: float) -> Shares:
 
 @dataclass(frozen=True)
 class Plain:
-    """One colour with the unevenness of its kind: paint, plastic, metal, leather, glaze.
+    """One colour with the unevenness of its kind: paint, plastic, metal, leather, glaze."""
 
-    Attributes:
-        color: The colour.
-        kind: A label; sets how uneven it is.
-        color_name: A label.
-        seed: Of unevenness.
-    """
-
-    color: Color
+    color: Color  # the colour
+    # A label, and how uneven it is.
     kind: Literal["painted wood", "plastic", "metal", "leather", "ceramic", "rubber", "glass"]
-    color_name: str
-    seed: int = 0
+    color_name: str  # a label
+    seed: int = 0  # of unevenness
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""
@@ -218,14 +193,9 @@ class _Covered:
 
 @dataclass(frozen=True)
 class Banded(_Covered):
-    """Bands of other finishes along the second axis: glazes of a vase, a striped body.
+    """Bands of other finishes along the second axis: glazes of a vase, a striped body."""
 
-    Attributes:
-        base: Everywhere else.
-        bands: (from, to, finish) in metres of the second flat coordinate.
-    """
-
-    bands: tuple[tuple[float, float, Finish], ...]
+    bands: tuple[tuple[float, float, Finish], ...]  # from and to along the second axis, in metres
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""
@@ -238,20 +208,12 @@ class Banded(_Covered):
 
 @dataclass(frozen=True)
 class Decal(_Covered):
-    """A picture of letters in a place on another finish: a number, a name, a logo.
+    """A picture of letters in a place on another finish: a number, a name, a logo."""
 
-    Attributes:
-        base: Around it.
-        mask: Rows of "#" and other letters, the first row at the top (largest second coordinate).
-        color: Of "#".
-        middle: Flat coordinates of its middle, in metres.
-        height: Of the picture, in metres; its letters are square.
-    """
-
-    mask: tuple[str, ...]
-    color: Color
-    middle: tuple[float, float]
-    height: float
+    mask: tuple[str, ...]  # rows of "#" and other letters, from the largest second coordinate
+    color: Color  # of "#"
+    middle: tuple[float, float]  # flat coordinates of its middle, in metres
+    height: float  # of the picture, in metres; its letters are square
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""

@@ -18,16 +18,9 @@ from get3d_shapes.solids import Solid
 
 Verts = Float[np.ndarray, "n 3"]
 _KINDS = {
-    "saloon": 0.17,
-    "hatchback": 0.16,
-    "estate": 0.1,
-    "sports car": 0.12,
-    "off-roader": 0.13,
-    "van": 0.1,
-    "pickup": 0.09,
-    "lorry": 0.07,
-    "bus": 0.06,
-}
+    "saloon": 0.17, "hatchback": 0.16, "estate": 0.1, "sports car": 0.12, "off-roader": 0.13,
+    "van": 0.1, "pickup": 0.09, "lorry": 0.07, "bus": 0.06,
+}  # fmt: skip
 _SIZES = {  # ranges in metres: length, width, height, waist, floor, radius of the wheels
     "saloon": ((4.3, 5.0), (1.72, 1.9), (1.38, 1.5), (0.88, 0.96), (0.2, 0.26), (0.31, 0.36)),
     "hatchback": ((3.3, 4.1), (1.6, 1.78), (1.42, 1.58), (0.9, 1.0), (0.2, 0.26), (0.29, 0.34)),
@@ -39,6 +32,17 @@ _SIZES = {  # ranges in metres: length, width, height, waist, floor, radius of t
     "lorry": ((5.6, 7.2), (2.1, 2.4), (2.3, 2.7), (1.35, 1.55), (0.5, 0.6), (0.45, 0.52)),
     "bus": ((7.5, 9.5), (2.3, 2.5), (2.7, 3.1), (1.35, 1.55), (0.34, 0.42), (0.46, 0.52)),
 }
+_Range = tuple[float, float] | float
+_SIDES: dict[str, tuple[_Range, ...]] = {
+    # drops from the waist at nose and tail; z of hood, boot, front and rear of roof in half lengths
+    "saloon": ((0.1, 0.2), (0.0, 0.07), (0.3, 0.38), (0.62, 0.7), (-0.02, 0.06), (0.34, 0.44)),
+    "hatchback": ((0.08, 0.18), 0, (0.36, 0.46), 0.97, (0.0, 0.1), (0.6, 0.78)),
+    "estate": ((0.1, 0.18), 0, (0.32, 0.4), 0.98, (0.0, 0.06), (0.8, 0.9)),
+    "sports car": ((0.16, 0.26), (-0.02, 0.06), (0.2, 0.34), (0.66, 0.85), (0.02, 0.1), (0.28, 0.36)),  # noqa: E501
+    "off-roader": ((0.0, 0.07), 0, (0.34, 0.44), 0.98, (0.2, 0.3), (0.86, 0.95)),
+    "van": ((0.1, 0.3), 0, (0.68, 0.9), 0.985, (0.36, 0.52), (0.93, 0.97)),
+    "bus": (0, 0, 0.985, 0.985, (0.9, 0.96), (0.93, 0.97)),
+}  # fmt: skip
 _DIGITS: dict[str, tuple[str, ...]] = {
     "1": (".#.", "##.", ".#.", ".#.", "###"),
     "2": ("##.", "..#", ".#.", "#..", "###"),
@@ -62,35 +66,20 @@ _BLUE = Plain((0.12, 0.3, 0.85), "glass", "blue")
 
 @dataclass(frozen=True)
 class _Frame:
-    """Sizes in metres: z runs from the tail at -length / 2 to the nose at length / 2.
+    """Sizes in metres: z runs from the tail at -length / 2 to the nose at length / 2."""
 
-    Attributes:
-        kind: One of `_KINDS`.
-        length: Bumper to bumper.
-        width: At the doors.
-        floor: Height of the sills.
-        waist: Height where the windows begin.
-        roof: Height of the roof.
-        wheel: Radius of the wheels.
-        axles: Where the axles are along z, from the front.
-        lean: Share of its width by which the roof is narrower.
-        body: Finish of the lower body, its flat sides included.
-        top: Finish of the roof.
-        rim: Finish of the wheels' middles.
-    """
-
-    kind: str
-    length: float
-    width: float
-    floor: float
-    waist: float
-    roof: float
-    wheel: float
-    axles: tuple[float, ...]
-    lean: float
-    body: Finish
-    top: Finish
-    rim: Finish
+    kind: str  # one of `_KINDS`
+    length: float  # bumper to bumper
+    width: float  # at the doors
+    floor: float  # height of the sills
+    waist: float  # height where the windows begin
+    roof: float  # height of the roof
+    wheel: float  # radius of the wheels
+    axles: tuple[float, ...]  # where the axles are along z, from the front
+    lean: float  # share of its width by which the roof is narrower
+    body: Finish  # finish of the lower body, its flat sides included
+    top: Finish  # finish of the roof
+    rim: Finish  # finish of the wheels' middles
 
 
 def make_vehicle(rng: Rng) -> Design:
@@ -193,41 +182,17 @@ def _car(frame: _Frame, rng: Rng) -> tuple[list[Part], str]:
 def _outlines(frame: _Frame, rng: Rng) -> tuple[Outline, Outline]:
     """Side views of the lower body and of the cabin."""
     half, floor, waist, roof = frame.length / 2, frame.floor, frame.waist, frame.roof
-    u, below = rng.uniform, 0.06
-    match frame.kind:
-        case "saloon":
-            nose, tail = waist - u(0.1, 0.2), waist - u(0.0, 0.07)
-            front, rear = half * u(0.3, 0.38), -half * u(0.62, 0.7)
-            top = (half * u(-0.02, 0.06), -half * u(0.34, 0.44))
-        case "hatchback":
-            nose, tail = waist - u(0.08, 0.18), waist
-            front, rear = half * u(0.36, 0.46), -half * 0.97
-            top = (half * u(0.0, 0.1), -half * u(0.6, 0.78))
-        case "estate":
-            nose, tail = waist - u(0.1, 0.18), waist
-            front, rear = half * u(0.32, 0.4), -half * 0.98
-            top = (half * u(0.0, 0.06), -half * u(0.8, 0.9))
-        case "sports car":
-            nose, tail = waist - u(0.16, 0.26), waist - u(-0.02, 0.06)
-            front, rear = half * u(0.2, 0.34), -half * u(0.66, 0.85)
-            top = (-half * u(0.02, 0.1), -half * u(0.28, 0.36))
-        case "off-roader":
-            nose, tail = waist - u(0.0, 0.07), waist
-            front, rear = half * u(0.34, 0.44), -half * 0.98
-            top = (half * u(0.2, 0.3), -half * u(0.86, 0.95))
-        case "van":
-            nose, tail = waist - u(0.1, 0.3), waist
-            front, rear = half * u(0.68, 0.9), -half * 0.985
-            top = (half * u(0.36, 0.52), -half * u(0.93, 0.97))
-        case _:  # bus
-            nose, tail = waist, waist
-            front, rear = half * 0.985, -half * 0.985
-            top = (half * u(0.9, 0.96), -half * u(0.93, 0.97))
-    lift = u(0.0, 0.1)
+    nose, tail, front, rear, top_front, top_rear = (
+        rng.uniform(*value) if isinstance(value, tuple) else value for value in _SIDES[frame.kind]
+    )
+    nose, tail = waist - nose, waist - tail
+    front, rear, top_rear = half * front, -half * rear, -half * top_rear
+    top_front *= -half if frame.kind == "sports car" else half  # behind the middle
+    below, lift = 0.06, rng.uniform(0.0, 0.1)
     lower = [(-half * 0.97, floor + lift), (-half, floor + 0.2), (-half * 0.985, tail)]
     lower += [(rear, waist), (front, waist), (half * 0.97, nose), (half, floor + 0.22)]
     lower += [(half * 0.96, floor)]
-    cabin = [(rear, waist - below), (top[1], roof), (top[0], roof), (front, waist - below)]
+    cabin = [(rear, waist - below), (top_rear, roof), (top_front, roof), (front, waist - below)]
     return _closed(lower, 0.16), _closed(cabin, 0.14 if frame.kind != "bus" else 0.2)
 
 

@@ -26,17 +26,9 @@ Curve = Float[np.ndarray, "rows 2"]
 
 _SEGMENTS = 32
 _KINDS = {
-    "mug": 0.17,
-    "cup": 0.08,
-    "jug": 0.13,
-    "teapot": 0.1,
-    "vase": 0.17,
-    "bottle": 0.12,
-    "jar": 0.08,
-    "bowl": 0.07,
-    "goblet": 0.04,
-    "amphora": 0.04,
-}
+    "mug": 0.17, "cup": 0.08, "jug": 0.13, "teapot": 0.1, "vase": 0.17, "bottle": 0.12,
+    "jar": 0.08, "bowl": 0.07, "goblet": 0.04, "amphora": 0.04,
+}  # fmt: skip
 _PATTERN_WORDS = {
     "stripes": "stripes",
     "checks": "a checked band",
@@ -61,29 +53,17 @@ _METALS: dict[str, Color] = {
 
 @dataclass(frozen=True)
 class Glaze:
-    """Glazed or printed ware: a ground, a band with a pattern between two lines, a rim.
+    """Glazed or printed ware: a ground, a band with a pattern between two lines, a rim."""
 
-    Attributes:
-        color: Of the ground.
-        second: Of the pattern, the lines and the rim.
-        pattern: One of `finishes.PATTERNS`, or "solid": all of the band.
-        repeat: Of the pattern, in metres; fits the round of the vessel.
-        band: Where the pattern starts and ends along the profile, in metres.
-        rim: From where on the profile the second colour covers all; infinity for nowhere.
-        color_name: Of the ground.
-        seed: Of unevenness.
-        kind: A label.
-    """
-
-    color: Color
-    second: Color
-    pattern: str
-    repeat: float
-    band: tuple[float, float]
-    rim: float
-    color_name: str
-    seed: int = 0
-    kind: str = "ceramic"
+    color: Color  # of the ground
+    second: Color  # of the pattern, the lines and the rim
+    pattern: str  # one of `finishes.PATTERNS`, or "solid": all of the band
+    repeat: float  # of the pattern, in metres; fits the round of the vessel
+    band: tuple[float, float]  # where the pattern starts and ends along the profile, in metres
+    rim: float  # from where on the profile the second colour covers all; infinity for nowhere
+    color_name: str  # of the ground
+    seed: int = 0  # of unevenness
+    kind: str = "ceramic"  # A label
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""
@@ -103,17 +83,11 @@ class Glaze:
 
 @dataclass(frozen=True)
 class _Body:
-    """A hollow body of revolution.
+    """A hollow body of revolution."""
 
-    Attributes:
-        solid: The wall and the bottom.
-        outer: Outer curve, from the bottom's edge to the rim: (radius, y).
-        along: Length along the whole profile where the outer curve starts and ends.
-    """
-
-    solid: Solid
-    outer: Curve
-    along: tuple[float, float]
+    solid: Solid  # the wall and the bottom
+    outer: Curve  # outer curve, from the bottom's edge to the rim: (radius, y)
+    along: tuple[float, float]  # where the outer curve starts and ends along the profile
 
     def radius(self, y: float) -> float:
         """Outer radius at a height."""

@@ -22,28 +22,13 @@ def _posts(frame: Frame, rng: Rng, *, above: float = 0.0) -> list[Part]:
     """Make the two posts that carry a back; they end `above` its height."""
     size = frame.post_size
     is_round = frame.is_metal or rng.random() < 0.4
-    x = frame.back_width / 2 - size / 2
+    right = frame.back_width / 2 - size / 2
     low = -0.85 * frame.seat_thickness if frame.seat != "slatted" else -0.05
-    made = []
-    for side in (1, -1):
-        post = bar(
-            (side * x, low, 0),
-            (side * x, frame.back_height + above, 0),
-            size,
-            0.85 * size,
-            is_round=is_round,
-            steps=5,
-        )
-        made.append(Part("back post", frame.on_back(post), frame.main))
-    return made
-
-
-def _crest(width: float, height: float, arch: float) -> Outline:
-    """Outline of a rail seen from the front, about the origin; its top swells by `arch`."""
-    x = np.linspace(width / 2, -width / 2, 11)
-    top = np.stack([x, height / 2 + arch * (1 - (2 * x / width) ** 2)], 1)
-    bottom = np.stack([x[::-1], np.full(len(x), -height / 2)], 1)
-    return np.concatenate([top, bottom])
+    high, parts = frame.back_height + above, []
+    for x in (right, -right):
+        post = bar((x, low, 0), (x, high, 0), size, 0.85 * size, is_round=is_round, steps=5)
+        parts.append(Part("back post", frame.on_back(post), frame.main))
+    return parts
 
 
 def _rail(
@@ -55,26 +40,24 @@ def _rail(
     arch: float = 0.0,
     thickness: float = 0.024,
     over: float = 0.3,
-    name: str = "rail",
 ) -> Part:
-    """A board between the posts; `over` is the share of a post's width it reaches over."""
+    """A board between the posts.
+
+    Its top swells by `arch`; `over` is the share of a post's width it reaches over.
+    """
     width = frame.back_width - frame.post_size * (2 - 2 * over)
-    solid = panel(_crest(width, height, arch), thickness, bevel=0.005)
-    return Part(name, frame.on_back(solid, middle), finish)
+    x = np.linspace(width / 2, -width / 2, 11)
+    top = np.stack([x, height / 2 + arch * (1 - (2 * x / width) ** 2)], 1)
+    bottom = np.stack([x[::-1], np.full(len(x), -height / 2)], 1)
+    solid = panel(np.concatenate([top, bottom]), thickness, bevel=0.005)
+    return Part("rail", frame.on_back(solid, middle), finish)
 
 
 def _crest_rail(frame: Frame, rng: Rng, height: float, arch: float) -> Part:
     """The top rail: between the posts, or over them."""
-    over = 0.3 if rng.random() < 0.5 else 1.15
-    return _rail(
-        frame,
-        frame.back_height - 0.42 * height,
-        height,
-        frame.main,
-        arch=arch,
-        thickness=0.028 if over < 1 else frame.post_size * 0.95,
-        over=over,
-    )
+    middle = frame.back_height - 0.42 * height
+    over, thickness = (0.3, 0.028) if rng.random() < 0.5 else (1.15, frame.post_size * 0.95)
+    return _rail(frame, middle, height, frame.main, arch=arch, thickness=thickness, over=over)
 
 
 def _slats(frame: Frame, rng: Rng) -> list[Part]:
@@ -82,7 +65,7 @@ def _slats(frame: Frame, rng: Rng) -> list[Part]:
     inner = frame.back_width - 2 * frame.post_size
     width = inner / number * rng.uniform(0.4, 0.62)
     height, arch = rng.uniform(0.05, 0.09), _arch(rng)
-    low = _one_of(rng, (-0.01, rng.uniform(0.08, 0.14)))
+    low = (-0.01, rng.uniform(0.08, 0.14))[int(rng.integers(2))]
     parts = [*_posts(frame, rng), _crest_rail(frame, rng, height, arch)]
     if low > 0:
         parts.append(_rail(frame, low, 0.04, frame.main))
@@ -158,9 +141,8 @@ def _cross(frame: Frame, rng: Rng) -> list[Part]:
     parts = [*_posts(frame, rng), _crest_rail(frame, rng, height, arch)]
     parts.append(_rail(frame, low, 0.042, frame.main))
     for side in (1, -1):
-        path = smooth(
-            [(-side * x, low, 0), (side * bow, (low + high) / 2, 0), (side * x, high, 0)], 5
-        )
+        points = [(-side * x, low), (side * bow, (low + high) / 2), (side * x, high)]
+        path = smooth(points, 5)
         parts.append(Part("brace", frame.on_back(_strip(path, 0.034, 0.02)), frame.main))
     return parts
 
@@ -212,22 +194,17 @@ def _split(frame: Frame, rng: Rng) -> list[Part]:
     return [*parts, Part("back", frame.on_back(solid, frame.back_height - height), finish)]
 
 
-def _strip(path: np.ndarray, width: float, thickness: float) -> Solid:
+def _strip(path: Outline, width: float, thickness: float) -> Solid:
     """A flat strip along an upright path, with its thickness along z."""
-    tangent = np.gradient(path[:, :2], axis=0)
+    tangent = np.gradient(path, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1) * width / 2
-    outline = np.concatenate([path[:, :2] + normal, (path[:, :2] - normal)[::-1]])
+    outline = np.concatenate([path + normal, (path - normal)[::-1]])
     return panel_in_place(outline, thickness, rings=0)
 
 
 def _arch(rng: Rng) -> float:
     return rng.uniform(0.012, 0.035) if rng.random() < 0.45 else 0.0
-
-
-def _one_of(rng: Rng, numbers: tuple[float, ...]) -> float:
-    """Draw one of several numbers."""
-    return numbers[int(rng.integers(len(numbers)))]
 
 
 _BACKS: dict[str, Callable[[Frame, Rng], list[Part]]] = {

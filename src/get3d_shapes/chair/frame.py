@@ -8,77 +8,45 @@ from jaxtyping import Float
 from get3d_shapes.curves import Number, Outline, ellipse, rectangle
 from get3d_shapes.design import Rng
 from get3d_shapes.finishes import Fabric, Finish
-from get3d_shapes.palettes import (
-    draw_fabric,
-    draw_leather,
-    draw_metal,
-    draw_plain,
-    draw_wood,
-    pick,
-)
+from get3d_shapes.palettes import draw_fabric, draw_leather, draw_metal, draw_plain, draw_wood, pick
 from get3d_shapes.solids import Solid
 
 _BASES = {
-    "four legs": 0.50,
-    "crossed legs": 0.04,
-    "star": 0.12,
-    "pedestal": 0.08,
-    "cantilever": 0.09,
-    "sled": 0.08,
-    "rockers": 0.09,
-}
+    "four legs": 0.50, "crossed legs": 0.04, "star": 0.12, "pedestal": 0.08, "cantilever": 0.09,
+    "sled": 0.08, "rockers": 0.09,
+}  # fmt: skip
+_BACKS = {
+    "panel": 0.09, "window": 0.1, "split": 0.07, "slats": 0.16, "ladder": 0.16, "spindles": 0.13,
+    "hoop": 0.11, "cross": 0.08, "splat": 0.09, "lattice": 0.05,
+}  # fmt: skip
 _POST_BACKS = ("slats", "ladder", "spindles", "cross", "splat", "split", "lattice")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """Proportions in metres, and finishes.
+    """Proportions in metres, and finishes."""
 
-    Attributes:
-        base: What it stands on.
-        back: Kind of back.
-        seat: hard, slatted, woven, padded or cushion.
-        seat_shape: square, round or trapezoid.
-        width: Of the seat.
-        depth: Of the seat.
-        height: Of the top of the seat's board, without a cushion.
-        seat_thickness: Of the board, or of the pad.
-        pad: Thickness of a cushion that lies on the board.
-        corner_radius: Of the seat.
-        lean_rad: How far the back leans.
-        back_width: Across.
-        back_height: Along the back, from the seat's top.
-        back_z: Where the back meets the seat.
-        curve: How far the back's middle lies behind its sides.
-        leg_size: Thickness of legs.
-        post_size: Thickness of the back's posts.
-        main: Finish of legs and posts.
-        board: Finish of hard seats and of panels.
-        soft: Finish of cushions and upholstery.
-        leg_inset: Where legs meet the seat; 1: at its corners.
-    """
-
-    base: str
-    back: str
-    seat: str
-    seat_shape: str
-    width: float
-    depth: float
-    height: float
-    seat_thickness: float
-    pad: float
-    corner_radius: float
-    lean_rad: float
-    back_width: float
-    back_height: float
-    back_z: float
-    curve: float
-    leg_size: float
-    post_size: float
-    main: Finish
-    board: Finish
-    soft: Finish
-    leg_inset: float = 1.0
+    base: str  # what it stands on
+    back: str  # kind of back
+    seat: str  # hard, slatted, woven, padded or cushion
+    seat_shape: str  # square, round or trapezoid
+    width: float  # of the seat
+    depth: float  # of the seat
+    height: float  # of the top of the seat's board, without a cushion
+    seat_thickness: float  # of the board, or of the pad
+    pad: float  # thickness of a cushion that lies on the board
+    corner_radius: float  # of the seat
+    lean_rad: float  # how far the back leans
+    back_width: float  # across
+    back_height: float  # along the back, from the seat's top
+    back_z: float  # where the back meets the seat
+    curve: float  # how far the back's middle lies behind its sides
+    leg_size: float  # thickness of legs
+    post_size: float  # thickness of the back's posts
+    main: Finish  # finish of legs and posts
+    board: Finish  # finish of hard seats and of panels
+    soft: Finish  # finish of cushions and upholstery
+    leg_inset: float = 1.0  # where legs meet the seat; 1: at its corners
 
     @property
     def under(self) -> float:
@@ -148,11 +116,8 @@ class Frame:
         """Where a point of the upright back comes to lie on the chair."""
         depth = self.curve * ((x / (self.back_width / 2)) ** 2 - 1)
         cos, sin = np.cos(self.lean_rad), np.sin(self.lean_rad)
-        return (
-            x,
-            float(self.height + y * cos + depth * sin),
-            float(self.back_z + depth * cos - y * sin),
-        )
+        height = float(self.height + y * cos + depth * sin)
+        return x, height, float(self.back_z + depth * cos - y * sin)
 
 
 def draw_frame(rng: Rng) -> Frame:
@@ -160,7 +125,9 @@ def draw_frame(rng: Rng) -> Frame:
     base = pick(rng, list(_BASES), list(_BASES.values()))
     main = _draw_main(rng, base)
     is_wooden = main.kind in ("wood", "painted wood")
-    board = main if is_wooden else _draw_board(rng)
+    board = main
+    if not is_wooden:
+        board = draw_plain(rng, "plastic") if rng.random() < 0.6 else draw_wood(rng)
     soft = draw_leather(rng) if rng.random() < 0.25 else draw_fabric(rng)
     seat = _draw_seat(rng, base, is_wooden=is_wooden)
     back = _draw_back(rng, base, seat)
@@ -171,9 +138,7 @@ def draw_frame(rng: Rng) -> Frame:
     width, depth = rng.uniform(0.40, 0.53), rng.uniform(0.40, 0.51)
     if seat == "woven":
         soft = _rush(rng)
-    thickness = {"padded": rng.uniform(0.06, 0.105), "woven": 0.05}.get(
-        seat, rng.uniform(0.024, 0.042)
-    )
+    padded, hard = rng.uniform(0.06, 0.105), rng.uniform(0.024, 0.042)
     share = {"square": 0.97, "trapezoid": 0.8, "round": 0.8}[seat_shape]
     back_width = width * share
     curve = rng.uniform(0.0, 0.05) if rng.random() < 0.7 else 0.0
@@ -190,7 +155,7 @@ def draw_frame(rng: Rng) -> Frame:
         width=width,
         depth=depth,
         height=rng.uniform(0.60, 0.74) if is_bar else rng.uniform(0.41, 0.48),
-        seat_thickness=thickness,
+        seat_thickness={"padded": padded, "woven": 0.05}.get(seat, hard),
         pad=rng.uniform(0.035, 0.065) if seat == "cushion" else 0.0,
         corner_radius=rng.uniform(0.02, 0.11),
         lean_rad=np.radians(rng.uniform(3, 15)),
@@ -214,11 +179,6 @@ def _draw_main(rng: Rng, base: str) -> Finish:
     return draw_wood(rng) if rng.random() < 0.72 else draw_plain(rng, "painted wood")
 
 
-def _draw_board(rng: Rng) -> Finish:
-    """Draw the finish of hard seats and panels on a metal frame."""
-    return draw_plain(rng, "plastic") if rng.random() < 0.6 else draw_wood(rng)
-
-
 def _draw_seat(rng: Rng, base: str, *, is_wooden: bool) -> str:
     if base in ("star", "cantilever"):
         return pick(rng, ["padded", "hard"], [0.75, 0.25])
@@ -233,19 +193,7 @@ def _draw_back(rng: Rng, base: str, seat: str) -> str:
         return "upholstered"
     if base in ("star", "cantilever", "pedestal"):
         return pick(rng, ["panel", "window", "split", "ladder"], [0.4, 0.3, 0.2, 0.1])
-    shares = {
-        "panel": 0.09,
-        "window": 0.1,
-        "split": 0.07,
-        "slats": 0.16,
-        "ladder": 0.16,
-        "spindles": 0.13,
-        "hoop": 0.11,
-        "cross": 0.08,
-        "splat": 0.09,
-        "lattice": 0.05,
-    }
-    return pick(rng, list(shares), list(shares.values()))
+    return pick(rng, list(_BACKS), list(_BACKS.values()))
 
 
 def _rush(rng: Rng) -> Fabric:

@@ -14,19 +14,14 @@ def panel_back(frame: Frame, rng: Rng) -> list[Part]:
     outline, gap = _outline(frame, rng), _gap(frame, rng)
     low, high = outline.min(0), outline.max(0)
     solid = panel(outline, rng.uniform(0.02, 0.03), bevel=0.007).moved(0, -low[1], 0)
-    cuts = []
-    if frame.back == "window":
-        size = high - low
-        cuts = [
-            panel(hole, 0.1, bevel=0.0, rings=2).moved(x, y, 0)
-            for hole, x, y in _windows(rng, float(size[0]), float(size[1]))
-        ]
-    placed = tuple(frame.on_back(cut, gap) for cut in cuts)
-    finish = frame.board
-    return [
-        Part("back", frame.on_back(solid, gap), finish, cuts=placed),
-        *_stalks(frame, gap, float(high[1] - low[1])),
-    ]
+    width, height = (high - low).tolist()
+    windows = _windows(rng, width, height) if frame.back == "window" else []
+    cuts = tuple(
+        frame.on_back(panel(hole, 0.1, bevel=0.0, rings=2).moved(x, y, 0), gap)
+        for hole, x, y in windows
+    )
+    back = Part("back", frame.on_back(solid, gap), frame.board, cuts=cuts)
+    return [back, *_stalks(frame, gap, height)]
 
 
 def upholstered_back(frame: Frame, rng: Rng) -> list[Part]:
@@ -75,16 +70,13 @@ def _stalks(frame: Frame, gap: float, height: float) -> list[Part]:
     if gap <= 0:
         return []
     size, x = 0.85 * frame.post_size, 0.29 * frame.back_width
-    single = frame.base in ("star", "pedestal")
-    low = -0.8 * frame.seat_thickness
+    places, section = (x, -x), (size, 0.018)
+    if frame.base in ("star", "pedestal"):
+        places, section = (0.0,), (size * 2.2, 0.016)
+    low, high = -0.8 * frame.seat_thickness, gap + 0.3 * height
     parts = []
-    for place in (0.0,) if single else (x, -x):
-        stalk = bar(
-            (place, low, 0),
-            (place, gap + 0.3 * height, 0),
-            (size * 2.2, 0.016) if single else (size, 0.018),
-            steps=4,
-        )
+    for place in places:
+        stalk = bar((place, low, 0), (place, high, 0), section, steps=4)
         parts.append(Part("back post", frame.on_back(stalk), frame.main))
     return parts
 

@@ -1,23 +1,40 @@
 """Chairs whose seat and back are one curved shell."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 
+from get3d_shapes.chair.bases import make_base
 from get3d_shapes.chair.frame import Frame
+from get3d_shapes.chair.words import chair_caption, chair_labels
 from get3d_shapes.curves import lengths, rectangle, smooth
-from get3d_shapes.design import Part, Rng
-from get3d_shapes.palettes import pick
+from get3d_shapes.design import Design, Part, Rng
+from get3d_shapes.palettes import draw_plain, draw_wood, pick
 from get3d_shapes.primitives import plate, shell
 
 _ROWS, _COLUMNS = 21, 13
 
 
-def make_shell(frame: Frame, rng: Rng) -> tuple[list[Part], str]:
-    """Make a bucket: a plastic shell, bent plywood, or upholstered.
-
-    Returns:
-        The parts, and the kind of arms: "none", or "shell" where its sides rise to arms.
-    """
+def make_shell_chair(frame: Frame, rng: Rng) -> Design:
+    """Make a bucket on a base: a plastic shell, bent plywood, or upholstered."""
+    draw = rng.random()
+    board = frame.soft
+    if draw >= 0.3:
+        board = draw_plain(rng, "plastic") if draw < 0.8 else draw_wood(rng)
+    frame = replace(
+        frame,
+        board=board,
+        back="shell",
+        seat="shell",
+        seat_shape="square",
+        corner_radius=0.0,
+        leg_inset=0.5,
+        seat_thickness=0.03,
+        pad=0.0,
+        width=frame.width + 0.03,
+        back_height=float(np.clip(frame.back_height, 0.34, 0.46)),
+    )
     kind = pick(rng, ["side", "arm", "plywood"], [0.5, 0.3, 0.2])
     is_soft = frame.soft is frame.board
     thickness = rng.uniform(0.045, 0.06) if is_soft else rng.uniform(0.018, 0.026)
@@ -26,7 +43,10 @@ def make_shell(frame: Frame, rng: Rng) -> tuple[list[Part], str]:
     solid = shell(points, thickness).moved(0, -thickness / 2, 0)
     mount = plate(rectangle(0.3, 0.28, 0.05), 0.045).moved(0, frame.under - 0.03, 0)
     parts = [Part("shell", solid, frame.board), Part("mount", mount, frame.main)]
-    return parts, "shell" if kind == "arm" else "none"
+    arms = "shell" if kind == "arm" else "none"
+    base, legs = make_base(frame, rng)
+    labels = chair_labels(frame.base, legs, "shell", arms, "shell", frame.board, frame.main)
+    return Design(tuple(parts + base), labels, chair_caption(frame, legs, arms))
 
 
 def _sheet(frame: Frame, rng: Rng, kind: str) -> Float[np.ndarray, "rows columns 3"]:
