@@ -12,11 +12,7 @@ Number = float | int  # said out loud, as the tests check types at run time
 def rectangle(width: Number, depth: Number, radius: Number = 0.0, steps: int = 3) -> Outline:
     """Outline a rectangle about the origin, counter-clockwise.
 
-    Args:
-        width: Along the first axis.
-        depth: Along the second.
-        radius: Of the corners; cut to what fits.
-        steps: Segments of each rounded corner.
+    Its corners have `steps` segments, and a radius that is cut to what fits.
     """
     radius = min(radius, 0.499 * width, 0.499 * depth)
     if radius <= 0:
@@ -35,11 +31,7 @@ def rectangle(width: Number, depth: Number, radius: Number = 0.0, steps: int = 3
 def ellipse(width: Number, depth: Number, segments: int = 20, power: Number = 2.0) -> Outline:
     """Outline an ellipse about the origin, counter-clockwise.
 
-    Args:
-        width: Along the first axis.
-        depth: Along the second.
-        segments: Corners of the outline.
-        power: 2 an ellipse; larger ones grow towards the rectangle (Lame's curve).
+    A power above 2 makes it grow towards the rectangle (Lame's curve).
     """
     angle = np.arange(segments) * 2 * np.pi / segments
     unit = np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -96,10 +88,7 @@ def rounded(
 ) -> Float[np.ndarray, "m d"]:
     """Round the inner corners of a polyline, as a bent tube has them.
 
-    Args:
-        points: The polyline.
-        radius: Distance from each corner at which the bend begins; cut to what fits.
-        steps: Segments of each bend.
+    Each bend has `steps` segments and begins at a distance `radius`, cut to what fits.
     """
     given = np.asarray(points, float)
     t = np.linspace(0, 1, steps + 1)[:, None]

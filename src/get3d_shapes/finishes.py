@@ -151,7 +151,7 @@ class Plain:
     """One colour with the unevenness of its kind: paint, plastic, metal, leather, glaze."""
 
     color: Color  # the colour
-    # A label, and how uneven it is.
+    # a label, and how uneven it is.
     kind: Literal["painted wood", "plastic", "metal", "leather", "ceramic", "rubber", "glass"]
     color_name: str  # a label
     seed: int = 0  # of unevenness

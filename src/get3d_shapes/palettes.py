@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from get3d_shapes.design import Rng
-from get3d_shapes.finishes import Color, Fabric, Plain, Wood
+from get3d_shapes.finishes import PATTERNS, Color, Fabric, Plain, Wood
 
 WOODS: dict[str, tuple[Color, Color]] = {
     "birch": ((0.93, 0.83, 0.66), (0.83, 0.68, 0.47)),
@@ -97,27 +97,12 @@ def draw_leather(rng: Rng) -> Plain:
 
 
 def draw_fabric(rng: Rng, *, repeat: tuple[float, float] = (0.07, 0.13)) -> Fabric:
-    """Draw a cloth, half of them with a pattern in a colour that goes with it.
-
-    Args:
-        rng: Source of the random numbers.
-        repeat: Range of the pattern's repeat, in metres.
-    """
+    """Draw a cloth, half of them with a pattern whose repeat lies in a range of metres."""
     name = pick(rng, list(COLORS))
-    pattern = pick(
-        rng,
-        ["plain", "stripes", "thin stripes", "checks", "dots", "zigzag", "diamonds"],
-        [0.5, 0.14, 0.07, 0.1, 0.09, 0.05, 0.05],
-    )
+    pattern = pick(rng, PATTERNS, [0.5, 0.14, 0.07, 0.1, 0.09, 0.05, 0.05])
     partner = pick(rng, _PARTNERS[name])
-    return Fabric(
-        varied(rng, COLORS[name]),
-        varied(rng, COLORS[partner]),
-        pattern,
-        rng.uniform(*repeat),
-        name,
-        _seed(rng),
-    )
+    ground, second = varied(rng, COLORS[name]), varied(rng, COLORS[partner])
+    return Fabric(ground, second, pattern, rng.uniform(*repeat), name, _seed(rng))
 
 
 def contrasting(name: str, least: float) -> list[str]:

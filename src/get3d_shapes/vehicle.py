@@ -202,7 +202,7 @@ def _cabin(frame: _Frame, outline: Outline, rng: Rng) -> list[Part]:
     parts = [Part("windows", _across(frame, outline, width), _GLASS)]
     z, y = outline.T
     eaves = frame.roof - (0.3 if is_bus else 0.09)
-    on_top = [np.interp(eaves, *_edges(outline, rear=rear)) for rear in (True, False)]
+    on_top = [_edge(outline, eaves, rear=rear) for rear in (True, False)]
     roof = np.stack([np.clip(z, *on_top), np.maximum(y, eaves)], 1)
     roof = _distinct(inset(counter_clockwise(roof), -0.012))
     parts.append(Part("roof", _across(frame, roof, width + 0.03), frame.top))
@@ -409,15 +409,13 @@ def _widened(verts: Verts, factor: Float[np.ndarray, " n"]) -> Verts:
     return verts * np.stack([factor, np.ones_like(factor), np.ones_like(factor)], 1)
 
 
-def _edges(
-    outline: Outline, *, rear: bool
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """One side of a side view as z over y, ascending."""
-    z, y = outline.T
-    middle = (z.min() + z.max()) / 2
-    chosen = z < middle if rear else z > middle
-    order = np.argsort(y[chosen], kind="stable")
-    return y[chosen][order], z[chosen][order]
+def _edge(outline: Outline, y: float, *, rear: bool) -> float:
+    """Where one end of a side view is along z at a height."""
+    ahead = outline[:, 0]
+    middle = (ahead.min() + ahead.max()) / 2
+    chosen = outline[ahead < middle if rear else ahead > middle]
+    chosen = chosen[np.argsort(chosen[:, 1], kind="stable")]
+    return float(np.interp(y, chosen[:, 1], chosen[:, 0]))
 
 
 def _slice(outline: Outline, low: float, high: float) -> Outline:

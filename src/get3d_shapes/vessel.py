@@ -29,6 +29,10 @@ _KINDS = {
     "mug": 0.17, "cup": 0.08, "jug": 0.13, "teapot": 0.1, "vase": 0.17, "bottle": 0.12,
     "jar": 0.08, "bowl": 0.07, "goblet": 0.04, "amphora": 0.04,
 }  # fmt: skip
+_GRIPS = {  # where handles start and end, as shares of the height
+    "mug": (0.2, 0.82), "cup": (0.3, 0.85), "jug": (0.35, 0.93), "teapot": (0.22, 0.78),
+    "amphora": (0.66, 0.9), "vase": (0.45, 0.82), "bowl": (0.55, 0.85),
+}  # fmt: skip
 _PATTERN_WORDS = {
     "stripes": "stripes",
     "checks": "a checked band",
@@ -63,7 +67,7 @@ class Glaze:
     rim: float  # from where on the profile the second colour covers all; infinity for nowhere
     color_name: str  # of the ground
     seed: int = 0  # of unevenness
-    kind: str = "ceramic"  # A label
+    kind: Literal["ceramic", "glass"] = "ceramic"  # a label
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""
@@ -106,7 +110,9 @@ def make_vessel(rng: Rng) -> Design:
     body = _body(kind, rng)
     finish, pattern = _finish(kind, body, rng)
     parts = [Part("body", body.solid, finish)]
-    plain = _plain_of(finish)
+    plain = finish  # of what is attached: the ground of a pattern
+    if isinstance(finish, Glaze):
+        plain = Plain(finish.color, finish.kind, finish.color_name, finish.seed)
     handles = _num_handles(kind, rng)
     if handles:
         parts += pair("handle", _handle(kind, body, rng), plain)[:handles]
@@ -233,15 +239,7 @@ def _num_handles(kind: str, rng: Rng) -> int:
 
 def _handle(kind: str, body: _Body, rng: Rng) -> Solid:
     """Bend a handle from low to high on the side of +x."""
-    low, high = {
-        "mug": (0.2, 0.82),
-        "cup": (0.3, 0.85),
-        "jug": (0.35, 0.93),
-        "teapot": (0.22, 0.78),
-        "amphora": (0.66, 0.9),
-        "vase": (0.45, 0.82),
-        "bowl": (0.55, 0.85),
-    }.get(kind, (0.45, 0.8))
+    low, high = _GRIPS.get(kind, (0.45, 0.8))
     h = body.height
     y0, y1 = h * (low + rng.uniform(-0.04, 0.04)), h * (high + rng.uniform(-0.04, 0.03))
     reach = (y1 - y0) * rng.uniform(0.42, 0.62)
@@ -353,11 +351,3 @@ def _labelled(body: _Body, rng: Rng, color: Color, name: str, seed: int) -> Glaz
     band = (start + 0.12 * run, start + rng.uniform(0.36, 0.46) * run)
     rim = start + 0.9 * run if rng.random() < 0.4 else float("inf")
     return Glaze(color, paper, "solid", 0.02, band, rim, name, seed, kind="glass")
-
-
-def _plain_of(finish: Finish) -> Finish:
-    """Choose what handles are covered with: the ground of a pattern."""
-    if isinstance(finish, Glaze):
-        kind: Literal["glass", "ceramic"] = "glass" if finish.kind == "glass" else "ceramic"
-        return Plain(finish.color, kind, finish.color_name, finish.seed)
-    return finish

@@ -27,7 +27,6 @@ def make_chair(rng: Rng) -> Design:
     base, legs = make_base(frame, rng)
     parts += base + make_back(frame, rng)
     arms, arm_kind = make_arms(frame, rng)
-    labels = chair_labels(
-        frame.base, legs, frame.back, arm_kind, frame.seat, frame.seat_finish, frame.main
-    )
+    seat = frame.board if frame.seat in ("hard", "slatted") else frame.soft
+    labels = chair_labels(frame.base, legs, frame.back, arm_kind, frame.seat, seat, frame.main)
     return Design(tuple(parts + arms), labels, chair_caption(frame, legs, arm_kind))

@@ -60,23 +60,20 @@ def _club(rng: Rng, soft: Finish, wood: Finish, kind: str) -> list[Part]:
         )
         parts.append(Part("back cushion", lean_back(loose, 1.25 * thick, -0.02), pillow))
     if is_wing:
-        parts += [
-            Part("wing", lean_back(w, 0.62 * thick, 0.0), soft)
-            for w in _wings(rng, back_width, back - seat, thick)
-        ]
+        wing = _wing(rng, back_width, back - seat, thick)
+        parts += pair("wing", lean_back(wing, 0.62 * thick, 0.0), soft)
     return parts + _short_legs(wood, rng, width, depth, foot)
 
 
-def _wings(rng: Rng, width: float, height: float, thick: float) -> list[Solid]:
-    """Two panels beside the head, upright, their rear edge at z = 0."""
+def _wing(rng: Rng, width: float, height: float, thick: float) -> Solid:
+    """A panel beside the head, upright, its rear edge at z = 0."""
     reach = rng.uniform(0.2, 0.28)
     outline = np.array(
         [(-0.02, 0.0), (reach * 0.9, 0.06), (reach, 0.5 * height), (0.85 * reach, 0.9 * height),
          (0.4 * reach, 0.97 * height), (-0.02, 0.96 * height)]
     )  # fmt: skip
     upright = panel_in_place(outline, 0.6 * thick, bevel=0.028, rounds=3).turned("y", -np.pi / 2)
-    right = upright.moved(width / 2 - 0.3 * thick, 0, 0)
-    return [right, right.mirrored()]
+    return upright.moved(width / 2 - 0.3 * thick, 0, 0)
 
 
 def _short_legs(wood: Finish, rng: Rng, width: float, depth: float, foot: float) -> list[Part]:

@@ -20,19 +20,13 @@ def make_arms(frame: Frame, rng: Rng) -> tuple[list[Part], str]:
     """
     if rng.random() >= _CHANCES.get(frame.base, 0.25) or frame.back_height < 0.37:
         return [], "none"
-    pad = _pad_finish(frame, rng)
+    is_soft = frame.back == "upholstered" and rng.random() < 0.4
+    pad = frame.soft if is_soft else frame.board  # what the hand lies on
     if frame.base == "star" or (frame.base == "pedestal" and rng.random() < 0.5):
         return _brackets(frame, rng, pad), "brackets"
     if frame.is_metal:
         return _loops(frame, rng, pad), "loops"
     return _on_posts(frame, rng, pad), "posts"
-
-
-def _pad_finish(frame: Frame, rng: Rng) -> Finish:
-    """What the hand lies on."""
-    if frame.back == "upholstered" and rng.random() < 0.4:
-        return frame.soft
-    return frame.board
 
 
 def _reach(frame: Frame, rng: Rng) -> tuple[float, float, float]:
@@ -91,14 +85,13 @@ def _brackets(frame: Frame, rng: Rng, pad: Finish) -> list[Part]:
     x, z = frame.width / 2 + 0.025, 0.02
     low = frame.under + 0.3 * frame.seat_thickness
     inner = frame.corner(0.6, 0.1)[0]
-    if shape == "T":
+    if shape == "T":  # its broad side runs along z
         path = [(inner, low, z), (x, low, z), (x, height, z)]
         bracket = sweep(rounded(path, 0.05, 5), rectangle(0.05, 0.022, 0.006, 1), up=(0, 0, 1))
-        # The section's broad side runs along z.
-        parts = pair("arm post", bracket, frame.main)
     else:
         path = [(inner, low, 0.13), (x, low, 0.13), (x, height, 0.13)]
-        path += [(x, height, -0.13), (x, low, -0.13), (inner, low, -0.13)]
-        parts = pair("arm post", tube(rounded(path, 0.055, 5), 0.015), frame.main)
+        path += [(x, y, -z) for x, y, z in reversed(path)]
+        bracket = tube(rounded(path, 0.055, 5), 0.015)
+    parts = pair("arm post", bracket, frame.main)
     cover = bar((x, height + 0.006, z + 0.14), (x, height + 0.006, z - 0.13), (0.06, 0.03))
     return parts + pair("arm", cover, pad)

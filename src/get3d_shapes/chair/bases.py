@@ -25,12 +25,13 @@ _PROFILES = (  # (height, radius) of turned legs, as shares
     ((0, 0.42), (0.06, 0.5), (0.1, 0.36), (0.14, 0.5), (0.18, 0.36), (0.3, 0.42), (0.7, 0.52),
      (0.76, 0.38), (0.8, 0.6), (0.84, 0.4), (0.9, 0.58), (1.0, 0.6)),
 )  # fmt: skip
+_POST_BACKS = ("slats", "ladder", "spindles", "cross", "splat", "split", "lattice")
 _RUBBER = Plain((0.12, 0.12, 0.13), "rubber", "black")
 Made = tuple[list[Part], str]
 
 
 def make_base(frame: Frame, rng: Rng) -> Made:
-    """Make the base; returns its parts and the shape of its legs."""
+    """Make the base; return its parts and the shape of its legs."""
     return _BASES[frame.base](frame, rng)
 
 
@@ -47,16 +48,7 @@ class _Legs:
 
 
 def _four_legs(frame: Frame, rng: Rng, *, foot: float = 0.0) -> Made:
-    """Make four legs, and stretchers or an apron.
-
-    Args:
-        frame: Of the chair.
-        rng: Source of the random numbers.
-        foot: Height of the legs' lower ends.
-
-    Returns:
-        The parts, and the shape of the legs.
-    """
+    """Make four legs whose lower ends are at the height `foot`, and stretchers or an apron."""
     kinds = ["straight", "tapered", "turned"]
     shape = "tube" if frame.is_metal else pick(rng, kinds, [0.36, 0.42, 0.22])
     splay = rng.uniform(0.015, 0.075) if rng.random() < 0.6 else 0.0
@@ -93,7 +85,7 @@ def _place(frame: Frame, size: float, splay: float, foot: float) -> _Legs:
     front = np.array([x - inner, top, z - inner])
     x, z = frame.corner(frame.leg_inset, -frame.leg_inset)
     rear = np.array([x - inner, top, z + inner])
-    if frame.has_posts and frame.seat_shape != "round":
+    if frame.back in _POST_BACKS and frame.seat_shape != "round":
         rear = np.array([frame.back_width / 2 - frame.post_size / 2, top, frame.back_z])
     front_foot = front + np.array([splay, foot - top, splay])
     rear_foot = rear + np.array([0.7 * splay, foot - top, -1.2 * splay])
@@ -123,12 +115,11 @@ def _stretchers(frame: Frame, rng: Rng, legs: _Legs, size: float) -> list[Part]:
 def _apron(frame: Frame, legs: _Legs) -> list[Part]:
     """Join the legs by boards right under the seat."""
     height = 0.065
+    front, rear = legs.at(0, 0.97), legs.at(1, 0.97)
     parts = []
-    for leg in (0, 1):
-        x, y, z = legs.at(leg, 0.97)
+    for x, y, z in (front, rear):
         board = box(2 * x, height, 0.022, 0.003).moved(0, y - height + 0.012, z)
         parts.append(Part("apron", board, frame.main))
-    front, rear = legs.at(0, 0.97), legs.at(1, 0.97)
     lower = np.array([0.0, height / 2 - 0.012, 0.0])
     return parts + pair("apron", bar(front - lower, rear - lower, (0.022, height)), frame.main)
 

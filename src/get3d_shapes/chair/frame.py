@@ -19,7 +19,6 @@ _BACKS = {
     "panel": 0.09, "window": 0.1, "split": 0.07, "slats": 0.16, "ladder": 0.16, "spindles": 0.13,
     "hoop": 0.11, "cross": 0.08, "splat": 0.09, "lattice": 0.05,
 }  # fmt: skip
-_POST_BACKS = ("slats", "ladder", "spindles", "cross", "splat", "split", "lattice")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +63,9 @@ class Frame:
         return self.height + self.pad
 
     @property
-    def has_posts(self) -> bool:
-        """Whether the back is carried by two posts."""
-        return self.back in _POST_BACKS
-
-    @property
     def is_metal(self) -> bool:
         """Whether legs and posts are metal tubes."""
         return self.main.kind == "metal"
-
-    @property
-    def seat_finish(self) -> Finish:
-        """Finish of what one sits on."""
-        return self.board if self.seat in ("hard", "slatted") else self.soft
 
     def outline(self) -> Outline:
         """Outline of the seat seen from above, its front at the bottom."""

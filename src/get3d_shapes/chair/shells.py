@@ -54,18 +54,10 @@ def _sheet(frame: Frame, rng: Rng, kind: str) -> Float[np.ndarray, "rows columns
     depth, height, back = frame.depth, frame.height, frame.back_height
     lean = np.tan(0.6 * frame.lean_rad + 0.04)
     rear = -depth / 2
-    profile = smooth(
-        [
-            (depth / 2, height - 0.03),
-            (depth / 2 - 0.06, height + 0.004),
-            (0.0, height),
-            (rear + 0.1, height + 0.006),
-            (rear + 0.025, height + 0.06),
-            (rear - 0.16 * lean, height + 0.2),
-            (rear - back * lean, height + back),
-        ],
-        8,
-    )
+    side = [(depth / 2, height - 0.03), (depth / 2 - 0.06, height + 0.004), (0.0, height)]
+    side += [(rear + 0.1, height + 0.006), (rear + 0.025, height + 0.06)]
+    side += [(rear - 0.16 * lean, height + 0.2), (rear - back * lean, height + back)]
+    profile = smooth(side, 8)
     run = lengths(profile)
     even = np.linspace(0, 1, _ROWS)
     at = run[-1] * (0.35 * even + 0.65 * (1 - np.cos(np.pi * even)) / 2)  # denser at the ends
