@@ -202,8 +202,8 @@ def _cabin(frame: _Frame, outline: Outline, rng: Rng) -> list[Part]:
     parts = [Part("windows", _across(frame, outline, width), _GLASS)]
     z, y = outline.T
     eaves = frame.roof - (0.3 if is_bus else 0.09)
-    on_top = [_edge(outline, eaves, rear=rear) for rear in (True, False)]
-    roof = np.stack([np.clip(z, *on_top), np.maximum(y, eaves)], 1)
+    back, front = _edge(outline, eaves, rear=True), _edge(outline, eaves, rear=False)
+    roof = np.stack([np.clip(z, back, front), np.maximum(y, eaves)], 1)
     roof = _distinct(inset(counter_clockwise(roof), -0.012))
     parts.append(Part("roof", _across(frame, roof, width + 0.03), frame.top))
     low, high = float(z.min()), float(z.max())

@@ -209,9 +209,9 @@ def _pedestal(frame: Frame, rng: Rng) -> Made:
         radius = neck + (foot - neck) * (1 - t) ** 4 + 0.06 * t**6
         profile = np.stack([[foot, *radius], [0, *(0.012 + t * (top - 0.012))]], 1)
     elif shape == "disc":
-        radius = [foot, foot, foot - 0.01, neck * 1.6, neck, neck, 0.07, 0.07]
-        y = [0, 0.014, 0.024, 0.034, 0.06, top - 0.04, top - 0.02, top]
-        profile = np.stack([radius, y], 1)
+        radii = [foot, foot, foot - 0.01, neck * 1.6, neck, neck, 0.07, 0.07]
+        heights = [0, 0.014, 0.024, 0.034, 0.06, top - 0.04, top - 0.02, top]
+        profile = np.stack([radii, heights], 1)
     else:
         y = np.array([0, 0.04, 0.05, 0.1, 0.16, 0.3, 0.48, 0.62, 0.7, 0.74, 0.86, 0.94, 1.0]) * top
         r = np.array([1, 1, 0.9, 0.3, 0.24, 0.34, 0.3, 0.2, 0.2, 0.3, 0.2, 0.3, 0.45]) * foot

@@ -70,9 +70,9 @@ def _stalks(frame: Frame, gap: float, height: float) -> list[Part]:
     if gap <= 0:
         return []
     size, x = 0.85 * frame.post_size, 0.29 * frame.back_width
-    places, section = (x, -x), (size, 0.018)
+    places, section = [x, -x], (size, 0.018)
     if frame.base in ("star", "pedestal"):
-        places, section = (0.0,), (size * 2.2, 0.016)
+        places, section = [0.0], (size * 2.2, 0.016)
     low, high = -0.8 * frame.seat_thickness, gap + 0.3 * height
     parts = []
     for place in places:
