@@ -124,10 +124,12 @@ def _apron(frame: Frame, legs: _Legs) -> list[Part]:
     return parts + pair("apron", bar(front - lower, rear - lower, (0.022, height)), frame.main)
 
 
-def _cross_bar(frame: Frame, name: str, place: Place | Point, size: float, **kind: bool) -> Part:
+def _cross_bar(
+    frame: Frame, name: str, place: Place | Point, size: float, *, is_round: bool = False
+) -> Part:
     """Make a bar from a place to its mirror image."""
     x, y, z = place
-    return Part(name, bar((-x, y, z), (x, y, z), size, **kind), frame.main)
+    return Part(name, bar((-x, y, z), (x, y, z), size, is_round=is_round), frame.main)
 
 
 def _rockers(frame: Frame, rng: Rng) -> Made:
