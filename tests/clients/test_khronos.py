@@ -9,8 +9,8 @@ import trimesh
 
 import get3d
 from get3d.core import Material, Mesh, TexturedMesh
-from get3d.data.shapes import CATEGORIES, make_shape
 from get3d.export import AssetOptions, make_asset, save_glb
+from get3d_shapes import CATEGORIES, build_shape
 from tests.clients.clients import node_command, run
 
 NUM_SHAPES = 50
@@ -53,7 +53,7 @@ def test_every_kind_of_file(command, tmp_path):
         "two materials": replace(baked, materials=(glass, see_through), face_material=half),
         "vertex colours": ball(colors="vertices"),
         "creases": ball(crease_deg=5.0, faces=200),
-    } | {category: make_shape(category, 1, texture_size=256).mesh for category in CATEGORIES}
+    } | {category: build_shape(category, 1, texture_size=256).mesh for category in CATEGORIES}
     for name, shape in shapes.items():
         save_glb(shape, tmp_path / f"{name}.glb")
         save_glb(shape, tmp_path / f"{name} as jpeg.glb", jpeg_quality=80)

@@ -14,10 +14,10 @@ import trimesh
 
 import get3d
 from get3d.core import Cameras, Material, Mesh, TexturedMesh
-from get3d.data.shapes import make_shape
 from get3d.export import AssetOptions, make_asset, save, texture_mesh
 from get3d.geometry import orbit_cameras
 from get3d.render import render_textured
+from get3d_shapes import build_shape
 from tests.clients.clients import Client, blender_command, chromium_command, make_client
 
 SIZE = 256
@@ -100,7 +100,7 @@ def check(
 
 def test_the_comparison_tells_pictures_apart(cameras):
     """Other views, mirrored pictures and wrong colours are beyond what the tests below allow."""
-    chair = make_shape("chair", 4, texture_size=256).mesh
+    chair = build_shape("chair", 4, texture_size=256).mesh
     first, second = render_textured(chair, cameras, SIZE).numpy()
     assert overlap(first[..., 3], first[..., 3]) == 1
     assert overlap(first[..., 3], second[..., 3]) < 0.6
@@ -129,12 +129,12 @@ def test_upright_textured_and_not_mirrored(client, file):
 
 
 def test_a_chair_looks_as_in_our_renderer(client, name, cameras, file):
-    chair = make_shape("chair", 4, texture_size=256).mesh
+    chair = build_shape("chair", 4, texture_size=256).mesh
     check(client, [chair], cameras, file, COLOR_TOLERANCE[name])
 
 
 def test_a_lens_that_is_off_centre(client, name, cameras, file):
-    chair = make_shape("chair", 4, texture_size=256).mesh
+    chair = build_shape("chair", 4, texture_size=256).mesh
     aside = torch.tensor([0.0, 0.0, 0.1, -0.07])
     shifted = replace(cameras, intrinsics=cameras.intrinsics + aside)
     check(client, [chair], shifted, file, COLOR_TOLERANCE[name])

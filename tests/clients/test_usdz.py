@@ -13,10 +13,10 @@ import trimesh
 
 import get3d
 from get3d.core import Material, Mesh, TexturedMesh
-from get3d.data.shapes import CATEGORIES, make_shape
 from get3d.export import AssetOptions, make_asset, save_usdz
 from get3d.export.split import SplitMesh, split_corners
 from get3d.geometry import is_watertight
+from get3d_shapes import CATEGORIES, build_shape
 from tests.clients.clients import run, usd_command
 
 NUM_SHAPES = 20
@@ -66,7 +66,7 @@ def of_every_kind() -> dict[str, TexturedMesh]:
         "vertex colours": vertices,
         "clear vertices": replace(vertices, vert_colors=vertices.vert_colors * 0.5),
         "creases": ball(crease_deg=5.0, faces=200),
-    } | {category: make_shape(category, 1, texture_size=256).mesh for category in CATEGORIES}
+    } | {category: build_shape(category, 1, texture_size=256).mesh for category in CATEGORIES}
 
 
 def test_every_kind_of_file(command, tmp_path):

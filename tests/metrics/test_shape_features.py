@@ -170,7 +170,7 @@ def shipped() -> FeatureExtractor:
 @pytest.fixture(scope="module")
 def held_out(shipped) -> list[tuple[str, dict[str, str], torch.Tensor]]:
     """Category, labels and three near views of shapes of the test split."""
-    from get3d.data.shapes import make_shape, shape_seed
+    from get3d_shapes import build_shape, shape_seed
 
     rotation = torch.deg2rad(torch.tensor([35.0, 41.0, 145.0]))
     cameras = orbit_cameras(rotation, torch.full((3,), 1.25), radius=1.2, fovy_rad=0.857)
@@ -178,7 +178,7 @@ def held_out(shipped) -> list[tuple[str, dict[str, str], torch.Tensor]]:
     for category in shipped.network.heads.get("category", ("chair",)):
         for index in range(4):
             seed = shape_seed(category, "test", 0, index)
-            shape = make_shape(category, seed, texture_size=128)
+            shape = build_shape(category, seed, texture_size=128)
             mesh = normalize_mesh(shape.mesh, longest_side=0.8)
             rgba = render_textured(mesh, cameras, 128, light=Light(), supersample=1)
             rgb = (rgba[..., :3] * rgba[..., 3:] * 255).round().to(torch.uint8)

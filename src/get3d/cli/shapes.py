@@ -5,9 +5,10 @@ from pathlib import Path
 
 import tyro
 
-from get3d.apps.shape_files import SHEET_NAME, ShapesConfig, write_shapes
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
+from get3d_shapes import ShapesConfig, write_shape_folder
+from get3d_shapes.folder import SHEET_NAME
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def run(args: list[str]) -> int:
     )
     with progress_bar("shapes") as progress:
         task = progress.add_task("", total=config.num)
-        report = write_shapes(
+        report = write_shape_folder(
             config,
             parsed.out,
             workers=parsed.workers,

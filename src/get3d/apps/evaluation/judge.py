@@ -21,7 +21,7 @@ from get3d.apps.evaluation.scores import (
     picture_scores,
     shape_scores,
 )
-from get3d.apps.shape_files import read_labels
+from get3d.data.shape_labels import read_labels
 
 _NAMED = 3
 

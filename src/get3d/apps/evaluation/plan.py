@@ -9,8 +9,8 @@ import numpy as np
 from get3d.apps.evaluation.collection import Collection, load_features, with_fingerprint
 from get3d.apps.evaluation.config import PUBLISHED_RATIO, EvaluationConfig
 from get3d.apps.evaluation.measure import Views
-from get3d.apps.shape_files import read_labels
 from get3d.data import find_meshes
+from get3d.data.shape_labels import read_labels
 from get3d.metrics import PointProtocol
 
 LEAST = 4

@@ -1,0 +1,45 @@
+"""Labels of shape files, from the index beside them."""
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+INDEX_NAME = "shapes.json"
+
+
+def read_labels(files: Sequence[Path]) -> list[dict[str, str]]:
+    """Look up the labels of shape files in the indices beside them.
+
+    Args:
+        files: Of one folder or several.
+
+    Returns:
+        For each file its labels by name; none for a file that no index lists.
+    """
+    indices = {folder: _read_index_labels(folder) for folder in {file.parent for file in files}}
+    return [indices[file.parent].get(file.name, {}) for file in files]
+
+
+def _read_index_labels(folder: Path) -> dict[str, dict[str, str]]:
+    """Labels by file name; none without an index, or with a warning if it cannot be read."""
+    path = folder / INDEX_NAME
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {entry["file"]: _labels(entry["labels"]) for entry in content["shapes"]}
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        warnings.warn(f"{path}: damaged ({reason}), so no shape has labels", stacklevel=2)
+        return {}
+
+
+def _labels(labels: Any) -> dict[str, str]:
+    """Labels of one shape, without those that are neither text nor numbers."""
+    return {
+        name: str(value)
+        for name, value in dict(labels).items()
+        if isinstance(name, str) and isinstance(value, str | int | float)
+    }
