@@ -9,8 +9,8 @@ Checks the commit out into a temporary worktree and runs scripts/same_results_pr
 working tree) with its `src` and with the working tree's: same Python, same inputs (which the
 older code makes), one thread, fixed seeds. One line a probe says whether all results have the same
 bits, or which differ most and where. The exit code is 1 if a difference has no reason in
-EXCEPTIONS. A result that only one side has is a difference; if its name has changed, RENAMED in
-scripts/same_results_probes.py has to say so.
+EXCEPTIONS. A result that only one side has is a difference; if its name has changed, a line of
+RENAMED has to say so.
 
 Compiled loops are compiled anew on each side: numba's cache does not notice a change of a function
 that is called from another file.
@@ -19,22 +19,38 @@ that is called from another file.
 import argparse
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
-from same_results_probes import PROBES, Record, old_name
 
 ROOT = Path(__file__).resolve().parent.parent
 EXCEPTIONS: dict[str, str] = {}
 """Why a result may differ, by its name; * stands for any part of a name."""
+
+RENAMED = (
+    # old, new
+    ("accumulate", "grad_accumulation_steps"),
+    ("imaging", "rendering"),
+    ("ImagingConfig", "TrainingRenderConfig"),
+    ("broken", "invalid"),
+    ("protocol.pictures", "protocol.images"),
+    ("largest_piece_over_99_percent", "largest_component_over_99_percent"),
+)
+"""Words of flags, config fields, log columns, report keys and Python names, whole between dots
+and slashes. Results are compared, and named in EXCEPTIONS, by the old ones."""
+
+PROBES = ("data", "glb", "generators", "images", "metrics", "training")
+Record = dict[str, np.ndarray]
+"""Numbers, bytes or a text, by name: probe/part/..., with dots inside of a part."""
 
 INPUTS = "inputs"
 """Name of the shapes and training images in a record: a tar file."""
@@ -54,6 +70,32 @@ class Difference:
     name: str
     size: float
     text: str
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+
+def spellings(word: str) -> list[str]:
+    """List how a word may be spelled, the word itself first.
+
+    Example:
+        >>> spellings("accumulate")
+        ['accumulate', 'grad_accumulation_steps']
+    """
+    return [word, *(new for old, new in RENAMED if old == word)]
+
+
+def old_name(name: str) -> str:
+    """Translate what follows the probe in the name of a result to its old spelling.
+
+    Example:
+        >>> old_name("metrics/soundness.invalid")
+        'metrics/soundness.broken'
+    """
+    probe, slash, rest = name.partition("/")
+    for old, new in RENAMED:
+        rest = re.sub(rf"(?<![^/.]){re.escape(new)}(?![^/.])", old, rest)
+    return probe + slash + rest
 
 
 # -- comparing -------------------------------------------------------------------------------------
@@ -88,7 +130,7 @@ def compare_values(name: str, old: np.ndarray, new: np.ndarray) -> Difference | 
     index = np.unravel_index(gap.argmax(), gap.shape)
     where = f"{name}[{', '.join(map(str, index))}]" if index else name
     if gap[index] == 0:
-        return Difference(name, 0.0, f"{name}: equal numbers with other bits (signs of zero or NaN)")
+        return Difference(name, 0.0, f"{name}: equal numbers, other bits (zero or NaN)")
     largest = np.abs(a[np.isfinite(a)]).max(initial=0.0) or 1.0
     text = f"{where}: {old[index]} became {new[index]}, values up to {largest:.3g}"
     return Difference(name, float(gap[index] / largest), text)
@@ -129,7 +171,7 @@ def report(
         if f"{probe}/failed" in record
     }
     if failures or not old:
-        lines = [f"{probe:<12} failed with the {side} code\n{why}" for side, why in failures.items()]
+        lines = [f"{probe:<12} failed, {side} code:\n{why}" for side, why in failures.items()]
         return False, lines or [f"{probe:<12} was not recorded"]
     found = find_differences(old, new)
     reasons = {each.name: find_reason(each.name, exceptions) for each in found}
@@ -158,7 +200,7 @@ def checked_out(commit: str) -> Iterator[Path]:
             subprocess.run([*git, "worktree", "remove", "--force", place], check=True)
 
 
-def run_probes(root: Path, probes: list[str], inputs: bytes | None) -> Record:
+def run_probes(root: Path, probes: Sequence[str], inputs: bytes | None) -> Record:
     """Run probes with the `src` of a folder.
 
     Args:
@@ -203,7 +245,7 @@ def main() -> int:
     what.add_argument("--against", metavar="COMMIT", help="compare the working tree with it")
     what.add_argument("--record", metavar="FILE", type=Path, help="keep the results (.npz)")
     what.add_argument("--compare", metavar="FILE", type=Path, help="compare with kept results")
-    parser.add_argument("--only", nargs="+", choices=PROBES, default=list(PROBES))
+    parser.add_argument("--only", nargs="+", choices=PROBES, default=PROBES)
     args = parser.parse_args()
     if args.against:
         print(f"{args.against}:", flush=True)

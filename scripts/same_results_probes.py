@@ -1,10 +1,10 @@
 """The probes of scripts/same_results.py: small jobs whose results a refactoring must not change.
 
-    PYTHONPATH=src python scripts/same_results_probes.py --src src --inputs FOLDER --out FILE glb ...
+    PYTHONPATH=src python scripts/same_results_probes.py --src src --inputs FOLDER --out FILE glb
 
 Runs with the `get3d` of any commit, so it goes through the command line and the names that stay
-(docs/design.md). A word that differs between commits stands in RENAMED, once, with both spellings:
-flags and config fields are looked up under either, names of results are compared as the old one.
+(docs/design.md). Flags, config fields, functions and classes are found under either spelling of
+their words in RENAMED.
 """
 
 import argparse
@@ -25,55 +25,28 @@ import tempfile
 import time
 import traceback
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from same_results import PROBES, Record, spellings
 
-Record = dict[str, np.ndarray]
-"""Numbers, bytes or a text, by name: probe/part/..., with dots inside of a part."""
+import get3d
 
-RENAMED = (
-    # old, new
-    ("accumulate", "grad_accumulation_steps"),
-    ("imaging", "rendering"),
-    ("ImagingConfig", "TrainingRenderConfig"),
-    ("broken", "invalid"),
-    ("pictures", "images"),
-    ("largest_piece_over_99_percent", "largest_component_over_99_percent"),
-)
 SIZE = 48  # of images of the probes "images", in pixels
 UNTIMED = re.compile(r"images_per_.*")  # columns of the log that no two runs share
 PARTS = ("rows", "ratios", "soundness", "hollowness", "matching_by_label", "copying", "protocol")
-"""Of scores.json, under their old spelling; the rest is text, versions and settings."""
+"""Of scores.json; the rest is text, versions and settings."""
 
 
 # -- names that may have changed -------------------------------------------------------------------
 
 
-def spellings(word: str) -> list[str]:
-    """List how a word may be spelled, the word itself first.
-
-    Example:
-        >>> spellings("accumulate")
-        ['accumulate', 'grad_accumulation_steps']
-    """
-    return [word, *(new for old, new in RENAMED if old == word)]
-
-
-def old_name(name: str) -> str:
-    """Translate the words between the slashes and dots of a name to their old spelling.
-
-    Example:
-        >>> old_name("metrics/soundness.invalid")
-        'metrics/soundness.broken'
-    """
-    olds = {new: old for old, new in RENAMED}
-    return "".join(olds.get(word, word) for word in re.split(r"([/.])", name))
-
-
-def choose(name: str, known: Sequence[str] | set[str]) -> str:
+def choose(name: str, known: Collection[str]) -> str:
     """Find the spelling of a dotted name that is known here.
 
     Raises:
@@ -83,7 +56,7 @@ def choose(name: str, known: Sequence[str] | set[str]) -> str:
     for each in tried:
         if each in known:
             return each
-    raise LookupError(f"{' or '.join(tried)} is not known; add its new name to RENAMED in {__file__}")
+    raise LookupError(f"{' or '.join(tried)} is not known; add its new name to RENAMED")
 
 
 def find(package: str, name: str) -> Any:
@@ -136,7 +109,9 @@ def run_command(*args: str | Path) -> str:
     finally:
         sys.argv = former
     if code:
-        raise RuntimeError(f"get3d {' '.join(words)}: exit code {code}: {printed.getvalue()[-2000:]}")
+        raise RuntimeError(
+            f"get3d {' '.join(words)}: exit code {code}: {printed.getvalue()[-2000:]}"
+        )
     return printed.getvalue()
 
 
@@ -192,7 +167,6 @@ def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    from PIL import Image
 
     with Image.open(path) as image:
         return np.asarray(image)
@@ -217,9 +191,6 @@ def read_folder(folder: Path) -> Record:
 
 def read_run(folder: Path) -> Record:
     """Record a training run: columns of its log, sample images, digests of all it saved."""
-    import torch
-    from safetensors.torch import load_file
-
     with (folder / "log.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     record = {
@@ -267,7 +238,6 @@ def make_inputs(folder: Path) -> None:
 def probe_glb(work: Path, inputs: Path) -> Record:
     """Bytes of GLB files of the bundled model."""
     del inputs
-    import get3d
 
     record: Record = {}
     for index, shape in enumerate(get3d.load().generate(4, seed=0, texture_size=128)):
@@ -335,9 +305,6 @@ SMALL = {
 
 def make_generator(**options: Any) -> tuple[Any, Any]:
     """Make a small generator at a fixed seed, and styles of two shapes."""
-    import get3d
-    import torch
-
     torch.manual_seed(0)
     generator = get3d.Generator(make(get3d.GeneratorConfig, **(SMALL | options)))
     return generator, generator.map(*torch.randn(2, 2, SMALL["z_dim"]))
@@ -346,7 +313,6 @@ def make_generator(**options: Any) -> tuple[Any, Any]:
 def probe_generators(work: Path, inputs: Path) -> Record:
     """Styles, fields and surfaces of fresh networks of each architecture."""
     del work, inputs
-    import torch
 
     record: Record = {}
     for name, options in GENERATORS.items():
@@ -388,7 +354,7 @@ def probe_metrics(work: Path, inputs: Path) -> Record:
     ):
         run_command("evaluate", *which, "--data", inputs, "--out", work / name, *flags)
         content = json.loads((work / name / "scores.json").read_text(encoding="utf-8"))
-        content = {key: value for key, value in content.items() if old_name(key) in PARTS}
+        content = {choose(part, content): content[choose(part, content)] for part in PARTS}
         content["protocol"].pop("config", None)  # the settings, with words that may change
         record |= {f"evaluate/{name}/{key}": value for key, value in flatten(content)}
     return record | {f"functions/{key}": value for key, value in metric_functions()}
@@ -396,8 +362,6 @@ def probe_metrics(work: Path, inputs: Path) -> Record:
 
 def metric_functions() -> Iterator[tuple[str, np.ndarray]]:
     """Evaluate the public functions of `get3d.metrics` on random points and two meshes."""
-    import torch
-
     rng = torch.Generator().manual_seed(0)
     metrics = {
         name: find("get3d.metrics", name)
@@ -438,9 +402,6 @@ def metric_functions() -> Iterator[tuple[str, np.ndarray]]:
 
 def fixed_mesh(waves: int = 5) -> Any:
     """Make a torus whose tube swells and shrinks."""
-    import get3d
-    import torch
-
     num = 24, 12
     u, v = (torch.arange(n, dtype=torch.float64) * (2 * math.pi / n) for n in num)
     u, v = u.repeat_interleave(num[1]), v.repeat(num[0])
@@ -458,9 +419,6 @@ def fixed_mesh(waves: int = 5) -> Any:
 
 def fixed_cameras(num: int) -> Any:
     """Put cameras about the origin at heights of their own."""
-    import get3d
-    import torch
-
     angles = torch.arange(num) * 1.3 + 0.4
     height = torch.linspace(-0.3, 0.9, num)
     back = torch.stack([angles.cos(), height, angles.sin()], 1)
@@ -490,8 +448,6 @@ IMAGES = {
 def probe_images(work: Path, inputs: Path) -> Record:
     """Images of a fixed mesh, and training images with gradients."""
     del work, inputs
-    import get3d
-    import torch
 
     mesh = fixed_mesh()
     mesh = dataclasses.replace(mesh, verts=mesh.verts.requires_grad_())
@@ -519,20 +475,8 @@ def probe_images(work: Path, inputs: Path) -> Record:
 
 def weigh(values: Any) -> Any:
     """Sum values under random weights, so that each has a gradient of its own."""
-    import torch
-
     rng = torch.Generator().manual_seed(0)
     return (values * torch.randn(values.shape, generator=rng)).sum()
-
-
-PROBES: dict[str, Callable[[Path, Path], Record]] = {
-    "data": probe_data,
-    "glb": probe_glb,
-    "generators": probe_generators,
-    "images": probe_images,
-    "metrics": probe_metrics,
-    "training": probe_training,
-}
 
 
 def main() -> None:
@@ -542,8 +486,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("probes", nargs="+", choices=PROBES)
     args = parser.parse_args()
-    import get3d
-    import torch
 
     found = Path(str(get3d.__file__)).resolve()
     if not found.is_relative_to(args.src.resolve()):
@@ -559,7 +501,11 @@ def main() -> None:
             work = Path(folder)
             try:
                 is_made = is_first and name == "data"
-                results = read_folder(args.inputs) if is_made else PROBES[name](work, args.inputs)
+                results = (
+                    read_folder(args.inputs)
+                    if is_made
+                    else globals()[f"probe_{name}"](work, args.inputs)
+                )
             except Exception:  # the other probes still have something to say
                 results = {"failed": np.array(traceback.format_exc()[-3000:])}
         record |= {f"{name}/{key}": value for key, value in results.items()}

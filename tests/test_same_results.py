@@ -101,9 +101,9 @@ def test_a_reason_excuses_what_it_names_and_nothing_else(script: ModuleType) -> 
 
 
 def test_new_names_are_compared_as_the_old_ones(
-    script: ModuleType, probes: ModuleType, monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "RENAMED", (("loss", "cost"),))
+    monkeypatch.setattr(script, "RENAMED", (("loss", "cost"),))
     new = make_record()
     new["training/run/log/cost"] = new.pop("training/run/log/loss")
     assert script.find_differences(make_record(), script.translate(new)) == []
@@ -112,9 +112,9 @@ def test_new_names_are_compared_as_the_old_ones(
 
 
 def test_flags_have_the_spelling_that_the_command_knows(
-    probes: ModuleType, monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, probes: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "RENAMED", (("parts", "num_parts"), ("old", "new")))
+    monkeypatch.setattr(script, "RENAMED", (("parts", "num_parts"), ("old", "new")))
     options = {"old.parts": 2, "old.is_fast": False}
     before, after = {"old.parts", "old.is_fast"}, {"new.num_parts", "new.is_fast"}
     assert probes.to_flags(options, before) == ["--old.parts", "2", "--old.no-is-fast"]
