@@ -10,7 +10,7 @@ working tree) with its `src` and with the working tree's: same Python, same inpu
 older code makes), one thread, fixed seeds. One line a probe says whether all results have the same
 bits, or which differ most and where. The exit code is 1 if a difference has no reason in
 EXCEPTIONS. A result that only one side has is a difference; if its name has changed, a line of
-RENAMED has to say so.
+RENAMED has to say so. A record has the results of the probes that it was made with.
 
 Compiled loops are compiled anew on each side: numba's cache does not notice a change of a function
 that is called from another file.
@@ -215,7 +215,8 @@ def run_probes(root: Path, probes: Sequence[str], inputs: bytes | None) -> Recor
         place, out = Path(folder) / "inputs", Path(folder) / "record.npz"
         if inputs is not None:
             with tarfile.open(fileobj=io.BytesIO(inputs)) as tar:
-                tar.extractall(place, filter="data")
+                if tar.getnames():
+                    tar.extractall(place, filter="data")
         environment = os.environ | {
             "PYTHONPATH": str(root / "src"),
             "PYTHONHASHSEED": "0",
@@ -233,7 +234,8 @@ def run_probes(root: Path, probes: Sequence[str], inputs: bytes | None) -> Recor
             record = dict(file)
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
-            tar.add(place, ".")
+            if place.exists():
+                tar.add(place, ".")
         return record | {INPUTS: np.frombuffer(packed.getvalue(), np.uint8)}
 
 

@@ -37,6 +37,7 @@ from same_results import PROBES, Record, spellings
 
 import get3d
 
+NEEDS_INPUTS = {"data", "metrics", "training"}
 SIZE = 48  # of images of the probes "images", in pixels
 UNTIMED = re.compile(r"images_per_.*")  # columns of the log that no two runs share
 PARTS = ("rows", "ratios", "soundness", "hollowness", "matching_by_label", "copying", "protocol")
@@ -482,7 +483,7 @@ def weigh(values: Any) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--src", type=Path, required=True, help="where get3d has to come from")
-    parser.add_argument("--inputs", type=Path, required=True, help="made if absent")
+    parser.add_argument("--inputs", type=Path, required=True, help="made if absent and needed")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("probes", nargs="+", choices=PROBES)
     args = parser.parse_args()
@@ -491,7 +492,7 @@ def main() -> None:
     if not found.is_relative_to(args.src.resolve()):
         sys.exit(f"get3d comes from {found}, not from {args.src}")
     torch.set_num_threads(1)
-    is_first = not args.inputs.exists()
+    is_first = not args.inputs.exists() and not NEEDS_INPUTS.isdisjoint(args.probes)
     if is_first:
         make_inputs(args.inputs)
     record: Record = {}
