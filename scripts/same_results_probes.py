@@ -275,11 +275,13 @@ TRAINING = {
 def probe_training(work: Path, inputs: Path) -> Record:
     """Logs, sample images and weights of two runs of `get3d train`."""
     printed = run_command("train", "tiny-64", "--help")
-    known = {each.replace("-", "_") for each in re.findall(r"--([\w.-]+)", printed)}
+    found = {each.replace("-", "_") for each in re.findall(r"--([\w.-]+)", printed)}
+    known = {each.replace(".no_", ".") for each in found}  # of flags that are on, help has the "no"
+    flags = {name: to_flags(options, known) for name, options in TRAINING.items()}
     record: Record = {}
-    for name, options in TRAINING.items():
+    for name, words in flags.items():
         place = ["--data", inputs / "images", "--out", work / name, "--device", "cpu"]
-        run_command("train", "tiny-64", *place, *to_flags(options, known))
+        run_command("train", "tiny-64", *place, *words)
         record |= {f"{name}/{key}": value for key, value in read_run(work / name).items()}
     return record
 
