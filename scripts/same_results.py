@@ -118,14 +118,20 @@ def compare_values(name: str, old: np.ndarray, new: np.ndarray) -> Difference | 
     is_text = "U" in (old.dtype.kind, new.dtype.kind)
     if not is_text and (old.dtype, old.shape) != (new.dtype, new.shape):
         both = [f"{each.dtype} {list(each.shape)}" for each in (old, new)]
-        return Difference(name, np.inf, f"{name}: {both[0]} became {both[1]}")
+        text = f"{name}: {both[0]} became {both[1]}"
+        if old.dtype == new.dtype and old.ndim == new.ndim == 1:
+            num = min(len(old), len(new))
+            others = np.flatnonzero(old[:num] != new[:num])
+            text += f", other from {others[0] if len(others) else num} on"
+        return Difference(name, np.inf, text)
     if old.tobytes() == new.tobytes() and old.dtype == new.dtype:
         return None
     if is_text:
         both = [str(each)[:12] for each in (old, new)]
         return Difference(name, np.inf, f"{name}: {both[0]}... became {both[1]}...")
     a, b = old.astype(np.float64), new.astype(np.float64)
-    gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(b - a))
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(b - a))
     gap = np.nan_to_num(gap, nan=np.inf)  # a number on one side only
     index = np.unravel_index(gap.argmax(), gap.shape)
     where = f"{name}[{', '.join(map(str, index))}]" if index else name

@@ -54,11 +54,11 @@ def test_the_largest_difference_is_named_with_its_place(script: ModuleType) -> N
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [
-        (np.zeros(3), np.zeros(4), r"float64 \[3\] became float64 \[4\]"),
+        (np.arange(3), np.zeros(4, int), r"int64 \[3\] became int64 \[4\], other from 1 on"),
         (np.zeros(3), np.zeros(3, np.float32), r"float64 \[3\] became float32 \[3\]"),
         (np.zeros(1), np.array([-0.0]), "other bits"),
         (np.array([1.0, 2.0]), np.array([1.0, np.nan]), r"\[1\]: 2.0 became nan"),
-        (np.array([np.inf]), np.array([1.0]), r"\[0\]: inf became 1.0"),
+        (np.array([np.inf] * 2), np.array([1.0, np.inf]), r"\[0\]: inf became 1.0"),
         (np.array(1.0), np.array(1.0 + 2**-52), "x: 1.0 became 1.0000000000000002"),
         (np.array(True), np.array(False), "True became False"),
         (np.array("a1"), np.array("b2"), "a1... became b2"),
