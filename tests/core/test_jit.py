@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from get3d.core.compiled import compiled
+from get3d.core import compiled
 
 
 @compiled

@@ -21,7 +21,10 @@ _HEADING = re.compile(r"\A\s*[A-Z][a-z ]+\n(?=\s*-{5,})")
 
 # What the parser says, and how a person would.
 _PLAINER = (
-    (r"(--[\w.-]+): .*invalid literal for int\(\) .*: ('.*')", r"\1 must be a whole number, got \2"),
+    (
+        r"(--[\w.-]+): .*invalid literal for int\(\) .*: ('.*')",
+        r"\1 must be a whole number, got \2",
+    ),
     (r"(--[\w.-]+): .*could not convert string to float: ('.*')", r"\1 must be a number, got \2"),
     (r"(--[\w.-]+): Could not find valid parse .*: \[(.*)\]", r"\1 takes other values, got \2"),
     (r"Error parsing (?:[\w.]+: )?", ""),  # the names of dataclasses mean nothing to users
