@@ -20,7 +20,7 @@ import yaml
 from torch import Tensor
 
 from get3d.cli.train import read_training_images
-from get3d.core.strict import from_dict
+from get3d.core import from_dict
 from get3d.data import open_dataset
 from get3d.geometry import vertex_normals
 from get3d.training import RunConfig, Trainer

@@ -4,8 +4,7 @@ import pytest
 import yaml
 
 from get3d.config import load_config
-from get3d.core.presets import preset_names
-from get3d.core.strict import from_dict, to_dict
+from get3d.core import from_dict, preset_names, to_dict
 from get3d.training import RunConfig
 
 

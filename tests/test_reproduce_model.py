@@ -14,7 +14,7 @@ import yaml
 from get3d.cli.evaluate import EvaluateArgs
 from get3d.cli.render import RenderArgs
 from get3d.cli.shapes import ShapesArgs
-from get3d.core.strict import to_dict
+from get3d.core import to_dict
 from get3d_shapes import CATEGORIES
 
 ROOT = Path(__file__).parent.parent

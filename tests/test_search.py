@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from get3d.config import load_config
-from get3d.core.strict import to_dict
+from get3d.core import to_dict
 from get3d.training import RunConfig
 
 ROOT = Path(__file__).parent.parent

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from get3d.core.presets import find_config
-from get3d.core.strict import from_dict
+from get3d.core import find_config, from_dict
 from get3d.training import RunConfig
 
 

@@ -139,7 +139,9 @@ def test_help_does_not_wait_for_torch() -> None:
         (["generate", "--out", "o", "--seed"], "--seed needs a value; see"),
         (["generate", "--out", "o", "--overwrit"], "perhaps you meant --overwrite; see get3d"),
         (["render", "x"], "render: --out must be given; see get3d render --help"),
-        (["generate", "--outt", "x"], "--out must be given; Unrecognized options: --outt"),
+        (["generate", "--outt", "x"], "--out must be given; Unrecognized options: --outt x; see"),
+        (["import"], "import: CHECKPOINT and --out must be given; see get3d import --help"),
+        (["generate", "--overwrit", "--out", "o", "--see", "3"], "; perhaps you meant --overwrite"),
         (["generate", "--out", "o", "--seed", "/a" * 60], f"got '{'/a' * 60}'; see get3d"),
         (["render", "x", "--out", "o", "--polar-deg", "90", "60"], "polar_deg must be"),
         (

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from get3d.core.pictures import contact_sheet, images_to_u8, save_png
+from get3d.core import contact_sheet, images_to_u8, save_png
 
 
 def test_bytes_cover_the_range_and_clip() -> None:
@@ -28,10 +28,10 @@ def test_every_picture_is_at_its_place() -> None:
     assert (sheet[:, 4] == 255).all()
 
 
-def test_alpha_is_shown_on_the_background() -> None:
+def test_alpha_is_shown_on_white() -> None:
     clear = np.zeros((2, 2, 4), np.uint8)
-    sheet = np.asarray(contact_sheet([clear], background=(10, 20, 30)))
-    assert (sheet == (10, 20, 30)).all()
+    sheet = np.asarray(contact_sheet([clear]))
+    assert (sheet == 255).all()
 
 
 def test_labels_take_room_below_and_any_letter_is_accepted() -> None:

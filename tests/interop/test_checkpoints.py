@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from get3d.interop.checkpoints import read_state_dicts
+from get3d.interop import read_state_dicts
 
 WEIGHTS = OrderedDict(a=torch.arange(6.0).reshape(2, 3), b=torch.ones(()))
 
@@ -103,7 +103,7 @@ class TestFilesThatAreSomethingElse:
         path = tmp_path / "car.pt"
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("notes.txt", "hello")
-        assert_refused(path, r"no file of torch\.save: it has 0 data\.pkl")
+        assert_refused(path, r"no file of torch\.save: it has no data\.pkl")
 
     @pytest.mark.parametrize("content", [[1, 2], {"model": WEIGHTS}, WEIGHTS])
     def test_checkpoint_of_another_kind(self, tmp_path: Path, content: object) -> None:
@@ -145,7 +145,7 @@ class TestDamage:
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 64
         path.write_bytes(content)
-        assert_refused(path, "damaged .the checksum of .*data/0 is wrong")
+        assert_refused(path, "damaged .Bad CRC-32 for file .*data/0")
 
     @pytest.mark.parametrize(
         "program",
@@ -200,8 +200,8 @@ class TestHarm:
             (b"\x80\x02ctorch.storage\n_load_from_bytes\n.", "_load_from_bytes"),
             (b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n.", "_rebuild_from_type_v2"),
             (b"\x80\x02ctorch.os\nsystemStorage\n.", "systemStorage"),
-            (b"(X\x04\x00\x00\x00trueios\nsystem\n.", "instruction INST"),
-            (b"\x80\x02\x82\x01.", "instruction EXT1"),
+            (b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R.", "bytearray"),
+            (b"\x80\x02ctorch._utils\n_rebuild_meta_tensor_no_storage\n.", "_meta_tensor"),
         ],
     )
     def test_what_is_named_is_said(self, tmp_path: Path, program: bytes, named: str) -> None:
@@ -212,16 +212,30 @@ class TestHarm:
         path = save(tmp_path / "car.pt", {"G_ema": WEIGHTS, "options": np.ones(2)})
         assert_refused(path, r"it names numpy\..*reconstruct")
 
-    def test_the_second_net_holds_alone(
+    def test_pytorch_alone_runs_nothing_either(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("get3d.interop.checkpoints.check_archive", lambda path: set())
+        monkeypatch.setattr("get3d.interop.checkpoints._find_harm", lambda program: None)
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # must not open it
         trap = tmp_path / "was_run"
         for protocol in (2, 4):
             path = save(tmp_path / "car.pt", {"G_ema": Touch(trap)}, pickle_protocol=protocol)
             assert_refused(path, "holds more than plain tensors")
         assert not trap.exists()
+
+    @pytest.mark.parametrize(
+        "program",
+        [
+            b"}K\x012\x86K\x01s.",  # DUP
+            b"}N0.",  # POP
+            b"(dVa\nK\x01s.",  # DICT
+            b"(X\x04\x00\x00\x00trueios\nsystem\n.",  # INST
+            b"\x82\x01.",  # EXT1
+        ],
+    )
+    def test_instructions_that_torch_does_not_write(self, tmp_path: Path, program: bytes) -> None:
+        path = with_pickle(tmp_path / "car.pt", b"\x80\x02" + program)
+        assert_refused(path, "holds more than plain tensors.*refused, nothing was run")
 
     @pytest.mark.parametrize("torch_version", ["2.6.0", "2.9.1+cu126"])
     def test_a_pytorch_that_files_can_harm(

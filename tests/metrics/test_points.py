@@ -4,8 +4,7 @@ import math
 import pytest
 import torch
 
-from get3d.core.strict import from_dict, to_dict
-from get3d.core.types import Material, Mesh, TexturedMesh
+from get3d.core import Material, Mesh, TexturedMesh, from_dict, to_dict
 from get3d.metrics import PointProtocol, sample_points
 
 PROTOCOL = PointProtocol()

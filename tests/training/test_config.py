@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from get3d.core.strict import from_dict, to_dict
+from get3d.core import from_dict, to_dict
 from get3d.models import ImagingConfig
 from get3d.training import LossConfig, RunConfig, ScheduleConfig
 

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from get3d.core.strict import from_dict
+from get3d.core import from_dict
 from get3d.models import load_feature_network
 from get3d.render import Light
 from get3d.training import NonFiniteError, RunConfig, TrainingRun

@@ -13,7 +13,7 @@ import tyro
 
 from get3d.apps import load
 from get3d.cli.device import pick_device
-from get3d.core.compiled import has_triton
+from get3d.core.jit import has_triton
 from get3d.core.presets import preset_names
 from get3d.render import rasterize
 from get3d.render.numba_kernels import draw_faces

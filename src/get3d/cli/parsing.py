@@ -2,39 +2,32 @@
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Sequence
 from typing import TypeVar
 
 import tyro
 
 T = TypeVar("T")
 
-# Its upper side, with a heading, rules, and its lower side; drawn in lines or, in a poor terminal,
-# in dashes.
-_FRAME = re.compile(r"\W*([A-Z][a-z ]+ )?[-─]{5,}\W*$|[╭╰]")
-# The heading of a frame whose upper side is no more than a line of dashes (a terminal of ASCII).
-_HEADING = re.compile(r"\A\s*[A-Z][a-z ]+\n\s*-{5,}")
+# The upper side of tyro's frame with a heading, rules, and the lower side; drawn in lines or, in a
+# terminal of ASCII, in dashes below the heading.
+_RULE = re.compile(r"\W*([A-Z][a-z ]+ )?[-─]{5,}\W*$|[╭╰]")
+_HEADING = re.compile(r"\A\s*[A-Z][a-z ]+\n(?=\s*-{5,})")
 
 # What the parser says, and how a person would.
 _PLAINER = (
-    (r"\.? ?For full helptext, (run|see):? ", "; see "),
-    (r" Argument helptext: .*(?=; see )", ""),
     (
-        r"Error parsing (--[\w.-]+): .*invalid literal for int\(\) .*: ('.*')",
+        r"(--[\w.-]+): .*invalid literal for int\(\) .*: ('.*')",
         r"\1 must be a whole number, got \2",
     ),
-    (
-        r"Error parsing (--[\w.-]+): .*could not convert string to float: ('.*')",
-        r"\1 must be a number, got \2",
-    ),
-    (
-        r"Error parsing (--[\w.-]+): Could not find valid parse for arguments: \[(.*)\]",
-        r"\1 takes other values, got \2",
-    ),
-    (r"Error parsing [\w.]+: ", ""),  # dataclasses, which mean nothing to users
+    (r"(--[\w.-]+): .*could not convert string to float: ('.*')", r"\1 must be a number, got \2"),
+    (r"(--[\w.-]+): Could not find valid parse .*: \[(.*)\]", r"\1 takes other values, got \2"),
+    (r"Error parsing (?:[\w.]+: )?", ""),  # the names of dataclasses mean nothing to users
     (r"Missing value for argument '(--[\w.-]+)'\. Expected 1 values\.?", r"\1 needs a value"),
 )
 
@@ -55,38 +48,28 @@ def parse(command: type[T], name: str, args: Sequence[str]) -> T:
     """
     markers = (tyro.conf.PositionalMetavarFromFieldName, tyro.conf.FlagCreatePairsOff)
     box = io.StringIO()
-
-    def read() -> T:
+    width = os.environ.get("COLUMNS")
+    if not {"-h", "--help"} & set(args):
+        os.environ["COLUMNS"] = "10000"  # so that no line of a message is broken
+    try:
         with contextlib.redirect_stderr(box):
             return tyro.cli(command, prog=f"get3d {name}", args=args, config=markers)
-
-    try:
-        return read()
     except SystemExit as request:
         if request.code:
-            box.seek(0)
-            box.truncate()
-            with _wide_terminal(), contextlib.suppress(SystemExit):
-                read()  # once more, so that no line of the message is broken
-            print(f"get3d {name}: {read_frame(box.getvalue())}", file=sys.stderr)
+            message = read_frame(box.getvalue())
+            print(f"get3d {name}: {message}; see get3d {name} --help", file=sys.stderr)
         raise
-
-
-@contextlib.contextmanager
-def _wide_terminal() -> Iterator[None]:
-    """Have the parser write long lines."""
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "10000"
-    try:
-        yield
     finally:
-        del os.environ["COLUMNS"]
-        if before is not None:
-            os.environ["COLUMNS"] = before
+        os.environ.pop("COLUMNS", None)
+        if width is not None:
+            os.environ["COLUMNS"] = width
 
 
 def read_frame(box: str) -> str:
     r"""Read the message out of the frame that tyro draws around it.
+
+    Tyro has no public way to get the message itself. What belongs to a line is indented below it:
+    names of options by four columns, their help by eight.
 
     Example:
         >>> read_frame("╭─ Value error ─╮\n│ no such   │\n│ flag      │\n╰───────────╯")
@@ -95,16 +78,20 @@ def read_frame(box: str) -> str:
         "--seed must be a whole number, got 'x'"
     """
     plain = _HEADING.sub("", re.sub(r"\x1b\[[0-9;]*m", "", box))
-    lines = [line.strip("│| ") for line in plain.splitlines() if not _FRAME.match(line)]
-    text = " ".join(" ".join(lines).split())
-    for pattern, said in _PLAINER:
-        text = re.sub(pattern, said, text)
-    missing = re.search(r"Missing from get3d [\w-]+: (.*?)(?= Unrecognized options|; see )", text)
-    if missing and (names := re.findall(r"--[\w.-]+(?= [A-Z{])", missing[1])):
-        text = f"{' and '.join(names)} must be given;" + text[missing.end() :].removeprefix(";")
-    before, mark, meant = text.partition(" Perhaps you meant: ")
-    if mark:  # the names will do; what they mean is in the help
-        end = meant.partition("; see ")[2]
-        near = ", ".join(dict.fromkeys(re.findall(r"--[\w.-]+(?= [A-Z{])", meant)[:3]))
-        text = f"{before}; perhaps you meant {near}; see {end}"
-    return text
+    rows = [re.sub(r"^[│|]|\s*[│|]?\s*$", "", row) for row in plain.splitlines()]
+    said = []
+    for is_rule, group in itertools.groupby(rows, lambda row: bool(_RULE.match(row))):
+        lines = textwrap.dedent("\n".join(group)).splitlines()
+        text = " ".join(line for line in lines if not line.startswith(" "))
+        below = [line.strip() for line in lines if re.match(r" {4}\S", line)]
+        names = [line.split()[0] for line in below]
+        if text.startswith("Missing from"):
+            said.append(f"{' and '.join(names)} must be given")
+        elif text.startswith(("Perhaps you meant", "Arguments similar to")):
+            said.append(f"perhaps you meant {', '.join(dict.fromkeys(names[:3]))}")
+        elif not is_rule and not text.startswith(("Argument helptext", "For full helptext")):
+            said.append(" ".join([text, *below]))
+    message = "; ".join(filter(None, said))
+    for pattern, plainer in _PLAINER:
+        message = re.sub(pattern, plainer, message)
+    return message.strip(" .")

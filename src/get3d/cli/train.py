@@ -18,7 +18,7 @@ from get3d.cli.memory import explain_out_of_memory
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.config import load_config
-from get3d.core.strict import from_dict, to_dict
+from get3d.core import from_dict, to_dict
 from get3d.data import ImageDataset, open_dataset
 from get3d.geometry import camera_angles
 from get3d.models import Generator

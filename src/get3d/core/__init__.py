@@ -1,5 +1,13 @@
-"""The dataclasses that flow through the house, and helpers that know nothing of it."""
+"""The dataclasses that flow through the package, and helpers that know nothing of it."""
 
+from get3d.core.colors import linear_to_srgb, srgb_to_linear
+from get3d.core.config_io import check_literals, from_dict, shorten, to_dict
+from get3d.core.files import atomic_path, remove_leftovers, write_text
+from get3d.core.jit import compiled
+from get3d.core.pictures import contact_sheet, images_to_u8, save_png
+from get3d.core.presets import find_config, preset_folder, preset_names
+from get3d.core.processes import num_cores, run_in_processes
+from get3d.core.threads import run_jobs
 from get3d.core.types import (
     Cameras,
     DiscriminatorOutput,
@@ -10,14 +18,38 @@ from get3d.core.types import (
     Styles,
     TexturedMesh,
 )
+from get3d.core.video import VIDEO_SUFFIXES, Frame, check_video, save_video
 
 __all__ = [
+    "VIDEO_SUFFIXES",
     "Cameras",
     "DiscriminatorOutput",
+    "Frame",
     "GBuffer",
     "Images",
     "Material",
     "Mesh",
     "Styles",
     "TexturedMesh",
+    "atomic_path",
+    "check_literals",
+    "check_video",
+    "compiled",
+    "contact_sheet",
+    "find_config",
+    "from_dict",
+    "images_to_u8",
+    "linear_to_srgb",
+    "num_cores",
+    "preset_folder",
+    "preset_names",
+    "remove_leftovers",
+    "run_in_processes",
+    "run_jobs",
+    "save_png",
+    "save_video",
+    "shorten",
+    "srgb_to_linear",
+    "to_dict",
+    "write_text",
 ]

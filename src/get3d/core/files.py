@@ -81,21 +81,17 @@ def write_text(path: Path | str, text: str, *, durable: bool = True) -> None:
         temp_path.write_text(text, encoding="utf-8", newline="")
 
 
-def remove_leftovers(folder: Path | str) -> int:
+def remove_leftovers(folder: Path | str) -> None:
     """Delete temporary files that killed processes left in a folder (not in its subfolders).
 
     Only for folders that no other process is writing to.
 
     Args:
         folder: Where to look; may be missing.
-
-    Returns:
-        How many files were deleted.
     """
-    leftovers = [path for path in Path(folder).glob(f".*{_TEMP_MARK}*") if path.is_file()]
-    for leftover in leftovers:
-        leftover.unlink(missing_ok=True)
-    return len(leftovers)
+    for path in Path(folder).glob(f".*{_TEMP_MARK}*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _flush_file(path: Path) -> None:

@@ -13,7 +13,6 @@ from torch import Tensor
 from get3d.core.files import atomic_path
 
 _LABEL_HEIGHT_PX, _LABEL_MARGIN_PX = 13, 3
-_SHEET_COLOR = (255, 255, 255)
 _LABEL_COLOR = (40, 40, 40)
 
 
@@ -44,18 +43,16 @@ def contact_sheet(
     columns: int | None = None,
     labels: Sequence[str] | None = None,
     gap_px: int = 6,
-    background: tuple[int, int, int] = _SHEET_COLOR,
 ) -> Image.Image:
     """Put pictures side by side on one sheet, row by row.
 
-    Pictures with alpha are shown on the background; smaller ones stand at the top left of a cell.
+    Pictures with alpha are shown on white; smaller ones stand at the top left of a cell.
 
     Args:
         images_u8: Grey, RGB or RGBA (straight alpha) pictures; an array `[n, h, w, c]` will do.
         columns: Pictures in a row; by default about as many as there are rows.
         labels: One line under each picture, cut to its width.
         gap_px: Space between pictures.
-        background: sRGB colour of the sheet.
 
     Returns:
         The sheet, RGB.
@@ -67,7 +64,7 @@ def contact_sheet(
         >>> contact_sheet(np.zeros((5, 8, 8, 3), np.uint8), columns=3, gap_px=0).size
         (24, 16)
     """
-    pictures = [_as_rgba(image) for image in images_u8]
+    pictures = [_from_bytes(image).convert("RGBA") for image in images_u8]
     if not pictures:
         raise ValueError("images_u8 is empty: a contact sheet needs at least one picture")
     if columns is not None and columns < 1:
@@ -80,15 +77,19 @@ def contact_sheet(
     height = max(picture.height for picture in pictures)
     step_x = width + gap_px
     step_y = height + gap_px + (_LABEL_HEIGHT_PX if labels else 0)
-    sheet = Image.new("RGBA", (columns * step_x - gap_px, rows * step_y - gap_px), background)
+    sheet = Image.new("RGBA", (columns * step_x - gap_px, rows * step_y - gap_px), "white")
     draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default()
     for index, picture in enumerate(pictures):
         left, top = index % columns * step_x, index // columns * step_y
         sheet.alpha_composite(picture, (left, top))
         if labels:
-            text = _fit_text(labels[index], width - 2 * _LABEL_MARGIN_PX)
+            # The font has Latin letters only; others would stop the bitmap version of it.
+            text = labels[index].encode("latin-1", "replace").decode("latin-1")
+            while len(text) > 1 and font.getlength(text) > width - 2 * _LABEL_MARGIN_PX:
+                text = text[:-1]
             place = (left + _LABEL_MARGIN_PX, top + height)
-            draw.text(place, text, fill=_LABEL_COLOR, font=_font())
+            draw.text(place, text, fill=_LABEL_COLOR, font=font)
     return sheet.convert("RGB")
 
 
@@ -112,28 +113,4 @@ def _from_bytes(image_u8: UInt8[np.ndarray, "h w c"]) -> Image.Image:
     """Wrap an array as a Pillow image of the mode that its channels say."""
     if image_u8.shape[-1] not in (1, 3, 4):
         raise ValueError(f"a picture has 1, 3 or 4 channels, got {image_u8.shape[-1]}")
-    if image_u8.shape[-1] == 1:
-        return Image.fromarray(np.ascontiguousarray(image_u8[..., 0]))
-    return Image.fromarray(np.ascontiguousarray(image_u8))
-
-
-def _as_rgba(image: Image.Image | UInt8[np.ndarray, "h w c"]) -> Image.Image:
-    """Bring any picture to RGBA."""
-    if not isinstance(image, Image.Image):
-        image = _from_bytes(image)
-    return image.convert("RGBA")
-
-
-def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """Load the small font that comes with Pillow."""
-    return ImageFont.load_default()
-
-
-def _fit_text(text: str, width_px: int) -> str:
-    """Cut a line so that it is not wider than its cell."""
-    font = _font()
-    # The font has Latin letters only; anything else would stop the bitmap version of it.
-    text = text.encode("latin-1", "replace").decode("latin-1")
-    while len(text) > 1 and font.getlength(text) > width_px:
-        text = text[:-1]
-    return text
+    return Image.fromarray(image_u8[..., 0] if image_u8.shape[-1] == 1 else image_u8)

@@ -1,4 +1,4 @@
-"""Threads for compiled loops that let others run meanwhile (`get3d.core.compiled`)."""
+"""Threads for compiled loops that let others run meanwhile (`get3d.core.jit`)."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -49,7 +49,7 @@ def check_video(suffix: str, *, fps: float) -> None:
         raise ImportError("this build of Pillow cannot write WebP; take gif, or reinstall Pillow")
 
 
-def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) -> int:
+def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) -> None:
     """Write a film that runs in a loop (MP4 players decide that themselves), whole or not at all.
 
     The same frames give the same bytes on the same machine. GIF and WebP keep all frames in memory
@@ -61,9 +61,6 @@ def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) 
         frames: sRGB pictures of one size; each is asked for when its turn comes.
         fps: Frames a second.
 
-    Returns:
-        How many frames there were.
-
     Raises:
         ValueError: As `check_video`; or if there is no frame, or one has another size.
         ImportError: As `check_video`.
@@ -73,7 +70,6 @@ def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) 
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "grey.gif"
         >>> save_video(path, (np.full((8, 8, 3), 40 * i, np.uint8) for i in range(5)), fps=10.0)
-        5
         >>> with Image.open(path) as film:
         ...     film.n_frames
         5
@@ -81,42 +77,32 @@ def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) 
     path = Path(path)
     suffix = path.suffix.lower()
     check_video(suffix, fps=fps)
-    counted = _Counted(frames)
-    first = next(counted, None)
+    checked = _check_sizes(frames)
+    first = next(checked, None)
     if first is None:
         raise ValueError("a film needs at least one frame, got none")
-    rest = chain([first], counted)
+    whole = chain([first], checked)
     with atomic_path(path) as temp_path:
         if suffix == ".mp4":
-            _write_mp4(path, temp_path, rest, fps)
+            _write_mp4(path, temp_path, whole, fps)
         else:
-            _write_with_pillow(temp_path, suffix, rest, fps)
-    return counted.num
+            _write_with_pillow(temp_path, suffix, whole, fps)
 
 
-class _Counted(Iterator[Frame]):
-    """Counts frames as they pass, and refuses one that is not like the first."""
-
-    def __init__(self, frames: Iterable[Frame]) -> None:
-        self.num = 0
-        self._frames = iter(frames)
-        self._shape: tuple[int, ...] | None = None
-
-    def __next__(self) -> Frame:
-        frame = next(self._frames)
-        if self._shape is None:
-            self._shape = frame.shape
-        if frame.shape != self._shape:
+def _check_sizes(frames: Iterable[Frame]) -> Iterator[Frame]:
+    shape = None
+    for index, frame in enumerate(frames):
+        shape = shape or frame.shape
+        if frame.shape != shape:
             raise ValueError(
-                f"all frames of a film have one size: frame {self.num} is {frame.shape}, "
-                f"the first {self._shape}"
+                f"all frames of a film have one size: frame {index} is {frame.shape}, "
+                f"the first {shape}"
             )
-        self.num += 1
-        return frame
+        yield frame
 
 
 def _write_with_pillow(path: Path, suffix: str, frames: Iterable[Frame], fps: float) -> None:
-    first, *others = (Image.fromarray(np.ascontiguousarray(frame)) for frame in frames)
+    first, *others = (Image.fromarray(frame) for frame in frames)
     options: dict[str, Any] = {"quality": _WEBP_QUALITY} if suffix == ".webp" else {}
     step_ms = 10 if suffix == ".gif" else 1
     duration_ms = max(step_ms, round(1000 / fps / step_ms) * step_ms)

@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.core.strict import from_dict
-from get3d.core.types import Cameras
+from get3d.core import Cameras, from_dict
 from get3d.geometry.cameras import CameraDistribution, camera_angles, camera_origins, orbit_cameras
 
 Layout = Literal["get3d", "published", "transforms"]

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from get3d.core.strict import check_literals
+from get3d.core import check_literals
 from get3d.geometry.cameras import CameraDistribution
 
 # What may change between two runs into the same folder: it leaves the pictures as they are.

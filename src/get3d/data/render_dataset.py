@@ -15,10 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from get3d.core.files import write_text
-from get3d.core.pictures import contact_sheet, save_png
-from get3d.core.processes import run_in_processes
-from get3d.core.strict import from_dict, to_dict
+from get3d.core import contact_sheet, from_dict, run_in_processes, save_png, to_dict, write_text
 from get3d.data.layouts import (
     FORMAT,
     FORMAT_VERSION,

@@ -6,9 +6,7 @@ from typing import Literal
 
 import torch
 
-from get3d.core.colors import srgb_to_linear
-from get3d.core.strict import check_literals
-from get3d.core.types import Material, Mesh, TexturedMesh
+from get3d.core import Material, Mesh, TexturedMesh, check_literals, srgb_to_linear
 from get3d.export.bake import ColorFn, ask_colors, texture_mesh
 from get3d.export.clean import Cleaning, clean_mesh
 from get3d.geometry import check_mesh, split_normals

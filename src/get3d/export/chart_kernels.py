@@ -4,7 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from get3d.core.compiled import compiled
+from get3d.core import compiled
 
 
 @compiled

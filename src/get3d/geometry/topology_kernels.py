@@ -6,7 +6,7 @@ what no surface touches costs a few byte lookups, and no thread waits for anothe
 
 import numpy as np
 
-from get3d.core.compiled import compiled
+from get3d.core import compiled
 
 _WORD = 8  # shapes in a byte
 _LOWEST_BIT = np.array([0] + [(i & -i).bit_length() - 1 for i in range(1, 256)])

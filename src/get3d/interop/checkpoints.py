@@ -1,15 +1,16 @@
 """Files of `torch.save`, read without executing anything from them.
 
 Such a file is a zip archive: a pickle, which is a small program that builds objects, and the raw
-numbers of the tensors beside it. Two nets, either of which holds alone:
-
-1. The archive and the pickle's instructions are judged before anything is loaded (`archives`). What
-   the pickle may name is a handful of PyTorch's own constructors; anything else is refused by name.
-2. It is then loaded with `weights_only=True`: PyTorch's own interpreter of few instructions, which
-   calls only what PyTorch allows.
+numbers of the tensors beside it. Python's `zipfile` reads the archive, within limits of size and
+comparing checksums; `torch.load(weights_only=True)` gets the result: PyTorch's own interpreter of
+few instructions, which calls only what PyTorch allows. Of that, state dicts need a handful of
+names; other names are refused before, for they can build what uses up the memory.
 """
 
+import io
 import pickle
+import pickletools
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -19,18 +20,23 @@ import torch
 from torch import Tensor
 from torch.torch_version import TorchVersion
 
-from get3d.interop.archives import check_archive, damaged
 from get3d.models import check_weight_type, check_weight_values
 
 # Before it, what `weights_only=True` reads could write where it must not (CVE-2026-24747).
 _SAFE_TORCH = "2.10"
+# Those of the release have some hundred megabytes. They are held in memory twice while read.
+_MAX_BYTES = 4 << 30
+_PICKLE_BYTES = 1 << 22  # some hundred bytes a tensor are usual
+_TUPLE_ITEMS = 1000  # with those of the tuples inside; torch.save needs some ten
+_HARMLESS = re.compile(
+    r"collections\.OrderedDict|torch\.Size|torch\.\w+Storage"
+    r"|torch\._utils\._rebuild_(tensor_v2|parameter)"
+)
 _LFS = b"version https://git-lfs"
 
 
 def read_state_dicts(path: Path | str, *names: str) -> dict[str, dict[str, Tensor]]:
     """Read some state dicts of a checkpoint `{"G": ..., "G_ema": ..., "D": ...}`.
-
-    The numbers stay in the file until they are used.
 
     Args:
         path: As `torch.save` wrote it.
@@ -47,8 +53,7 @@ def read_state_dicts(path: Path | str, *names: str) -> dict[str, dict[str, Tenso
     path = Path(path)
     _refuse_other_files(path)
     _refuse_old_torch(path)
-    record_bytes = check_archive(path)
-    content = _load(path)
+    content = _load(path, _copy_archive(path))
     found = list(content) if isinstance(content, dict) else []
     if "format_version" in found:
         raise ValueError(
@@ -70,8 +75,6 @@ def read_state_dicts(path: Path | str, *names: str) -> dict[str, dict[str, Tenso
             f"{path} claims tensors of {num_bytes} bytes, more than the file holds; refused"
         )
     for key, tensor in tensors:
-        if tensor.untyped_storage().nbytes() not in record_bytes:
-            raise damaged(path, f"{_label(key)} has another size than its entry in the archive")
         check_weight_values(f"{path}: {_label(key)}", tensor)
     return state_dicts
 
@@ -95,6 +98,8 @@ def _refuse_other_files(path: Path) -> None:
         head = file.read(len(_LFS))
     if head == _LFS:
         raise ValueError(f"{path} is a Git LFS pointer, not the file itself; run git lfs pull")
+    if path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"{path} is larger than {_MAX_BYTES >> 30} GiB, no checkpoint of GET3D is")
     if zipfile.is_zipfile(path):
         return
     if head.startswith(b"PK\x03\x04"):
@@ -105,18 +110,93 @@ def _refuse_other_files(path: Path) -> None:
     )
 
 
-def _load(path: Path) -> Any:
+def _copy_archive(path: Path) -> io.BytesIO:
+    """Copy the archive into memory, so that PyTorch reads what is checked here.
+
+    The archive itself could hold two lists of entries, of which PyTorch takes the other one; and
+    PyTorch unpacks what is compressed, whatever its size, and compares no checksums.
+    """
+    copy, harm = io.BytesIO(), None
+    try:
+        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as checked:
+            infos = archive.infolist()
+            num_bytes = sum(info.file_size for info in infos)
+            is_compressed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
+            is_bounded = num_bytes <= path.stat().st_size and not is_compressed
+            for info in infos if is_bounded else ():
+                content = archive.read(info)
+                checked.writestr(info.filename, content)
+                if info.filename.lower().endswith("/data.pkl"):
+                    harm = harm or _find_harm(content)
+    except Exception as error:  # hostile bytes lead to any kind of it
+        raise _damaged(path, error) from error
+    if not any(info.filename.endswith("/data.pkl") for info in infos):
+        raise ValueError(f"{path} is no file of torch.save: it has no data.pkl")
+    if not is_bounded:
+        raise ValueError(
+            f"{path} was compressed, or its entries claim more than the file holds; get the file "
+            "as torch.save wrote it"
+        )
+    if harm:
+        raise ValueError(
+            f"{path} {harm}, which tensors do not need; refused, nothing was run. Ask its author "
+            "for a file with tensors only"
+        )
+    copy.seek(0)
+    return copy
+
+
+def _find_harm(program: bytes) -> str | None:
+    """Find what PyTorch would allow in a pickle, and state dicts do not need.
+
+    The stack is followed only for the sizes of tuples: repeated or nested, a few bytes stand for as
+    many items as they like, and dictionaries look at all of them.
+    """
+    if len(program) > _PICKLE_BYTES:
+        return f"has a data.pkl of more than {_PICKLE_BYTES >> 20} MiB"
+    sizes, marks, memo = list[int](), list[int](), dict[object, int]()
+    for code, value, _ in pickletools.genops(program):
+        if code.name == "GLOBAL" and not _HARMLESS.fullmatch(name := str(value).replace(" ", ".")):
+            return f"would run code when it is read: it names {name[:100]}"
+        if code.name == "MEMOIZE":  # of protocol 4, which PyTorch refuses by itself
+            return None
+        if code.name == "MARK":
+            marks.append(len(sizes))
+        elif code.name in ("BINPUT", "LONG_BINPUT"):
+            memo[value] = sizes[-1]
+        elif code.name in ("BINGET", "LONG_BINGET"):
+            sizes.append(memo[value])
+        else:
+            taken = code.stack_before
+            if pickletools.markobject in taken:
+                start = marks.pop() - taken.index(pickletools.markobject)
+            else:
+                start = len(sizes) - len(taken)
+            size = 1 + sum(sizes[max(start, 0) :]) * code.name.startswith("TUPLE")
+            sizes[max(start, 0) :] = [size] * len(code.stack_after)
+            if size > _TUPLE_ITEMS:
+                return f"holds a tuple of more than {_TUPLE_ITEMS} items"
+    return None
+
+
+def _load(path: Path, archive: io.BytesIO) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols; what matters is refused
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            return torch.load(archive, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} holds more than plain tensors, which PyTorch refuses to read without running "
-            "code; refused"
+            f"{path} holds more than plain tensors, which PyTorch does not read without running "
+            "code; refused, nothing was run. Save it again with torch.save as it is "
+            "(pickle_protocol 2)"
         ) from error
     except Exception as error:  # hostile bytes lead to any kind of it
-        raise damaged(path, error) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, reason: Exception | str) -> ValueError:
+    text = " ".join(str(reason).split())[:200]
+    return ValueError(f"{path} is cut short or damaged ({text}); copy or download it again")
 
 
 def _check_tensors(path: Path, name: str, state_dict: object) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ all, and most leaves of the other shape are ruled out by their boxes.
 
 import numpy as np
 
-from get3d.core.compiled import compiled
+from get3d.core import compiled
 
 LEAF = 16
 """Points in a leaf: they fill a register of 512 bits, or two of 256."""

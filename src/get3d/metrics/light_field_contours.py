@@ -9,7 +9,7 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Bool, Float
 
-from get3d.core.compiled import compiled
+from get3d.core import compiled
 
 NUM_FOURIER = 10
 NUM_SAMPLES = 256

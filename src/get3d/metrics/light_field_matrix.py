@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from get3d.core.compiled import compiled
-from get3d.core.threads import run_jobs
+from get3d.core import compiled, run_jobs
 from get3d.metrics.light_field_contours import NUM_FOURIER
 from get3d.metrics.light_field_moments import NUM_ZERNIKE
 from get3d.metrics.light_field_views import NUM_AXES, NUM_LIGHT_FIELDS, alignments

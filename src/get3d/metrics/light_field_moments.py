@@ -14,7 +14,7 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
-from get3d.core.compiled import compiled
+from get3d.core import compiled
 
 ORDER = 10
 NUM_ZERNIKE = 35

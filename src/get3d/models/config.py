@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from get3d.core.strict import check_literals
+from get3d.core import check_literals
 
 MAX_RESOLUTION = 2048
 """Of the grid that a surface may be refined to: some ten million triangles."""

@@ -9,7 +9,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from get3d.core.compiled import compiled
+from get3d.core import compiled
 from get3d.render.snapping import (
     CROSSING_SCALE,
     DEPTH_SCALE,

@@ -7,7 +7,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from get3d.core.compiled import compiled
+from get3d.core import compiled
 
 MAX_STEPS = 12
 """Faces a walk may enter. A pair whose walk takes longer has no contour edge as far as known."""

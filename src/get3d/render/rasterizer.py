@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from get3d.core.compiled import has_triton
+from get3d.core.jit import has_triton
 from get3d.render import numba_backend, torch_backend
 from get3d.render.views import Views, pack_views, parse_image_size
 

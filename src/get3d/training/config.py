@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Literal
 
-from get3d.core.strict import check_literals
+from get3d.core import check_literals
 from get3d.models import DiscriminatorConfig, GeneratorConfig, ImagingConfig
 
 

@@ -16,9 +16,15 @@ from types import FrameType
 import torch
 import yaml
 
-from get3d.core.files import remove_leftovers, write_text
-from get3d.core.pictures import contact_sheet, images_to_u8, save_png
-from get3d.core.strict import from_dict, to_dict
+from get3d.core import (
+    contact_sheet,
+    from_dict,
+    images_to_u8,
+    remove_leftovers,
+    save_png,
+    to_dict,
+    write_text,
+)
 from get3d.models import Generator
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
 from get3d.training.config import RunConfig

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from get3d.core.strict import check_literals
+from get3d.core import check_literals
 from get3d.geometry import CameraDistribution
 
 Metric = Literal["cd", "lfd", "fd"]

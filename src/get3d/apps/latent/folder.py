@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from get3d.apps.model import Model
-from get3d.core.files import remove_leftovers, write_text
-from get3d.core.strict import to_dict
+from get3d.core import remove_leftovers, to_dict, write_text
 from get3d.metrics.features import fingerprint
 
 RECORD_NAME = "generation.json"

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.core.compiled import has_triton
+from get3d.core.jit import has_triton
 from get3d.models.ops.linear import apply_linear
 
 _TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)

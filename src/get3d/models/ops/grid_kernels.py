@@ -5,7 +5,7 @@ They fuse what `grid_sums.py` writes as tensor code: the values between never le
 
 import numpy as np
 
-from get3d.core.compiled import compiled
+from get3d.core import compiled
 
 _SLOPE = 0.2
 _PORTION = 1024  # vertices after which partial sums are put away, to lose no precision

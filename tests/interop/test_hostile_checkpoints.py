@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from get3d.interop import archives
-from get3d.interop.checkpoints import read_state_dicts
+from get3d.interop import checkpoints, read_state_dicts
 from tests.interop.test_checkpoints import WEIGHTS, Touch, assert_refused, save, with_pickle
 
 G_EMA = b"X\x05\x00\x00\x00G_ema"
@@ -49,11 +48,13 @@ class TestReadersThatDisagree:
     @pytest.mark.usefixtures("second_net_is_open")
     @pytest.mark.parametrize("name", ["DATA.PKL", "Data.pkl"])
     @pytest.mark.parametrize("place", ["before", "behind"])
-    def test_the_first_net_holds_alone(self, tmp_path: Path, name: str, place: str) -> None:
+    def test_the_checks_before_loading_hold_alone(
+        self, tmp_path: Path, name: str, place: str
+    ) -> None:
         """PyTorch ignores the case of names, and takes one of the two pickles."""
         evil = [(f"car/{name}", entries(Touch(tmp_path / "was_run"))["data.pkl"])]
         pairs = [*evil, *good()] if place == "before" else [*good(), *evil]
-        assert_refused(write(tmp_path / "car.pt", pairs), r"it has 2 data\.pkl")
+        assert_refused(write(tmp_path / "car.pt", pairs), "would run code.*it names .*mkdir")
         assert not (tmp_path / "was_run").exists()
 
     @pytest.mark.usefixtures("second_net_is_open")
@@ -78,28 +79,10 @@ class TestReadersThatDisagree:
         with zipfile.ZipFile(path) as archive:
             assert archive.read("car/data.pkl") == dict(good())["car/data.pkl"]
             assert archive.testzip() is None
-        assert_refused(path, "its list of entries is not at its end")
+        assert torch.equal(read_state_dicts(path, "G_ema")["G_ema"]["a"], WEIGHTS["a"])
         assert not (tmp_path / "was_run").exists()
         torch.load(path)  # otherwise the test could not fail
         assert (tmp_path / "was_run").exists()
-
-    @pytest.mark.parametrize("other", ["car/DATA/0", "car/data/0", "car/Data/0"])
-    def test_numbers_that_are_there_twice(self, tmp_path: Path, other: str) -> None:
-        pairs = [(other, b"\0" * 24), *good()]
-        assert_refused(write(tmp_path / "car.pt", pairs), "programs differ in how they read its")
-
-    @pytest.mark.parametrize("name", ["bus/data/9", "notes.txt", "car\\x", "/car/x", "car/x\0y"])
-    def test_names_of_another_form(self, tmp_path: Path, name: str) -> None:
-        path = write(tmp_path / "car.pt", [*good(), (name.replace("\0", "~"), b"x")])
-        if "\0" in name:  # Python writes no such name
-            path.write_bytes(path.read_bytes().replace(b"car/x~y", b"car/x\0y"))
-        assert_refused(path, "programs differ in how they read its entry")
-
-    def test_something_behind_the_end(self, tmp_path: Path) -> None:
-        path = write(tmp_path / "car.pt", good())
-        with zipfile.ZipFile(path, "a") as archive:
-            archive.comment = b"a comment"
-        assert_refused(path, "its list of entries is not at its end")
 
     def test_what_torch_saves_passes(self, tmp_path: Path) -> None:
         for content in ({"G_ema": WEIGHTS}, {"G_ema": {str(i): torch.ones(i) for i in range(300)}}):
@@ -108,13 +91,19 @@ class TestReadersThatDisagree:
 
 class TestSizes:
     def test_a_compressed_archive(self, tmp_path: Path) -> None:
-        """PyTorch would map the compressed bytes as numbers."""
+        """PyTorch would unpack it, whatever its size."""
         path = write(tmp_path / "car.pt", good(), compression=zipfile.ZIP_DEFLATED)
-        assert_refused(path, r"was compressed \(car/data\.pkl\).*as torch.save wrote it")
+        assert_refused(path, "was compressed.*as torch.save wrote it")
+
+    def test_a_file_larger_than_any_checkpoint(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("get3d.interop.checkpoints._MAX_BYTES", 100)
+        assert_refused(write(tmp_path / "car.pt", good()), "is larger than .* no checkpoint of")
 
     def test_an_endless_program(self, tmp_path: Path) -> None:
         pairs = [("car/data.pkl", b"\x80\x02" + b"N" * (1 << 22))]
-        assert_refused(write(tmp_path / "car.pt", pairs), r"data\.pkl far too large")
+        assert_refused(write(tmp_path / "car.pt", pairs), r"has a data\.pkl of more than 4 MiB")
 
     def test_entries_that_lie_on_one_another(self, tmp_path: Path) -> None:
         path = write(tmp_path / "car.pt", [("car/data/7", b"\0" * 9000), *good()])
@@ -135,7 +124,7 @@ class TestSizes:
         program = small["data.pkl"].replace(b"K\x02", b"K\x3c")
         assert program != small["data.pkl"]
         pairs = [("car/" + name, data) for name, data in (small | {"data.pkl": program}).items()]
-        assert_refused(write(tmp_path / "car.pt", pairs), "a has another size than its entry")
+        assert_refused(write(tmp_path / "car.pt", pairs), "is cut short or damaged .record size")
 
 
 def shared_tuples() -> bytes:
@@ -156,29 +145,15 @@ class TestPrograms:
         path = with_pickle(tmp_path / "car.pt", b"\x80\x02}" + key + b"K\x01s.")
         assert_refused(path, "holds a tuple of more than 1000 items")
 
-    @pytest.mark.parametrize(
-        ("program", "name"),
-        [
-            (b"}K\x012\x86K\x01s.", "DUP"),
-            (b"}N0.", "POP"),
-            (b"(dVa\nK\x01s.", "DICT"),
-            (b"\x95\x00\x00\x00\x00\x00\x00\x00\x00}.", "FRAME"),
-        ],
-    )
-    def test_instructions_that_torch_does_not_write(
-        self, tmp_path: Path, program: bytes, name: str
-    ) -> None:
-        path = with_pickle(tmp_path / "car.pt", b"\x80\x02" + program)
-        assert_refused(path, f"holds the pickle instruction {name}, which torch.save does not")
-
     @pytest.mark.parametrize("program", [b"t.", b"h\x07.", b"q\x01.", b"K\x01\x87.", b"(\x85u."])
     def test_instructions_that_find_nothing(self, tmp_path: Path, program: bytes) -> None:
         assert_refused(with_pickle(tmp_path / "car.pt", b"\x80\x02" + program), "is cut short or")
 
     def test_an_endless_program_is_not_listed_first(self) -> None:
-        """The first bad instruction ends it, however much follows."""
-        with pytest.raises(ValueError, match="instruction POP"):
-            archives._check_program(Path("car.pt"), b"\x80\x02N0" + b"\xff" * 100)
+        """The first bad name ends it, however much follows."""
+        harm = checkpoints._find_harm(b"\x80\x02cos\nsystem\n" + b"\xff" * 100)
+        assert harm is not None
+        assert harm.endswith("it names os.system")
 
     def test_attributes_of_a_dictionary_are_not_its_content(self, tmp_path: Path) -> None:
         class Dressed:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from get3d.core.compiled import compiled, has_triton
+from get3d.core import compiled
+from get3d.core.jit import has_triton
 
 
 @compiled
