@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from get3d.metrics.features import FeatureExtractor, fingerprint
+from get3d.core.weights import fingerprint
+from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.inception import FILE_URLS, NAME, load_inception
 from get3d.metrics.inception_network import InceptionV3, resize_like_tensorflow_1
 

@@ -18,7 +18,7 @@ from get3d.apps.model_card import write_card
 from get3d.apps.model_grid import own_grid, take_grid
 from get3d.core.files import atomic_path, remove_leftovers
 from get3d.core.strict import from_dict, shorten, to_dict
-from get3d.metrics.features import fingerprint
+from get3d.core.weights import fingerprint
 from get3d.models import (
     Generator,
     GeneratorConfig,

@@ -1,5 +1,6 @@
-"""The dataclasses that flow through the house, and helpers that know nothing of it."""
+"""The dataclasses that flow through the package, its errors, and helpers."""
 
+from get3d.core.errors import ConfigError, DataError, Get3DError, MeshError, ModelError
 from get3d.core.types import (
     Cameras,
     DiscriminatorOutput,
@@ -13,11 +14,16 @@ from get3d.core.types import (
 
 __all__ = [
     "Cameras",
+    "ConfigError",
+    "DataError",
     "DiscriminatorOutput",
     "GBuffer",
+    "Get3DError",
     "Images",
     "Material",
     "Mesh",
+    "MeshError",
+    "ModelError",
     "Styles",
     "TexturedMesh",
 ]

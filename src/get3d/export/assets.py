@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from get3d.core.colors import srgb_to_linear
+from get3d.core.errors import MeshError
 from get3d.core.memory import DEFAULT_MEMORY_MB
 from get3d.core.strict import check_literals
 from get3d.core.types import Material, Mesh, TexturedMesh
@@ -59,8 +60,9 @@ def make_asset(
         The asset; its notes say what was done.
 
     Raises:
-        ValueError: If the mesh has no faces or none after cleaning, a position or colour is not
-            finite, the texture is too small for the mesh's charts, or `memory_mb` is below 16.
+        MeshError: If the mesh has no faces or none after cleaning, a position or colour is not
+            finite, or the texture is too small for the mesh's charts.
+        ValueError: If `memory_mb` is below 16.
     """
     options = AssetOptions() if options is None else options
     cleaned = clean_mesh(mesh, options)
@@ -91,10 +93,10 @@ def color_vertices(
         memory_mb: As for `make_asset`.
 
     Raises:
-        ValueError: As `check_mesh`, or if there are no faces or a colour is not finite.
+        MeshError: As `check_mesh`, or if there are no faces or a colour is not finite.
     """
     if len(mesh.faces) == 0:
-        raise ValueError("the mesh has no faces, so there is nothing to colour")
+        raise MeshError("the mesh has no faces, so there is nothing to colour")
     check_mesh(mesh)
     srgb = ask_colors(color_fn, mesh.verts.detach(), memory_mb=memory_mb)
     linear = srgb_to_linear(srgb)

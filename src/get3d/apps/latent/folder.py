@@ -13,7 +13,7 @@ import torch
 from get3d.apps.model import Model
 from get3d.core.files import remove_leftovers, write_text
 from get3d.core.strict import to_dict
-from get3d.metrics.features import fingerprint
+from get3d.core.weights import fingerprint
 
 RECORD_NAME = "generation.json"
 SHEET_NAME = "contact_sheet.png"
