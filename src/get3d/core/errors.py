@@ -1,6 +1,7 @@
 """Errors that a user can mend: each message is one line that says what is wrong and what to do.
 
-All else that is raised is a bug of get3d. All are ValueErrors too, for handlers that know only those.
+Any other exception is a bug of get3d. All derive from ValueError too, for handlers that know only
+that.
 """
 
 

@@ -1,7 +1,7 @@
 """How a generated set compares with a reference set, from the distances of their shapes.
 
-Positive infinity marks an invalid generated shape (`with_invalid`): it is nobody's match, it is told
-from the reference at once, and it is never left out of a count. A reference must be valid.
+Positive infinity marks an invalid generated shape (`with_invalid`): it matches no reference,
+counts as told apart in 1-NNA, and is never left out of a count. All references must be valid.
 """
 
 import math

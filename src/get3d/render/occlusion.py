@@ -1,7 +1,7 @@
 """Colours antialiased where a surface ends in front of another, with the gradient of that edge.
 
-`antialias_mask` antialiases the outer silhouette. Inside it, between two covered pixels, a contour edge
-may pass too: the rim of a cup before its inside, a handle before the body. The two pixels then see
+`antialias_mask` antialiases the outer silhouette. Inside it, between two covered pixels, a contour
+edge may pass too: the rim of a cup before its inside, a handle before the body. The two pixels then see
 different surfaces, and the occluder is found without a threshold on depth: from the face seen at
 each pixel a walk through the mesh follows the segment between the two centres. If it arrives at the
 face seen at the other centre, both are one surface. If it turns back before, the edge where it
