@@ -29,8 +29,8 @@ class EvaluateArgs:
     left out."""
 
     data: Path = tyro.MISSING
-    """Folder with a folder `test` of meshes and, for oracles and the search for copies, one `train`;
-    `get3d shapes` makes such."""
+    """Folder with a folder `test` of meshes and, for the oracles and the search for copies, one
+    `train`; `get3d shapes` makes such."""
 
     out: Path = tyro.MISSING
     """Folder for the results; made if absent."""

@@ -287,6 +287,6 @@ def _copying(content: dict[str, Any]) -> str:
         f"{1000 * content['median_distance_of_references']:.2f} for references; "
         f"the least is {1000 * content['least_distance']:.2f}, and "
         f"{1000 * content['least_distance_of_references']:.2f} for references. "
-        f"{100 * fraction:.1f} % of the generated shapes are nearer than the nearest hundredth of the "
-        "references: far more than 1 % would mean copies."
+        f"{100 * fraction:.1f} % of the generated shapes are nearer than the nearest hundredth of "
+        "the references: far more than 1 % would mean copies."
     )
