@@ -3,7 +3,7 @@
 from get3d.apps.evaluation.measure import measure_collection
 from get3d.apps.evaluation.page import save_images, save_report
 from get3d.apps.evaluation.plan import EvaluationConfig, Plan, make_plan
-from get3d.apps.evaluation.report import hollowness, summarize
+from get3d.apps.evaluation.report import summarize
 from get3d.apps.evaluation.scores import Evaluation, Row, check_references, compare_sets, evaluate
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "check_references",
     "compare_sets",
     "evaluate",
-    "hollowness",
     "make_plan",
     "measure_collection",
     "save_images",

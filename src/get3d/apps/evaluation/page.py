@@ -42,6 +42,11 @@ _TITLES = {
 _PERCENT = ("cov_", "one_nna_", "precision_", "recall_")
 _THOUSANDTHS = ("mmd_cd", "kid_", "kd_shapes_")
 _NUM_NAMED = 20
+_FORMER_KEYS = {
+    "broken": "invalid",
+    "largest_piece_over_99_percent": "largest_component_over_99_percent",
+    "pictures": "images",
+}
 _READING = (
     "COV, precision and recall: more is better; MMD, FID, KID and the like: less; 1-NNA: 50 is "
     "best. The number of shapes on either side stands in brackets. The oracles are what real "
@@ -79,6 +84,15 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def read_scores(path: Path) -> dict[str, Any]:
+    """Read a `scores.json` of this version or of an earlier one, whose keys had other names."""
+    text = path.read_text(encoding="utf-8")
+    for former, name in _FORMER_KEYS.items():
+        text = text.replace(f'"{former}":', f'"{name}":')
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def save_report(content: dict[str, Any], out: Path, images: Sequence[Path] = ()) -> None:

@@ -211,37 +211,26 @@ def _soundness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
     }
 
 
-def hollowness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
-    """Count and quantiles of `volume_over_hull` among the shapes of a collection that have one.
-
-    Returns:
-        `measured` and `unmeasured`: how many shapes have a number, and how many are invalid, or
-        have a largest component that is not closed or is flat. `quantiles`: by percentile ("10" to
-        "90"), None if no shape was measured.
-    """
-    values = [
-        record.soundness.volume_over_hull
-        for record in records
-        if record.soundness is not None and math.isfinite(record.soundness.volume_over_hull)
-    ]
-    quantiles = None
-    if values:
-        found = np.percentile(values, _PERCENTILES).tolist()
-        quantiles = {str(name): value for name, value in zip(_PERCENTILES, found, strict=True)}
-    return {
-        "measured": len(values),
-        "unmeasured": len(records) - len(values),
-        "quantiles": quantiles,
-    }
-
-
 def _hollowness(records: dict[str, list[ShapeRecord]]) -> dict[str, Any]:
-    """Put `hollowness` of each collection beside the difference of generated and reference."""
-    by_role = {role: hollowness(each) for role, each in records.items()}
+    """Quantiles of `volume_over_hull` of each collection, and the difference of their medians.
+
+    `measured` counts the shapes that have a number; `unmeasured` those that are invalid, or have a
+    largest component that is not closed or is flat. `quantiles` are by percentile ("10" to "90"),
+    None if no shape was measured.
+    """
+    by_role: dict[str, dict[str, Any]] = {}
+    for role, each in records.items():
+        known = [record.soundness.volume_over_hull for record in each if record.soundness]
+        values = [value for value in known if math.isfinite(value)]
+        found = np.percentile(values, _PERCENTILES).tolist() if values else []
+        quantiles = {str(name): value for name, value in zip(_PERCENTILES, found, strict=False)}
+        by_role[role] = {
+            "measured": len(values),
+            "unmeasured": len(each) - len(values),
+            "quantiles": quantiles or None,
+        }
     generated, reference = (by_role[role]["quantiles"] for role in ("generated", "reference"))
-    difference = None
-    if generated is not None and reference is not None:
-        difference = abs(generated["50"] - reference["50"])
+    difference = abs(generated["50"] - reference["50"]) if generated and reference else None
     return {"volume_over_hull": by_role, "difference_of_medians": difference}
 
 
