@@ -22,7 +22,7 @@ from get3d.apps.evaluation import (
     summarize,
 )
 from get3d.apps.evaluation.measure import ShapeRecord
-from get3d.apps.evaluation.page import page, table
+from get3d.apps.evaluation.page import page, read_scores, table
 from get3d.apps.evaluation.plan import Collection
 from get3d.core import Mesh, MeshError
 from get3d.geometry import CameraDistribution
@@ -505,3 +505,19 @@ def test_a_label_that_no_reference_has_is_refused(tmp_path: Path) -> None:
     config = EvaluationConfig(label="sort")
     with pytest.raises(ValueError, match="no reference has the label 'sort'; known: kind"):
         make_plan(tmp_path, config, model=None, meshes=None, device="cpu")
+
+
+def test_scores_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    former = {
+        "name": 'a "broken": b',
+        "soundness": {"generated": {"broken": 1, "largest_piece_over_99_percent": 0.5}},
+        "protocol": {"pictures": {}},
+        "broken": {"generated": []},
+    }
+    (tmp_path / "scores.json").write_text(json.dumps(former))
+    assert read_scores(tmp_path / "scores.json") == {
+        "name": 'a "broken": b',
+        "soundness": {"generated": {"invalid": 1, "largest_component_over_99_percent": 0.5}},
+        "protocol": {"images": {}},
+        "invalid": {"generated": []},
+    }

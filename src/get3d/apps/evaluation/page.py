@@ -106,7 +106,7 @@ def page(content: dict[str, Any]) -> str:
     """Write the page of an evaluation.
 
     Args:
-        content: From `summarize`, or read from its JSON file.
+        content: From `summarize` or `read_scores`.
     """
     parts = [f"# Evaluation of {content['name']}", score_table(content), _READING]
     if content["deviations"]:
