@@ -42,7 +42,7 @@ def check_surface(mesh: Mesh) -> None:
         raise MeshError("the mesh has NaN or infinity among the vertices of its faces")
     first, second, third = corners.unbind(1)
     if not torch.linalg.cross(second - first, third - first).any():
-        raise MeshError(f"the mesh has no area: all of its {len(mesh.faces)} faces are degenerate")
+        raise MeshError(f"the mesh has no area: all faces ({len(mesh.faces)}) are degenerate")
 
 
 def check_finite(name: str, rows: Float[Tensor, "n c"]) -> None:
