@@ -18,7 +18,7 @@ from matplotlib import pyplot
 from PIL import Image
 
 from get3d.apps import ModelInfo, load, save_model
-from get3d.apps.evaluation.page import score_table, shape_sections
+from get3d.apps.evaluation.page import read_scores, score_table, shape_sections
 from get3d.core.files import atomic_path, write_text
 
 matplotlib.use("Agg")
@@ -149,7 +149,7 @@ def main(args: Args) -> None:
     num_images = draw_curves(run / "log.csv", IMAGES / "results-curves.png")
     for name, target in PICTURES.items():
         copy_picture(scores / f"{name}.png", IMAGES / f"{target}.png")
-    content = json.loads((scores / "scores.json").read_text(encoding="utf-8"))
+    content = read_scores(scores / "scores.json")
     content["name"] = f"the bundled model, {args.name}"
     write_text(RESULTS / "bundled.json", json.dumps(content, indent=1) + "\n")
     text = card(args, num_images, content, is_unlit=info.is_unlit)

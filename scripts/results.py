@@ -23,7 +23,7 @@ import tyro
 from growth import DRAWN, growth_text, is_drawn_from
 from search_tables import fill_search
 
-from get3d.apps.evaluation.page import page, table
+from get3d.apps.evaluation.page import page, read_scores, table
 from get3d.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +70,7 @@ def published() -> str:
 
 def bundled() -> str:
     """Our model beside its oracles, with all that the scores depend on."""
-    content = read("bundled")
+    content = read_scores(RESULTS / "bundled.json")
     body = page(content).split("\n", 2)[2]  # without its own heading
     protocol = content["protocol"]
     config = protocol["config"]
@@ -84,10 +84,10 @@ def bundled() -> str:
                      f"{points['distance']}")  # fmt: skip
     if "light_field" in protocol:
         lines.append(f"LFD: silhouettes of {protocol['light_field']['image_size']} pixels")
-    if "pictures" in protocol:
-        seen = protocol["pictures"]
+    if "images" in protocol:
+        seen = protocol["images"]
         lines.append(
-            f"pictures: {seen['num_generated']} generated and {seen['num_reference']} of "
+            f"images: {seen['num_generated']} generated and {seen['num_reference']} of "
             f"references, {config['image_size']} pixels on black, features {seen['extractor']} "
             f"({seen['extractor_fingerprint']})"
         )

@@ -25,20 +25,17 @@ import tyro
 from stages import run_main
 
 from get3d.apps.evaluation import (
-    Comparison,
     Evaluation,
     EvaluationConfig,
+    Row,
     check_references,
     compare_sets,
     make_plan,
     measure_collection,
-    reference_labels,
     summarize,
 )
-from get3d.apps.evaluation.config import Metric
-from get3d.apps.evaluation.measure import Views
 from get3d.apps.evaluation.page import score_text
-from get3d.apps.evaluation.plan import LEAST
+from get3d.apps.evaluation.plan import LEAST, Metric
 from get3d.cli.device import pick_device
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -134,7 +131,7 @@ class Scorer:
         """
         self.args, self.config = args, make_config(args)
         self._on_progress = on_progress or show_progress
-        self._oracle: Comparison | None = None
+        self._oracle: Row | None = None
 
     def score(self, model: str) -> dict[str, Any]:
         """Measure and compare a model; returns what `get3d evaluate` saves as scores.json."""
@@ -148,8 +145,8 @@ class Scorer:
         )
         if args.features:
             # The colour field alone: no texture is made, which takes most of the time.
-            generated_views = Views(field=args.views)
-            plan = replace(plan, generated=replace(plan.generated, views=generated_views))
+            field_only = replace(plan.generated, field_views=args.views, mesh_views=0)
+            plan = replace(plan, generated=field_only)
         reference, training, generated = (
             []
             if each is None
@@ -159,24 +156,20 @@ class Scorer:
             for each in (plan.reference, plan.training, plan.generated)
         )
         check_references(reference)
-        valid = [record for record in training if not (record.broken or record.untextured)]
+        valid = [record for record in training if not (record.invalid or record.untextured)]
         if self._oracle is None and valid:
             self._oracle = compare_sets(
                 "training shapes", valid, reference, config=config, on_progress=self._on_progress
             )
-        comparison = compare_sets(
+        row = compare_sets(
             "generated", generated, reference, config=config, on_progress=self._on_progress
         )
-        oracle = self._oracle
         evaluation = Evaluation(
             plan=plan,
             generated=generated,
             reference=reference,
             training=training,
-            rows=[each.row for each in (comparison, oracle) if each is not None],
-            to_reference=comparison.chamfer,
-            training_to_reference=None if oracle is None else oracle.chamfer,
-            labels=reference_labels(plan),
+            rows=[each for each in (row, self._oracle) if each is not None],
         )
         content = summarize(evaluation, name=model)
         return content | {"seconds": time.monotonic() - start}

@@ -82,7 +82,7 @@ def score_row(content: Row) -> Row:
         "ratios": content["ratios"],
         "volume_over_hull": {role: one["quantiles"] for role, one in by_role.items()},
         "without_floaters": {role: one["without_floaters"] for role, one in soundness.items()},
-        "invalid": soundness["generated"]["broken"],
+        "invalid": soundness["generated"]["invalid"],
         "mmd_cd_by_label": by_label and {one["value"]: one["ratio"] for one in by_label["values"]},
     }
 

@@ -130,7 +130,7 @@ def content() -> dict[str, Any]:
             row | {"scores": {"cov_cd": 0.6, "mmd_cd": 0.002, "one_nna_cd": 0.5}},
         ],
         "ratios": {"mmd_cd": 2.0},
-        "soundness": {"generated": {"without_floaters": 0.9, "broken": 1}},
+        "soundness": {"generated": {"without_floaters": 0.9, "invalid": 1}},
         "hollowness": {
             "volume_over_hull": {
                 "generated": {"quantiles": quantiles},

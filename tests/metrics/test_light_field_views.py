@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from get3d.core.errors import MeshError
 from get3d.core.types import Mesh
 from get3d.metrics.light_field_views import (
     MARGIN_PX,
@@ -110,12 +111,12 @@ def test_unused_vertices_are_ignored() -> None:
 
 def test_refuses_what_has_no_silhouette() -> None:
     mesh = sheet()
-    with pytest.raises(ValueError, match="no faces"):
+    with pytest.raises(MeshError, match="no faces"):
         visible_surface(Mesh(mesh.verts, mesh.faces[:0]))
     for bad in (torch.nan, torch.inf):
         verts = mesh.verts.clone()
         verts[2, 1] = bad
-        with pytest.raises(ValueError, match="not finite"):
+        with pytest.raises(MeshError, match="NaN or infinity"):
             visible_surface(Mesh(verts, mesh.faces))
-    with pytest.raises(ValueError, match="no area"):
+    with pytest.raises(MeshError, match="no area"):
         visible_surface(Mesh(mesh.verts * torch.tensor([1.0, 0, 0]), mesh.faces))

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from get3d.core import Material, Mesh, TexturedMesh, from_dict, to_dict
+from get3d.core import Material, Mesh, MeshError, TexturedMesh, from_dict, to_dict
 from get3d.metrics import PointProtocol, sample_points
 
 PROTOCOL = PointProtocol()
@@ -66,7 +66,7 @@ def test_vertices_without_faces_do_not_matter():
     assert torch.equal(sample_points(mesh, PROTOCOL, seed=0), sample_points(FLAG, PROTOCOL, seed=0))
 
 
-def broken_meshes() -> dict[str, Mesh]:
+def invalid_meshes() -> dict[str, Mesh]:
     bad = FLAG.verts.clone()
     bad[1, 0] = torch.nan
     line = FLAG.verts * torch.tensor([1.0, 0.0, 0.0])
@@ -78,9 +78,9 @@ def broken_meshes() -> dict[str, Mesh]:
     }
 
 
-@pytest.mark.parametrize(("message", "mesh"), broken_meshes().items())
-def test_broken_meshes_are_refused(message, mesh):
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize(("message", "mesh"), invalid_meshes().items())
+def test_invalid_meshes_are_refused(message, mesh):
+    with pytest.raises(MeshError, match=message):
         sample_points(mesh, PROTOCOL, seed=0)
 
 

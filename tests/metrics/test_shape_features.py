@@ -10,10 +10,11 @@ import torch
 import trimesh
 from safetensors.torch import save_file
 
+from get3d.core.weights import fingerprint
 from get3d.data.mesh_files import normalize_mesh
 from get3d.geometry.cameras import orbit_cameras
 from get3d.metrics import shape_features
-from get3d.metrics.features import FeatureExtractor, fingerprint
+from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.shape_features import (
     NAME,
     ShapeNetwork,

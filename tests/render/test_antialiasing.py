@@ -4,7 +4,7 @@ from torch import Tensor
 
 from get3d.core.types import Cameras, Mesh
 from get3d.render import (
-    coverage,
+    antialias_mask,
     project_meshes,
     rasterize_views,
     render_mask,
@@ -121,7 +121,7 @@ def test_gradcheck_of_crossings_and_of_an_upright_rectangle(sphere, cameras) -> 
         xy = torch.stack([low[[0, 2, 2, 0]], low[[1, 1, 3, 3]]], 1)
         moved = torch.cat([xy, clip[:, 2:3], w.expand(4, 1)], 1)
         views = pack_views([moved], [faces])
-        return coverage(views, rasterize_views(views, (7, 8)))
+        return antialias_mask(views, rasterize_views(views, (7, 8)))
 
     inputs = [clip[0, :2].clone(), clip[2, :2].clone(), clip[:1, 3:].clone()]
     assert torch.autograd.gradcheck(mask, [each.requires_grad_() for each in inputs])
@@ -135,7 +135,7 @@ def test_clamped_pixels_keep_their_gradient() -> None:
     y = torch.tensor([[-3.0], [-3.0], [3.0], [3.0]])
     clip = torch.cat([(x - 0.5) * 2, y, torch.zeros(4, 1), torch.ones(4, 1)], 1)
     views = pack_views([clip], [torch.tensor([[0, 1, 2], [0, 2, 3]])])
-    mask = coverage(views, rasterize_views(views, (1, 3)))
+    mask = antialias_mask(views, rasterize_views(views, (1, 3)))
     torch.testing.assert_close(mask.detach(), torch.tensor([[[0.0, 0.12, 0.0]]]))
     mask.sum().backward()
     right = x.grad[1] + x.grad[2]
@@ -149,7 +149,7 @@ def test_nothing_happens_at_image_borders_and_without_faces() -> None:
     views = pack_views(
         [full, torch.zeros(0, 4)], [torch.tensor([[0, 1, 2]]), torch.zeros(0, 3).long()]
     )
-    mask = coverage(views, rasterize_views(views, (3, 4)))
+    mask = antialias_mask(views, rasterize_views(views, (3, 4)))
     assert torch.equal(mask.detach(), torch.stack([torch.ones(3, 4), torch.zeros(3, 4)]))
     mask.sum().backward()
     assert (full.grad == 0).all()

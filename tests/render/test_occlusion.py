@@ -8,7 +8,7 @@ from get3d.core.types import Cameras, Mesh
 from get3d.geometry import orbit_cameras
 from get3d.models.imaging import nearest_covered
 from get3d.render import (
-    coverage,
+    antialias_mask,
     find_occlusions,
     layer_pixels,
     occlusion_kernels,
@@ -29,7 +29,7 @@ def draw(verts: Tensor, faces: Tensor, paint: Tensor, cameras: Cameras, size: in
     """Antialiased images of a mesh whose faces have constant colours, on black."""
     views = project(verts, faces, cameras)
     face_id = rasterize_views(views, size * side)
-    mask = torch.nn.functional.avg_pool2d(coverage(views, face_id)[:, None], side)[:, 0]
+    mask = torch.nn.functional.avg_pool2d(antialias_mask(views, face_id)[:, None], side)[:, 0]
     base = nearest_covered(face_id, side)
     layers = layer_pixels(views, face_id, base, side)
     colors = layers.blend(paint[layers.pixels.face][:, None])[:, 0]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from get3d.core.types import Mesh
 from get3d.render import pack_views, project_meshes, torch_backend
-from get3d.render.antialiasing import coverage
+from get3d.render.antialiasing import antialias_mask
 from get3d.render.rasterizer import choose_backend, rasterize_views
 from get3d.render.views import Views, _to_clip_packed
 
@@ -151,7 +151,7 @@ def test_compiled_draws_meshes_and_their_gradients(sphere, torus, cameras) -> No
     for device in ("cpu", "cuda"):
         clip = views.clip.to(device).requires_grad_()
         there = Views(clip, views.faces.to(device), views.spans)
-        mask = coverage(there, rasterize_views(there, (128, 128)))
+        mask = antialias_mask(there, rasterize_views(there, (128, 128)))
         mask.square().sum().backward()
         masks.append(mask.detach().cpu())
         gradients.append(clip.grad.cpu())

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.core import Mesh, Styles, TexturedMesh
+from get3d.core import Mesh, MeshError, Styles, TexturedMesh
 from get3d.export import AssetOptions, check_texture_size, make_asset
 from get3d.models import Fields, Generator, GridOptions, mix_styles
 from get3d.render import ColorFn
@@ -231,8 +231,8 @@ class Model:
             options: As for `generate`.
 
         Raises:
-            ValueError: If the mesh has no faces left after cleaning, or more charts than the
-                texture can hold.
+            MeshError: If the mesh has no faces left after cleaning, more charts than the texture
+                can hold, or colours that are not finite.
         """
         return make_asset(mesh, field_color(fields), texture_size=texture_size, options=options)
 
@@ -248,13 +248,14 @@ class Model:
             grid: As for `generate`.
 
         Raises:
-            ValueError: If the signed distances have no surface, or it cannot be as fine as that.
+            MeshError: If the signed distances have no surface.
+            ValueError: If the surface cannot be as fine as that.
         """
         surface = self.generator.extract(fields, grid=grid)
         if surface.was_rescued.any():
-            raise ValueError("the signed distances have no surface; the model may be untrained")
+            raise MeshError("the signed distances have no surface; the model may be untrained")
         if len(surface.meshes[0].faces) == 0:
-            raise ValueError("nothing of the surface shows on so coarse a grid; take a finer one")
+            raise MeshError("nothing of the surface shows on so coarse a grid; take a finer one")
         return surface.meshes[0]
 
     @torch.no_grad()

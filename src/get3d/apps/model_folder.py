@@ -17,7 +17,7 @@ from get3d.apps.model import UNKNOWN_LICENCE, Model, ModelInfo
 from get3d.apps.model_card import write_card
 from get3d.apps.model_grid import own_grid, take_grid
 from get3d.core import atomic_path, from_dict, remove_leftovers, shorten, to_dict
-from get3d.metrics.features import fingerprint
+from get3d.core.weights import fingerprint
 from get3d.models import (
     Generator,
     GeneratorConfig,

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from get3d.apps.evaluation import EvaluationConfig, evaluate, save_pictures, save_report, summarize
-from get3d.apps.evaluation.page import score_text, score_title
-from get3d.apps.evaluation.report import SCORES_NAME
+from get3d.apps.evaluation import EvaluationConfig, evaluate, save_images, save_report, summarize
+from get3d.apps.evaluation.page import SCORES_NAME, score_text, score_title
 from get3d.cli.device import pick_device
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
@@ -20,9 +19,9 @@ WORK_NAME = "work"
 
 @dataclass(frozen=True)
 class EvaluateArgs:
-    """Judge a model, or meshes of any program, by shapes that it never saw.
+    """Evaluate a model, or meshes of any program, by shapes that it was not trained on.
 
-    Writes scores.json, report.md and pictures. The same command goes on where it was stopped.
+    Writes scores.json, report.md and images. The same command goes on where it was stopped.
     """
 
     model: tyro.conf.Positional[str | None] = None
@@ -30,14 +29,14 @@ class EvaluateArgs:
     left out."""
 
     data: Path = tyro.MISSING
-    """Folder with a folder `test` of meshes and, for oracles and the look for copies, one `train`;
-    `get3d shapes` makes such."""
+    """Folder with a folder `test` of meshes and, for the oracles and the search for copies, one
+    `train`; `get3d shapes` makes such."""
 
     out: Path = tyro.MISSING
     """Folder for the results; made if absent."""
 
     meshes: Path | None = None
-    """Judge the meshes in this folder instead of a model."""
+    """Evaluate the meshes in this folder instead of a model."""
 
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
@@ -89,11 +88,11 @@ def run(args: list[str]) -> int:
                 task, description=label, completed=done, total=total
             ),
         )
-        progress.update(task, description="pictures", completed=0, total=None)
+        progress.update(task, description="images", completed=0, total=None)
         name = str(parsed.meshes or parsed.model or "the bundled model")
         content = summarize(evaluation, name=name) | {"settings": settings}
-        pictures = save_pictures(evaluation, parsed.out)
-        save_report(content, parsed.out, pictures)
+        images = save_images(evaluation, parsed.out)
+        save_report(content, parsed.out, images)
     for score, value in content["rows"][0]["scores"].items():
         ratio = content["ratios"].get(score)
         beside = "" if ratio is None else f"  ({ratio:.2f} of what training shapes score)"
@@ -101,7 +100,7 @@ def run(args: list[str]) -> int:
     _print_hollowness(content["hollowness"])
     for text in (*content["deviations"], *content["notes"]):
         print(f"note: {text}")
-    names = ", ".join(path.name for path in pictures)
+    names = ", ".join(path.name for path in images)
     print(f"{parsed.out}: report.md, scores.json, {names}")
     return 0
 

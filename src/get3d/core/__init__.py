@@ -1,7 +1,8 @@
-"""The dataclasses that flow through the package, and helpers that know nothing of it."""
+"""The dataclasses that flow between the packages, errors, and helpers that import none of them."""
 
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.config_io import check_literals, from_dict, shorten, to_dict
+from get3d.core.errors import ConfigError, DataError, Get3DError, MeshError, ModelError
 from get3d.core.files import atomic_path, remove_leftovers, write_text
 from get3d.core.jit import compiled
 from get3d.core.pictures import contact_sheet, images_to_u8, save_png
@@ -23,12 +24,17 @@ from get3d.core.video import VIDEO_SUFFIXES, Frame, check_video, save_video
 __all__ = [
     "VIDEO_SUFFIXES",
     "Cameras",
+    "ConfigError",
+    "DataError",
     "DiscriminatorOutput",
     "Frame",
     "GBuffer",
+    "Get3DError",
     "Images",
     "Material",
     "Mesh",
+    "MeshError",
+    "ModelError",
     "Styles",
     "TexturedMesh",
     "atomic_path",

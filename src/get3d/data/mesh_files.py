@@ -10,6 +10,7 @@ import torch
 import trimesh
 from jaxtyping import Float, Int
 
+from get3d.core.errors import MeshError
 from get3d.core.types import Material, Mesh, TexturedMesh
 from get3d.data.mesh_notes import unsupported_extensions
 from get3d.data.mesh_visuals import part_face_colors, part_material, part_uvs, part_vert_colors
@@ -17,7 +18,7 @@ from get3d.data.mesh_visuals import part_face_colors, part_material, part_uvs, p
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
 
 
-class MeshFileError(ValueError):
+class MeshFileError(MeshError):
     """A mesh file that cannot be used, and why.
 
     Attributes:
@@ -127,18 +128,19 @@ def normalize_mesh(textured_mesh: TexturedMesh, *, longest_side: float) -> Textu
         The same mesh elsewhere and of another size.
 
     Raises:
-        ValueError: If `longest_side` is not positive, or the mesh has no faces or no extent.
+        MeshError: If the mesh has no faces or no extent.
+        ValueError: If `longest_side` is not positive.
     """
     if longest_side <= 0:
         raise ValueError(f"longest_side must be positive, got {longest_side}")
     mesh = textured_mesh.mesh
     if mesh.faces.shape[0] == 0:
-        raise ValueError("the mesh has no faces, so it cannot be scaled")
+        raise MeshError("the mesh has no faces, so it cannot be scaled")
     used = mesh.verts[mesh.faces.flatten()]
     low, high = used.amin(dim=0), used.amax(dim=0)
     extent = (high - low).max()
     if not extent > 0:
-        raise ValueError("the mesh has no extent, so it cannot be scaled")
+        raise MeshError("the mesh has no extent, so it cannot be scaled")
     verts = (mesh.verts - (low + high) / 2) * (longest_side / extent)
     return replace(textured_mesh, mesh=Mesh(verts, mesh.faces))
 

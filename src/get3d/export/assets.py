@@ -6,7 +6,14 @@ from typing import Literal
 
 import torch
 
-from get3d.core import Material, Mesh, TexturedMesh, check_literals, srgb_to_linear
+from get3d.core import (
+    Material,
+    Mesh,
+    MeshError,
+    TexturedMesh,
+    check_literals,
+    srgb_to_linear,
+)
 from get3d.export.bake import ColorFn, ask_colors, texture_mesh
 from get3d.export.clean import Cleaning, clean_mesh
 from get3d.geometry import check_mesh, split_normals
@@ -53,7 +60,7 @@ def make_asset(
         The asset; its notes say what was done.
 
     Raises:
-        ValueError: If the mesh has no faces or none after cleaning, a position or colour is not
+        MeshError: If the mesh has no faces or none after cleaning, a position or colour is not
             finite, or the texture is too small for the mesh's charts.
     """
     options = AssetOptions() if options is None else options
@@ -82,10 +89,10 @@ def color_vertices(mesh: Mesh, color_fn: ColorFn) -> TexturedMesh:
         color_fn: As for `make_asset`.
 
     Raises:
-        ValueError: As `check_mesh`, or if there are no faces or a colour is not finite.
+        MeshError: As `check_mesh`, or if there are no faces or a colour is not finite.
     """
     if len(mesh.faces) == 0:
-        raise ValueError("the mesh has no faces, so there is nothing to colour")
+        raise MeshError("the mesh has no faces, so there is nothing to colour")
     check_mesh(mesh)
     srgb = ask_colors(color_fn, mesh.verts.detach())
     linear = srgb_to_linear(srgb)

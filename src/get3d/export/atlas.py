@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from get3d.core.errors import MeshError
 from get3d.core.types import Mesh
 from get3d.export.charts import Charts, chart_boxes, make_charts
 from get3d.geometry import (
@@ -63,18 +64,19 @@ def unwrap(
         them; on the device and in the precision of the vertices.
 
     Raises:
-        ValueError: As `check_mesh`, if no face has an area, or if the texture is so small that
+        MeshError: As `check_mesh`, if no face has an area, or if the texture is so small that
             neighbouring charts would share texels.
+        ValueError: If no texture has that size.
     """
     check_texture_size(texture_size)
     check_mesh(mesh)
     if len(mesh.faces) == 0:
-        raise ValueError("the mesh has no faces, so there is nothing to unwrap")
+        raise MeshError("the mesh has no faces, so there is nothing to unwrap")
     # Of size one, and so that no square or cube of a length leaves the range of the numbers.
     plain = Mesh(unit_box(mesh.verts).shrink(mesh.verts).cpu(), mesh.faces.cpu().long())
     area = surface_area(plain).item()
     if area == 0:
-        raise ValueError("all faces of the mesh are without area, so there is nothing to unwrap")
+        raise MeshError("all faces of the mesh are without area, so there is nothing to unwrap")
     texel = (area / _USUAL_COVERAGE) ** 0.5 / texture_size
     charts = make_charts(plain, texel=texel, longest=_MAX_LENGTH * texture_size * texel)
     verts, faces = plain.verts.numpy(), plain.faces.numpy()
@@ -235,7 +237,7 @@ def _check_room(sizes: _ChartSizes, texture_size: int, *, packed_size: int | Non
         if excess * sizes.least_area(enough) ** 0.5 <= most * enough:
             break
         enough *= 2
-    raise ValueError(
+    raise MeshError(
         f"texture_size {texture_size} is too small for the {len(sizes.areas)} charts of this mesh; "
         + (
             f"{enough} is enough"

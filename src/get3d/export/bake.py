@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from get3d.core.chunks import CHUNK_POINTS
+from get3d.core.errors import MeshError
 from get3d.core.types import Material, Mesh, TexturedMesh
 from get3d.export.atlas import check_atlas, check_texture_size, unwrap
 from get3d.geometry import check_mesh
@@ -74,14 +75,15 @@ def bake_texture(
         sRGB colours in [0, 1], row 0 at the top.
 
     Raises:
-        ValueError: If `color_fn` returns another shape or colours that are not finite, there are
-            no faces, or mesh and texture coordinates hold indices of what is not there.
+        MeshError: If there are no faces, or a position or colour is not finite.
+        ValueError: If `color_fn` returns another shape, or mesh and texture coordinates hold
+            indices of what is not there.
     """
     check_texture_size(texture_size)
     check_mesh(mesh)
     check_atlas(mesh, uvs, uv_faces)
     if len(uv_faces) == 0:
-        raise ValueError("the mesh has no faces, so there is nothing to bake")
+        raise MeshError("the mesh has no faces, so there is nothing to bake")
     corners = uvs.detach() * texture_size
     # Texels count from the top left: a texel's centre is at half-integers of (column, row).
     corners = torch.stack([corners[:, 0], texture_size - corners[:, 1]], dim=1)[uv_faces]
@@ -212,7 +214,8 @@ def ask_colors(color_fn: ColorFn, points: Float[Tensor, "n 3"]) -> Float[Tensor,
         points: Any number of positions.
 
     Raises:
-        ValueError: If it returns another shape, or colours that are not finite.
+        MeshError: If a colour is not finite.
+        ValueError: If it returns another shape.
     """
     colors = torch.empty_like(points)
     for start in range(0, len(points), CHUNK_POINTS):
@@ -224,7 +227,7 @@ def ask_colors(color_fn: ColorFn, points: Float[Tensor, "n 3"]) -> Float[Tensor,
                 f"got {list(found.shape)}"
             )
         if not found.isfinite().all():
-            raise ValueError("color_fn returned colours that are not finite")
+            raise MeshError("color_fn returned colours that are not finite")
         colors[part] = found.clamp(0, 1)
     return colors
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from get3d.core.errors import MeshError
 from get3d.core.types import Mesh
 from get3d.geometry import (
     Kept,
@@ -78,11 +79,11 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
         cleaning: Which steps.
 
     Raises:
-        ValueError: As `check_mesh`, or if there is no face or none is left.
+        MeshError: As `check_mesh`, or if there is no face or none is left.
     """
     check_mesh(mesh)
     if len(mesh.faces) == 0:
-        raise ValueError("the mesh has no faces, so there is nothing to clean")
+        raise MeshError("the mesh has no faces, so there is nothing to clean")
     notes = []
     if cleaning.floaters > 0:
         kept = remove_floaters(mesh, cleaning.floaters)
@@ -105,7 +106,7 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
         notes.append(f"slivers below {cleaning.slivers:g}: {said}")
         mesh = tidied.mesh
     if len(mesh.faces) == 0:
-        raise ValueError("cleaning left no faces; ask for less of it, or for more faces")
+        raise MeshError("cleaning left no faces; ask for less of it, or for more faces")
     return Cleaned(mesh, tuple(notes))
 
 

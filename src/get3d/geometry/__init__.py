@@ -15,6 +15,7 @@ from get3d.geometry.checks import (
     check_finite,
     check_indices,
     check_mesh,
+    check_surface,
     unit_box,
 )
 from get3d.geometry.dual_topology import DualTopology
@@ -102,6 +103,7 @@ __all__ = [
     "check_finite",
     "check_indices",
     "check_mesh",
+    "check_surface",
     "clip_matrices",
     "compact",
     "connected_components",

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.errors import MeshError
 from get3d.core.types import Mesh
 
 
@@ -17,11 +18,31 @@ def check_mesh(mesh: Mesh) -> None:
         mesh: From anywhere; may have no faces.
 
     Raises:
-        ValueError: If a position is not finite or of another kind than float32 and float64, or a
-            face names a vertex that is not there.
+        MeshError: If a position is not finite.
+        ValueError: If positions are of another kind than float32 and float64, or a face names a
+            vertex that is not there.
     """
     check_finite("vertex positions", mesh.verts)
     check_indices("faces", mesh.faces, len(mesh.verts), "vertices")
+
+
+def check_surface(mesh: Mesh) -> None:
+    """Validate that a mesh has a surface to measure; vertices that no face uses do not count.
+
+    Args:
+        mesh: From anywhere.
+
+    Raises:
+        MeshError: If it has no faces or no area, or a vertex of a face is not finite.
+    """
+    if len(mesh.faces) == 0:
+        raise MeshError("the mesh has no faces")
+    corners = mesh.verts[mesh.faces].detach().double()
+    if not corners.isfinite().all():
+        raise MeshError("the mesh has NaN or infinity among the vertices of its faces")
+    first, second, third = corners.unbind(1)
+    if not torch.linalg.cross(second - first, third - first).any():
+        raise MeshError(f"the mesh has no area: all faces ({len(mesh.faces)}) are degenerate")
 
 
 def check_finite(name: str, rows: Float[Tensor, "n c"]) -> None:
@@ -32,7 +53,8 @@ def check_finite(name: str, rows: Float[Tensor, "n c"]) -> None:
         rows: As many as there are.
 
     Raises:
-        ValueError: Saying how many rows are at fault.
+        MeshError: Saying how many rows are not finite.
+        ValueError: If they are of another kind than float32 and float64.
     """
     if rows.dtype not in (torch.float32, torch.float64):
         raise ValueError(
@@ -40,7 +62,7 @@ def check_finite(name: str, rows: Float[Tensor, "n c"]) -> None:
         )
     if rows.numel() and not torch.stack(rows.detach().aminmax()).isfinite().all():
         num_bad = int((~rows.isfinite()).any(dim=1).sum())
-        raise ValueError(
+        raise MeshError(
             f"{num_bad} of {len(rows)} {name} are not finite; remove them or give them numbers"
         )
 

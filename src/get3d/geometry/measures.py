@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.errors import MeshError
 from get3d.core.types import Mesh
 from get3d.geometry.sides import link_labels, next_side, pair_keys, side_ends, twin_sides
 
@@ -109,16 +110,17 @@ def sample_surface(mesh: Mesh, num: int, *, generator: torch.Generator) -> Surfa
         generator: Source of the random numbers, on the mesh's device.
 
     Raises:
-        ValueError: If `num` is negative, the mesh has no area, or a vertex of a face is not finite.
+        MeshError: If the mesh has no area, or a vertex of a face is not finite.
+        ValueError: If `num` is negative.
     """
     if num < 0:
         raise ValueError(f"num must not be negative, got {num}")
     areas = face_areas(mesh).detach().double()
     if not areas.isfinite().all():
-        raise ValueError("mesh.verts must be finite to sample the surface, got NaN or infinity")
+        raise MeshError("mesh.verts must be finite to sample the surface, got NaN or infinity")
     cumulative = areas.cumsum(0)
     if len(areas) == 0 or cumulative[-1] <= 0:
-        raise ValueError(f"mesh has no area to sample: {len(areas)} faces, all degenerate")
+        raise MeshError(f"mesh has no area to sample: {len(areas)} faces, all degenerate")
     device = mesh.verts.device
     draws = torch.rand(num, dtype=torch.float64, generator=generator, device=device)
     # The first face whose cumulative area exceeds the draw: one that adds nothing is passed over.

@@ -1,21 +1,21 @@
-"""How good generated shapes are: distances of shapes, of sets, and of pictures."""
+"""Distances of shapes, scores of sets of shapes and of images: COV, MMD, 1-NNA, FID, KID."""
 
 from get3d.metrics.chamfer import chamfer_distance, chamfer_matrix
+from get3d.metrics.coverage import (
+    coverage,
+    minimum_matching_distance,
+    minimum_matching_distance_by_label,
+    nearest_neighbour_accuracy,
+    with_invalid,
+)
 from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.frechet import FeatureMoments, feature_moments, frechet_distance
 from get3d.metrics.hollowness import volume_over_hull
 from get3d.metrics.images import ImageProtocol
 from get3d.metrics.inception import load_inception
-from get3d.metrics.kernel import KernelProtocol, kernel_distance
-from get3d.metrics.manifold import precision_recall
+from get3d.metrics.kid import KernelProtocol, kernel_distance
 from get3d.metrics.points import PointProtocol, sample_points
-from get3d.metrics.sets import (
-    coverage,
-    minimum_matching_distance,
-    minimum_matching_distance_by_label,
-    nearest_neighbour_accuracy,
-    with_broken,
-)
+from get3d.metrics.precision_recall import precision_recall
 from get3d.metrics.shape_features import load_shape_features
 
 __all__ = [
@@ -38,5 +38,5 @@ __all__ = [
     "precision_recall",
     "sample_points",
     "volume_over_hull",
-    "with_broken",
+    "with_invalid",
 ]

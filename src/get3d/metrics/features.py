@@ -1,6 +1,5 @@
 """Features of pictures: what Fréchet and kernel distances compare."""
 
-import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -82,19 +81,3 @@ def check_images(name: str, images_u8: Shaped[Tensor, "..."]) -> None:
         raise ValueError(
             f"{name} must hold at least one picture of at least one pixel, got {shape}"
         )
-
-
-def fingerprint(network: nn.Module) -> str:
-    """Shorten all weights to eight hexadecimal digits.
-
-    Args:
-        network: Any module; its device does not matter.
-
-    Returns:
-        The same digits for the same names, shapes and values.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
-    return digest.hexdigest()[:8]

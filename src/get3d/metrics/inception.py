@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from get3d.metrics.features import FeatureExtractor, fingerprint
+from get3d.core.weights import fingerprint
+from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.inception_network import DIM, IMAGE_SIZE, InceptionV3
 
 NAME = "inception-v3-2015-12-05"

@@ -73,7 +73,7 @@ def light_field_descriptor(
         CPU.
 
     Raises:
-        ValueError: If the mesh has no faces or no area, or a face a corner that is not finite.
+        MeshError: If the mesh has no faces or no area, or a face a corner that is not finite.
     """
     surface = visible_surface(mesh)
 
@@ -93,7 +93,7 @@ def light_field_distance(
     To compare many shapes, describe each once and use `light_field_matrix`.
 
     Raises:
-        ValueError: If a mesh has no faces or no area, or a face a corner that is not finite.
+        MeshError: If a mesh has no faces or no area, or a face a corner that is not finite.
 
     Example:
         >>> corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from get3d.core.types import Mesh
+from get3d.geometry import check_surface
 from get3d.render import pack_views, rasterize_views
 
 NUM_AXES = 10
@@ -88,18 +89,12 @@ def visible_surface(mesh: Mesh) -> Mesh:
     On the CPU, in float64, so that a place far from the origin costs no precision.
 
     Raises:
-        ValueError: If the mesh has no faces or no area, or a face a corner that is not finite.
+        MeshError: If the mesh has no faces or no area, or a face a corner that is not finite.
     """
-    if not mesh.faces.numel():
-        raise ValueError("mesh has no faces; a light field needs a surface to look at")
+    check_surface(mesh)
     used, faces = mesh.faces.cpu().unique(return_inverse=True)
     corners = mesh.verts.detach().cpu().double()[used]
-    if not corners.isfinite().all():
-        raise ValueError("mesh has corners that are not finite; a light field cannot show them")
     corners = corners - (corners.amax(0) + corners.amin(0)) / 2
-    first, second, third = corners[faces].unbind(1)
-    if not torch.linalg.cross(second - first, third - first).any():
-        raise ValueError("mesh has no area; a light field needs a surface to look at")
     return Mesh(corners, faces)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from get3d.core.types import Mesh, TexturedMesh
-from get3d.geometry.measures import sample_surface
+from get3d.geometry import check_surface, sample_surface
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def sample_points(
         float32, on the device of the mesh; one scene unit is the longest side of the box.
 
     Raises:
-        ValueError: If the shape is broken: no faces, no area, or a vertex of a face is not finite.
+        MeshError: If the mesh has no faces or no area, or a vertex of a face is not finite.
 
     Example:
         >>> triangle = Mesh(4 * torch.eye(3), torch.tensor([[0, 1, 2]]))
@@ -69,15 +69,10 @@ def sample_points(
         (torch.Size([5, 3]), tensor([1., 1., 1., 1., 1.]))
     """
     surface = mesh.mesh if isinstance(mesh, TexturedMesh) else mesh
-    if len(surface.faces) == 0:
-        raise ValueError("the mesh has no faces, so there is no surface to draw points from")
+    check_surface(surface)
     verts, faces = surface.verts.detach().cpu().double(), surface.faces.cpu()
     corners = verts[faces.reshape(-1)]
-    if not corners.isfinite().all():
-        raise ValueError("the mesh has NaN or infinity among the vertices of its faces")
     longest = (corners.amax(0) - corners.amin(0)).max()
-    if longest <= 0:
-        raise ValueError(f"the mesh has no area: all of its {len(faces)} faces are one point")
     mixed = np.random.SeedSequence([protocol.seed, seed]).generate_state(1, np.uint64)
     generator = torch.Generator().manual_seed(int(mixed[0]))
     scaled = Mesh(verts / longest, faces)

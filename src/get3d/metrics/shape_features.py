@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from get3d.core.files import atomic_path
-from get3d.metrics.features import FeatureExtractor, fingerprint
+from get3d.core.weights import fingerprint
+from get3d.metrics.features import FeatureExtractor
 
 NAME = "get3d-shape-features-1"
 """Counts up whenever weights or layers change, since scores then change too."""

@@ -18,7 +18,7 @@ from get3d.render import (
     Pixels,
     SurfacePoints,
     Views,
-    coverage,
+    antialias_mask,
     covered_pixels,
     from_centre,
     layer_pixels,
@@ -62,7 +62,7 @@ def render_images(
     views, verts = project_meshes(meshes, cameras, views_per_mesh=views_per_mesh)
     side = config.mask_supersample
     fine_id = rasterize_views(views, image_size * side)
-    mask = F.avg_pool2d(coverage(views, fine_id)[:, None], side)
+    mask = F.avg_pool2d(antialias_mask(views, fine_id)[:, None], side)
 
     is_published = config.composite == "published"
     if not is_published:

@@ -1,6 +1,6 @@
 """Rasterising with gradients: which face each pixel sees, and everything that follows from it."""
 
-from get3d.render.antialiasing import coverage
+from get3d.render.antialiasing import antialias_mask
 from get3d.render.gbuffer import (
     Pixels,
     SurfacePoints,
@@ -32,7 +32,7 @@ __all__ = [
     "Pixels",
     "SurfacePoints",
     "Views",
-    "coverage",
+    "antialias_mask",
     "covered_pixels",
     "find_occlusions",
     "from_centre",

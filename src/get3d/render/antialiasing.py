@@ -43,7 +43,7 @@ class Crossings:
     is_across: Bool[Tensor, " c"]
 
 
-def coverage(
+def antialias_mask(
     views: Views, face_id: Int[Tensor, "n h w"], *, backend: Backend | None = None
 ) -> Float[Tensor, "n h w"]:
     """Smooth the border of a hard mask; differentiable in the vertices.

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from get3d.core.types import Cameras, GBuffer, Mesh
-from get3d.render.antialiasing import coverage
+from get3d.render.antialiasing import antialias_mask
 from get3d.render.rasterizer import Backend, rasterize_views
 from get3d.render.views import Views, parse_image_size, project_meshes
 
@@ -178,7 +178,7 @@ def render_mask(
         raise ValueError(f"supersample must be at least 1, got {supersample}")
     height, width = parse_image_size(image_size)
     face_id = rasterize_views(views, (height * supersample, width * supersample), backend=backend)
-    mask = coverage(views, face_id, backend=backend)
+    mask = antialias_mask(views, face_id, backend=backend)
     return mask if supersample == 1 else torch.nn.functional.avg_pool2d(mask, supersample)
 
 

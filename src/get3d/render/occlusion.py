@@ -1,13 +1,13 @@
 """Colours antialiased where a surface ends in front of another, with the gradient of that edge.
 
-`coverage` antialiases the outer silhouette. Inside it, between two covered pixels, a contour edge
-may pass too: the rim of a cup before its inside, a handle before the body. The two pixels then see
-different surfaces, and the occluder is found without a threshold on depth: from the face seen at
-each pixel a walk through the mesh follows the segment between the two centres. If it arrives at the
-face seen at the other centre, both are one surface. If it turns back before, the edge where it
+`antialias_mask` antialiases the outer silhouette. Inside it, between two covered pixels, a contour
+edge may pass too: the rim of a cup before its inside, a handle before the body. The two pixels then
+see different surfaces, and the occluder is found without a threshold on depth: from the face seen
+at each pixel a walk through the mesh follows the segment between the two centres. If it arrives at
+the face seen at the other centre, both are one surface. If it turns back before, the edge where it
 turns is a contour edge of that surface: one face of the edge faces the camera, the other does not.
 The walk is discrete and has no gradient; where the edge crosses the segment is a differentiable
-function of its two vertices, and pairs are weighted as in `coverage`, so that across and down
+function of its two vertices, and pairs are weighted as in `antialias_mask`, so that across and down
 together integrate the exact derivative of the area that the nearer surface covers.
 """
 

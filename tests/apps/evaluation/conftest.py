@@ -7,7 +7,7 @@ import torch
 import trimesh
 from torch import nn
 
-from get3d.apps.evaluation import collection
+from get3d.apps.evaluation import plan
 from get3d.metrics import FeatureExtractor
 
 
@@ -55,10 +55,8 @@ def mean_colors(monkeypatch: pytest.MonkeyPatch) -> Iterator[FeatureExtractor]:
     extractor = FeatureExtractor(
         name="mean-colors", dim=12, resize="none", fingerprint="01234567", network=MeanColors()
     )
-    for module in ("collection", "plan", "report"):
-        monkeypatch.setattr(
-            f"get3d.apps.evaluation.{module}.load_features", lambda features, device: extractor
-        )
-    collection._open_features.cache_clear()
+    for name in ("load_inception", "load_shape_features"):
+        monkeypatch.setattr(plan, name, lambda *args, device: extractor)
+    plan.open_features.cache_clear()
     yield extractor
-    collection._open_features.cache_clear()
+    plan.open_features.cache_clear()

@@ -14,26 +14,29 @@ from get3d.apps import Model, save_model
 from get3d.apps.evaluation import (
     Evaluation,
     EvaluationConfig,
-    collection,
     evaluate,
-    save_pictures,
+    make_plan,
+    measure,
+    save_images,
     save_report,
     summarize,
 )
-from get3d.apps.evaluation.page import page, table
-from get3d.apps.evaluation.plan import make_plan
+from get3d.apps.evaluation.measure import ShapeRecord
+from get3d.apps.evaluation.page import page, read_scores, table
+from get3d.apps.evaluation.plan import Collection
+from get3d.core import Mesh, MeshError
 from get3d.geometry import CameraDistribution
 from get3d.metrics import FeatureExtractor
 from get3d.models import Generator
 
 SHAPES = EvaluationConfig(metrics=("cd", "lfd"))
 CD = EvaluationConfig(metrics=("cd",))
-PICTURES = EvaluationConfig(
+IMAGES = EvaluationConfig(
     metrics=("fd",), num_images=40, reference_views=8, image_size=32, features="shapes"
 )
 
 
-def _judge(
+def _evaluate(
     data: Path, tmp_path: Path, config: EvaluationConfig = CD, **options: object
 ) -> Evaluation:
     options = {"meshes": data / "test"} | options
@@ -43,7 +46,7 @@ def _judge(
 def report_of(
     data: Path, tmp_path: Path, config: EvaluationConfig, **options: object
 ) -> dict[str, Any]:
-    return summarize(_judge(data, tmp_path, config, **options), name="x")
+    return summarize(_evaluate(data, tmp_path, config, **options), name="x")
 
 
 def _copy(data: Path, split: str, to: Path) -> Path:
@@ -52,7 +55,7 @@ def _copy(data: Path, split: str, to: Path) -> Path:
 
 
 def test_the_references_themselves_score_as_copies(data: Path, tmp_path: Path) -> None:
-    evaluation = _judge(data, tmp_path, SHAPES)
+    evaluation = _evaluate(data, tmp_path, SHAPES)
     scores = evaluation.rows[0].scores
     assert scores["cov_cd"] == scores["cov_lfd"] == 1
     assert scores["mmd_lfd"] == 0
@@ -62,7 +65,7 @@ def test_the_references_themselves_score_as_copies(data: Path, tmp_path: Path) -
 
 
 def test_training_shapes_as_a_model_are_copies(data: Path, tmp_path: Path) -> None:
-    copied = _judge(data, tmp_path, meshes=data / "train")
+    copied = _evaluate(data, tmp_path, meshes=data / "train")
     rows = [(row.name, row.num_generated, row.num_reference) for row in copied.rows]
     assert rows == [
         ("generated", 11, 5),
@@ -78,35 +81,79 @@ def test_training_shapes_as_a_model_are_copies(data: Path, tmp_path: Path) -> No
     assert names == [record.name for record in copied.generated]
 
 
-def test_broken_shapes_count_as_the_worst_and_are_named(
+def test_invalid_shapes_count_as_the_worst_and_are_named(
     data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
     meshes = _copy(data, "test", tmp_path / "meshes")
-    config = replace(PICTURES, metrics=("cd", "lfd", "fd"))
-    whole = _judge(data, tmp_path, config, meshes=meshes).rows[0].scores
+    config = replace(IMAGES, metrics=("cd", "lfd", "fd"))
+    whole = _evaluate(data, tmp_path, config, meshes=meshes).rows[0].scores
     (meshes / "test-0.glb").write_bytes(b"no mesh")
     (meshes / "test-1.glb").unlink()
     (meshes / "test-1.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\nnan 1 0\n3 0 1 2\n")
-    evaluation = _judge(data, tmp_path, config, meshes=meshes)
-    broken = {record.name for record in evaluation.generated if record.broken}
-    assert broken == {"test-0", "test-1"}
+    evaluation = _evaluate(data, tmp_path, config, meshes=meshes)
+    invalid = {record.name for record in evaluation.generated if record.invalid}
+    assert invalid == {"test-0", "test-1"}
     scores = evaluation.rows[0].scores
     assert scores["cov_cd"] == scores["cov_lfd"] == 0.6
     assert scores["one_nna_cd"] == pytest.approx((2 + 2) / 10)
     assert scores["mmd_cd"] > whole["mmd_cd"]
     assert scores["fd_shapes_3d"] > whole["fd_shapes_3d"]
-    content = summarize(evaluation, name="some broken")
-    assert {one["name"] for one in content["broken"]["generated"]} == broken
-    assert "2 of 5 generated shapes are broken" in " ".join(content["notes"])
+    content = summarize(evaluation, name="some invalid")
+    assert {one["name"] for one in content["invalid"]["generated"]} == invalid
+    assert "2 of 5 generated shapes are invalid" in " ".join(content["notes"])
     assert content["soundness"]["generated"]["without_floaters"] == 0.6
 
 
-def test_all_broken_is_a_score_too(data: Path, tmp_path: Path) -> None:
+def _raise(error: Exception) -> Callable[..., object]:
+    def fail(*args: object, **options: object) -> object:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("name", ["sample_points", "measure_soundness", "render_textured"])
+def test_a_bug_in_a_metric_or_in_rendering_ends_the_evaluation(
+    name: str,
+    data: Path,
+    tmp_path: Path,
+    mean_colors: FeatureExtractor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bug that counted as an invalid shape would change COV and MMD without a word."""
+    monkeypatch.setattr(measure, name, _raise(ValueError("shapes do not match")))
+    with pytest.raises(ValueError, match="shapes do not match"):
+        _evaluate(data, tmp_path, replace(IMAGES, metrics=("cd", "fd")))
+
+
+def test_a_generated_mesh_without_faces_is_invalid_and_one_without_texture_is_named(
+    data: Path,
+    tmp_path: Path,
+    model: Model,
+    mean_colors: FeatureExtractor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    save_model(model, tmp_path / "model")
+    config = replace(IMAGES, metrics=("cd", "fd"), num_shapes=5, texture_size=16)
+    options = {"meshes": None, "model": tmp_path / "model"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Model, "texture", _raise(MeshError("too many charts")))
+        evaluation = _evaluate(data, tmp_path / "untextured", config, **options)
+    assert [record.untextured for record in evaluation.generated] == ["too many charts"] * 5
+    assert not any(record.invalid for record in evaluation.generated)
+    assert len(summarize(evaluation, name="x")["invalid"]["generated"]) == 5
+    empty = Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
+    monkeypatch.setattr(Model, "surface", lambda self, fields: empty)
+    evaluation = _evaluate(data, tmp_path / "empty", config, **options)
+    assert [record.invalid for record in evaluation.generated] == ["the mesh has no faces"] * 5
+    assert evaluation.rows[0].scores["cov_cd"] == 0
+
+
+def test_all_invalid_is_a_score_too(data: Path, tmp_path: Path) -> None:
     meshes = tmp_path / "meshes"
     meshes.mkdir()
     for index in range(5):
         (meshes / f"{index}.glb").write_bytes(b"no mesh")
-    evaluation = _judge(data, tmp_path, SHAPES, meshes=meshes)
+    evaluation = _evaluate(data, tmp_path, SHAPES, meshes=meshes)
     scores = evaluation.rows[0].scores
     assert (scores["cov_cd"], scores["mmd_cd"], scores["one_nna_cd"]) == (0, torch.inf, 1)
     out = tmp_path / "out"
@@ -114,26 +161,26 @@ def test_all_broken_is_a_score_too(data: Path, tmp_path: Path) -> None:
     save_report(content, out)
     saved = json.loads((out / "scores.json").read_text())
     assert saved["rows"][0]["scores"]["mmd_cd"] is None
-    assert {path.name for path in save_pictures(evaluation, out)} == {"samples.png"}
+    assert {path.name for path in save_images(evaluation, out)} == {"samples.png"}
 
 
-def test_a_broken_reference_is_refused(data: Path, tmp_path: Path) -> None:
+def test_an_invalid_reference_is_refused(data: Path, tmp_path: Path) -> None:
     (data / "test" / "test-3.glb").write_bytes(b"no mesh")
     with pytest.raises(ValueError, match=r"1 of 5 reference shapes cannot be measured \(test-3"):
-        _judge(data, tmp_path, meshes=data / "train")
+        _evaluate(data, tmp_path, meshes=data / "train")
 
 
-def test_broken_training_shapes_are_left_out_and_told(data: Path, tmp_path: Path) -> None:
+def test_invalid_training_shapes_are_left_out_and_named(data: Path, tmp_path: Path) -> None:
     (data / "train" / "train-103.glb").write_bytes(b"no mesh")
-    content = summarize(_judge(data, tmp_path), name="x")
-    assert "1 of 11 training shapes are broken and left out" in content["notes"]
+    content = summarize(_evaluate(data, tmp_path), name="x")
+    assert "1 of 11 training shapes are invalid and left out" in content["notes"]
 
 
 def test_test_shapes_among_training_shapes_are_refused(data: Path, tmp_path: Path) -> None:
     shutil.copy(data / "test" / "test-2.glb", data / "train" / "renamed.glb")
     with pytest.raises(ValueError, match=r"1 of 5 reference shapes .*test-2 is renamed"):
-        _judge(data, tmp_path)
-    kept = _judge(data, tmp_path, keep_duplicates=True)
+        _evaluate(data, tmp_path)
+    kept = _evaluate(data, tmp_path, keep_duplicates=True)
     assert "test-2 is renamed" in " ".join(summarize(kept, name="x")["notes"])
 
 
@@ -177,10 +224,10 @@ def test_shards_of_an_earlier_format_are_measured_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:
-        earlier.setattr(collection, "FORMAT", collection.FORMAT - 1)
-        _judge(data, tmp_path)
+        earlier.setattr(measure, "FORMAT", measure.FORMAT - 1)
+        _evaluate(data, tmp_path)
     folders = set((tmp_path / "work").iterdir())
-    _judge(data, tmp_path)
+    _evaluate(data, tmp_path)
     assert len(set((tmp_path / "work").iterdir()) - folders) == len(folders) == 4
 
 
@@ -196,14 +243,14 @@ def test_matches_are_counted_by_label(data: Path, tmp_path: Path) -> None:
     _write_labels(data, test_0="mug", test_1="bowl", test_3="mug", test_4="mug")
     meshes = _copy(data, "train", tmp_path / "meshes")
     shutil.copy(data / "test" / "test-1.glb", meshes / "train-100.glb")  # the only bowl
-    evaluation = _judge(data, tmp_path, meshes=meshes)
+    evaluation = _evaluate(data, tmp_path, meshes=meshes)
     content = summarize(evaluation, name="x")
     by_label = content["matching_by_label"]
     assert (by_label["label"], by_label["unlabelled"]) == ("kind", 1)
     bowl, mug = by_label["values"]
     assert (bowl["value"], bowl["num"], mug["value"], mug["num"]) == ("bowl", 1, "mug", 3)
-    assert evaluation.to_reference is not None
-    nearest = evaluation.to_reference.amin(0)
+    assert evaluation.rows[0].chamfer is not None
+    nearest = evaluation.rows[0].chamfer.amin(0)
     assert mug["generated"] == pytest.approx(float(nearest[[0, 3, 4]].double().mean()))
     assert bowl["generated"] == pytest.approx(float(nearest[1]))
     assert bowl["ratio"] == pytest.approx(bowl["generated"] / bowl["training"])
@@ -226,35 +273,35 @@ def test_a_stopped_run_goes_on_and_damaged_shards_are_measured_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = []
-    real = collection.measure_shape
+    real = measure.measure_shape
 
-    def count(source, index, **options):  # type: ignore[no-untyped-def]
-        measured.append(source.name(index))
-        return real(source, index, **options)
+    def count(collection: Collection, index: int) -> ShapeRecord:
+        measured.append(measure.shape_name(collection, index))
+        return real(collection, index)
 
-    monkeypatch.setattr(collection, "measure_shape", count)
-    first = _judge(data, tmp_path, SHAPES)
+    monkeypatch.setattr(measure, "measure_shape", count)
+    first = _evaluate(data, tmp_path, SHAPES)
     assert len(measured) == 5 + 5 + 11
     measured.clear()
     (shard,) = (tmp_path / "work").glob("reference-*/*.npz")
     for damaged in (shard.read_bytes()[:100], b""):
         measured.clear()
         shard.write_bytes(damaged)
-        again = _judge(data, tmp_path, SHAPES)
+        again = _evaluate(data, tmp_path, SHAPES)
         assert measured == [f"test-{index}" for index in range(5)]
         assert again.rows == first.rows
     measured.clear()
-    _judge(data, tmp_path, replace(SHAPES, seed=1))
+    _evaluate(data, tmp_path, replace(SHAPES, seed=1))
     assert len(measured) == 5 + 5 + 11  # other points: nothing of the first run may be used
 
 
-def test_a_model_is_judged_by_field_and_by_mesh(
+def test_a_model_is_evaluated_by_field_and_by_mesh(
     data: Path, tmp_path: Path, model: Model, mean_colors: FeatureExtractor
 ) -> None:
     save_model(model, tmp_path / "model")
-    config = replace(PICTURES, metrics=("cd", "fd"), num_shapes=6, texture_size=64)
+    config = replace(IMAGES, metrics=("cd", "fd"), num_shapes=6, texture_size=64)
     options = {"meshes": None, "model": tmp_path / "model"}
-    evaluation = _judge(data, tmp_path, config, **options)
+    evaluation = _evaluate(data, tmp_path, config, **options)
     scores = evaluation.rows[0].scores
     assert scores.keys() >= {"cov_cd", "fd_shapes_ori", "kd_shapes_ori", "fd_shapes_3d"}
     assert len(evaluation.generated) == 6
@@ -266,10 +313,10 @@ def test_a_model_is_judged_by_field_and_by_mesh(
         assert gap < 0.1 * abs(record.field_features).max()
         assert record.soundness is not None
     content = summarize(evaluation, name="tiny")
-    assert content["protocol"]["pictures"]["num_generated"] == 6 * 7
-    assert content["protocol"]["pictures"]["extractor"] == "mean-colors"
+    assert content["protocol"]["images"]["num_generated"] == 6 * 7
+    assert content["protocol"]["images"]["extractor"] == "mean-colors"
     assert set(content["ratios"]) >= {"cov_cd", "mmd_cd", "fd_shapes_ori", "fd_shapes_3d"}
-    longer = _judge(data, tmp_path, replace(config, num_shapes=8), **options)
+    longer = _evaluate(data, tmp_path, replace(config, num_shapes=8), **options)
     for before, after in zip(evaluation.generated[:6], longer.generated[:6], strict=True):
         assert (before.points == after.points).all()
 
@@ -277,20 +324,20 @@ def test_a_model_is_judged_by_field_and_by_mesh(
 def test_pictures_agree_with_themselves(
     data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
-    config = replace(PICTURES, generated_light="studio", num_images=40)
-    scores = _judge(data, tmp_path, config).rows[0].scores
-    oracle = _judge(data, tmp_path, config).rows[1].scores
+    config = replace(IMAGES, generated_light="studio", num_images=40)
+    scores = _evaluate(data, tmp_path, config).rows[0].scores
+    oracle = _evaluate(data, tmp_path, config).rows[1].scores
     assert scores["fd_shapes_3d"] < 0.2 * oracle["fd_shapes_3d"]
     assert scores["precision_3d"] > 0.8
 
 
-def test_a_field_of_one_sign_is_a_broken_shape(data: Path, tmp_path: Path, model: Model) -> None:
+def test_a_field_of_one_sign_is_an_invalid_shape(data: Path, tmp_path: Path, model: Model) -> None:
     """Training would rescue it with a small blob, which must not count as a shape."""
     solid = Generator(replace(model.generator.config, sdf_base_radius=9.0))
     save_model(Model(solid, model.info), tmp_path / "model")
     options = {"meshes": None, "model": tmp_path / "model"}
-    evaluation = _judge(data, tmp_path, replace(CD, num_shapes=5), **options)
-    assert all("have no surface" in record.broken for record in evaluation.generated)
+    evaluation = _evaluate(data, tmp_path, replace(CD, num_shapes=5), **options)
+    assert all("have no surface" in record.invalid for record in evaluation.generated)
     assert evaluation.rows[0].scores["cov_cd"] == 0
 
 
@@ -299,15 +346,15 @@ def test_a_model_that_changes_is_measured_anew_or_refused(
 ) -> None:
     config, options = replace(CD, num_shapes=5), {"meshes": None, "model": tmp_path / "model"}
     save_model(model, tmp_path / "model")
-    first = _judge(data, tmp_path, config, **options)
+    first = _evaluate(data, tmp_path, config, **options)
     larger = Generator(replace(model.generator.config, sdf_base_radius=0.25))
     larger.load_state_dict(model.generator.state_dict())
     save_model(Model(larger, model.info), tmp_path / "model")
-    second = _judge(data, tmp_path, config, **options)
+    second = _evaluate(data, tmp_path, config, **options)
     assert (first.generated[0].points != second.generated[0].points).any()
     stale = replace(second.plan.generated, fingerprint="of another model")
     with pytest.raises(ValueError, match="changed while they were measured"):
-        collection.measure_collection(
+        measure.measure_collection(
             stale, tmp_path / "else", workers=1, on_progress=lambda label, done, total: None
         )
 
@@ -322,10 +369,10 @@ def test_files_are_placed_as_for_training(data: Path, tmp_path: Path) -> None:
         mesh.apply_scale(7)
         mesh.apply_translation([0, 0, -mesh.bounds[0, 2]])
         mesh.export(moved / path.name)
-    lying = _judge(data, tmp_path, meshes=moved).rows[0].scores["mmd_cd"]
+    lying = _evaluate(data, tmp_path, meshes=moved).rows[0].scores["mmd_cd"]
     config = replace(CD, generated_up_axis="z")
-    upright = _judge(data, tmp_path, config, meshes=moved).rows[0].scores["mmd_cd"]
-    same = _judge(data, tmp_path).rows[0].scores["mmd_cd"]
+    upright = _evaluate(data, tmp_path, config, meshes=moved).rows[0].scores["mmd_cd"]
+    same = _evaluate(data, tmp_path).rows[0].scores["mmd_cd"]
     assert upright == pytest.approx(same, rel=0.3)
     assert lying > 3 * same
 
@@ -336,7 +383,7 @@ def test_several_processes_measure_the_same(
     meshes = tmp_path / "meshes"
     for seed in range(33):
         ellipsoid(meshes / f"{seed}.glb", seed)
-    one = _judge(data, tmp_path / "one", meshes=meshes)
+    one = _evaluate(data, tmp_path / "one", meshes=meshes)
     two = evaluate(data, work=tmp_path / "two", config=CD, meshes=meshes, workers=2)
     assert two.rows == one.rows
 
@@ -344,9 +391,9 @@ def test_several_processes_measure_the_same(
 def test_light_changes_pictures_and_pictures_may_be_filled(
     data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
-    near = replace(PICTURES, cameras=CameraDistribution(radius=0.6, fovy_deg=40.0))
-    dark = _judge(data, tmp_path, near)
-    lit = _judge(data, tmp_path, replace(near, generated_light="studio"))
+    near = replace(IMAGES, cameras=CameraDistribution(radius=0.6, fovy_deg=40.0))
+    dark = _evaluate(data, tmp_path, near)
+    lit = _evaluate(data, tmp_path, replace(near, generated_light="studio"))
     assert not any(record.untextured for record in (*dark.generated, *dark.reference))
     assert lit.rows[0].scores["fd_shapes_3d"] < dark.rows[0].scores["fd_shapes_3d"]
 
@@ -361,7 +408,7 @@ def test_truncation_and_style_mixing_change_shapes(
         replace(CD, num_shapes=5, style_mixing=1.0),
         replace(CD, num_shapes=5, style_mixing=0.0, truncation=0.5),
     ]
-    clouds = [_judge(data, tmp_path, c, **options).generated[0].points for c in configs]
+    clouds = [_evaluate(data, tmp_path, c, **options).generated[0].points for c in configs]
     assert (clouds[0] != clouds[1]).any()
     assert (clouds[0] != clouds[2]).any()
 
@@ -369,7 +416,7 @@ def test_truncation_and_style_mixing_change_shapes(
 def test_ratios_are_of_scores_that_have_one(
     data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
-    config = replace(PICTURES, metrics=("cd", "fd"))
+    config = replace(IMAGES, metrics=("cd", "fd"))
     content = report_of(data, tmp_path, config)
     assert {"cov_cd", "mmd_cd", "fd_shapes_3d", "precision_3d"} <= set(content["ratios"])
     assert not any("nna" in name or "kd_" in name for name in content["ratios"])
@@ -378,10 +425,10 @@ def test_ratios_are_of_scores_that_have_one(
 def test_cameras_are_part_of_the_protocol(
     data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
-    far = replace(PICTURES, cameras=CameraDistribution(radius=3.0, fovy_deg=49.0))
-    evaluation = _judge(data, tmp_path, far)
+    far = replace(IMAGES, cameras=CameraDistribution(radius=3.0, fovy_deg=49.0))
+    evaluation = _evaluate(data, tmp_path, far)
     assert summarize(evaluation, name="x")["protocol"]["config"]["cameras"]["radius"] == 3.0
-    near = _judge(data, tmp_path, PICTURES)
+    near = _evaluate(data, tmp_path, IMAGES)
     assert (
         evaluation.generated[0].mesh_features.mean() < 0.5 * near.generated[0].mesh_features.mean()
     )
@@ -389,7 +436,7 @@ def test_cameras_are_part_of_the_protocol(
 
 def test_without_training_shapes_there_is_no_oracle(data: Path, tmp_path: Path) -> None:
     shutil.rmtree(data / "train")
-    evaluation = _judge(data, tmp_path)
+    evaluation = _evaluate(data, tmp_path)
     content = summarize(evaluation, name="x")
     assert [row["name"] for row in content["rows"]] == ["generated"]
     assert content["ratios"] == {}
@@ -398,7 +445,7 @@ def test_without_training_shapes_there_is_no_oracle(data: Path, tmp_path: Path) 
 
 
 def test_what_differs_from_the_published_protocol_is_said(data: Path, tmp_path: Path) -> None:
-    content = summarize(_judge(data, tmp_path), name="x")
+    content = summarize(_evaluate(data, tmp_path), name="x")
     assert content["deviations"] == ["5 generated shapes for 5 references (published: 5 for each)"]
 
 
@@ -422,13 +469,13 @@ def test_settings_without_meaning_are_refused(change: dict[str, object], message
 
 def test_too_few_shapes_are_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"asks for 9 shapes, but .* holds 5; make more"):
-        _judge(data, tmp_path, replace(CD, num_shapes=9))
-    with pytest.raises(ValueError, match="2 shapes are too few to judge"):
-        _judge(data, tmp_path, replace(CD, num_shapes=2))
+        _evaluate(data, tmp_path, replace(CD, num_shapes=9))
+    with pytest.raises(ValueError, match="2 shapes are too few to evaluate"):
+        _evaluate(data, tmp_path, replace(CD, num_shapes=2))
     for name in ("test-0.glb", "test-1.glb"):
         (data / "test" / name).unlink()
     with pytest.raises(ValueError, match="holds 3 shapes, too few to compare with"):
-        _judge(data, tmp_path, meshes=data / "train")
+        _evaluate(data, tmp_path, meshes=data / "train")
 
 
 def test_missing_folders_and_weights_are_named(
@@ -436,11 +483,11 @@ def test_missing_folders_and_weights_are_named(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
     with pytest.raises(FileNotFoundError, match="Inception weights of the FID are not on this"):
-        _judge(data, tmp_path, EvaluationConfig(metrics=("fd",)))
+        _evaluate(data, tmp_path, EvaluationConfig(metrics=("fd",)))
     with pytest.raises(FileNotFoundError, match=r"no such folder; .* must hold one"):
-        _judge(tmp_path / "nowhere", tmp_path, meshes=data / "test")
+        _evaluate(tmp_path / "nowhere", tmp_path, meshes=data / "test")
     with pytest.raises(FileNotFoundError, match="nothing"):
-        _judge(data, tmp_path, meshes=tmp_path / "nothing")
+        _evaluate(data, tmp_path, meshes=tmp_path / "nothing")
     assert not (tmp_path / "work").exists()
 
 
@@ -458,3 +505,19 @@ def test_a_label_that_no_reference_has_is_refused(tmp_path: Path) -> None:
     config = EvaluationConfig(label="sort")
     with pytest.raises(ValueError, match="no reference has the label 'sort'; known: kind"):
         make_plan(tmp_path, config, model=None, meshes=None, device="cpu")
+
+
+def test_scores_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    former = {
+        "name": 'a "broken": b',
+        "soundness": {"generated": {"broken": 1, "largest_piece_over_99_percent": 0.5}},
+        "protocol": {"pictures": {}},
+        "broken": {"generated": []},
+    }
+    (tmp_path / "scores.json").write_text(json.dumps(former))
+    assert read_scores(tmp_path / "scores.json") == {
+        "name": 'a "broken": b',
+        "soundness": {"generated": {"invalid": 1, "largest_component_over_99_percent": 0.5}},
+        "protocol": {"images": {}},
+        "invalid": {"generated": []},
+    }

@@ -5,7 +5,11 @@ import pytest
 import torch
 import trimesh
 
-from get3d.apps.evaluation.measure import measure_soundness, second_color_share, surface_signature
+from get3d.apps.evaluation.measure import (
+    measure_soundness,
+    second_color_fraction,
+    surface_signature,
+)
 from get3d.core.types import Mesh
 
 
@@ -27,7 +31,7 @@ def _join(*meshes: Mesh) -> Mesh:
 def test_a_ball_is_sound() -> None:
     found = measure_soundness(_ball())
     assert (found.faces, found.floaters, found.is_watertight) == (320, 0, True)
-    assert found.largest_share == pytest.approx(1)
+    assert found.largest_fraction == pytest.approx(1)
     assert found.volume_over_hull == pytest.approx(1, abs=1e-4)
 
 
@@ -36,7 +40,7 @@ def test_a_floater_is_one_and_a_hollow_is_none() -> None:
     hollow = replace(_ball(0.1), faces=_ball(0.1).faces.flip(1))
     with_floater = measure_soundness(_join(_ball(), small))
     assert with_floater.floaters == 1
-    assert with_floater.largest_share == pytest.approx(1 / 1.01, abs=1e-3)
+    assert with_floater.largest_fraction == pytest.approx(1 / 1.01, abs=1e-3)
     assert measure_soundness(_join(_ball(), hollow)).floaters == 0
 
 
@@ -90,9 +94,9 @@ def test_signature_is_that_of_the_exact_moments() -> None:
 
 def test_shade_is_no_second_color_and_a_stripe_is_one() -> None:
     picture = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
-    assert math.isnan(second_color_share(picture))
+    assert math.isnan(second_color_fraction(picture))
     shades = torch.linspace(0.4, 1, 8)[:, None]
     picture[0, :, :, 2:6] = (torch.tensor([200.0, 100.0, 50.0])[:, None, None] * shades).byte()
-    assert second_color_share(picture) == 0
+    assert second_color_fraction(picture) == 0
     picture[0, :, :2, 2:6] = torch.tensor([20, 40, 200], dtype=torch.uint8)[:, None, None]
-    assert second_color_share(picture) == pytest.approx(0.25)
+    assert second_color_fraction(picture) == pytest.approx(0.25)

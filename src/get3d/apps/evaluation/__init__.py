@@ -1,22 +1,12 @@
-"""How good a model is: shapes and pictures of it, compared with some that it never saw."""
+"""How good a model is: shapes and images of it, compared with some that it was not trained on."""
 
-from get3d.apps.evaluation.collection import measure_collection
-from get3d.apps.evaluation.config import EvaluationConfig
-from get3d.apps.evaluation.judge import (
-    Comparison,
-    Evaluation,
-    Row,
-    check_references,
-    compare_sets,
-    evaluate,
-    reference_labels,
-)
-from get3d.apps.evaluation.pictures import save_pictures
-from get3d.apps.evaluation.plan import Plan, make_plan
-from get3d.apps.evaluation.report import hollowness, save_report, summarize
+from get3d.apps.evaluation.measure import measure_collection
+from get3d.apps.evaluation.page import save_images, save_report
+from get3d.apps.evaluation.plan import EvaluationConfig, Plan, make_plan
+from get3d.apps.evaluation.report import summarize
+from get3d.apps.evaluation.scores import Evaluation, Row, check_references, compare_sets, evaluate
 
 __all__ = [
-    "Comparison",
     "Evaluation",
     "EvaluationConfig",
     "Plan",
@@ -24,11 +14,9 @@ __all__ = [
     "check_references",
     "compare_sets",
     "evaluate",
-    "hollowness",
     "make_plan",
     "measure_collection",
-    "reference_labels",
-    "save_pictures",
+    "save_images",
     "save_report",
     "summarize",
 ]

@@ -1,56 +1,64 @@
-"""What is kept of one shape: points, silhouettes, features of its pictures, and how sound it is."""
+"""From a collection to records: each shape is loaded, rendered, measured, and kept in a shard."""
 
-from dataclasses import dataclass, replace
+import functools
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from torch import Tensor
 
-from get3d.apps.evaluation.config import EvaluationConfig
-from get3d.apps.evaluation.sources import LoadedShape, Pictures, ShapeSource
-from get3d.core.types import Cameras, Mesh
-from get3d.geometry import sample_cameras
-from get3d.geometry.measures import is_watertight
+from get3d.apps.evaluation.plan import Collection, EvaluationConfig, LightName
+from get3d.core import Cameras, Mesh, MeshError, TexturedMesh
+from get3d.core.files import atomic_path
+from get3d.core.processes import run_in_processes
+from get3d.data import load_mesh, normalize_mesh
+from get3d.data.render_object import turn_upright
+from get3d.geometry import check_surface, is_watertight, sample_cameras, vertex_normals
 from get3d.geometry.pieces import face_pieces
-from get3d.metrics import FeatureExtractor, PointProtocol, sample_points, volume_over_hull
-from get3d.metrics.light_field import light_field_descriptor
+from get3d.metrics import FeatureExtractor, sample_points, volume_over_hull
+from get3d.metrics.images import composite
+from get3d.metrics.light_field import DEFAULT_PROTOCOL, light_field_descriptor
+from get3d.models import ImagingConfig
+from get3d.render import Light, render_textured
 
+RGBImages = UInt8[Tensor, "views 3 h w"]
+FORMAT = 3
+"""Counts up when what is measured changes, so that old shards are not taken for new ones."""
+SHARD = 8
+"""Shapes in a file: what a stopped run loses at most, for each worker."""
+_ARRAYS = ("points", "light_field", "field_features", "mesh_features")
 _TWO_COLORS = 0.06
-"""Difference of chromaticity (share of red, of green in the sum) that is another colour."""
+"""Difference of chromaticity (fraction of red, of green in the sum) that is another colour."""
+_LIGHTS: dict[LightName, Light | None] = {"studio": Light(), "none": None}
 _COVERED, _DARK = 8, 24  # sums of three bytes: of a pixel with anything, and of one with a hue
 
 
 @dataclass(frozen=True, kw_only=True)
-class Views:
-    """How many pictures of a shape are looked at; 0 for none.
-
-    Attributes:
-        field: Of the network's colour field.
-        mesh: Of the textured mesh.
-    """
-
-    field: int = 0
-    mesh: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
 class Soundness:
-    """How well the surface hangs together.
+    """How well the surface is connected and closed.
 
     Attributes:
         faces: Number of faces.
-        floaters: Pieces beside the largest that enclose matter; hollows inside are none.
-        largest_share: Of the area that belongs to the largest piece.
+        floaters: Components beside the largest that enclose a volume; cavities do not count.
+        largest_fraction: Of the area that belongs to the largest component.
         is_watertight: Whether the surface is closed.
         volume_over_hull: Of the largest component: 1 is convex, hollow shapes are far below; nan
             where it is not closed or flat.
-        second_color: Share of the covered pixels whose colour differs from the commonest; nan
-            without pictures.
+        second_color: Fraction of the covered pixels whose colour differs from the commonest; nan
+            without images.
     """
 
     faces: int
     floaters: int
-    largest_share: float
+    largest_fraction: float
     is_watertight: bool
     volume_over_hull: float
     second_color: float = float("nan")
@@ -62,18 +70,18 @@ class ShapeRecord:
 
     Attributes:
         name: For reports.
-        broken: Why it cannot be measured; empty if it can.
+        invalid: Why it cannot be measured; empty if it can.
         untextured: Why the textured mesh could not be made; empty if it could.
         signature: Nearly equal for equal surfaces, see `surface_signature`.
-        points: On the surface, by the point protocol; None if broken or not asked for.
+        points: On the surface, by the point protocol; None if invalid or not asked for.
         light_field: Its descriptor; likewise.
-        field_features: Of pictures of the field; those of a broken shape are of black pictures.
-        mesh_features: Of pictures of the textured mesh; likewise.
-        soundness: None if broken.
+        field_features: Of images of the field; those of an invalid shape are of black images.
+        mesh_features: Of images of the textured mesh; likewise.
+        soundness: None if invalid.
     """
 
     name: str
-    broken: str = ""
+    invalid: str = ""
     untextured: str = ""
     signature: tuple[float, ...] = ()
     points: Float[np.ndarray, "n 3"] | None = None
@@ -83,59 +91,112 @@ class ShapeRecord:
     soundness: Soundness | None = None
 
 
-def measure_shape(
-    source: ShapeSource,
-    index: int,
+@dataclass(frozen=True)
+class LoadedShape:
+    """One shape, with the ways to render it.
+
+    Attributes:
+        mesh: Its surface, where images show it.
+        mesh_images: Renders its textured mesh on black; raises MeshError if it has no texture.
+        field_images: Renders the network's colour field on black; None for files.
+    """
+
+    mesh: Mesh
+    mesh_images: Callable[[Cameras], RGBImages]
+    field_images: Callable[[Cameras], RGBImages] | None = None
+
+
+def measure_collection(
+    collection: Collection,
+    work: Path,
     *,
-    config: EvaluationConfig,
-    points: PointProtocol | None,
-    wants_light_field: bool,
-    extractor: FeatureExtractor | None,
-    views: Views,
-    stream: int,
-) -> ShapeRecord:
-    """Measure one shape of a collection; what is wrong with it becomes part of the record.
+    workers: int | None,
+    on_progress: Callable[[str, int, int], None],
+) -> list[ShapeRecord]:
+    """Measure all shapes, or read what an earlier run measured in the same way.
 
     Args:
-        source: The collection.
-        index: Which shape of it.
-        config: For pictures.
-        points: How points are drawn; None for none.
-        wants_light_field: Whether silhouettes are described.
-        extractor: Of features; None for none.
-        views: How many pictures.
-        stream: Number of the collection, so that no two share their random numbers.
+        collection: The shapes.
+        work: Where shards are kept: one folder for each way to measure.
+        workers: Processes; None takes one for each core. On a GPU there is one.
+        on_progress: Called with the role, the shapes done, and their number.
+
+    Returns:
+        A record of every shape, in order, also of invalid ones.
     """
-    name = source.name(index)
-    camera_rng = _generator(config.seed, stream, index)
-    drawn = sample_cameras(config.cameras, max(views.field, views.mesh), generator=camera_rng)
-    cameras = [drawn[: views.field], drawn[: views.mesh]]  # the same, so that the two compare
+    folder = work / f"{collection.role}-{_identity(collection)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = {
+        start: range(start, min(start + SHARD, collection.num))
+        for start in range(0, collection.num, SHARD)
+    }
+    paths = {start: folder / f"{start:06d}-{ids.stop:06d}.npz" for start, ids in shards.items()}
+    records = {start: _read_shard(path) for start, path in paths.items()}
+    pending = [start for start, kept in records.items() if kept is None]
+    done = sum(len(shards[start]) for start, kept in records.items() if kept)
+    on_progress(collection.role, done, collection.num)
+    task = functools.partial(_measure_shard, collection=collection)
+    jobs = [(shards[start], paths[start]) for start in pending]
+    is_gpu = torch.device(collection.device).type != "cpu"
+    for start in run_in_processes(task, jobs, workers=1 if is_gpu else workers):
+        done += len(shards[start])
+        on_progress(collection.role, done, collection.num)
+        records[start] = _read_shard(paths[start])
+    return [record for start in shards for record in records[start] or ()]
+
+
+def measure_shape(collection: Collection, index: int) -> ShapeRecord:
+    """Measure one shape; if its mesh is invalid, the record says why."""
+    config, stream, name = collection.config, collection.stream, shape_name(collection, index)
+    extractor, points = collection.extractor, collection.points
+    num_field, num_mesh = collection.field_views, collection.mesh_views
+    mixed = np.random.SeedSequence((config.seed, stream, index)).generate_state(1, np.uint64)
+    rng = torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
+    # The same cameras, so that the two kinds of images can be compared.
+    cameras = sample_cameras(config.cameras, max(num_field, num_mesh), generator=rng)
+
+    def black(num: int) -> RGBImages | None:
+        size = config.image_size
+        return torch.zeros(num, 3, size, size, dtype=torch.uint8) if num else None
+
     try:
-        shape = source.load(index)
-        _refuse_broken(shape.mesh)
+        shape = load_shape(collection, index)
+        check_surface(shape.mesh)
         cloud = None
         if points is not None:
             # Streams are far apart, so that no two shapes of an evaluation share their draws.
             cloud = sample_points(shape.mesh, points, seed=(stream << 32) + index).cpu().numpy()
-        field = light_field_descriptor(shape.mesh).numpy() if wants_light_field else None
+        light_field = None
+        if "lfd" in collection.metrics:
+            light_field = light_field_descriptor(shape.mesh).numpy()
         soundness, signature = measure_soundness(shape.mesh), surface_signature(shape.mesh)
-    except ValueError as error:
-        black = [_features(extractor, _black(len(c), config)) for c in cameras]
+    except MeshError as error:
         return ShapeRecord(
-            name=name, broken=str(error), field_features=black[0], mesh_features=black[1]
+            name=name,
+            invalid=str(error),
+            field_features=_features(extractor, black(num_field)),
+            mesh_features=_features(extractor, black(num_mesh)),
         )
-    on_field, on_mesh, untextured = _take_pictures(shape, cameras, config)
-    shown = on_mesh if on_mesh is not None and not untextured else on_field
+    field_images = mesh_images = None
+    untextured = ""
+    if shape.field_images is not None and num_field:
+        field_images = shape.field_images(cameras[:num_field])
+    if num_mesh:
+        try:
+            mesh_images = shape.mesh_images(cameras[:num_mesh])
+        except MeshError as error:
+            mesh_images, untextured = black(num_mesh), str(error)
+    shown = field_images if mesh_images is None or untextured else mesh_images
     if shown is not None:
-        soundness = replace(soundness, second_color=second_color_share(shown))
+        soundness = replace(soundness, second_color=second_color_fraction(shown))
     return ShapeRecord(
         name=name,
         untextured=untextured,
         signature=signature,
         points=cloud,
-        light_field=field,
-        field_features=_features(extractor, on_field),
-        mesh_features=_features(extractor, on_mesh),
+        light_field=light_field,
+        field_features=_features(extractor, field_images),
+        mesh_features=_features(extractor, mesh_images),
         soundness=soundness,
     )
 
@@ -164,13 +225,13 @@ def surface_signature(mesh: Mesh) -> tuple[float, ...]:
     return (float(areas.sum()), float(volume), *mean.tolist(), *upper.tolist())
 
 
-def second_color_share(pictures: Pictures) -> float:
-    """Share of the covered pixels that have another hue than the commonest; nan if none is covered.
+def second_color_fraction(images: RGBImages) -> float:
+    """Fraction of the covered pixels whose hue is not the commonest; nan if none is covered.
 
     Light changes the brightness of a colour but not its chromaticity, so a shaded plain object has
     one colour. Black, grey and white are one colour here too: a lower bound.
     """
-    pixels = pictures.permute(0, 2, 3, 1).reshape(-1, 3).float()
+    pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).float()
     total = pixels.sum(1)
     if not (total > _COVERED).any():
         return float("nan")
@@ -186,75 +247,179 @@ def second_color_share(pictures: Pictures) -> float:
 
 
 def measure_soundness(mesh: Mesh) -> Soundness:
-    """Measure how a surface with faces and area hangs together.
+    """Measure how well a surface with faces and area is connected and closed.
 
-    Vertices at one place are one: files repeat them along the seams of a texture.
+    Vertices at one place count as one: files repeat them along the seams of a texture.
     """
     verts, vert_ids = mesh.verts.detach().unique(dim=0, return_inverse=True)
     faces = vert_ids[mesh.faces]
     mesh = Mesh(verts, faces)
-    piece = face_pieces(mesh)
+    component = face_pieces(mesh)
     # About the middle, so that volumes of a distant mesh keep their precision.
     verts = verts.double() - verts.double().mean(0)
     first, second, third = verts[faces].unbind(1)
     crosses = torch.linalg.cross(second - first, third - first)
-    areas = torch.zeros(int(piece.max()) + 1, dtype=verts.dtype).to(verts.device)
+    areas = torch.zeros(int(component.max()) + 1, dtype=verts.dtype).to(verts.device)
     volumes = torch.zeros_like(areas)
-    areas.index_add_(0, piece, torch.linalg.vector_norm(crosses, dim=1) / 2)
-    volumes.index_add_(0, piece, (first * crosses).sum(1) / 6)
+    areas.index_add_(0, component, torch.linalg.vector_norm(crosses, dim=1) / 2)
+    volumes.index_add_(0, component, (first * crosses).sum(1) / 6)
     largest = areas.argmax()
     encloses = volumes > 0
     encloses[largest] = False
     return Soundness(
         faces=len(faces),
         floaters=int(encloses.sum()),
-        largest_share=float(areas[largest] / areas.sum()),
+        largest_fraction=float(areas[largest] / areas.sum()),
         is_watertight=is_watertight(mesh),
         volume_over_hull=volume_over_hull(mesh),
     )
 
 
-def _refuse_broken(mesh: Mesh) -> None:
-    """Raise if there is no surface to measure."""
-    if len(mesh.faces) == 0:
-        raise ValueError("the mesh has no faces")
-    corners = mesh.verts[mesh.faces].detach().double()
-    if not corners.isfinite().all():
-        raise ValueError("the mesh has NaN or infinity among the vertices of its faces")
-    first, second, third = corners.unbind(1)
-    if not torch.linalg.cross(second - first, third - first).any():
-        raise ValueError("the mesh has no area")
+def shape_name(collection: Collection, index: int) -> str:
+    """Name a shape for reports: by its number, or by the path of its file without suffix."""
+    if collection.files is None:
+        return f"shape {index}"
+    file = collection.files[index].relative_to(collection.root)
+    return file.with_suffix("").as_posix()
 
 
-def _take_pictures(
-    shape: LoadedShape, cameras: list[Cameras], config: EvaluationConfig
-) -> tuple[Pictures | None, Pictures | None, str]:
-    """Pictures of the field, of the textured mesh, and why the latter are black if they are."""
-    of_field, of_mesh = cameras
-    on_field = None
-    if shape.field_pictures is not None and len(of_field):
-        on_field = shape.field_pictures(of_field)
-    if len(of_mesh) == 0:
-        return on_field, None, ""
-    try:
-        return on_field, shape.mesh_pictures(of_mesh), ""
-    except ValueError as error:
-        return on_field, _black(len(of_mesh), config), str(error)
+def load_shape(collection: Collection, index: int) -> LoadedShape:
+    """Read a shape from its file, or generate it.
+
+    Files are placed as `get3d render` places them for training: upright and centred. A generated
+    shape depends on the seed and on its index alone.
+
+    Raises:
+        MeshError: If the file cannot be used, or the model gives no surface.
+    """
+    config, light = collection.config, _LIGHTS[collection.light]
+    if collection.files is not None:
+        shape = turn_upright(load_mesh(collection.files[index]), collection.up_axis)
+        shape = normalize_mesh(shape, longest_side=config.longest_side)
+        return LoadedShape(shape.mesh, lambda cameras: _render(shape, cameras, config, light))
+    model = collection.open_model()
+    generator = model.generator
+    with torch.no_grad():
+        styles = model.styles(
+            index,
+            seed=config.seed,
+            truncation=config.truncation,
+            style_mixing=config.style_mixing,
+        )
+        fields = generator.fields(styles)
+        mesh = model.surface(fields)
+
+    @torch.no_grad()
+    def field_images(cameras: Cameras) -> RGBImages:
+        images = generator.render(
+            fields,
+            [mesh],
+            cameras.to(model.device),
+            config.image_size,
+            config=ImagingConfig(composite="antialiased", mask_supersample=config.supersample),
+            light=light,
+        )
+        return ((images.rgb + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+    @torch.no_grad()
+    def mesh_images(cameras: Cameras) -> RGBImages:
+        textured = model.texture(fields, mesh, texture_size=config.texture_size)
+        # Lit with the normals that its file would have, and that it had in training.
+        textured = replace(textured, normals=vertex_normals(textured.mesh))
+        return _render(textured, cameras.to(model.device), config, light)
+
+    return LoadedShape(mesh, mesh_images, field_images)
 
 
-def _black(num: int, config: EvaluationConfig) -> Pictures | None:
-    size = config.image_size
-    return torch.zeros(num, 3, size, size, dtype=torch.uint8) if num else None
+def _render(
+    textured_mesh: TexturedMesh, cameras: Cameras, config: EvaluationConfig, light: Light | None
+) -> RGBImages:
+    """Render a textured mesh on black."""
+    mesh = textured_mesh.mesh
+    textured_mesh = replace(textured_mesh, mesh=Mesh(mesh.verts.float(), mesh.faces))
+    rgba = render_textured(
+        textured_mesh, cameras, config.image_size, light=light, supersample=config.supersample
+    )
+    rgba_u8 = (rgba * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 2)
+    return composite(rgba_u8, may_fill=True)
 
 
 def _features(
-    extractor: FeatureExtractor | None, pictures: Pictures | None
+    extractor: FeatureExtractor | None, images: RGBImages | None
 ) -> Float[np.ndarray, "views d"] | None:
-    if extractor is None or pictures is None:
+    return None if extractor is None or images is None else extractor(images).cpu().numpy()
+
+
+def _measure_shard(job: tuple[range, Path], collection: Collection) -> int:
+    """Measure some shapes and write their file; return the index of the first."""
+    ids, path = job
+    if collection.current_fingerprint() != collection.fingerprint:
+        raise ValueError(
+            f"the {collection.role} shapes changed while they were measured (is the model still "
+            "being trained?); copy them, and evaluate the copy"
+        )
+    _write_shard(path, [measure_shape(collection, index) for index in ids])
+    return ids.start
+
+
+def _identity(collection: Collection) -> str:
+    """Hexadecimal digits that change whenever a record would, except with the number of shapes."""
+    config, extractor = collection.config, collection.extractor
+    names = ["image_size", "supersample", "cameras", "longest_side"]
+    if collection.files is None:
+        names += ["truncation", "style_mixing", "texture_size"]
+    content = {
+        "format": FORMAT,
+        "source": collection.fingerprint,
+        "stream": collection.stream,
+        "light": collection.light,
+        "up_axis": collection.up_axis,
+        "seed": config.seed,
+        "points": collection.points and asdict(collection.points),
+        "light_field": asdict(DEFAULT_PROTOCOL) if "lfd" in collection.metrics else None,
+        "features": extractor and f"{extractor.name}-{extractor.fingerprint}",
+        "views": [collection.field_views, collection.mesh_views],
+        "config": {name: repr(getattr(config, name)) for name in names},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _write_shard(path: Path, records: list[ShapeRecord]) -> None:
+    arrays: dict[str, Any] = {}
+    notes = []
+    for index, record in enumerate(records):
+        note = {item.name: getattr(record, item.name) for item in fields(record)}
+        for name in _ARRAYS:
+            if (array := note.pop(name)) is not None:
+                arrays[f"{index}.{name}"] = array
+        note["soundness"] = record.soundness and asdict(record.soundness)
+        notes.append(note)
+    buffer = io.BytesIO()
+    arrays["notes"] = np.array(json.dumps(notes))
+    np.savez(buffer, **arrays)
+    with atomic_path(path, durable=False) as temp_path:
+        temp_path.write_bytes(buffer.getvalue())
+
+
+def _read_shard(path: Path) -> list[ShapeRecord] | None:
+    """Read what was measured; None if it is not there, or damaged: then it is measured again."""
+    if not path.is_file():
         return None
-    return extractor(pictures).cpu().numpy()
+    try:
+        return _decode(path.read_bytes())
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
 
 
-def _generator(*entropy: int) -> torch.Generator:
-    mixed = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
+def _decode(content_bytes: bytes) -> list[ShapeRecord]:
+    with np.load(io.BytesIO(content_bytes), allow_pickle=False) as content:
+        notes = json.loads(str(content["notes"]))
+        records = []
+        for index, note in enumerate(notes):
+            soundness, signature = note.pop("soundness"), tuple(note.pop("signature"))
+            arrays = {
+                name: content[key] for name in _ARRAYS if (key := f"{index}.{name}") in content
+            }
+            kept = Soundness(**soundness) if soundness else None
+            records.append(ShapeRecord(**note, **arrays, soundness=kept, signature=signature))
+    return records

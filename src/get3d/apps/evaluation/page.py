@@ -1,8 +1,24 @@
-"""The page that people read, made from the saved numbers alone."""
+"""The files that people look at: the report, made from the saved numbers alone, and images."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from get3d.apps.evaluation.measure import load_shape
+from get3d.apps.evaluation.plan import Collection
+from get3d.apps.evaluation.scores import Evaluation
+from get3d.core import MeshError
+from get3d.core.files import write_text
+from get3d.core.pictures import contact_sheet, save_png
+from get3d.geometry import orbit_cameras
+
+SCORES_NAME, PAGE_NAME = "scores.json", "report.md"
 _TITLES = {
     "cov_cd": "COV (CD) %",
     "mmd_cd": "MMD (CD) x 1000",
@@ -25,12 +41,22 @@ _TITLES = {
 }
 _PERCENT = ("cov_", "one_nna_", "precision_", "recall_")
 _THOUSANDTHS = ("mmd_cd", "kid_", "kd_shapes_")
-_NAMED = 20
+_NUM_NAMED = 20
+_FORMER_KEYS = {
+    "broken": "invalid",
+    "largest_piece_over_99_percent": "largest_component_over_99_percent",
+    "pictures": "images",
+}
 _READING = (
     "COV, precision and recall: more is better; MMD, FID, KID and the like: less; 1-NNA: 50 is "
     "best. The number of shapes on either side stands in brackets. The oracles are what real "
     "shapes score under the same protocol."
 )
+_SAMPLES, _SAMPLE_COLUMNS = 48, 8
+_ROWS, _NEAREST = 10, 5
+_ROTATION_RAD, _POLAR_RAD = 3.75, 1.2
+_SIDE = 144
+_Image = UInt8[np.ndarray, "h w 3"]
 
 
 def score_title(name: str) -> str:
@@ -60,17 +86,27 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
-def _cell(text: str) -> str:
-    """Make a text, which may come from a file, fit for one cell: it must not end it."""
-    plain = "".join(char for char in " ".join(text.split()) if char.isprintable())
-    return plain.replace("|", "\\|")
+def read_scores(path: Path) -> dict[str, Any]:
+    """Read a `scores.json` of this version or of an earlier one, whose keys had other names."""
+    text = path.read_text(encoding="utf-8")
+    for former, name in _FORMER_KEYS.items():
+        text = text.replace(f'"{former}":', f'"{name}":')
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def save_report(content: dict[str, Any], out: Path, images: Sequence[Path] = ()) -> None:
+    """Write `scores.json` and `report.md`, which shows the images."""
+    shown = [f"![{path.stem.replace('_', ' ')}]({path.name})" for path in images]
+    write_text(out / SCORES_NAME, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_text(out / PAGE_NAME, "\n\n".join([page(content).rstrip(), *shown]) + "\n")
 
 
 def page(content: dict[str, Any]) -> str:
     """Write the page of an evaluation.
 
     Args:
-        content: From `summarize`, or read from its JSON file.
+        content: From `summarize` or `read_scores`.
     """
     parts = [f"# Evaluation of {content['name']}", score_table(content), _READING]
     if content["deviations"]:
@@ -82,11 +118,11 @@ def page(content: dict[str, Any]) -> str:
     parts += ["## Soundness", _soundness(content["soundness"]), *shape_sections(content)]
     if content["copying"]:
         parts += ["## Copies", _copying(content["copying"])]
-    broken = [(role, one) for role, each in content["broken"].items() for one in each]
-    if broken:
-        lines = [f"- {role}, {one['name']}: {one['reason']}" for role, one in broken[:_NAMED]]
-        more = [f"- and {len(broken) - _NAMED} more"] if len(broken) > _NAMED else []
-        parts += ["## Broken shapes", "\n".join(lines + more)]
+    invalid = [(role, one) for role, each in content["invalid"].items() for one in each]
+    if invalid:
+        lines = [f"- {role}, {one['name']}: {one['reason']}" for role, one in invalid[:_NUM_NAMED]]
+        more = [f"- and {len(invalid) - _NUM_NAMED} more"] if len(invalid) > _NUM_NAMED else []
+        parts += ["## Invalid shapes", "\n".join(lines + more)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -118,23 +154,92 @@ def shape_sections(content: dict[str, Any]) -> list[str]:
     return parts
 
 
+def save_images(evaluation: Evaluation, out: Path) -> list[Path]:
+    """Save contact sheets: samples, likely copies, the best and the worst matches.
+
+    samples.png shows the first generated shapes. nearest_training.png shows generated shapes with
+    the training shapes nearest to them, the likeliest copies first. best_matches.png and
+    worst_matches.png show references with the generated shapes nearest to them. All by Chamfer
+    distance; without it there are samples only.
+
+    Args:
+        evaluation: Shapes are loaded, or generated, again.
+        out: Folder for the files.
+
+    Returns:
+        What was written.
+    """
+    plan, copying, written = evaluation.plan, evaluation.copying, list[Path]()
+
+    def save(name: str, images: Iterable[_Image], columns: int) -> None:
+        written.append(out / name)
+        save_png(written[-1], contact_sheet(list(images), columns=columns))
+
+    first = min(_SAMPLES, len(evaluation.generated))
+    samples = (_render(plan.generated, index) for index in range(first))
+    save("samples.png", samples, _SAMPLE_COLUMNS)
+    if copying is not None:
+        training = [
+            (each, index)
+            for each in (plan.training, plan.more_training)
+            if each is not None
+            for index in range(each.num)
+        ]
+        images = []
+        for suspect in copying.generated.amin(1).argsort()[:_ROWS].tolist():
+            nearest = copying.generated[suspect].argsort()[:_NEAREST].tolist()
+            images.append(_render(plan.generated, copying.generated_ids[suspect]))
+            images += [_render(*training[copying.training_ids[index]]) for index in nearest]
+        save("nearest_training.png", images, 1 + len(nearest))
+    chamfer = evaluation.rows[0].chamfer
+    if chamfer is not None and chamfer.isfinite().any():
+        matched = chamfer.amin(0).argsort().tolist()
+        for name, chosen in (("best_matches.png", matched), ("worst_matches.png", matched[::-1])):
+            images = []
+            for index in chosen[:_ROWS]:
+                nearest = chamfer[:, index].argsort()[:_NEAREST].tolist()
+                images.append(_render(plan.reference, index))
+                images += [_render(plan.generated, each) for each in nearest]
+            save(name, images, 1 + len(nearest))
+    return written
+
+
+def _render(collection: Collection, index: int) -> _Image:
+    """Render a shape on black, at a size of its own; an invalid one is all black."""
+    config = replace(collection.config, image_size=_SIDE, supersample=2)
+    cameras = orbit_cameras(
+        torch.tensor([_ROTATION_RAD]), torch.tensor([_POLAR_RAD]), radius=1.2, fovy_rad=0.8575
+    )
+    try:
+        image = load_shape(replace(collection, config=config), index).mesh_images(cameras)[0]
+    except MeshError:
+        return np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    return image.permute(1, 2, 0).cpu().numpy()
+
+
+def _cell(text: str) -> str:
+    """Make a text, which may come from a file, fit for one cell: it must not end it."""
+    plain = "".join(char for char in " ".join(text.split()) if char.isprintable())
+    return plain.replace("|", "\\|")
+
+
 def _soundness(content: dict[str, Any]) -> str:
-    def share(value: float | None) -> str:
+    def percent(value: float | None) -> str:
         return "-" if value is None else f"{100 * value:.1f} %"
 
     lines = {
         "shapes": lambda one: str(one["num"]),
-        "broken": lambda one: str(one["broken"]),
+        "invalid": lambda one: str(one["invalid"]),
         "texture failed": lambda one: str(one["untextured"]),
-        "without floaters": lambda one: share(one["without_floaters"]),
-        "largest piece has 99 % of the area": lambda one: share(
-            one["largest_piece_over_99_percent"]
+        "without floaters": lambda one: percent(one["without_floaters"]),
+        "largest component has 99 % of the area": lambda one: percent(
+            one["largest_component_over_99_percent"]
         ),
-        "watertight": lambda one: share(one["watertight"]),
+        "watertight": lambda one: percent(one["watertight"]),
         "faces, median": lambda one: (
             "-" if one["median_faces"] is None else f"{one['median_faces']:.0f}"
         ),
-        "more than one hue": lambda one: share(one["more_than_one_hue"]),
+        "more than one hue": lambda one: percent(one["more_than_one_hue"]),
     }
     rows = [[title, *(show(one) for one in content.values())] for title, show in lines.items()]
     return table(["", *content], rows)
@@ -160,7 +265,7 @@ def _hollowness(content: dict[str, Any]) -> str:
         f"{table(head, rows)}\n\nQuantiles of the volume of the largest component over that of its "
         "convex hull: 1 is convex, cups of thin walls are about 0.2. The medians of generated and "
         f"reference shapes differ by {shown}. Not measured are shapes whose largest component is "
-        "not closed or is flat, and broken ones."
+        "not closed or is flat, and invalid ones."
     )
 
 
@@ -189,13 +294,13 @@ def _matching_by_label(content: dict[str, Any]) -> str:
 
 
 def _copying(content: dict[str, Any]) -> str:
-    share = content["nearer_than_the_nearest_percent_of_references"]
+    fraction = content["nearer_than_the_nearest_percent_of_references"]
     return (
         "Chamfer distance (x 1000) to the nearest training shape: "
         f"{1000 * content['median_distance']:.2f} in the middle for generated shapes, "
         f"{1000 * content['median_distance_of_references']:.2f} for references; "
         f"the least is {1000 * content['least_distance']:.2f}, and "
-        f"{1000 * content['least_distance_of_references']:.2f} for references. {100 * share:.1f} % "
-        "of the generated shapes are nearer than the nearest hundredth of the references: far more "
-        "than 1 % would mean copies."
+        f"{1000 * content['least_distance_of_references']:.2f} for references. "
+        f"{100 * fraction:.1f} % of the generated shapes are nearer than the nearest hundredth of "
+        "the references: far more than 1 % would mean copies."
     )

@@ -1,21 +1,208 @@
-"""Which collections an evaluation needs, checked before any long work starts."""
+"""Which shapes an evaluation compares, and how: the published protocol by default."""
 
+import functools
+import hashlib
+import json
+import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from get3d.apps.evaluation.collection import Collection, load_features, with_fingerprint
-from get3d.apps.evaluation.config import PUBLISHED_RATIO, EvaluationConfig
-from get3d.apps.evaluation.measure import Views
+from get3d.apps.model import Model
+from get3d.apps.sources import load
+from get3d.core import check_literals
+from get3d.core.weights import fingerprint
 from get3d.data import find_meshes
 from get3d.data.shape_labels import read_labels
-from get3d.metrics import PointProtocol
+from get3d.geometry import CameraDistribution
+from get3d.metrics import FeatureExtractor, PointProtocol, load_inception, load_shape_features
 
+Metric = Literal["cd", "lfd", "fd"]
+LightName = Literal["studio", "none"]
+UpAxis = Literal["y", "z"]
+METRICS: tuple[Metric, ...] = ("cd", "lfd", "fd")
+PUBLISHED_RATIO, PUBLISHED_IMAGES, PUBLISHED_SIZE, PUBLISHED_VIEWS = 5, 50_000, 1024, 24
 LEAST = 4
-"""Shapes on either side: precision and recall look at the third neighbour of each picture."""
-_GENERATED, _REFERENCE, _TRAINING, _MORE_TRAINING = range(4)
+"""Shapes on either side: precision and recall need the third neighbour of each image."""
+_LEAST = {
+    "num_images": 8,
+    "reference_views": 1,
+    "image_size": 8,
+    "supersample": 1,
+    "texture_size": 16,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Which shapes are compared with which, by what, how many of them."""
+
+    metrics: tuple[Metric, ...] = METRICS
+    """cd: Chamfer distance; lfd: light-field distance; fd: Frechet and kernel distance, precision
+    and recall of image features."""
+
+    features: str = "inception"
+    """Features for fd: inception (the FID's weights from PyTorch's cache), a path to those weights,
+    or shapes (the network that ships with get3d; its scores are called fd_shapes, not FID)."""
+
+    num_shapes: int | None = None
+    """Shapes to generate; None: five times as many as there are references (published)."""
+
+    num_images: int = PUBLISHED_IMAGES
+    """Images of generated shapes for fd, spread evenly over them."""
+
+    reference_views: int = 24
+    """Images of each reference shape for fd."""
+
+    reference: str = "test"
+    """Folder in DATA that holds the reference shapes."""
+
+    training: str = "train"
+    """Folder in DATA that holds the training shapes, for the oracles and the search for copies."""
+
+    label: str = "kind"
+    """The MMD (CD) is also given for the references of each value of this label, where `get3d
+    shapes` made them: kind of vessels and vehicles, or say base of chairs."""
+
+    seed: int = 0
+    """Of latent codes, points and cameras."""
+
+    truncation: float = 1.0
+    """1 is published; less gives more typical shapes and worse coverage."""
+
+    style_mixing: float = 0.9
+    """Probability of crossing two shapes' styles, as in training (published)."""
+
+    texture_size: int = 512
+    """Of exported textures."""
+
+    image_size: int = 128
+    """Side of the images, in pixels."""
+
+    longest_side: float = 0.9
+    """What reference shapes are scaled to for images, as for `get3d render`."""
+
+    light: LightName = "studio"
+    """How references and training shapes are lit for images, as for `get3d render`; so are shapes
+    of a model whose colours hold no light (is_unlit in its config.yaml)."""
+
+    generated_light: LightName = "none"
+    """How the files of --meshes are lit: none where their textures hold the light already, as those
+    of models trained on lit images do; studio where they are base colours."""
+
+    up_axis: UpAxis = "y"
+    """Which axis of references and training shapes points up, as for `get3d render`."""
+
+    generated_up_axis: UpAxis = "y"
+    """Likewise, of the files of --meshes."""
+
+    supersample: int = 4
+    """Samples along each side of a pixel."""
+
+    cameras: CameraDistribution = field(
+        default_factory=lambda: CameraDistribution(radius=1.2, fovy_deg=49.13)
+    )
+    """Of the images."""
+
+    def __post_init__(self) -> None:
+        """Validate that there will be scores; raise ValueError otherwise."""
+        check_literals(self)
+        if not self.metrics or not set(self.metrics) <= set(METRICS):
+            raise ValueError(
+                f"metrics: name at least one of {', '.join(METRICS)}, got {list(self.metrics)}"
+            )
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.num_shapes is not None and self.num_shapes < 2:
+            raise ValueError(f"num_shapes must be at least 2, got {self.num_shapes}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, got {self.seed}")
+        if not 0 <= self.style_mixing <= 1:
+            raise ValueError(f"style_mixing must lie in [0, 1], got {self.style_mixing}")
+        if not 0 < self.longest_side < math.inf:
+            raise ValueError(f"longest_side must be positive, got {self.longest_side}")
+        if not math.isfinite(self.truncation):
+            raise ValueError(f"truncation must be a number, got {self.truncation}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """Shapes to measure, and what of them; small enough to be sent to a worker.
+
+    Attributes:
+        role: generated, reference, training or more-training.
+        num: How many shapes.
+        model: Where the model is that generates them; unused if there are `files`.
+        files: Mesh files, if no model makes the shapes.
+        light: How the shapes are lit for images; `identify` sets that of a model's.
+        up_axis: Which axis of files points up.
+        fingerprint: Of the shapes when the evaluation began, from `identify`.
+        config: How images and generated shapes are made.
+        metrics: What the shapes are measured for.
+        field_views: Images of each shape that show the network's colour field.
+        mesh_views: Images of each shape that show the textured mesh.
+        device: Where the networks run.
+    """
+
+    role: str
+    num: int
+    model: str | Path | None = None
+    files: tuple[Path, ...] | None = None
+    light: LightName = "none"
+    up_axis: UpAxis = "y"
+    fingerprint: str = ""
+    config: EvaluationConfig
+    metrics: tuple[Metric, ...]
+    field_views: int = 0
+    mesh_views: int = 0
+    device: str = "cpu"
+
+    @functools.cached_property
+    def root(self) -> Path:
+        """The folder that holds all files."""
+        return Path(os.path.commonpath([file.parent for file in self.files or ()]))
+
+    @property
+    def stream(self) -> int:
+        """Number of the role, so that no two collections share random numbers."""
+        return ("generated", "reference", "training", "more-training").index(self.role)
+
+    @property
+    def points(self) -> PointProtocol | None:
+        """How points are drawn; None for none."""
+        return PointProtocol(seed=self.config.seed) if "cd" in self.metrics else None
+
+    @property
+    def extractor(self) -> FeatureExtractor | None:
+        """Network for features of images; None for none."""
+        return open_features(self.config.features, self.device) if "fd" in self.metrics else None
+
+    def open_model(self) -> Model:
+        """Load the model that generates the shapes, once for many shapes."""
+        return _open_model(self.model, self.device, self.fingerprint)
+
+    def current_fingerprint(self) -> str:
+        """Hash what the shapes depend on; other digits than `fingerprint` if it has changed.
+
+        Of files: names, sizes and times of change. Of a model: weights, options, grid and what the
+        colours mean; not the number of shapes: a longer run begins with the shapes of a shorter
+        one.
+        """
+        if self.files is not None:
+            stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in self.files]
+            return hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16]
+        model = self.open_model()
+        digest = hashlib.sha256(fingerprint(model.generator).encode())
+        digest.update(repr(model.generator.config).encode())
+        digest.update(model.generator.grid.verts.detach().cpu().numpy().tobytes())
+        if model.info.is_unlit:
+            digest.update(b"unlit")
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -23,12 +210,12 @@ class Plan:
     """Collections to measure.
 
     Attributes:
-        generated: The shapes that are judged.
-        reference: Shapes that were kept from the model.
-        training: As many shapes that it learnt from, to stand in its place (the oracle); None if
+        generated: The shapes that are evaluated.
+        reference: Shapes that the model was not trained on.
+        training: As many shapes that it was trained on, to stand in its place (the oracle); None if
             there is no folder of them.
-        more_training: All others that it learnt from, to look for copies in; None likewise, or if
-            there are no more.
+        more_training: All others that it was trained on, to look for copies in; None likewise, or
+            if there are no more.
     """
 
     generated: Collection
@@ -52,79 +239,119 @@ def make_plan(
         ValueError: If there are fewer shapes than the scores need, or references have no such
             label.
     """
-    reference = _files(data, config.reference)
+    reference = _find(data, config.reference)
     if len(reference) < LEAST:
         raise ValueError(
             f"{data / config.reference} holds {len(reference)} shapes, too few to compare with; "
             f"the scores need {LEAST} at least, and mean something from a hundred on"
         )
     _check_label(reference, config.label)
-    judged = None if meshes is None else _shuffled(find_meshes([meshes]), config)
-    num = _num_generated(config, len(reference), judged, meshes)
-    learnt: tuple[Path, ...] = ()
+    evaluated = None if meshes is None else _shuffled(find_meshes([meshes]), config.seed)
+    num = _num_generated(config, len(reference), evaluated, meshes)
+    trained: tuple[Path, ...] = ()
     if (data / config.training).is_dir():
-        learnt = _shuffled(_files(data, config.training), config)
-    training, more = learnt[:num], learnt[num:]
-    is_pictured = "fd" in config.metrics
-    if is_pictured:
-        load_features(config.features, device)  # what is missing is missed now
+        trained = _shuffled(_find(data, config.training), config.seed)
+    training, more = trained[:num], trained[num:]
+    if has_images := "fd" in config.metrics:
+        open_features(config.features, device)  # raises now what would be raised late
 
     def views(num: int) -> int:
-        return -(-config.num_images // num) if is_pictured else 0
+        return -(-config.num_images // num) if has_images else 0
 
-    whole = Collection(
-        role="generated",
-        stream=_GENERATED,
-        num=num,
-        model=model,
+    shared = Collection(
+        role="reference",
+        num=len(reference),
+        files=tuple(reference),
+        light=config.light,
+        up_axis=config.up_axis,
         config=config,
-        points=PointProtocol(seed=config.seed) if "cd" in config.metrics else None,
-        wants_light_field="lfd" in config.metrics,
-        features=config.features if is_pictured else "",
-        views=Views(field=views(num), mesh=views(num)),
+        metrics=config.metrics,
+        mesh_views=config.reference_views if has_images else 0,
         device=device,
     )
-    if judged is not None:
-        generated = replace(
-            whole,
-            files=judged[:num],
-            light=config.generated_light,
-            up_axis=config.generated_up_axis,
-            views=Views(mesh=views(num)),
+    generated = replace(
+        shared,
+        role="generated",
+        num=num,
+        model=model,
+        files=evaluated and evaluated[:num],
+        light=config.generated_light,
+        up_axis=config.generated_up_axis,
+        field_views=views(num) if evaluated is None else 0,
+        mesh_views=views(num),
+    )
+    oracle = others = None
+    if len(training) >= LEAST:
+        num = len(training)
+        oracle = replace(shared, role="training", num=num, files=training, mesh_views=views(num))
+    if more:
+        metrics = tuple(metric for metric in config.metrics if metric == "cd")
+        others = replace(
+            shared, role="more-training", num=len(more), files=more, metrics=metrics, mesh_views=0
         )
-    else:
-        generated = whole
-
-    def known(role: str, stream: int, files: tuple[Path, ...], views: int) -> Collection:
-        found = replace(
-            whole,
-            role=role,
-            stream=stream,
-            num=len(files),
-            files=files,
-            light=config.light,
-            up_axis=config.up_axis,
-            views=Views(mesh=views),
-        )
-        return with_fingerprint(found)
-
     return Plan(
-        generated=with_fingerprint(generated),
-        reference=known(
-            "reference", _REFERENCE, tuple(reference), config.reference_views if is_pictured else 0
-        ),
-        training=known("training", _TRAINING, training, views(len(training)))
-        if len(training) >= LEAST
-        else None,
-        more_training=replace(
-            known("more-training", _MORE_TRAINING, more, 0), wants_light_field=False, features=""
-        )
-        if more
-        else None,
+        identify(generated),
+        identify(shared),
+        oracle and identify(oracle),
+        others and identify(others),
     )
 
 
-def _files(data: Path, name: str) -> list[Path]:
+def identify(collection: Collection) -> Collection:
+    """Note which shapes these are, and how they are lit; `measure_collection` refuses others."""
+    _open_model.cache_clear()
+    light = collection.light
+    if collection.files is None:
+        light = collection.config.light if collection.open_model().info.is_unlit else "none"
+    return replace(collection, fingerprint=collection.current_fingerprint(), light=light)
+
+
+@functools.lru_cache(maxsize=1)
+def open_features(features: str, device: str) -> FeatureExtractor:
+    """Load what a config calls `inception`, `shapes`, or by a path."""
+    if features == "shapes":
+        return load_shape_features(device=device)
+    return load_inception(None if features == "inception" else Path(features), device=device)
+
+
+def deviations(config: EvaluationConfig, num_generated: int, num_reference: int) -> list[str]:
+    """List where an evaluation differs from the published protocol; empty if nowhere."""
+    has_images = "fd" in config.metrics
+    checks = [
+        (
+            num_generated != PUBLISHED_RATIO * num_reference,
+            f"{num_generated} generated shapes for {num_reference} references "
+            f"(published: {PUBLISHED_RATIO} for each)",
+        ),
+        (
+            has_images and config.num_images < PUBLISHED_IMAGES,
+            f"{config.num_images} images (published: {PUBLISHED_IMAGES})",
+        ),
+        (
+            has_images and config.image_size != PUBLISHED_SIZE,
+            f"images of {config.image_size} pixels (published: {PUBLISHED_SIZE})",
+        ),
+        (
+            has_images and config.reference_views != PUBLISHED_VIEWS,
+            f"{config.reference_views} views a reference (published: 24 for most)",
+        ),
+        (
+            has_images and config.features == "shapes",
+            "features of get3d's shape network (published: Inception)",
+        ),
+        (config.truncation != 1, f"truncation {config.truncation:g} (published: 1)"),
+        (config.style_mixing != 0.9, f"style mixing {config.style_mixing:g} (published: 0.9)"),
+    ]
+    return [text for differs, text in checks if differs]
+
+
+@functools.lru_cache(maxsize=1)
+def _open_model(source: str | Path | None, device: str, fingerprint: str) -> Model:
+    """Load a model; the fingerprint tells it from its successor."""
+    return load(source, device=device)
+
+
+def _find(data: Path, name: str) -> list[Path]:
     folder = data / name
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -144,25 +371,28 @@ def _check_label(reference: Sequence[Path], label: str) -> None:
 
 
 def _num_generated(
-    config: EvaluationConfig, num_reference: int, judged: Sequence[Path] | None, meshes: Path | None
+    config: EvaluationConfig,
+    num_reference: int,
+    evaluated: Sequence[Path] | None,
+    meshes: Path | None,
 ) -> int:
-    if judged is None:
+    if evaluated is None:
         num = config.num_shapes or PUBLISHED_RATIO * num_reference
     elif config.num_shapes is None:
-        num = len(judged)
-    elif config.num_shapes > len(judged):
+        num = len(evaluated)
+    elif config.num_shapes > len(evaluated):
         raise ValueError(
-            f"num_shapes asks for {config.num_shapes} shapes, but {meshes} holds {len(judged)}; "
+            f"num_shapes asks for {config.num_shapes} shapes, but {meshes} holds {len(evaluated)}; "
             "make more, or ask for fewer"
         )
     else:
         num = config.num_shapes
     if num < LEAST:
-        raise ValueError(f"{num} shapes are too few to judge; the scores need {LEAST} at least")
+        raise ValueError(f"{num} shapes are too few to evaluate; the scores need {LEAST} at least")
     return num
 
 
-def _shuffled(files: list[Path], config: EvaluationConfig) -> tuple[Path, ...]:
+def _shuffled(files: list[Path], seed: int) -> tuple[Path, ...]:
     """Files in a random order, so that the first ones are a fair sample."""
-    order = np.random.default_rng(config.seed).permutation(len(files))
+    order = np.random.default_rng(seed).permutation(len(files))
     return tuple(files[index] for index in order)

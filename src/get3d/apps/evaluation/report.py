@@ -1,34 +1,32 @@
-"""An evaluation as JSON, for machines and later comparisons, and as a page for people."""
+"""An evaluation as plain numbers: what `scores.json` holds, and the page is made from."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from get3d.apps.evaluation.collection import load_features, open_source
-from get3d.apps.evaluation.config import deviations
-from get3d.apps.evaluation.duplicates import describe_duplicates
-from get3d.apps.evaluation.judge import Copying, Evaluation
 from get3d.apps.evaluation.measure import ShapeRecord
-from get3d.apps.evaluation.page import page
-from get3d.apps.evaluation.plan import Plan
-from get3d.apps.evaluation.scores import NEIGHBOURS, Scores, kernel_protocol
-from get3d.core.files import write_text
+from get3d.apps.evaluation.plan import Plan, deviations, open_features
+from get3d.apps.evaluation.scores import (
+    NEIGHBOURS,
+    Copying,
+    Evaluation,
+    describe_duplicates,
+    kernel_protocol,
+)
+from get3d.apps.shape_files import read_labels
 from get3d.metrics import PointProtocol, minimum_matching_distance_by_label
 from get3d.metrics.images import BACKGROUND
 from get3d.metrics.light_field import DEFAULT_PROTOCOL
 
-FORMAT = 1
-SCORES_NAME, PAGE_NAME = "scores.json", "report.md"
+FORMAT = 2
 SECOND_COLOR = 0.05
-"""Share of the covered pixels from which on a shape counts as having more than one colour."""
+"""Fraction of the covered pixels from which on a shape counts as having more than one colour."""
 _COMPARABLE = ("cov_", "mmd_", "fid_", "fd_shapes_", "precision_", "recall_")
 """Scores with a meaningful ratio: kernel distances may be negative, and 1-NNA is best at a half."""
 _FEW = 50
@@ -39,64 +37,70 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
     """Put all numbers of an evaluation together, with what they depend on.
 
     Args:
-        evaluation: What was found.
-        name: What was judged, in words.
+        evaluation: The results.
+        name: What was evaluated, in words.
 
     Returns:
-        Of plain types; infinite and missing scores are None, with the reason under "broken" or
+        Of plain types; infinite and missing scores are None, with the reason under "invalid" or
         "notes".
     """
-    plan, protocol = evaluation.plan, _protocol(evaluation)
-    is_biased = not protocol.get("pictures", {}).get("is_covariance_full", True)
+    generated, reference = evaluation.plan.generated, evaluation.plan.reference
+    protocol = _protocol(evaluation)
+    is_biased = not protocol.get("images", {}).get("is_covariance_full", True)
     records = {"generated": evaluation.generated, "reference": evaluation.reference}
     if evaluation.training:
         records["training"] = evaluation.training
     return {
         "format": FORMAT,
         "name": name,
-        "source": open_source(plan.generated).fingerprint,
+        "source": generated.fingerprint,
         "get3d": version("get3d"),
         "torch": torch.__version__,
-        "device": plan.generated.device,
+        "device": generated.device,
         "protocol": protocol,
-        "deviations": deviations(plan.generated.config, plan.generated.num, plan.reference.num),
+        "deviations": deviations(generated.config, generated.num, reference.num),
         "notes": _notes(evaluation, is_biased=is_biased),
-        "rows": [asdict(row) | {"scores": _finite(row.scores)} for row in evaluation.rows],
+        "rows": [
+            {
+                "name": row.name,
+                "num_generated": row.num_generated,
+                "num_reference": row.num_reference,
+                "scores": {score: _finite(value) for score, value in row.scores.items()},
+            }
+            for row in evaluation.rows
+        ],
         "ratios": _ratios(evaluation, is_biased=is_biased),
         "soundness": {role: _soundness(each) for role, each in records.items()},
         "hollowness": _hollowness(records),
         "matching_by_label": _matching_by_label(evaluation),
-        "copying": None if evaluation.copying is None else _copying(evaluation.copying),
-        "broken": {
+        "copying": evaluation.copying and _copying(evaluation.copying),
+        "invalid": {
             role: [
-                {"name": r.name, "reason": r.broken or r.untextured}
-                for r in each
-                if r.broken or r.untextured
+                {"name": record.name, "reason": record.invalid or record.untextured}
+                for record in each
+                if record.invalid or record.untextured
             ]
             for role, each in records.items()
         },
     }
 
 
-def save_report(content: dict[str, Any], out: Path, pictures: Sequence[Path] = ()) -> None:
-    """Write `scores.json` and `report.md`, which shows the pictures."""
-    shown = [f"![{path.stem.replace('_', ' ')}]({path.name})" for path in pictures]
-    write_text(out / SCORES_NAME, json.dumps(content, indent=1, allow_nan=False) + "\n")
-    write_text(out / PAGE_NAME, "\n\n".join([page(content).rstrip(), *shown]) + "\n")
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _ratios(evaluation: Evaluation, *, is_biased: bool) -> dict[str, float]:
-    """Scores of what is judged over those of the first oracle, where both are finite.
+    """Scores of the generated shapes over those of the first oracle, where both are finite.
 
     At 1 the model is as good as unseen training shapes; below 1 is better for distances, above 1
     for coverage, precision and recall.
     """
     if len(evaluation.rows) < 2:
         return {}
-    judged, oracle = evaluation.rows[0].scores, evaluation.rows[1].scores
+    scores, oracle = evaluation.rows[0].scores, evaluation.rows[1].scores
     ratios = {}
-    for name, value in judged.items():
-        # A field has no counterpart among files: its pictures are held against theirs.
+    for name, value in scores.items():
+        # A field has no counterpart among files: its images are compared with theirs.
         other = oracle.get(name, oracle.get(name.replace("_ori", "_3d")))
         if not name.startswith(_COMPARABLE) or value is None or not other:
             continue
@@ -108,11 +112,10 @@ def _ratios(evaluation: Evaluation, *, is_biased: bool) -> dict[str, float]:
 
 
 def _protocol(evaluation: Evaluation) -> dict[str, Any]:
-    plan = evaluation.plan
-    config = plan.generated.config
+    config = evaluation.plan.generated.config
     found: dict[str, Any] = {
-        "num_generated": plan.generated.num,
-        "num_reference": plan.reference.num,
+        "num_generated": evaluation.plan.generated.num,
+        "num_reference": evaluation.plan.reference.num,
         "num_training": len(evaluation.training),
         "config": asdict(config),
     }
@@ -121,14 +124,14 @@ def _protocol(evaluation: Evaluation) -> dict[str, Any]:
     if "lfd" in config.metrics:
         found["light_field"] = asdict(DEFAULT_PROTOCOL)
     if "fd" in config.metrics:
-        found["pictures"] = _pictures_protocol(plan)
+        found["images"] = _image_protocol(evaluation.plan)
     return found
 
 
 def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
     plan, notes = evaluation.plan, list[str]()
     if plan.training is None:
-        notes.append("no training shapes, so no oracle, and no look for copies of them")
+        notes.append("no training shapes, so no oracle, and no search for copies")
     elif plan.training.num < plan.generated.num:
         notes.append(
             f"the oracle has {plan.training.num} training shapes for {plan.generated.num} "
@@ -141,7 +144,7 @@ def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
         )
     if is_biased:
         notes.append(
-            "fewer pictures than features have values, so Fréchet distances are far too large; "
+            "fewer images than features have values, so Fréchet distances are far too large; "
             "they are given without a ratio"
         )
     if evaluation.duplicates:
@@ -150,28 +153,28 @@ def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
         notes.append("1-NNA needs at least as many generated shapes as references")
     if plan.generated.files is None and plan.generated.light != "none":
         notes.append(
-            "the colours of the model are base colours without light, so its pictures are lit as "
+            "the colours of the model are base colours without light, so its images are lit as "
             f"those of the references are ({plan.generated.light})"
         )
-    broken = sum(bool(record.broken) for record in evaluation.generated)
-    if broken:
+    invalid = sum(bool(record.invalid) for record in evaluation.generated)
+    if invalid:
         notes.append(
-            f"{broken} of {plan.generated.num} generated shapes are broken and count as the worst"
+            f"{invalid} of {plan.generated.num} generated shapes are invalid and count as the worst"
         )
-    left_out = sum(bool(r.broken or r.untextured) for r in evaluation.training)
+    left_out = sum(bool(r.invalid or r.untextured) for r in evaluation.training)
     if left_out:
         notes.append(
-            f"{left_out} of {len(evaluation.training)} training shapes are broken and left out"
+            f"{left_out} of {len(evaluation.training)} training shapes are invalid and left out"
         )
     return notes
 
 
-def _pictures_protocol(plan: Plan) -> dict[str, Any]:
+def _image_protocol(plan: Plan) -> dict[str, Any]:
     config = plan.generated.config
-    extractor = load_features(config.features, plan.generated.device)
-    views = plan.generated.views
-    num_generated = plan.generated.num * (views.mesh or views.field)
-    num_reference = plan.reference.num * plan.reference.views.mesh
+    extractor = open_features(config.features, plan.generated.device)
+    views = plan.generated.mesh_views or plan.generated.field_views
+    num_generated = plan.generated.num * views
+    num_reference = plan.reference.num * plan.reference.mesh_views
     return {
         "extractor": extractor.name,
         "extractor_fingerprint": extractor.fingerprint,
@@ -182,8 +185,8 @@ def _pictures_protocol(plan: Plan) -> dict[str, Any]:
         "light_of_references": plan.reference.light,
         "num_generated": num_generated,
         "num_reference": num_reference,
-        "views_per_generated_shape": views.mesh or views.field,
-        "views_per_reference_shape": plan.reference.views.mesh,
+        "views_per_generated_shape": views,
+        "views_per_reference_shape": plan.reference.mesh_views,
         "is_covariance_full": min(num_generated, num_reference) > extractor.dim,
         "kernel": asdict(kernel_protocol(num_generated, num_reference, config.seed)),
         "neighbours": NEIGHBOURS,
@@ -191,53 +194,43 @@ def _pictures_protocol(plan: Plan) -> dict[str, Any]:
 
 
 def _soundness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
-    """Shares among all shapes of a collection, broken ones counting as unsound."""
+    """Fractions of all shapes of a collection; invalid ones count as unsound."""
     known = [record.soundness for record in records if record.soundness is not None]
     hues = [one.second_color for one in known if not math.isnan(one.second_color)]
     num = len(records)
     return {
         "num": num,
-        "broken": sum(bool(record.broken) for record in records),
+        "invalid": sum(bool(record.invalid) for record in records),
         "untextured": sum(bool(record.untextured) for record in records),
         "without_floaters": sum(one.floaters == 0 for one in known) / num,
-        "largest_piece_over_99_percent": sum(one.largest_share > 0.99 for one in known) / num,
+        "largest_component_over_99_percent": sum(one.largest_fraction > 0.99 for one in known)
+        / num,
         "watertight": sum(one.is_watertight for one in known) / num,
         "median_faces": float(np.median([one.faces for one in known])) if known else None,
         "more_than_one_hue": sum(h > SECOND_COLOR for h in hues) / len(hues) if hues else None,
     }
 
 
-def hollowness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
-    """Count and quantiles of `volume_over_hull` among the shapes of a collection that have one.
-
-    Returns:
-        `measured` and `unmeasured`: how many shapes have a number, and how many are invalid, or
-        have a largest component that is not closed or is flat. `quantiles`: by percentile ("10" to
-        "90"), None if no shape was measured.
-    """
-    values = [
-        record.soundness.volume_over_hull
-        for record in records
-        if record.soundness is not None and math.isfinite(record.soundness.volume_over_hull)
-    ]
-    quantiles = None
-    if values:
-        found = np.percentile(values, _PERCENTILES).tolist()
-        quantiles = {str(name): value for name, value in zip(_PERCENTILES, found, strict=True)}
-    return {
-        "measured": len(values),
-        "unmeasured": len(records) - len(values),
-        "quantiles": quantiles,
-    }
-
-
 def _hollowness(records: dict[str, list[ShapeRecord]]) -> dict[str, Any]:
-    """Put `hollowness` of each collection beside the difference of generated and reference."""
-    by_role = {role: hollowness(each) for role, each in records.items()}
+    """Quantiles of `volume_over_hull` of each collection, and the difference of their medians.
+
+    `measured` counts the shapes that have a number; `unmeasured` those that are invalid, or have a
+    largest component that is not closed or is flat. `quantiles` are by percentile ("10" to "90"),
+    None if no shape was measured.
+    """
+    by_role: dict[str, dict[str, Any]] = {}
+    for role, each in records.items():
+        known = [record.soundness.volume_over_hull for record in each if record.soundness]
+        values = [value for value in known if math.isfinite(value)]
+        found = np.percentile(values, _PERCENTILES).tolist() if values else []
+        quantiles = {str(name): value for name, value in zip(_PERCENTILES, found, strict=False)}
+        by_role[role] = {
+            "measured": len(values),
+            "unmeasured": len(each) - len(values),
+            "quantiles": quantiles or None,
+        }
     generated, reference = (by_role[role]["quantiles"] for role in ("generated", "reference"))
-    difference = None
-    if generated is not None and reference is not None:
-        difference = abs(generated["50"] - reference["50"])
+    difference = abs(generated["50"] - reference["50"]) if generated and reference else None
     return {"volume_over_hull": by_role, "difference_of_medians": difference}
 
 
@@ -246,32 +239,31 @@ def _matching_by_label(evaluation: Evaluation) -> dict[str, Any] | None:
 
     None where no reference has the label, or without Chamfer distance.
     """
-    ids = [index for index, label in enumerate(evaluation.labels) if label is not None]
-    if not ids or evaluation.to_reference is None:
+    plan, chamfer = evaluation.plan, [row.chamfer for row in evaluation.rows]
+    label = plan.reference.config.label
+    found = [labels.get(label) for labels in read_labels(plan.reference.files or ())]
+    ids = [index for index, value in enumerate(found) if value is not None]
+    if not ids or chamfer[0] is None:
         return None
-    labels = [label for label in evaluation.labels if label is not None]
-    generated = minimum_matching_distance_by_label(evaluation.to_reference[:, ids], labels)
+    labels = [value for value in found if value is not None]
+    generated = minimum_matching_distance_by_label(chamfer[0][:, ids], labels)
     training: dict[str, float] = {}
-    if (oracle := evaluation.training_to_reference) is not None:
-        training = minimum_matching_distance_by_label(oracle[:, ids], labels)
+    if len(chamfer) > 1 and chamfer[1] is not None:
+        training = minimum_matching_distance_by_label(chamfer[1][:, ids], labels)
     counts = Counter(labels)
     values = []
-    for label, distance in generated.items():
-        found, other = distance if math.isfinite(distance) else None, training.get(label)
+    for value, distance in generated.items():
+        mmd, other = _finite(distance), training.get(value)
         values.append(
             {
-                "value": label,
-                "num": counts[label],
-                "generated": found,
+                "value": value,
+                "num": counts[value],
+                "generated": mmd,
                 "training": other,
-                "ratio": found / other if found is not None and other else None,
+                "ratio": mmd / other if mmd is not None and other else None,
             }
         )
-    return {
-        "label": evaluation.plan.reference.config.label,
-        "unlabelled": len(evaluation.labels) - len(ids),
-        "values": values,
-    }
+    return {"label": label, "unlabelled": len(found) - len(ids), "values": values}
 
 
 def _copying(copying: Copying) -> dict[str, Any]:
@@ -286,11 +278,4 @@ def _copying(copying: Copying) -> dict[str, Any]:
         "nearer_than_the_nearest_percent_of_references": float((generated < limit).mean()),
         "least_distance": float(generated.min()),
         "least_distance_of_references": float(reference.min()),
-    }
-
-
-def _finite(scores: Scores) -> Scores:
-    return {
-        name: value if value is not None and math.isfinite(value) else None
-        for name, value in scores.items()
     }

@@ -1,7 +1,8 @@
-"""From the records of two collections to scores."""
+"""An evaluation: collections are measured, then records become scores."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.apps.evaluation.config import EvaluationConfig
-from get3d.apps.evaluation.measure import ShapeRecord
+from get3d.apps.evaluation.measure import ShapeRecord, measure_collection
+from get3d.apps.evaluation.plan import LEAST, Collection, EvaluationConfig, Plan, make_plan
 from get3d.metrics import (
     KernelProtocol,
     chamfer_matrix,
@@ -21,90 +22,291 @@ from get3d.metrics import (
     minimum_matching_distance,
     nearest_neighbour_accuracy,
     precision_recall,
-    with_broken,
+    with_invalid,
 )
-from get3d.metrics.light_field_matrix import light_field_matrix
+from get3d.metrics.light_field import light_field_matrix
 
 Scores = dict[str, float | None]
-ShapeMetric = Literal["cd", "lfd"]
 OnProgress = Callable[[str, int, int], None]
 NEIGHBOURS = 3
 """Of precision and recall."""
 _KERNEL_SUBSET = 1000
+_NUM_NAMED = 3
+_TOLERANCE = 1e-4
+"""Of numbers about 1 large: what rounding to six digits leaves, and no other shape reaches."""
 
 
 @dataclass(frozen=True)
-class ShapeDistances:
-    """Distances within and between two collections, by one metric.
+class Row:
+    """Scores of one set of shapes against another.
 
     Attributes:
-        between: +inf in the row of a broken generated shape.
-        within_generated: Of the first as many as there are references, +inf likewise; None if there
-            are fewer.
-        within_reference: Of the references.
+        name: What was compared.
+        num_generated: Shapes on the evaluated side.
+        num_reference: Shapes on the other.
+        scores: By name; distances in their own units, fractions from 0 to 1, None where a score
+            cannot be had from so few shapes.
+        chamfer: Distances of the first set to the second, +inf in the rows of invalid shapes; None
+            if not asked for.
     """
 
-    between: Float[Tensor, "generated reference"]
-    within_generated: Float[Tensor, "reference reference"] | None
-    within_reference: Float[Tensor, "reference reference"]
+    name: str
+    num_generated: int
+    num_reference: int
+    scores: Scores
+    chamfer: Float[Tensor, "generated reference"] | None = field(compare=False)
 
 
-def compare_shapes(
-    metric: ShapeMetric,
-    generated: Sequence[ShapeRecord],
-    reference: Sequence[ShapeRecord],
+@dataclass(frozen=True)
+class Copying:
+    """Chamfer distances to all training shapes: did the model memorize them?
+
+    Attributes:
+        generated: Of valid generated shapes.
+        reference: Of the references, which are surely no copies.
+        generated_ids: Which shape each row of `generated` is.
+        training_ids: Which record each column is, among all training records.
+    """
+
+    generated: Float[Tensor, "valid training"]
+    reference: Float[Tensor, "reference training"]
+    generated_ids: list[int]
+    training_ids: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """All results of an evaluation.
+
+    Attributes:
+        plan: What was measured.
+        generated: A record of each generated shape.
+        reference: Of each reference.
+        training: Of each training shape, those of the oracle first.
+        rows: Scores of the generated shapes first, then of the oracles.
+        copying: None without Chamfer distance or training shapes.
+        duplicates: References that are in the training set, and as what.
+    """
+
+    plan: Plan
+    generated: list[ShapeRecord]
+    reference: list[ShapeRecord]
+    training: list[ShapeRecord]
+    rows: list[Row]
+    copying: Copying | None = None
+    duplicates: list[tuple[str, str]] = field(default_factory=list)
+
+
+def evaluate(
+    data: Path | str,
     *,
-    label: str,
-    on_progress: OnProgress,
-) -> ShapeDistances:
-    """Measure the distances that the scores of one metric need.
+    work: Path | str,
+    config: EvaluationConfig | None = None,
+    model: str | Path | None = None,
+    meshes: Path | str | None = None,
+    device: str = "cpu",
+    workers: int | None = None,
+    keep_duplicates: bool = False,
+    on_progress: OnProgress = lambda label, done, total: None,
+) -> Evaluation:
+    """Generate shapes, measure them, and compare them with shapes that the model did not see.
+
+    What was measured is kept in `work`, so a stopped run goes on where it was. Oracles stand beside
+    the model's scores: as many training shapes in its place, and one half of them against the
+    other.
 
     Args:
-        metric: Which one.
-        generated: May have broken shapes.
-        reference: Has none.
-        label: What is compared, for the progress.
-        on_progress: Called with the label, the pairs done and their number.
+        data: Folder with a folder of reference shapes and, if possible, one of training shapes.
+        work: Folder for what was measured; made if absent.
+        config: What is compared, and how; None as published.
+        model: Anything that `get3d.load` takes; None is the bundled one.
+        meshes: Folder of meshes to evaluate instead of a model's.
+        device: Where the networks run.
+        workers: Processes on a CPU; None takes one for each core. A script that asks for several
+            needs the usual `if __name__ == "__main__":` around its own code.
+        keep_duplicates: Score although references are in the training set.
+        on_progress: Called with what is done, how far, and out of how much.
+
+    Raises:
+        ValueError: If a reference is invalid or in the training set, or there are fewer shapes than
+            the scores need.
+        FileNotFoundError: If a folder, the model or the weights of the features are missing.
     """
-    first = generated[: len(reference)]
+    config, work = config or EvaluationConfig(), Path(work)
+    meshes = None if meshes is None else Path(meshes)
+    plan = make_plan(Path(data), config, model=model, meshes=meshes, device=device)
 
-    def compare(
-        rows: Sequence[ShapeRecord], columns: Sequence[ShapeRecord] | None
-    ) -> Float[Tensor, "rows columns"]:
-        return distances_between(metric, rows, columns, f"{label}: {metric}", on_progress)
+    def measure(collection: Collection | None) -> list[ShapeRecord]:
+        if collection is None:
+            return []
+        return measure_collection(collection, work, workers=workers, on_progress=on_progress)
 
-    return ShapeDistances(
-        between=compare(generated, reference),
-        within_generated=compare(first, None) if len(first) == len(reference) else None,
-        within_reference=compare(reference, None),
+    def compare(name: str, rows: list[ShapeRecord], columns: list[ShapeRecord]) -> Row:
+        return compare_sets(name, rows, columns, config=config, on_progress=on_progress)
+
+    reference = measure(plan.reference)
+    check_references(reference)
+    oracle = measure(plan.training)
+    training = oracle + measure(plan.more_training)
+    duplicates = find_duplicates(reference, training)
+    if duplicates and not keep_duplicates:
+        raise ValueError(
+            f"{describe_duplicates(duplicates, len(reference))}; take them out of one of the two, "
+            "or add --keep-duplicates to score all the same"
+        )
+    generated = measure(plan.generated)
+    rows = [compare("generated", generated, reference)]
+    valid = [record for record in oracle if not (record.invalid or record.untextured)]
+    if len(valid) >= LEAST:
+        rows.append(compare("training shapes", valid, reference))
+    if len(valid) >= 2 * LEAST:
+        order = np.random.default_rng(config.seed).permutation(len(valid)).tolist()
+        halves = [valid[index] for index in order[0::2]], [valid[index] for index in order[1::2]]
+        rows.append(compare("half the training shapes, against the other half", *halves))
+    copying = None
+    if "cd" in config.metrics:
+        copying = _find_copies(generated, reference, training, on_progress)
+    return Evaluation(
+        plan=plan,
+        generated=generated,
+        reference=reference,
+        training=training,
+        rows=rows,
+        copying=copying,
+        duplicates=duplicates,
     )
 
 
-def shape_scores(metric: ShapeMetric, distances: ShapeDistances) -> Scores:
-    """Coverage, minimum matching distance and 1-NN accuracy.
+def compare_sets(
+    name: str,
+    generated: Sequence[ShapeRecord],
+    reference: Sequence[ShapeRecord],
+    *,
+    config: EvaluationConfig,
+    on_progress: OnProgress = lambda label, done, total: None,
+) -> Row:
+    """Compute all scores of one set of measured shapes against another.
 
-    The MMD is infinite if all generated shapes are broken, the accuracy None if fewer shapes were
-    generated than there are references.
+    COV, MMD and 1-NNA of shapes; the MMD is infinite if all generated shapes are invalid, the 1-NNA
+    None if fewer shapes were generated than there are references. Then those of `_image_scores`.
+
+    Args:
+        name: Of the row.
+        generated: May have invalid shapes.
+        reference: Has none, see `check_references`.
+        config: Which scores.
+        on_progress: Called with what is done, how far, and out of how much.
     """
-    between, accuracy = distances.between, None
-    if distances.within_generated is not None:
-        accuracy = nearest_neighbour_accuracy(
-            between[: between.shape[1]], distances.within_generated, distances.within_reference
+    scores: Scores = {}
+    chamfer = None
+    first = generated[: len(reference)]
+    for metric in ("cd", "lfd"):
+        if metric not in config.metrics:
+            continue
+        label = f"{name}: {metric}"
+        between = _distances(metric, generated, reference, label, on_progress)
+        accuracy = None
+        if len(first) == len(reference):
+            within = [
+                _distances(metric, each, None, label, on_progress) for each in (first, reference)
+            ]
+            accuracy = nearest_neighbour_accuracy(between[: len(first)], *within)
+        scores |= {
+            f"cov_{metric}": coverage(between),
+            f"mmd_{metric}": minimum_matching_distance(between),
+            f"one_nna_{metric}": accuracy,
+        }
+        chamfer = between if metric == "cd" else chamfer
+    if "fd" in config.metrics:
+        on_progress(f"{name}: features of images", 0, 1)
+        scores |= _image_scores(generated, reference, config)
+    return Row(name, len(generated), len(reference), scores, chamfer)
+
+
+def check_references(reference: Sequence[ShapeRecord]) -> None:
+    """Validate that all references were measured; raise ValueError otherwise.
+
+    A score against a reference that cannot be measured would be a silent wrong number.
+    """
+    reasons = [
+        f"{record.name}: {record.invalid or record.untextured}"
+        for record in reference
+        if record.invalid or record.untextured
+    ]
+    if reasons:
+        raise ValueError(
+            f"{len(reasons)} of {len(reference)} reference shapes cannot be measured "
+            f"({_join(reasons, '; ')}); mend them or take them out"
         )
-    return {
-        f"cov_{metric}": coverage(between),
-        f"mmd_{metric}": minimum_matching_distance(between),
-        f"one_nna_{metric}": accuracy,
-    }
 
 
-def picture_scores(
+def find_duplicates(
+    reference: Sequence[ShapeRecord], training: Sequence[ShapeRecord]
+) -> list[tuple[str, str]]:
+    """List references whose surface is that of a training shape, each with the first such one.
+
+    A test shape that was trained on scores too well. Copies under other names, at other places and
+    sizes, with other materials or faces count.
+    """
+    known = [record for record in training if record.signature]
+    if not known:
+        return []
+    signatures = np.array([record.signature for record in known])
+    found = []
+    for record in reference:
+        is_same = (np.abs(signatures - np.array(record.signature)) < _TOLERANCE).all(1)
+        if is_same.any():
+            found.append((record.name, known[int(is_same.argmax())].name))
+    return found
+
+
+def describe_duplicates(duplicates: Sequence[tuple[str, str]], num_reference: int) -> str:
+    """Say in one line which they are."""
+    return (
+        f"{len(duplicates)} of {num_reference} reference shapes are in the training set too "
+        f"({_join([f'{test} is {train}' for test, train in duplicates], ', ')})"
+    )
+
+
+def kernel_protocol(num_generated: int, num_reference: int, seed: int) -> KernelProtocol:
+    """As published, with smaller subsets where there are fewer images."""
+    return KernelProtocol(subset_size=min(_KERNEL_SUBSET, num_generated, num_reference), seed=seed)
+
+
+def _join(texts: Sequence[str], separator: str) -> str:
+    return separator.join([*texts[:_NUM_NAMED], *(["..."] if len(texts) > _NUM_NAMED else [])])
+
+
+def _find_copies(
+    generated: Sequence[ShapeRecord],
+    reference: Sequence[ShapeRecord],
+    training: Sequence[ShapeRecord],
+    on_progress: OnProgress,
+) -> Copying | None:
+    """Compare all valid shapes with all valid training shapes; None if there are none of either."""
+    generated_ids, training_ids = (
+        [index for index, record in enumerate(records) if not record.invalid]
+        for records in (generated, training)
+    )
+    if not generated_ids or not training_ids:
+        return None
+    known = [training[index] for index in training_ids]
+    made = [generated[index] for index in generated_ids]
+    return Copying(
+        generated=_distances("cd", made, known, "copies", on_progress),
+        reference=_distances("cd", reference, known, "copies, references", on_progress),
+        generated_ids=generated_ids,
+        training_ids=training_ids,
+    )
+
+
+def _image_scores(
     generated: Sequence[ShapeRecord], reference: Sequence[ShapeRecord], config: EvaluationConfig
 ) -> Scores:
     """Fréchet and kernel distance, precision and recall.
 
-    Of the network's field where there is one ("ori": what it was trained to draw), and of the
-    exported textured mesh ("3d"), both against pictures of the references' meshes. The distances
+    Of the network's field where there is one ("ori": what it was trained to render), and of the
+    exported textured mesh ("3d"), both against images of the references' meshes. The distances
     are called FID and KID with the FID's own features only.
     """
     frechet_name, kernel_name = ("fd_shapes", "kd_shapes")
@@ -129,36 +331,31 @@ def picture_scores(
     return scores
 
 
-def kernel_protocol(num_generated: int, num_reference: int, seed: int) -> KernelProtocol:
-    """As published, with smaller subsets where there are fewer pictures."""
-    return KernelProtocol(subset_size=min(_KERNEL_SUBSET, num_generated, num_reference), seed=seed)
-
-
-def distances_between(
-    metric: ShapeMetric,
+def _distances(
+    metric: Literal["cd", "lfd"],
     rows: Sequence[ShapeRecord],
     columns: Sequence[ShapeRecord] | None,
     label: str,
     on_progress: OnProgress,
 ) -> Float[Tensor, "rows columns"]:
-    """Distances of two collections, or within one; +inf where a shape of the rows is broken."""
-    name = "points" if metric == "cd" else "light_field"
-    matrix = chamfer_matrix if metric == "cd" else light_field_matrix
-    is_whole = torch.tensor([not record.broken for record in rows])
-    num_columns = len(rows if columns is None else columns)
-    if not is_whole.any():
-        return torch.full((len(rows), num_columns), torch.inf)
-    whole = matrix(
-        _stack(name, [record for record in rows if not record.broken]),
+    """Distances of two collections, or within one; +inf where a shape of the rows is invalid."""
+    name, matrix = (
+        ("points", chamfer_matrix) if metric == "cd" else ("light_field", light_field_matrix)
+    )
+    is_valid = torch.tensor([not record.invalid for record in rows])
+    if not is_valid.any():
+        return torch.full((len(rows), len(rows if columns is None else columns)), torch.inf)
+    distances = matrix(
+        _stack(name, [record for record in rows if not record.invalid]),
         None if columns is None else _stack(name, columns),
         on_progress=lambda done, total: on_progress(label, done, total),
     )
-    full = with_broken(whole, is_whole)
-    return full if columns is not None else with_broken(full.T, is_whole)
+    full = with_invalid(distances, is_valid)
+    return full if columns is not None else with_invalid(full.T, is_valid)
 
 
 def _stack(name: str, records: Sequence[ShapeRecord]) -> Tensor:
-    """One kind of array of all records; features of all pictures follow one another."""
+    """One kind of array of all records; features of all images follow one another."""
     arrays = [getattr(record, name) for record in records]
     join = np.concatenate if name.endswith("features") else np.stack
     return torch.from_numpy(join(arrays))

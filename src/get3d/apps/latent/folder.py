@@ -12,7 +12,7 @@ import torch
 
 from get3d.apps.model import Model
 from get3d.core import remove_leftovers, to_dict, write_text
-from get3d.metrics.features import fingerprint
+from get3d.core.weights import fingerprint
 
 RECORD_NAME = "generation.json"
 SHEET_NAME = "contact_sheet.png"

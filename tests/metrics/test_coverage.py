@@ -8,7 +8,7 @@ from get3d.metrics import (
     minimum_matching_distance,
     minimum_matching_distance_by_label,
     nearest_neighbour_accuracy,
-    with_broken,
+    with_invalid,
 )
 
 INF = math.inf
@@ -64,7 +64,7 @@ def test_ties_go_to_the_first_reference():
     assert coverage(between) == pytest.approx(2 / 3)
 
 
-def test_broken_generated_shapes_match_nobody_and_count():
+def test_invalid_generated_shapes_match_nobody_and_count():
     between = torch.tensor([[0.1, 0.4], [INF, INF], [0.2, 0.3]])
     assert coverage(between) == 0.5
     assert minimum_matching_distance(between) == pytest.approx(0.2)
@@ -73,13 +73,13 @@ def test_broken_generated_shapes_match_nobody_and_count():
     assert minimum_matching_distance(nothing) == INF
 
 
-def test_rows_of_broken_shapes_are_put_back():
-    is_whole = torch.tensor([True, False, True])
-    between = with_broken(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), is_whole)
+def test_rows_of_invalid_shapes_are_put_back():
+    is_valid = torch.tensor([True, False, True])
+    between = with_invalid(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), is_valid)
     assert between.tolist() == [[1, 2], [INF, INF], [3, 4]]
-    assert with_broken(torch.zeros(0, 2), torch.zeros(3, dtype=torch.bool)).shape == (3, 2)
-    with pytest.raises(ValueError, match="1 rows for 2 whole shapes"):
-        with_broken(torch.zeros(1, 2), is_whole)
+    assert with_invalid(torch.zeros(0, 2), torch.zeros(3, dtype=torch.bool)).shape == (3, 2)
+    with pytest.raises(ValueError, match="1 rows for 2 valid shapes"):
+        with_invalid(torch.zeros(1, 2), is_valid)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -111,24 +111,24 @@ def test_ties_count_half():
     assert nearest_neighbour_accuracy(same, same, same) == 0.5
 
 
-def test_broken_shapes_are_told_apart_and_nobodys_neighbour():
-    # On a line: the broken one would be next to reference 0 if it counted.
+def test_invalid_shapes_are_told_apart_and_nobodys_neighbour():
+    # On a line: the invalid one would be next to reference 0 if it counted.
     generated, reference = torch.tensor([[0.0], [5.0], [6.0]]), torch.tensor([[0.1], [5.4], [0.6]])
     between, within = distances(generated, reference), distances(generated, generated)
     references = distances(reference, reference)
     # Right are the generated at 5 no (5.4), at 6 no (5.4), at 0 no; references at 0.1 no, 0.6 yes.
     assert nearest_neighbour_accuracy(between, within, references) == pytest.approx(1 / 6)
     between[0], within[0], within[:, 0] = INF, INF, INF
-    # Now the broken one counts as right, and the reference at 0.1 has the one at 0.6.
+    # Now the invalid one counts as right, and the reference at 0.1 has the one at 0.6.
     assert nearest_neighbour_accuracy(between, within, references) == pytest.approx(3 / 6)
     nothing = torch.full((3, 3), INF)
     assert nearest_neighbour_accuracy(nothing, nothing, references) == 1.0
 
 
-def test_broken_references_are_refused():
+def test_invalid_references_are_refused():
     between = torch.tensor([[0.1, INF], [0.2, INF]])
     for compute in (coverage, minimum_matching_distance):
-        with pytest.raises(ValueError, match="reference shape 1 is broken"):
+        with pytest.raises(ValueError, match="reference shape 1 is invalid"):
             compute(between)
     within = torch.tensor([[0.0, INF], [INF, 0.0]])
     with pytest.raises(ValueError, match="within a set must be finite"):

@@ -1,16 +1,18 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from get3d.metrics import manifold, precision_recall
+from get3d.metrics import precision_recall
 
 
 def draw(num: int, dim: int = 4, seed: int = 0) -> torch.Tensor:
     return torch.randn(num, dim, generator=torch.Generator().manual_seed(seed))
 
 
-def naive_share(queries: torch.Tensor, members: torch.Tensor, k: int) -> float:
+def naive_fraction(queries: torch.Tensor, members: torch.Tensor, k: int) -> float:
     queries, members = queries.double().numpy(), members.double().numpy()
     radii = np.sort(cdist(members, members), axis=1)[:, k]  # 0 is the member itself
     return float((cdist(queries, members) <= radii).any(1).mean())
@@ -19,11 +21,12 @@ def naive_share(queries: torch.Tensor, members: torch.Tensor, k: int) -> float:
 @pytest.mark.parametrize("k", [1, 3, 10])
 @pytest.mark.parametrize("shift", [0.0, 100.0])
 def test_agrees_with_plain_search(k, shift, monkeypatch):
-    monkeypatch.setattr(manifold, "_ROWS", 64)
+    module = sys.modules["get3d.metrics.precision_recall"]  # the function has the same name
+    monkeypatch.setattr(module, "_ROWS", 64)
     generated, reference = draw(150) + 0.7 + shift, draw(130, seed=1) + shift
     precision, recall = precision_recall(generated, reference, k)
-    assert precision == pytest.approx(naive_share(generated, reference, k))
-    assert recall == pytest.approx(naive_share(reference, generated, k))
+    assert precision == pytest.approx(naive_fraction(generated, reference, k))
+    assert recall == pytest.approx(naive_fraction(reference, generated, k))
     assert 0 < precision < 1
 
 

@@ -1,4 +1,4 @@
-"""Precision and recall of features (Kynkäänniemi et al. 2019)."""
+"""Precision and recall of image features (Kynkäänniemi et al. 2019)."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,7 +18,7 @@ def precision_recall(
     features_reference: Float[Tensor, "r d_r"],
     k: int = 3,
 ) -> tuple[float, float]:
-    """Share of generated features among the reference ones, and the other way round.
+    """Fraction of generated features among the reference ones, and the other way round.
 
     A feature is among a set if it lies within the ball of one of its members, that reaches to the
     member's k-th nearest other member. Precision says how true the generated are, recall how much

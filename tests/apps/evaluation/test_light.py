@@ -1,4 +1,4 @@
-"""Pictures of models are lit where their colours hold no light, and only there."""
+"""Images of models are lit where their colours hold no light, and only there."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from get3d.apps import Model, save_model
-from get3d.apps.evaluation import EvaluationConfig, collection, make_plan, summarize
-from get3d.apps.evaluation.judge import evaluate
-from get3d.apps.evaluation.sources import MeshFiles, ModelShapes, Pictures
+from get3d.apps.evaluation import EvaluationConfig, evaluate, make_plan, measure, summarize
+from get3d.apps.evaluation.measure import RGBImages, load_shape
+from get3d.apps.evaluation.plan import Collection, identify
 from get3d.apps.latent import make_shape
 from get3d.core.pictures import images_to_u8
 from get3d.export import save
@@ -42,27 +42,38 @@ def _unlit(model: Model) -> Model:
     return replace(model, info=replace(model.info, is_unlit=True))
 
 
-def _pictures(model: Model, config: EvaluationConfig = CONFIG) -> tuple[Pictures, Pictures]:
-    shape = ModelShapes(model, 1, config).load(0)
-    assert shape.field_pictures is not None
-    return shape.field_pictures(CAMERAS), shape.mesh_pictures(CAMERAS)
+def _images(
+    folder: Path, model: Model, config: EvaluationConfig = CONFIG
+) -> tuple[RGBImages, RGBImages]:
+    save_model(model, folder)
+    generated = Collection(role="generated", num=1, model=folder, config=config, metrics=())
+    shape = load_shape(identify(generated), 0)
+    assert shape.field_images is not None
+    return shape.field_images(CAMERAS), shape.mesh_images(CAMERAS)
 
 
 @pytest.fixture
-def reference(white_ball: Model, tmp_path: Path) -> Pictures:
+def reference(white_ball: Model, tmp_path: Path) -> RGBImages:
     """What the same mesh looks like as a reference in studio light."""
     [ball] = white_ball.generate(texture_size=128)
     save(ball, tmp_path / "ball.glb")
     side = float((ball.mesh.verts.amax(0) - ball.mesh.verts.amin(0)).max())
     config = replace(CONFIG, longest_side=side)
-    files = MeshFiles([tmp_path / "ball.glb"], config, light="studio", up_axis="y")
-    return files.load(0).mesh_pictures(CAMERAS)
+    ball_file = Collection(
+        role="reference",
+        num=1,
+        files=(tmp_path / "ball.glb",),
+        light="studio",
+        config=config,
+        metrics=(),
+    )
+    return load_shape(ball_file, 0).mesh_images(CAMERAS)
 
 
 def test_an_unlit_white_sphere_looks_like_the_same_mesh_as_a_reference(
-    white_ball: Model, reference: Pictures
+    white_ball: Model, reference: RGBImages, tmp_path: Path
 ) -> None:
-    on_field, on_mesh = _pictures(_unlit(white_ball))
+    on_field, on_mesh = _images(tmp_path / "model", _unlit(white_ball))
     # The same mesh, normals and colours up to the rounding of a file: less than a grey level.
     assert (on_mesh.int() - reference.int()).abs().max() <= 1
     # A field is lit at one point of a pixel, meshes at 16: 5 levels where light changes fast.
@@ -71,26 +82,28 @@ def test_an_unlit_white_sphere_looks_like_the_same_mesh_as_a_reference(
     assert difference.mean() < 2
 
 
-def _difference_inside(pictures: Pictures, reference: Pictures) -> torch.Tensor:
+def _difference_inside(pictures: RGBImages, reference: RGBImages) -> torch.Tensor:
     """Absolute differences in bytes, without the silhouettes, which are blended differently."""
     is_inside = -torch.nn.functional.max_pool2d(-reference.float(), 3, 1, 1).amin(1) > 60
     assert is_inside.float().mean() > 0.2
     return (pictures.int() - reference.int()).abs().float().amax(1)[is_inside]
 
 
-def test_a_lit_model_is_shown_as_it_is(white_ball: Model) -> None:
-    on_field, on_mesh = _pictures(white_ball)
+def test_a_lit_model_is_shown_as_it_is(white_ball: Model, tmp_path: Path) -> None:
+    on_field, on_mesh = _images(tmp_path / "model", white_ball)
     for pictures in (on_field, on_mesh):
         assert set(pictures[..., 24, 20:28].flatten().tolist()) == {255}
 
 
-def test_unlit_references_need_no_light(white_ball: Model) -> None:
+def test_unlit_references_need_no_light(white_ball: Model, tmp_path: Path) -> None:
     plain = replace(CONFIG, light="none")
-    for unlit, lit in zip(_pictures(_unlit(white_ball), plain), _pictures(white_ball), strict=True):
+    unlit_images = _images(tmp_path / "unlit", _unlit(white_ball), plain)
+    lit_images = _images(tmp_path / "lit", white_ball)
+    for unlit, lit in zip(unlit_images, lit_images, strict=True):
         assert torch.equal(unlit, lit)
 
 
-def test_contact_sheets_light_base_colours_once(white_ball: Model, reference: Pictures) -> None:
+def test_contact_sheets_light_base_colours_once(white_ball: Model, reference: RGBImages) -> None:
     shape = make_shape(white_ball, white_ball.styles(0))
     rgba = shape.render(CAMERAS, 48)
     pictures = images_to_u8(rgba.permute(0, 3, 1, 2)[:, :3], low=0.0)
@@ -115,7 +128,7 @@ def test_light_is_part_of_what_was_measured_and_of_the_report(
     lights = {key: one.light for key, one in found.items()}
     assert lights.pop(("unlit", "studio")) == "studio"
     assert set(lights.values()) == {"none"}
-    identities = {key: collection._identity(one) for key, one in found.items()}
+    identities = {key: measure._identity(one) for key, one in found.items()}
     assert identities["lit", "studio"] == identities["lit", "none"]
     assert len(set(identities.values())) == 3
 
@@ -123,6 +136,6 @@ def test_light_is_part_of_what_was_measured_and_of_the_report(
         data, work=tmp_path / "work", config=config, model=tmp_path / "unlit", workers=1
     )
     content = summarize(evaluation, name="x")
-    assert content["protocol"]["pictures"]["light_of_generated"] == "studio"
-    assert content["protocol"]["pictures"]["light_of_references"] == "studio"
+    assert content["protocol"]["images"]["light_of_generated"] == "studio"
+    assert content["protocol"]["images"]["light_of_references"] == "studio"
     assert any("base colours without light" in note for note in content["notes"])

@@ -1,7 +1,7 @@
 """How a generated set compares with a reference set, from the distances of their shapes.
 
-Positive infinity marks a broken generated shape (`with_broken`): it is nobody's match, it is told
-from the reference at once, and it is never left out of a count. A reference must be whole.
+Positive infinity marks an invalid generated shape (`with_invalid`): it matches no reference,
+counts as told apart in 1-NNA, and is never left out of a count. All references must be valid.
 """
 
 import math
@@ -12,50 +12,50 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 
-def with_broken(
-    distances: Float[Tensor, "whole other"], is_whole: Bool[Tensor, " g"]
+def with_invalid(
+    distances: Float[Tensor, "valid other"], is_valid: Bool[Tensor, " g"]
 ) -> Float[Tensor, "g other"]:
-    """Put back the rows of broken shapes, as infinities, where they were left out.
+    """Put back the rows of invalid shapes, as infinities, where they were left out.
 
     Args:
-        distances: One row for each whole shape, in order. A matrix within one set is completed by
-            doing this twice: `with_broken(with_broken(within, is_whole).T, is_whole)`.
-        is_whole: Which shapes have a row.
+        distances: One row for each valid shape, in order. A matrix within one set is completed by
+            doing this twice: `with_invalid(with_invalid(within, is_valid).T, is_valid)`.
+        is_valid: Which shapes have a row.
 
     Raises:
-        ValueError: If the number of rows is not the number of whole shapes.
+        ValueError: If the number of rows is not the number of valid shapes.
     """
-    if len(distances) != int(is_whole.sum()):
+    if len(distances) != int(is_valid.sum()):
         raise ValueError(
-            f"distances have {len(distances)} rows for {int(is_whole.sum())} whole shapes"
+            f"distances have {len(distances)} rows for {int(is_valid.sum())} valid shapes"
         )
-    full = distances.new_full((len(is_whole), distances.shape[1]), torch.inf)
-    full[is_whole.to(full.device)] = distances
+    full = distances.new_full((len(is_valid), distances.shape[1]), torch.inf)
+    full[is_valid.to(full.device)] = distances
     return full
 
 
 def coverage(distances: Float[Tensor, "generated reference"]) -> float:
-    """Share of reference shapes that are the nearest one of some generated shape (COV).
+    """Fraction of reference shapes that are the nearest one of some generated shape (COV).
 
     Achlioptas et al. 2018. Of references at the same distance, the first is the match.
     The published protocol generates five times as many shapes as there are references: with more
     shapes coverage grows, so compare it at equal ratios only.
 
     Args:
-        distances: Of every generated shape to every reference; +inf: the generated one is broken.
+        distances: Of every generated shape to every reference; +inf: the generated one is invalid.
 
     Returns:
-        From 0 to 1, more is better; 0 if all generated shapes are broken.
+        From 0 to 1, more is better; 0 if all generated shapes are invalid.
 
     Raises:
-        ValueError: If a set is empty, a distance is NaN or negative, or a reference is broken.
+        ValueError: If a set is empty, a distance is NaN or negative, or a reference is invalid.
 
     Example:
         >>> coverage(torch.tensor([[0.1, 0.5], [0.2, 0.3]]))
         0.5
     """
-    whole = distances[_whole_rows(distances)]
-    matches = whole.cpu().numpy().argmin(1)  # the first of equals; torch does not promise that
+    valid = distances[_valid_rows(distances)]
+    matches = valid.cpu().numpy().argmin(1)  # the first of equals; torch does not promise that
     return len(set(matches.tolist())) / distances.shape[1]
 
 
@@ -65,19 +65,19 @@ def minimum_matching_distance(distances: Float[Tensor, "generated reference"]) -
     Achlioptas et al. 2018.
 
     Args:
-        distances: Of every generated shape to every reference; +inf: the generated one is broken.
+        distances: Of every generated shape to every reference; +inf: the generated one is invalid.
 
     Returns:
-        In the units of the distances, less is better; infinity if all generated ones are broken.
+        In the units of the distances, less is better; infinity if all generated ones are invalid.
 
     Raises:
-        ValueError: If a set is empty, a distance is NaN or negative, or a reference is broken.
+        ValueError: If a set is empty, a distance is NaN or negative, or a reference is invalid.
 
     Example:
         >>> minimum_matching_distance(torch.tensor([[1.0, 5.0], [2.0, 3.0]]))
         2.0
     """
-    _whole_rows(distances)
+    _valid_rows(distances)
     return distances.double().amin(0).mean().item()
 
 
@@ -90,16 +90,16 @@ def minimum_matching_distance_by_label(
     the nearest shapes of other kinds are not far.
 
     Args:
-        distances: Of every generated shape to every reference; +inf: the generated one is broken.
+        distances: Of every generated shape to every reference; +inf: the generated one is invalid.
         labels: One for each reference.
 
     Returns:
         By label, in alphabetical order; the mean of all references is the mean of these, weighted
-        by their numbers. In the units of the distances; infinity if all generated ones are broken.
+        by their numbers. In the units of the distances; infinity if all generated ones are invalid.
 
     Raises:
         ValueError: If there is not one label for each reference, a set is empty, a distance is NaN
-            or negative, or a reference is broken.
+            or negative, or a reference is invalid.
 
     Example:
         >>> distances = torch.tensor([[1.0, 5.0, 4.0], [2.0, 3.0, 8.0]])
@@ -110,7 +110,7 @@ def minimum_matching_distance_by_label(
         raise ValueError(
             f"labels must be one for each of {distances.shape[1]} references, got {len(labels)}"
         )
-    _whole_rows(distances)
+    _valid_rows(distances)
     nearest = distances.double().amin(0).tolist()
     by_label: dict[str, list[float]] = {label: [] for label in sorted(set(labels))}
     for label, distance in zip(labels, nearest, strict=True):
@@ -123,16 +123,16 @@ def nearest_neighbour_accuracy(
     within_generated: Float[Tensor, "g g"],
     within_reference: Float[Tensor, "r r"],
 ) -> float:
-    """Share of shapes whose nearest neighbour in both sets together is of their own set (1-NNA).
+    """Fraction of shapes whose nearest neighbour in both sets together is of their own set (1-NNA).
 
     Leave-one-out accuracy of a nearest-neighbour classifier: 0.5 means that the sets cannot be told
     apart (Lopez-Paz and Oquab 2017; for shapes Yang et al. 2019, PointFlow). That
     holds for sets of equal size only, so others are refused: give it as many generated shapes as
     there are references, say the first ones. A shape at the same distance from both sets
-    counts half. A broken generated shape counts as told apart.
+    counts half. An invalid generated shape counts as told apart.
 
     Args:
-        between: Distances of generated (rows) to reference shapes; +inf: the row's is broken.
+        between: Distances of generated (rows) to reference shapes; +inf: the row's is invalid.
         within_generated: Distances of generated shapes; the diagonal does not count.
         within_reference: Distances of reference shapes; the diagonal does not count.
 
@@ -141,7 +141,7 @@ def nearest_neighbour_accuracy(
 
     Raises:
         ValueError: If the sizes differ or are below 2, a distance is NaN or negative, or a
-            reference is broken.
+            reference is invalid.
 
     Example:
         >>> far, near = torch.full((2, 2), 9.0), torch.ones(2, 2)
@@ -160,44 +160,44 @@ def nearest_neighbour_accuracy(
             f"within_generated and within_reference must be {tuple(between.shape)} as between, "
             f"got {tuple(within_generated.shape)} and {tuple(within_reference.shape)}"
         )
-    is_whole = _whole_rows(between)
-    generated = _neighbours(within_generated, is_whole)
-    reference = _neighbours(within_reference, torch.ones_like(is_whole))
-    of_generated = _own_share(generated[is_whole].amin(1), between[is_whole].amin(1))
-    of_reference = _own_share(reference.amin(1), between.amin(0))
-    num_broken = int((~is_whole).sum())
-    return (num_broken + of_generated + of_reference) / (num_generated + num_reference)
+    is_valid = _valid_rows(between)
+    generated = _neighbours(within_generated, is_valid)
+    reference = _neighbours(within_reference, torch.ones_like(is_valid))
+    of_generated = _count_own(generated[is_valid].amin(1), between[is_valid].amin(1))
+    of_reference = _count_own(reference.amin(1), between.amin(0))
+    num_invalid = int((~is_valid).sum())
+    return (num_invalid + of_generated + of_reference) / (num_generated + num_reference)
 
 
-def _own_share(own: Float[Tensor, " n"], other: Float[Tensor, " n"]) -> float:
+def _count_own(own: Float[Tensor, " n"], other: Float[Tensor, " n"]) -> float:
     """Count the shapes nearer to their own set than to the other; equals count half."""
     return int((own < other).sum()) + int((own == other).sum()) / 2
 
 
-def _neighbours(within: Float[Tensor, "n n"], is_whole: Bool[Tensor, " n"]) -> Float[Tensor, "n n"]:
-    """Distances to possible neighbours: neither the shape itself nor a broken one."""
-    pairs = is_whole[:, None] & is_whole & ~torch.eye(len(within), dtype=torch.bool).to(is_whole)
+def _neighbours(within: Float[Tensor, "n n"], is_valid: Bool[Tensor, " n"]) -> Float[Tensor, "n n"]:
+    """Distances to possible neighbours: neither the shape itself nor an invalid one."""
+    pairs = is_valid[:, None] & is_valid & ~torch.eye(len(within), dtype=torch.bool).to(is_valid)
     distances = within[pairs]
     if not (distances.isfinite() & (distances >= 0)).all():
-        raise ValueError("distances within a set must be finite and not negative for whole shapes")
+        raise ValueError("distances within a set must be finite and not negative for valid shapes")
     return within.masked_fill(~pairs, torch.inf)
 
 
-def _whole_rows(distances: Float[Tensor, "generated reference"]) -> Bool[Tensor, " generated"]:
-    """Tell which generated shapes are whole, or refuse the distances."""
+def _valid_rows(distances: Float[Tensor, "generated reference"]) -> Bool[Tensor, " generated"]:
+    """Tell which generated shapes are valid, or refuse the distances."""
     if distances.numel() == 0:
         raise ValueError(
             f"distances must be of at least one generated and one reference shape, got "
             f"{tuple(distances.shape)}"
         )
     if not (distances >= 0).all():  # NaN is not
-        raise ValueError("distances must not be NaN or negative; +inf marks a broken shape")
-    is_broken = distances.isinf()
-    is_whole = ~is_broken.all(1)
-    if is_broken[is_whole].any():
-        column = int(is_broken[is_whole].any(0).int().argmax())
+        raise ValueError("distances must not be NaN or negative; +inf marks an invalid shape")
+    is_invalid = distances.isinf()
+    is_valid = ~is_invalid.all(1)
+    if is_invalid[is_valid].any():
+        column = int(is_invalid[is_valid].any(0).int().argmax())
         raise ValueError(
-            f"reference shape {column} is broken: its distance to a whole generated shape is "
-            "infinite; repair or remove it, a reference must be whole"
+            f"reference shape {column} is invalid: its distance to a valid generated shape is "
+            "infinite; repair or remove it, a reference must be valid"
         )
-    return is_whole
+    return is_valid
