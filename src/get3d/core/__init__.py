@@ -1,9 +1,11 @@
-"""The dataclasses that flow through the house, and helpers that know nothing of it."""
+"""The dataclasses that flow between the packages, and helpers that import none of them."""
 
 from get3d.core.types import (
     Cameras,
+    Condition,
     DiscriminatorOutput,
     GBuffer,
+    ImageBatch,
     Images,
     Material,
     Mesh,
@@ -13,8 +15,10 @@ from get3d.core.types import (
 
 __all__ = [
     "Cameras",
+    "Condition",
     "DiscriminatorOutput",
     "GBuffer",
+    "ImageBatch",
     "Images",
     "Material",
     "Mesh",
