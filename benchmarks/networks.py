@@ -69,7 +69,7 @@ def training(repeats: int) -> dict[str, float]:
     def generate() -> None:
         fields = generator.fields(generator.map(z[0], z[1]))
         surface = generator.extract(fields)
-        loss = surface.sign_change_loss + sum(mesh.verts.sum() for mesh in surface.meshes)
+        loss = surface.sign_change_loss.sum() + sum(mesh.verts.sum() for mesh in surface.meshes)
         (loss + fields.color(points).sum()).backward()
 
     def judge(*, num: int = 1) -> None:

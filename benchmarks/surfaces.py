@@ -46,9 +46,9 @@ from get3d.geometry import (
     TracedSurface,
     bcc_cells,
     bcc_grid,
-    crossing_loss,
+    crossing_losses,
     cube_weights,
-    deviation_loss,
+    deviation_losses,
     dual_meshes,
     dual_topology,
     place_points,
@@ -218,7 +218,11 @@ class Split:
         sdf = torch.where(is_free, self.sdf[place], traced.sdf)
         offsets = torch.where(is_free[:, None], self.offsets[place].tanh() * self.cell, 0)
         [mesh] = traced_meshes(traced, sdf, traced.points + offsets)
-        sign_change = crossing_loss(sdf[traced.topology.edge_verts])
+        sign_change = crossing_losses(
+            sdf[traced.topology.edge_verts],
+            torch.zeros(len(traced.topology.edge_verts), dtype=torch.int64),
+            num_shapes=1,
+        ).sum()
         return Extracted(mesh, mesh, sdf.new_zeros(()), sign_change)
 
     def _trace(self, coarse: Tensor, field: Callable[[Tensor, Tensor], Tensor]) -> TracedSurface:
@@ -272,7 +276,7 @@ class Cubes:
             dual_meshes(topology, points.verts, weights, splits_in_four=four)[0]
             for four in (False, True)
         )
-        deviation = deviation_loss(topology, points) / self.cell
+        deviation = deviation_losses(topology, points).sum() / self.cell
         regulariser = 0.5 * deviation + 0.1 * raw[:, :20].abs().mean()
         return Extracted(coarse, fine, regulariser, sdf_sign_change_loss(sdf, self.grid.edges))
 

@@ -17,7 +17,7 @@ from get3d.geometry import (
     VoxelGrid,
     cube_corners,
     cube_weights,
-    deviation_loss,
+    deviation_losses,
     dual_meshes,
     dual_topology,
     euler_number,
@@ -104,7 +104,7 @@ class TestReference:
             topology, topology.at_active(sdf[None]), verts[topology.active_verts], weights
         )
         wanted = float(arrays[f"{name}_surface_regulariser_mean"])
-        assert deviation_loss(topology, points).item() == pytest.approx(wanted, rel=1e-5)
+        assert deviation_losses(topology, points).item() == pytest.approx(wanted, rel=1e-5)
 
 
 def sorted_faces(faces: Tensor) -> Tensor:
@@ -289,7 +289,7 @@ def test_gradients_against_finite_differences(splits_in_four):
         points = place_points(
             topology, topology.at_active(sdf[None]), verts[topology.active_verts], weights
         )
-        return deviation_loss(topology, points)
+        return deviation_losses(topology, points)
 
     assert verts_of(sdf, verts, raw).dtype == torch.float64
     assert torch.autograd.gradcheck(verts_of, (sdf, verts, raw), fast_mode=True)
@@ -359,7 +359,7 @@ def test_tiny_distances_stay_finite(tiny):
     mesh = dual_meshes(topology, points.verts, weights, splits_in_four=True)[0]
     assert mesh.verts.isfinite().all()
     assert is_manifold(mesh)
-    (mesh.verts.square().sum() + deviation_loss(topology, points)).backward()
+    (mesh.verts.square().sum() + deviation_losses(topology, points).sum()).backward()
     assert sdf.grad.isfinite().all()
     assert raw.grad.isfinite().all()
 
@@ -370,7 +370,7 @@ def test_no_surface_is_an_empty_mesh(value):
     topology = dual_topology(GRID, sdf)
     weights = cube_weights(torch.zeros(0, 21))
     points = place_points(topology, topology.at_active(sdf), GRID.verts[:0], weights)
-    loss = deviation_loss(topology, points)
+    loss = deviation_losses(topology, points).sum()
     for splits_in_four in (False, True):
         for mesh in dual_meshes(topology, points.verts, weights, splits_in_four=splits_in_four):
             assert mesh.verts.shape == (0, 3)
@@ -412,7 +412,7 @@ def test_a_gpu_gives_the_same_meshes_and_gradients():
         points = place_points(
             topology, topology.at_active(sdf[None]), grid.verts[topology.active_verts], weights
         )
-        (mesh.verts.square().sum() + deviation_loss(topology, points)).backward()
+        (mesh.verts.square().sum() + deviation_losses(topology, points).sum()).backward()
         results.append([t.cpu() for t in (mesh.faces, mesh.verts, sdf.grad, raw.grad)])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

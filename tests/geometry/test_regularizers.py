@@ -7,9 +7,10 @@ import torch
 
 from get3d.geometry import (
     bcc_grid,
-    empty_penalty,
+    empty_penalties,
     rescue_empty,
     sdf_sign_change_loss,
+    sign_change_losses,
     surface_meshes,
     surface_topology,
 )
@@ -35,6 +36,13 @@ def test_sign_change_loss_pools_the_batch():
     first = (2 * softplus(2) + 2 * softplus(1)) / 4
     second = (softplus(1) + softplus(3) + 2 * softplus(4)) / 4
     assert sdf_sign_change_loss(sdf, EDGE).item() == pytest.approx(first + second)
+
+
+def test_sign_change_losses_are_those_of_each_shape_alone():
+    sdf = torch.tensor([[2.0, -1.0, -3.0], [1.0, 1.0, 1.0], [-1.0, -1.0, 4.0]])
+    alone = torch.stack([sdf_sign_change_loss(each[None], EDGE) for each in sdf])
+    torch.testing.assert_close(sign_change_losses(sdf, EDGE), alone)
+    assert alone[1] == 0
 
 
 def test_sign_change_loss_pushes_crossings_together_and_passes_gradcheck():
@@ -65,8 +73,8 @@ def test_rescue_gives_a_surface_and_leaves_the_rest(sign):
     rescued, was_rescued = rescue_empty(raw, GRID)
     assert was_rescued.tolist() == [False, True, False]
     assert torch.equal(rescued[[0, 2]], raw[[0, 2]])
-    assert rescued[1, GRID.centre] == 1 - raw.min()
-    assert (rescued[1, GRID.boundary] == -1 - raw.max()).all()
+    assert rescued[1, GRID.centre] == 1 - raw[1].min()
+    assert (rescued[1, GRID.boundary] == -1 - raw[1].max()).all()
     changed = torch.zeros(len(GRID.verts), dtype=torch.bool)
     changed[GRID.boundary] = True
     changed[GRID.centre] = True
@@ -95,8 +103,8 @@ def test_zero_everywhere_is_empty():
 
 def test_empty_penalty():
     sdf = torch.tensor([[1.0, 3.0], [5.0, -5.0], [-4.0, -4.0]], requires_grad=True)
-    assert empty_penalty(sdf, torch.tensor([True, False, True])).item() == 3
-    nothing = empty_penalty(sdf, torch.zeros(3, dtype=torch.bool))
-    nothing.backward()
-    assert nothing.item() == 0
+    assert empty_penalties(sdf, torch.tensor([True, False, True])).tolist() == [2, 0, 4]
+    nothing = empty_penalties(sdf, torch.zeros(3, dtype=torch.bool))
+    nothing.sum().backward()
+    assert nothing.tolist() == [0, 0, 0]
     assert (sdf.grad == 0).all()

@@ -109,7 +109,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
     def total(surface: Surface) -> Tensor:
         verts = sum(mesh.verts.square().sum() for mesh in surface.meshes)
-        return verts + surface.sign_change_loss
+        return verts + surface.sign_change_loss.sum()
 
     surface = generator.extract(fields_of(generator), for_training=True)
     grads = torch.autograd.grad(total(surface), parts, allow_unused=True)
@@ -176,8 +176,8 @@ def test_a_batch_of_rescued_shapes_alone(architecture: str) -> None:
     surface = generator.extract(fields, for_training=True)
     assert surface.was_rescued.all()
     assert all(len(mesh.faces) > 0 for mesh in surface.meshes)
-    assert surface.sign_change_loss == 0
-    (surface.sign_change_loss + surface.empty_penalty).backward()
+    assert (surface.sign_change_loss == 0).all()
+    (surface.sign_change_loss + surface.empty_penalty).sum().backward()
     nothing = torch.zeros(0, 3, dtype=torch.float64), torch.zeros(0, dtype=torch.int64)
     assert fields.packed(fields.sdf, *nothing).shape == (0,)
     assert fields.packed(fields.deformation, *nothing).shape == (0, 3)
@@ -285,7 +285,8 @@ class TestFlexiCubes:
         surface = generator.extract(fields_of(generator), for_training=True)
         assert surface.was_rescued.all()
         assert all(len(mesh.faces) > 0 for mesh in surface.meshes)
-        (surface.sign_change_loss + surface.empty_penalty + surface.magnitude_loss).backward()
+        regularizers = surface.sign_change_loss + surface.empty_penalty + surface.magnitude_loss
+        regularizers.sum().backward()
 
 
 @pytest.mark.parametrize("architecture", ["unified", "separate"])

@@ -205,8 +205,8 @@ def test_a_shape_without_a_surface_is_rescued_and_penalised() -> None:
     surface = generator.extract(fields_of(generator))
     assert surface.was_rescued.all()
     assert all(len(mesh.faces) > 0 for mesh in surface.meshes)
-    torch.testing.assert_close(surface.empty_penalty, surface.sdf.abs().mean())
-    surface.empty_penalty.backward()
+    torch.testing.assert_close(surface.empty_penalty, surface.sdf.abs().mean(1))
+    surface.empty_penalty.mean().backward()
     assert head.bias.grad.item() == pytest.approx(1.0)
 
 
@@ -239,7 +239,7 @@ def test_gradients_reach_every_weight(generator: Generator) -> None:
         torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.5]), radius=1.2, fovy_rad=math.radians(49)
     )
     images = generator.render(fields, surface.meshes, cameras, 16)
-    (images.rgb.sum() + images.mask.sum() + surface.sign_change_loss).backward()
+    (images.rgb.sum() + images.mask.sum() + surface.sign_change_loss.sum()).backward()
     for name, parameter in generator.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name

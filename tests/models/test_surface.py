@@ -84,7 +84,7 @@ def test_gradients_reach_every_weight(generator: Generator) -> None:
         torch.tensor([0.0, 2.0]), torch.tensor([1.0, 1.5]), radius=1.2, fovy_rad=math.radians(49)
     )
     images = generator.render(fields, surface.meshes, cameras, 16)
-    (images.rgb.sum() + images.mask.sum() + surface.sign_change_loss).backward()
+    (images.rgb.sum() + images.mask.sum() + surface.sign_change_loss.sum()).backward()
     for name, parameter in generator.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -95,16 +95,17 @@ def test_gradients_reach_every_weight(generator: Generator) -> None:
 def test_regularisers(generator: Generator) -> None:
     fields = fields_of(generator)
     surface = generator.extract(fields)
-    assert surface.deviation_loss > 0
+    assert (surface.deviation_loss > 0).all()
     sdf = fields.grid_sdf() > 0
     corners = cube_corners(torch.arange(generator.grid.num_cubes), 8)
     inside = sdf[:, corners].sum(2)
     crossed = (inside > 0) & (inside < 8)
     raw = fields.flexi_weights(generator.grid.verts[corners])
-    torch.testing.assert_close(surface.magnitude_loss, raw[crossed][:, :20].abs().mean())
+    wanted = torch.stack([a[b][:, :20].abs().mean() for a, b in zip(raw, crossed, strict=True)])
+    torch.testing.assert_close(surface.magnitude_loss, wanted)
     head = list(generator.network.geometry.weights.layers)[-1]
     generator.zero_grad()
-    surface.magnitude_loss.backward()
+    surface.magnitude_loss.sum().backward()
     assert (head.bias.grad[:20] != 0).all()
     assert head.bias.grad[20] == 0
 
@@ -112,8 +113,8 @@ def test_regularisers(generator: Generator) -> None:
 def test_tetrahedra_have_no_such_regularisers() -> None:
     generator = Generator(replace(CONFIG, iso_surface="dmtet")).double()
     surface = generator.extract(fields_of(generator), for_training=True)
-    assert surface.deviation_loss == 0
-    assert surface.magnitude_loss == 0
+    assert not surface.deviation_loss.any()
+    assert not surface.magnitude_loss.any()
 
 
 def test_a_network_of_the_published_sign_makes_the_same_meshes(generator: Generator) -> None:
@@ -142,8 +143,8 @@ def test_a_shape_without_a_surface_is_rescued_and_penalised(
     surface = generator.extract(fields_of(generator), for_training=True)
     assert surface.was_rescued.all()
     assert all(len(mesh.faces) > 0 for mesh in surface.meshes)
-    torch.testing.assert_close(surface.empty_penalty, surface.sdf.abs().mean())
-    surface.empty_penalty.backward()
+    torch.testing.assert_close(surface.empty_penalty, surface.sdf.abs().mean(1))
+    surface.empty_penalty.mean().backward()
     assert head.bias.grad.item() == pytest.approx(sign)
 
 
@@ -164,7 +165,7 @@ def test_a_surface_in_the_outermost_corner_has_no_face_but_can_be_drawn(
     )
     images = generator.render(fields, surface.meshes, cameras, 16)
     assert not images.mask.any()
-    (images.mask.sum() + surface.deviation_loss + surface.magnitude_loss).backward()
+    (images.mask.sum() + (surface.deviation_loss + surface.magnitude_loss).sum()).backward()
 
 
 class TestRefusals:

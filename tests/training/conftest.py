@@ -10,10 +10,18 @@ from get3d.models import DiscriminatorConfig, GeneratorConfig, ImagingConfig
 from get3d.training import (
     LossConfig,
     OptimizerConfig,
+    Run,
     RunConfig,
     ScheduleConfig,
+    Trainer,
     TrainingImages,
 )
+
+
+def start_run(config, images, folder, **options):
+    """A run of a fresh trainer."""
+    trainer = Trainer(config, images)
+    return Run(trainer, folder, config=config, schedule=config.schedule, **options)
 
 
 @pytest.fixture

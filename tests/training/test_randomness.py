@@ -1,34 +1,35 @@
 import pytest
 import torch
 
-from get3d.training.randomness import shuffled_indices, step_generator
-
-CPU = torch.device("cpu")
+from get3d.training.randomness import keyed_generator, shuffled_indices
 
 
 def test_same_place_same_numbers_other_place_other_numbers():
     draws = {
-        place: torch.randn(8, generator=step_generator(*place, CPU))
+        place: torch.randn(8, generator=keyed_generator(*place))
         for place in [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)]
     }
-    again = torch.randn(8, generator=step_generator(0, 0, 1, CPU))
+    again = torch.randn(8, generator=keyed_generator(0, 0, 1))
     assert torch.equal(draws[0, 0, 1], again)
     values = list(draws.values())
     assert all(not torch.equal(a, b) for i, a in enumerate(values) for b in values[:i])
 
 
 def test_every_epoch_visits_each_image_once_in_another_order():
-    walk = shuffled_indices(50, seed=1, start=0, count=100)
-    assert sorted(walk[:50].tolist()) == sorted(walk[50:].tolist()) == list(range(50))
-    assert walk[:50].tolist() != walk[50:].tolist()
+    order = shuffled_indices(50, seed=1, positions=torch.arange(100))
+    assert sorted(order[:50].tolist()) == sorted(order[50:].tolist()) == list(range(50))
+    assert order[:50].tolist() != order[50:].tolist()
 
 
 @pytest.mark.parametrize("start", [0, 3, 7, 12])
-def test_walk_can_be_entered_anywhere(start):
-    whole = shuffled_indices(5, seed=2, start=0, count=20)
-    assert torch.equal(shuffled_indices(5, seed=2, start=start, count=8), whole[start : start + 8])
+def test_order_can_be_entered_anywhere(start):
+    whole = shuffled_indices(5, seed=2, positions=torch.arange(20))
+    assert torch.equal(
+        shuffled_indices(5, seed=2, positions=torch.arange(start, start + 8)),
+        whole[start : start + 8],
+    )
 
 
 def test_no_images_is_an_error():
     with pytest.raises(ValueError, match="no images"):
-        shuffled_indices(0, seed=0, start=0, count=1)
+        shuffled_indices(0, seed=0, positions=torch.arange(1))

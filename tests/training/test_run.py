@@ -11,17 +11,19 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from get3d.core import from_dict
+from get3d.core import from_dict, to_dict
 from get3d.models import load_feature_network
 from get3d.render import Light
-from get3d.training import NonFiniteError, RunConfig, TrainingRun
+from get3d.training import NonFiniteError, Run, RunConfig
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint
+from get3d.training.run import changed_fields
+from tests.training.conftest import start_run
 from tests.training.test_trainer import weights
 
 
 def test_a_run_shorter_than_its_log_interval_has_a_line(tmp_path, config, images):
     schedule = replace(config.schedule, log_every_images=1000)
-    run = TrainingRun(replace(config, schedule=schedule), images, tmp_path)
+    run = start_run(replace(config, schedule=schedule), images, tmp_path)
     assert run.train()
     lines = (tmp_path / "log.csv").read_text().splitlines()
     assert len(lines) == 2
@@ -33,15 +35,13 @@ def test_a_run_does_not_write_among_other_things(tmp_path, config, images):
     with pytest.raises(
         ValueError, match=r"holds other things \(chair-000000.glb\) and no training"
     ):
-        TrainingRun(config, images, tmp_path)
+        start_run(config, images, tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["chair-000000.glb"]
 
 
 def test_a_run_leaves_everything_a_user_needs(tmp_path, config, images):
     seen = []
-    run = TrainingRun(
-        config, images, tmp_path, on_checkpoint=lambda _, seen_images: seen.append(seen_images)
-    )
+    run = start_run(config, images, tmp_path, on_checkpoint=seen.append)
     assert run.train()
     assert (tmp_path / "config.yaml").is_file()
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + 24 // 4
@@ -54,26 +54,26 @@ def test_a_run_leaves_everything_a_user_needs(tmp_path, config, images):
 
 
 def test_stop_and_resume_equals_an_unbroken_run(tmp_path, config, images):
-    whole = TrainingRun(config, images, tmp_path / "whole")
+    whole = start_run(config, images, tmp_path / "whole")
     whole.train()
-    first = TrainingRun(config, images, tmp_path / "parts")
+    first = start_run(config, images, tmp_path / "parts")
     stopped = not first.train(
-        on_step=lambda trainer, _: first._request_stop() if trainer.seen_images == 12 else None
+        on_step=lambda trainer, _: first.stop() if trainer.seen_images == 12 else None
     )
     assert stopped
-    second = TrainingRun(config, images, tmp_path / "parts")
+    second = start_run(config, images, tmp_path / "parts")
     assert second.is_resumed
-    assert second.trainer.seen_images == 12
+    assert second.stepper.seen_images == 12
     assert second.train()
     for name in ("generator", "discriminator", "average"):
         assert torch.equal(
-            weights(getattr(whole.trainer, name)), weights(getattr(second.trainer, name))
+            weights(getattr(whole.stepper, name)), weights(getattr(second.stepper, name))
         )
 
 
 def test_ctrl_c_saves_and_gives_the_handler_back(tmp_path, config, images):
     before = signal.getsignal(signal.SIGINT)
-    run = TrainingRun(config, images, tmp_path)
+    run = start_run(config, images, tmp_path)
 
     def interrupt(trainer, _):
         if trainer.seen_images == 8:
@@ -87,7 +87,7 @@ def test_ctrl_c_saves_and_gives_the_handler_back(tmp_path, config, images):
 def _run_forever(folder, config, images):
     torch.set_num_threads(1)
     schedule = replace(config.schedule, total_images=10**9, checkpoint_every_images=4)
-    TrainingRun(replace(config, schedule=schedule), images, folder).train()
+    start_run(replace(config, schedule=schedule), images, folder).train()
 
 
 def test_kill_9_continues(tmp_path, config, images):
@@ -100,16 +100,16 @@ def test_kill_9_continues(tmp_path, config, images):
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     schedule = replace(config.schedule, total_images=10**9, checkpoint_every_images=4)
-    run = TrainingRun(replace(config, schedule=schedule), images, tmp_path)
+    run = start_run(replace(config, schedule=schedule), images, tmp_path)
     assert run.is_resumed
-    start = run.trainer.seen_images
+    start = run.stepper.seen_images
     assert start >= 8
-    run.train(on_step=lambda *_: run._request_stop())
-    assert run.trainer.seen_images == start + 4
+    run.train(on_step=lambda *_: run.stop())
+    assert run.stepper.seen_images == start + 4
 
 
 def test_nan_names_the_last_checkpoint_which_is_finite(tmp_path, config, images):
-    run = TrainingRun(config, images, tmp_path)
+    run = start_run(config, images, tmp_path)
 
     def poison(trainer, _):
         if trainer.seen_images == 12:
@@ -124,10 +124,10 @@ def test_nan_names_the_last_checkpoint_which_is_finite(tmp_path, config, images)
 
 
 def test_other_config_in_the_same_folder_is_refused(tmp_path, config, images):
-    TrainingRun(config, images, tmp_path).train()
+    start_run(config, images, tmp_path).train()
     other = replace(config, loss=replace(config.loss, r1_interval=7))
     with pytest.raises(ValueError, match=r"another config \(loss.r1_interval\)"):
-        TrainingRun(other, images, tmp_path)
+        start_run(other, images, tmp_path)
 
 
 def test_the_config_of_something_else_is_not_overwritten(tmp_path, config, images):
@@ -135,48 +135,48 @@ def test_the_config_of_something_else_is_not_overwritten(tmp_path, config, image
     for content in ("format: 1\ngenerator: {}\n", "just words", "[", ""):
         path.write_text(content)
         with pytest.raises(ValueError, match="choose another run folder"):
-            TrainingRun(config, images, tmp_path)
+            start_run(config, images, tmp_path)
         assert path.read_text() == content
     path.unlink()
-    TrainingRun(config, images, tmp_path)  # killed here, before its first checkpoint
-    assert not TrainingRun(config, images, tmp_path).is_resumed
+    path.write_text(yaml.safe_dump(to_dict(config)))  # killed before its first checkpoint
+    assert not start_run(config, images, tmp_path).is_resumed
 
 
 def test_other_pictures_in_the_same_folder_are_refused(tmp_path, config, images):
-    TrainingRun(config, images, tmp_path).train()
+    start_run(config, images, tmp_path).train()
     other = replace(images, angles=images.angles + 0.1)
     with pytest.raises(ValueError, match="other pictures"):
-        TrainingRun(config, other, tmp_path)
+        start_run(config, other, tmp_path)
 
 
 def test_the_remedies_for_an_unstable_run_may_be_taken(tmp_path, config, images):
-    TrainingRun(config, images, tmp_path).train()
+    start_run(config, images, tmp_path).train()
     calmer = replace(
         config,
         loss=replace(config.loss, r1_gamma=7.0),
         optimizer=replace(config.optimizer, generator_lr=1e-4),
         schedule=replace(config.schedule, total_images=28),
     )
-    run = TrainingRun(calmer, images, tmp_path)
+    run = start_run(calmer, images, tmp_path)
     assert run.train()
-    assert run.trainer.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
+    assert run.stepper.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
 
 
 def test_options_newer_than_the_checkpoint_have_their_defaults(tmp_path, config, images):
-    TrainingRun(config, images, tmp_path).train()
+    start_run(config, images, tmp_path).train()
     last = list_checkpoints(tmp_path / "checkpoints")[-1]
     content = load_checkpoint(last)
     del content["config"]["schedule"]["mirror"]
     torch.save(content, last)
-    assert TrainingRun(config, images, tmp_path).is_resumed
+    assert start_run(config, images, tmp_path).is_resumed
     content["config"]["schedule"]["of_tomorrow"] = 1
     torch.save(content, last)
     with pytest.raises(ValueError, match=r"unknown key schedule\.of_tomorrow"):
-        TrainingRun(config, images, tmp_path)
+        start_run(config, images, tmp_path)
 
 
 def test_a_run_from_before_the_newest_options_goes_on(tmp_path, config, images):
-    TrainingRun(config, images, tmp_path).train()
+    start_run(config, images, tmp_path).train()
     last = list_checkpoints(tmp_path / "checkpoints")[-1]
     content = load_checkpoint(last)
     for section, *names in (
@@ -192,7 +192,7 @@ def test_a_run_from_before_the_newest_options_goes_on(tmp_path, config, images):
     old = from_dict(RunConfig, content["config"])
     assert old == config
     longer = replace(old, schedule=replace(old.schedule, total_images=28))
-    run = TrainingRun(longer, images, tmp_path)
+    run = start_run(longer, images, tmp_path)
     assert run.is_resumed
     assert run.train()
 
@@ -212,11 +212,11 @@ def test_a_run_from_before_the_newest_options_goes_on(tmp_path, config, images):
 def test_the_newest_options_do_not_change_within_a_run(
     tmp_path, config, images, section, name, value
 ):
-    run = TrainingRun(config, images, tmp_path)
+    run = start_run(config, images, tmp_path)
     run._save()
     part = replace(getattr(config, section), **{name: value})
     with pytest.raises(ValueError, match=rf"another config \({section}\.{name}\)"):
-        TrainingRun(replace(config, **{section: part}), images, tmp_path)
+        start_run(replace(config, **{section: part}), images, tmp_path)
 
 
 def test_samples_are_lit_as_in_training(tmp_path, config, images):
@@ -228,7 +228,7 @@ def test_samples_are_lit_as_in_training(tmp_path, config, images):
             imaging=replace(config.imaging, light=light),
             schedule=replace(config.schedule, coarse_images=(100,)),
         )
-        run = TrainingRun(chosen, replace(images, light=Light(sky=0.2)), tmp_path / light)
+        run = start_run(chosen, replace(images, light=Light(sky=0.2)), tmp_path / light)
         run._draw_samples()
         with Image.open(tmp_path / light / "samples" / "images-000000000.png") as sheet:
             assert sheet.width >= 8 * 16
@@ -237,23 +237,23 @@ def test_samples_are_lit_as_in_training(tmp_path, config, images):
 
 
 def test_a_finished_run_can_be_prolonged(tmp_path, config, images):
-    TrainingRun(config, images, tmp_path).train()
+    start_run(config, images, tmp_path).train()
     longer = replace(config, schedule=replace(config.schedule, total_images=32))
-    run = TrainingRun(longer, images, tmp_path)
+    run = start_run(longer, images, tmp_path)
     assert run.train()
-    assert run.trainer.seen_images == 32
+    assert run.stepper.seen_images == 32
 
 
 def test_damaged_checkpoint_is_named_and_nothing_else_touched(tmp_path, config, images):
-    TrainingRun(config, images, tmp_path).train()
+    start_run(config, images, tmp_path).train()
     last = list_checkpoints(tmp_path / "checkpoints")[-1]
     last.write_bytes(last.read_bytes()[:1000])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(ValueError, match="delete it"):
-        TrainingRun(config, images, tmp_path)
+        start_run(config, images, tmp_path)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     last.unlink()
-    assert TrainingRun(config, images, tmp_path).trainer.seen_images == 16
+    assert start_run(config, images, tmp_path).stepper.seen_images == 16
 
 
 @pytest.fixture
@@ -271,24 +271,26 @@ def with_weights(config, path):
 
 
 def test_a_file_of_frozen_weights_may_move_within_a_run(tmp_path, config, images, weights_file):
-    TrainingRun(with_weights(config, weights_file), images, tmp_path / "run")._save()
+    start_run(with_weights(config, weights_file), images, tmp_path / "run")._save()
     moved = weights_file.rename(tmp_path / "elsewhere.safetensors")
-    run = TrainingRun(with_weights(config, moved), images, tmp_path / "run")
+    run = start_run(with_weights(config, moved), images, tmp_path / "run")
     assert run.is_resumed
+    run.stop()
+    run.train()
     resolved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert resolved["discriminator"]["features"] == str(moved)
 
 
 def test_frozen_weights_do_not_change_within_a_run(tmp_path, config, images, weights_file):
     chosen = with_weights(config, weights_file)
-    TrainingRun(chosen, images, tmp_path / "run")._save()
+    start_run(chosen, images, tmp_path / "run")._save()
     tensors = load_file(weights_file)
     tensors["stem.bias"] += 1
     save_file(tensors, weights_file)
     with pytest.raises(ValueError, match="other weights of the frozen network"):
-        TrainingRun(chosen, images, tmp_path / "run")
+        start_run(chosen, images, tmp_path / "run")
     with pytest.raises(ValueError, match=r"another config \(discriminator\.features"):
-        TrainingRun(config, images, tmp_path / "run")
+        start_run(config, images, tmp_path / "run")
 
 
 def test_a_checkpoint_without_a_fingerprint_needs_the_same_path(
@@ -296,11 +298,75 @@ def test_a_checkpoint_without_a_fingerprint_needs_the_same_path(
 ):
     """Such a checkpoint is of an earlier version."""
     chosen = with_weights(config, weights_file)
-    TrainingRun(chosen, images, tmp_path / "run")._save()
+    start_run(chosen, images, tmp_path / "run")._save()
     last = list_checkpoints(tmp_path / "run" / "checkpoints")[-1]
     content = load_checkpoint(last)
     del content["state"]["features"]
     torch.save(content, last)
-    assert TrainingRun(chosen, images, tmp_path / "run").is_resumed
+    assert start_run(chosen, images, tmp_path / "run").is_resumed
     with pytest.raises(ValueError, match=r"another config \(discriminator\.features\)"):
-        TrainingRun(with_weights(config, "imagenet"), images, tmp_path / "run")
+        start_run(with_weights(config, "imagenet"), images, tmp_path / "run")
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path, config, images):
+    first, second = (start_run(config, images, tmp_path) for _ in range(2))
+
+    def start_another(*_):
+        with pytest.raises(BlockingIOError, match="another process is at work in this folder"):
+            second.train()
+        first.stop()
+
+    first.train(on_step=start_another)
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
+    assert start_run(config, images, tmp_path).train()
+
+
+class Counter:
+    """The least that a run can be made of."""
+
+    is_finished = False
+
+    def __init__(self):
+        self.seen_images = 0
+
+    def step(self):
+        self.seen_images += 1
+        self.is_finished = self.seen_images >= 5
+        return {"count": torch.tensor(float(self.seen_images))}
+
+    def draw_samples(self):
+        return Image.new("RGB", (4, 4))
+
+    def state_dict(self):
+        return {"count": self.seen_images}
+
+    def load_state_dict(self, state):
+        self.seen_images = state["count"]
+
+    def fields_in_state(self, state):
+        return set()
+
+
+def test_a_run_knows_nothing_of_networks(tmp_path, config):
+    def start():
+        return Run(Counter(), tmp_path, config=config.optimizer, schedule=schedule)
+
+    schedule = replace(
+        config.schedule, log_every_images=1, sample_every_images=2, checkpoint_every_images=2
+    )
+    run = start()
+    assert not run.train(on_step=lambda stepper, _: stepper.seen_images == 3 and run.stop())
+    run = start()
+    assert run.is_resumed
+    assert run.train()
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert [row.split(",")[:2] for row in rows[1:]] == [[str(i), f"{i}.0"] for i in range(1, 6)]
+
+
+def test_only_fields_that_say_so_may_change(config):
+    other = replace(
+        config,
+        optimizer=replace(config.optimizer, generator_lr=1.0, eps=1.0),
+        schedule=replace(config.schedule, total_images=1000, seed=4),
+    )
+    assert changed_fields(config, other) == ["optimizer.eps", "schedule.seed"]

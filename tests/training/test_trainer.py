@@ -1,13 +1,13 @@
 import copy
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from get3d.core import Images
-from get3d.training import NonFiniteError, Trainer
-from get3d.training.images import JudgedImages, read_batch
-from get3d.training.trainer import _KeptBatch
+from get3d.geometry import orbit_cameras
+from get3d.training import NonFiniteError, Samplers, Trainer
+from get3d.training.samplers import normal_latents
 
 
 def weights(module):
@@ -132,24 +132,6 @@ def test_resumed_state_continues_bit_by_bit(config, images, reuse_fakes, mirror)
         assert torch.equal(weights(getattr(whole, name)), weights(getattr(resumed, name)))
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch(config, images):
-    """With statistics within single pictures only, which portions cannot change."""
-    judges = replace(config.discriminator, mbstd_group_size=1)
-    grads = []
-    for accumulate in (1, 2):
-        schedule = replace(config.schedule, accumulate=accumulate)
-        trainer = Trainer(replace(config, discriminator=judges, schedule=schedule), images)
-        rng = torch.Generator().manual_seed(0)
-        rgb, mask = torch.rand(4, 3, 16, 16, generator=rng), torch.rand(4, 1, 16, 16, generator=rng)
-        parts = zip(rgb.chunk(accumulate), mask.chunk(accumulate), strict=True)
-        angles = torch.ones(4 // accumulate, 2)
-        fakes = [_KeptBatch(JudgedImages(Images(*part), angles)) for part in parts]
-        trainer._train_discriminator(fakes, read_batch(images, trainer.config, 0))
-        grads.append([parameter.grad for parameter in trainer.discriminator.parameters()])
-    for whole, summed in zip(*grads, strict=True):
-        torch.testing.assert_close(whole, summed, rtol=1e-4, atol=1e-6)
-
-
 def test_pictures_read_one_by_one_train_alike(config, images):
     asked = []
 
@@ -179,6 +161,37 @@ def test_pictures_of_another_size_are_refused(config, images):
     wrong = replace(images, read=lambda index: images.read(index)[..., :8])
     with pytest.raises(ValueError, match="image_size is 16, but the pictures are 8 x 16"):
         Trainer(config, wrong)
+
+
+class MovableCameras:
+    """Cameras around a rotation that is learned."""
+
+    def __init__(self):
+        self.rotation_rad = torch.tensor(0.3, requires_grad=True)
+
+    def __call__(self, seed, images):
+        rotation = self.rotation_rad + images.float() % 6
+        return orbit_cameras(rotation, torch.full((len(images),), 1.2), radius=1.2, fovy_rad=0.86)
+
+
+def test_gradients_reach_the_cameras_if_the_sampler_wants_them(config, images):
+    """Through the angles that the discriminators are conditioned on, and through the images."""
+    found = []
+    for camera_condition in (True, False):
+        discriminator = replace(config.discriminator, camera_condition=camera_condition)
+        cameras = MovableCameras()
+        samplers = Samplers(normal_latents(config.generator.z_dim), cameras)
+        Trainer(replace(config, discriminator=discriminator), images, samplers=samplers).step()
+        found.append(float(cameras.rotation_rad.grad))
+    assert all(math.isfinite(each) and each != 0 for each in found)
+    assert found[0] != found[1]
+
+
+def test_labels_need_discriminators_that_take_them(config, images):
+    samplers = Trainer(config, images).samplers
+    labelled = replace(samplers, labels=lambda seed, shapes: shapes % 3)
+    with pytest.raises(ValueError, match="discriminators are not conditioned on labels"):
+        Trainer(config, images, samplers=labelled).step()
 
 
 def test_learning_rates_fall_linearly(config, images):

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from get3d.core import Images
+from get3d.core import Condition, ImageBatch, Images
 from get3d.render import LearnedLight, Light
-from get3d.training import NonFiniteError, Trainer
-from get3d.training.images import JudgedImages, read_batch
+from get3d.training import NonFiniteError, Trainer, discriminator_step, r1_step
 from get3d.training.losses import generator_loss
+from get3d.training.randomness import Purpose
+from get3d.training.steps import adversarial_gradient
 from tests.training.test_trainer import weights
 
 
@@ -104,66 +105,62 @@ class TestFeatures:
         assert not any("feature" in name for name in state["discriminator"])
 
     def test_handed_over_features_give_the_same_step(self, with_features, images):
+        def first(trainer):
+            (batch,), (features,), _ = trainer._train_generator(trainer._chunks(0))
+            return batch, features
+
         trainer = Trainer(with_features, images)
-        (kept,) = trainer._train_generator()[0]
-        assert not kept.features  # as the discriminators' step has other images
+        assert not first(trainer)[1]  # as the discriminators' step has other images
         trainer = Trainer(changed(with_features, schedule__reuse_fakes=True), images)
-        (kept,) = trainer._train_generator()[0]
-        expected = trainer.discriminator.project(kept.batch.images.rgb)
-        for found, wanted in zip(kept.features, expected, strict=True):
+        batch, features = first(trainer)
+        discriminator = trainer.discriminator
+        expected = discriminator.project(batch.images.rgb)
+        for found, wanted in zip(features, expected, strict=True):
             assert torch.equal(found, wanted)
-        real = next(
-            read_batch(images, with_features, 0).portions(
-                with_features, trainer.device, image_size=16
-            )
-        )
-        before = copy.deepcopy(trainer.discriminator.state_dict())  # spectral norms move with use
-        tensors = (*kept.batch.tensors, *real.tensors)
-        computed = trainer._tell_real_from_fake(*tensors)
-        trainer.discriminator.load_state_dict(before)
-        handed = trainer._tell_real_from_fake(*tensors, *kept.features)
-        for one, other in zip(computed, handed, strict=True):
+        (real,) = map(trainer._to_batch, map(trainer._read, trainer._chunks(0)))
+        before = copy.deepcopy(discriminator.state_dict())  # spectral norms move with use
+        gradients = []
+        for known in ((), features):
+            discriminator.load_state_dict(before)
+            discriminator.zero_grad()
+            loss = discriminator_step(discriminator, batch, real, known)
+            gradients.append([loss.total, *(p.grad for p in discriminator.parameters())])
+        for one, other in zip(*gradients, strict=True):
             # One pass of all images or one of each half: sums of 32 bits in another order.
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
     def test_generator_loss_and_its_gradient_by_hand(self, with_features, images):
         config = changed(with_features, loss__feature_weight=0.7, loss__mask_weight=0.5)
-        trainer = Trainer(config, images)
-        discriminator = trainer.discriminator.eval()  # keeps the spectral norms
+        discriminator = Trainer(config, images).discriminator.eval()  # keeps the spectral norms
         rng = torch.Generator().manual_seed(0)
         rgb = (torch.rand(4, 3, 16, 16, generator=rng) * 2 - 1).requires_grad_()
         mask = torch.rand(4, 1, 16, 16, generator=rng, requires_grad=True)
-        angles = torch.rand(4, 2, generator=rng)
+        angles = torch.rand(4, 2, generator=rng, requires_grad=True)
         logits = discriminator(Images(rgb, mask), angles)
         total = (
             generator_loss(discriminator.rgb(rgb, angles)).mean()
             + 0.5 * generator_loss(discriminator.mask(mask, angles)).mean()
             + 0.7 * generator_loss(logits.features).mean()
         )
-        gradients = torch.autograd.grad(total, (rgb, mask))
-        results = trainer._persuade_judges(rgb, mask, angles)
-        assert not any(value.requires_grad for value in results)
-        torch.testing.assert_close(results[0], total.detach())
-        torch.testing.assert_close(results[3], generator_loss(logits.features).mean().detach())
-        torch.testing.assert_close(results[6], logits.features.mean().detach())
-        for found, expected in zip(results[7:9], gradients, strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-8)
-        assert len(results[9:]) == 4
-
-    def test_the_discriminators_loss_is_the_sum(self, with_features, images):
-        trainer = Trainer(with_features, images)
-        (kept,) = trainer._train_generator()[0]
-        batch = read_batch(images, with_features, 0)
-        (real,) = batch.portions(with_features, trainer.device, image_size=16)
-        loss, *losses = trainer._tell_real_from_fake(*kept.batch.tensors, *real.tensors)[:4]
-        assert all(each > 0 for each in losses)
-        torch.testing.assert_close(loss, sum(losses))
+        gradients = torch.autograd.grad(total, (rgb, mask, angles))
+        batch = ImageBatch(Images(rgb, mask), Condition(angles))
+        found = adversarial_gradient(discriminator, batch, config.loss)
+        torch.testing.assert_close(found.total, total.detach())
+        assert not found.total.requires_grad
+        features = generator_loss(logits.features).mean().detach()
+        torch.testing.assert_close(found.terms.features, features)
+        torch.testing.assert_close(found.logits.features, logits.features.mean().detach())
+        given = (found.grad_rgb, found.grad_mask, found.grad_angles)
+        for each, expected in zip(given, gradients, strict=True):
+            torch.testing.assert_close(each, expected, rtol=1e-4, atol=1e-8)
+        assert len(found.features) == 4
+        assert all(parameter.grad is None for parameter in discriminator.parameters())
 
     def test_r1_does_not_touch_the_heads(self, with_features, images):
         trainer = Trainer(with_features, images)
         parts = (trainer.discriminator.features, trainer.discriminator.rgb)
         before = [weights(part) for part in parts]
-        trainer._regularize_discriminator(read_batch(images, with_features, 0))
+        trainer._regularize_discriminator([trainer._read(each) for each in trainer._chunks(0)])
         after = [weights(part) for part in parts]
         assert torch.equal(before[0], after[0])  # the vectors of the spectral norms, too
         assert not torch.equal(before[1], after[1])
@@ -171,7 +168,7 @@ class TestFeatures:
     def test_the_weight_counts(self, with_features, images):
         def gradient(weight):
             trainer = Trainer(changed(with_features, loss__feature_weight=weight), images)
-            trainer._train_generator()
+            trainer._train_generator(trainer._chunks(0))
             return torch.cat([p.grad.flatten() for p in trainer.generator.parameters()])
 
         zero, one, two = (gradient(weight) for weight in (0.0, 1.0, 2.0))
@@ -221,7 +218,7 @@ class TestRoughness:
     def test_its_weight_adds_its_gradient(self, config, images):
         def gradient(weight):
             trainer = Trainer(changed(config, loss__roughness_weight=weight), images)
-            trainer._train_generator()
+            trainer._train_generator(trainer._chunks(0))
             return torch.cat([p.grad.flatten() for p in trainer.generator.parameters()])
 
         zero, one, two = (gradient(weight) for weight in (0.0, 1.0, 2.0))
@@ -256,22 +253,22 @@ class TestCoarseImages:
 
     def test_r1_is_scaled_with_the_pixels(self, config, images):
         """A quarter at half the size; the logged penalty is not scaled."""
-        trainer = Trainer(config, images)
+        discriminator = Trainer(config, images).discriminator
         rng = torch.Generator().manual_seed(0)
-        small = JudgedImages(
+        small = ImageBatch(
             Images(torch.randn(4, 3, 8, 8, generator=rng), torch.rand(4, 1, 8, 8, generator=rng)),
-            torch.rand(4, 2, generator=rng),
+            Condition(torch.rand(4, 2, generator=rng)),
         )
-        coarse = trainer._smooth_judges(*small.tensors)
-        penalty = trainer._smooth_judges(*small.tensors)[0]
-        smaller = changed(config, discriminator__image_size=8)
-        trainer.config = smaller  # whose full size this is
-        full = trainer._smooth_judges(*small.tensors)
-        assert torch.equal(penalty, full[0])
-        for one, other in zip(coarse[3:], full[3:], strict=True):
-            assert (one is None) == (other is None)
+        coarse = r1_step(discriminator, small, config.loss)
+        gradients = [p.grad for p in discriminator.parameters()]
+        discriminator.zero_grad()
+        discriminator.config = replace(config.discriminator, image_size=8)  # the full size now
+        full = r1_step(discriminator, small, config.loss)
+        assert torch.equal(coarse.total, full.total)
+        for one, parameter in zip(gradients, discriminator.parameters(), strict=True):
+            assert (one is None) == (parameter.grad is None)
             if one is not None:
-                torch.testing.assert_close(one * 4, other)
+                torch.testing.assert_close(one * 4, parameter.grad)
 
     def test_blocks_that_wait_are_left_out_by_the_optimiser(self, config, images):
         """Their first step is the first for Adam too, so it is no larger than the learning rate."""
@@ -289,23 +286,25 @@ class TestViewsPerShape:
         fixed = replace(images.distribution, rotation_deg=(20.0, 20.0), polar_deg=(70.0, 70.0))
         config = changed(config, schedule__views_per_shape=2, generator__sdf_base_weight=1.0)
         trainer = Trainer(config, replace(images, distribution=fixed))
-        (fakes,) = trainer._generate(1)
-        rgb, mask = fakes.judged.images.rgb, fakes.judged.images.mask
+        (chunk,) = trainer._chunks(0)
+        generated = trainer._generate(Purpose.GENERATOR, chunk)
+        rgb, mask = generated.batch.images.rgb, generated.batch.images.mask
         assert len(rgb) == 4
-        assert len(fakes.surface.meshes) == 2
+        assert len(generated.surface.meshes) == 2
         for image in (rgb, mask):
             assert torch.equal(image[0::2], image[1::2])
             assert not torch.equal(image[0], image[2])
 
     def test_every_image_has_a_camera_of_its_own(self, config, images):
         trainer = Trainer(changed(config, schedule__views_per_shape=2), images)
-        (fakes,) = trainer._generate(1)
-        assert len(fakes.judged.angles.unique(dim=0)) == 4
+        (chunk,) = trainer._chunks(0)
+        angles = trainer._generate(Purpose.GENERATOR, chunk).batch.condition.angles
+        assert len(angles.unique(dim=0)) == 4
 
     def test_chunks(self, config, images):
         config = changed(config, schedule__views_per_shape=2, schedule__accumulate=2)
         trainer = Trainer(config, images)
-        assert [len(fakes.surface.meshes) for fakes in trainer._generate(1)] == [1, 1]
+        assert [len(chunk.shapes) for chunk in trainer._chunks(0)] == [1, 1]
         trainer.step()
 
 

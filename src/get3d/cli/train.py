@@ -21,9 +21,8 @@ from get3d.config import load_config
 from get3d.core import from_dict, to_dict
 from get3d.data import ImageDataset, open_dataset
 from get3d.geometry import camera_angles
-from get3d.models import Generator
 from get3d.render import Light
-from get3d.training import RunConfig, Trainer, TrainingImages, TrainingRun
+from get3d.training import Run, RunConfig, Trainer, TrainingImages
 
 MEMORY_BYTES = 4 << 30
 """Data sets larger than this stay on the disk."""
@@ -87,7 +86,7 @@ def run(args: list[str]) -> int:
     )
     print(f"{len(images)} pictures of {parsed.data}, training on {device}")
 
-    def save(generator: Generator, seen_images: int) -> None:
+    def save(seen_images: int) -> None:
         about = f"{seen_images} images of {parsed.data}"
         info = ModelInfo(
             name=parsed.out.resolve().name,
@@ -95,7 +94,7 @@ def run(args: list[str]) -> int:
             is_unlit=config.imaging.light != "none",
         )
         folder = parsed.out / "model"
-        save_model(Model(generator, info=_carry_over(folder, info)), folder)
+        save_model(Model(trainer.average, info=_carry_over(folder, info)), folder)
 
     coarse, total = sum(config.schedule.coarse_images), config.schedule.total_images
     if coarse >= total:
@@ -104,11 +103,14 @@ def run(args: list[str]) -> int:
             f"schedule.total_images ({total}) to the full resolution"
         )
     with explain_out_of_memory(args[0], config, device, parsed.out):
-        training = TrainingRun(config, images, parsed.out, device=device, on_checkpoint=save)
+        trainer = Trainer(config, images, device=device)
+        training = Run(
+            trainer, parsed.out, config=config, schedule=config.schedule, on_checkpoint=save
+        )
         if training.is_resumed:
-            print(f"goes on at {training.trainer.seen_images} images")
+            print(f"goes on at {trainer.seen_images} images")
         is_finished = _train_with_bar(training)
-    seen_images = training.trainer.seen_images
+    seen_images = trainer.seen_images
     if is_finished:
         print(f"finished: {seen_images} images. Next: get3d generate {parsed.out} --out shapes")
     else:
@@ -131,7 +133,7 @@ def _carry_over(folder: Path, info: ModelInfo) -> ModelInfo:
     return replace(former, description=info.description) if is_ours else former
 
 
-def _train_with_bar(training: TrainingRun) -> bool:
+def _train_with_bar(training: Run[Trainer]) -> bool:
     with progress_bar("images") as progress:
         task = progress.add_task("", total=training.config.schedule.total_images)
 

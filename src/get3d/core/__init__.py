@@ -11,8 +11,10 @@ from get3d.core.processes import num_cores, run_in_processes
 from get3d.core.threads import run_jobs
 from get3d.core.types import (
     Cameras,
+    Condition,
     DiscriminatorOutput,
     GBuffer,
+    ImageBatch,
     Images,
     Material,
     Mesh,
@@ -24,12 +26,14 @@ from get3d.core.video import VIDEO_SUFFIXES, Frame, check_video, save_video
 __all__ = [
     "VIDEO_SUFFIXES",
     "Cameras",
+    "Condition",
     "ConfigError",
     "DataError",
     "DiscriminatorOutput",
     "Frame",
     "GBuffer",
     "Get3DError",
+    "ImageBatch",
     "Images",
     "Material",
     "Mesh",

@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,6 +80,36 @@ def write_text(path: Path | str, text: str, *, durable: bool = True) -> None:
     """
     with atomic_path(path, durable=durable) as temp_path:
         temp_path.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def locked_folder(folder: Path | str) -> Iterator[None]:
+    """Keep other processes from working in a folder; the lock ends with the process at the latest.
+
+    Args:
+        folder: Made if absent; holds the file `.lock` from then on.
+
+    Raises:
+        BlockingIOError: If another process has locked it.
+    """
+    path = Path(folder) / ".lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        try:
+            if sys.platform == "win32":
+                import msvcrt
+
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BlockingIOError(
+                errno.EWOULDBLOCK, "another process is at work in this folder", str(folder)
+            ) from error
+        yield
 
 
 def remove_leftovers(folder: Path | str) -> None:

@@ -163,6 +163,41 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """What an image is conditioned on, real and generated alike.
+
+    Attributes:
+        angles: Rotation and polar angle of the camera, in radians.
+        label: Class index; None without classes.
+    """
+
+    angles: Float[Tensor, "n 2"]
+    label: Int[Tensor, " n"] | None = None
+
+    def detach(self) -> "Condition":
+        """Cut the angles from the autograd graph."""
+        return replace(self, angles=self.angles.detach())
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images and their conditions.
+
+    Attributes:
+        images: Real or generated.
+        condition: Of each image.
+    """
+
+    images: Images
+    condition: Condition
+
+    def detach(self) -> "ImageBatch":
+        """Cut images and angles from the autograd graph."""
+        images = Images(self.images.rgb.detach(), self.images.mask.detach())
+        return ImageBatch(images, self.condition.detach())
+
+
+@dataclass(frozen=True)
 class DiscriminatorOutput:
     """Logits of the two judges: positive means "looks real".
 

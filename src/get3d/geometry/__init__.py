@@ -8,6 +8,7 @@ from get3d.geometry.cameras import (
     orbit_cameras,
     sample_cameras,
     to_clip,
+    uniform_cameras,
 )
 from get3d.geometry.checks import (
     UnitBox,
@@ -23,7 +24,7 @@ from get3d.geometry.flexicubes import (
     CubeWeights,
     DualPoints,
     cube_weights,
-    deviation_loss,
+    deviation_losses,
     dual_meshes,
     dual_topology,
     flexicubes,
@@ -54,10 +55,12 @@ from get3d.geometry.pieces import (
     remove_hidden_pieces,
 )
 from get3d.geometry.regularizers import (
-    crossing_loss,
-    empty_penalty,
+    crossing_losses,
+    empty_penalties,
+    mean_by_shape,
     rescue_empty,
     sdf_sign_change_loss,
+    sign_change_losses,
 )
 from get3d.geometry.slivers import Tidied, face_flatness, remove_slivers
 from get3d.geometry.tet_grid import TetGrid, bcc_cells, bcc_grid, load_grid, make_grid
@@ -108,14 +111,14 @@ __all__ = [
     "compact",
     "connected_components",
     "crossed_edges",
-    "crossing_loss",
+    "crossing_losses",
     "cube_corner_steps",
     "cube_corners",
     "cube_weights",
-    "deviation_loss",
+    "deviation_losses",
     "dual_meshes",
     "dual_topology",
-    "empty_penalty",
+    "empty_penalties",
     "euler_number",
     "face_areas",
     "face_flatness",
@@ -127,6 +130,7 @@ __all__ = [
     "load_grid",
     "make_grid",
     "marching_tets",
+    "mean_by_shape",
     "orbit_cameras",
     "piece_volumes",
     "place_points",
@@ -138,6 +142,7 @@ __all__ = [
     "sample_cameras",
     "sample_surface",
     "sdf_sign_change_loss",
+    "sign_change_losses",
     "signed_volume",
     "split_normals",
     "surface_area",
@@ -147,6 +152,7 @@ __all__ = [
     "trace_cubes",
     "trace_surface",
     "traced_meshes",
+    "uniform_cameras",
     "unit_box",
     "vertex_normals",
     "voxel_grid",

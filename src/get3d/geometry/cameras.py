@@ -103,8 +103,18 @@ def sample_cameras(
     """
     if num < 0:
         raise ValueError(f"num must not be negative, got {num}")
-    ranges = torch.tensor([distribution.rotation_deg, distribution.polar_deg]).to(generator.device)
     uniform = torch.rand(num, 2, generator=generator, device=generator.device)
+    return uniform_cameras(distribution, uniform)
+
+
+def uniform_cameras(distribution: CameraDistribution, uniform: Float[Tensor, "views 2"]) -> Cameras:
+    """Place cameras by numbers in [0, 1], which run over the ranges of rotation and polar angle.
+
+    Args:
+        distribution: The ranges, the distance and the field of view.
+        uniform: Fractions of the two ranges.
+    """
+    ranges = torch.tensor([distribution.rotation_deg, distribution.polar_deg]).to(uniform.device)
     angles_rad = torch.deg2rad(ranges[:, 0] + uniform * (ranges[:, 1] - ranges[:, 0]))
     return orbit_cameras(
         angles_rad[:, 0],

@@ -15,6 +15,7 @@ from get3d.core.types import Mesh
 from get3d.geometry.dual_cases import CUBE_EDGES
 from get3d.geometry.dual_topology import DualTopology, find_dual_topology
 from get3d.geometry.marching_tets import zero_weights
+from get3d.geometry.regularizers import mean_by_shape
 from get3d.geometry.topology import check_fields
 from get3d.geometry.voxel_grid import VoxelGrid
 
@@ -155,8 +156,8 @@ def place_points(
     return DualPoints(zeros(values), sums[:, :3] / sums[:, 3:])
 
 
-def deviation_loss(topology: DualTopology, points: DualPoints) -> Float[Tensor, ""]:
-    """Mean |distance of a crossing from its dual vertex - mean of these distances|.
+def deviation_losses(topology: DualTopology, points: DualPoints) -> Float[Tensor, " shapes"]:
+    """Compute mean |distance of a crossing from its dual vertex - mean of these distances|.
 
     Keeps dual vertices in the middle of their crossings, so that the mesh stays regular. Crossings
     are those of the plain field, without alpha, as the reference values have it. In scene units;
@@ -166,12 +167,12 @@ def deviation_loss(topology: DualTopology, points: DualPoints) -> Float[Tensor, 
         topology: Of the surface.
         points: From `place_points`.
     """
-    if len(points.crossings) == 0:
-        return points.crossings.sum()
-    vert = topology.crossing_vert
+    vert, num_shapes = topology.crossing_vert, len(topology.vert_counts)
     distance = (points.crossings - points.verts.index_select(0, vert)).norm(dim=1)
     mean = _segment_sums(distance[:, None], topology.vert_sizes)[:, 0] / topology.vert_sizes
-    return (distance - mean.index_select(0, vert)).abs().mean()
+    deviation = (distance - mean.index_select(0, vert)).abs()
+    shapes = torch.arange(num_shapes, device=vert.device).repeat_interleave(topology.vert_counts)
+    return mean_by_shape(deviation, shapes[vert], num_shapes)
 
 
 def dual_meshes(

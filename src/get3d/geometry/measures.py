@@ -53,23 +53,23 @@ def vertex_normals(mesh: Mesh, *, smoothing_steps: int = 0) -> Float[Tensor, "ve
     return unit_vectors(summed)
 
 
-def roughness(meshes: Sequence[Mesh]) -> Float[Tensor, ""]:
-    """Compute how much the faces about a vertex differ in direction, on average.
+def roughness(meshes: Sequence[Mesh]) -> Float[Tensor, " meshes"]:
+    """Compute how much the faces about a vertex differ in direction, on average over each mesh.
 
     One minus the length of the area-weighted mean of the unit normals about each vertex, averaged
     over vertices by area: 0 for a plane, near 0 for a smooth surface of many faces, 0.3 where
     normals stand off their mean by 45 degrees. Differentiable in the vertices.
 
     Args:
-        meshes: One or more; without any face the roughness is 0.
+        meshes: One or more; the roughness of one without faces is 0.
     """
-    smooth, total = [], []
+    found = []
     for mesh in meshes:
         crosses = _face_crosses(mesh)
-        smooth.append(_safe_lengths(_sum_at_verts(mesh, crosses)).sum())
-        total.append(3 * _safe_lengths(crosses).sum())
-    area = torch.stack(total).sum()
-    return (area - torch.stack(smooth).sum()) / area.clamp(min=1e-12)
+        smooth = _safe_lengths(_sum_at_verts(mesh, crosses)).sum()
+        area = 3 * _safe_lengths(crosses).sum()
+        found.append((area - smooth) / area.clamp(min=1e-12))
+    return torch.stack(found)
 
 
 def _sum_at_verts(mesh: Mesh, at_faces: Float[Tensor, "faces 3"]) -> Float[Tensor, "verts 3"]:

@@ -13,42 +13,85 @@ from get3d.geometry.voxel_grid import VoxelGrid
 def sdf_sign_change_loss(
     sdf: Float[Tensor, "shapes verts"], edges: Int[Tensor, "edges 2"]
 ) -> Float[Tensor, ""]:
-    """Discourage changes of sign along grid edges, and with them floaters and inner walls.
+    """Penalise changes of sign along grid edges, and with them floaters and inner walls.
 
     Over the edges of the whole batch that change sign: binary cross-entropy of each end's SDF,
     taken as a logit, against the sign of the other end; the means over first and second ends are
-    added (paper, equation 2). Without a crossing it is zero, and its gradient too.
+    added (paper, equation 2). Without a crossing it is zero, and its gradient too. Training takes
+    `sign_change_losses`, one value a shape.
 
     Args:
         sdf: Signed distances, positive inside.
         edges: The two ends of each grid edge.
     """
-    with torch.no_grad():
-        shape, edge = crossed_edges(sdf > 0, edges)
-        ends = edges[edge] + (shape * sdf.shape[1])[:, None]
-    return crossing_loss(sdf.reshape(-1)[ends])
+    values = _crossing_values(sdf, edges)[0]
+    losses = _cross_entropy(values)
+    return losses.mean() if len(losses) > 0 else losses.sum()
 
 
-def crossing_loss(values: Float[Tensor, "crossings 2"]) -> Float[Tensor, ""]:
-    """`sdf_sign_change_loss` of edges that are known to change sign.
+def sign_change_losses(
+    sdf: Float[Tensor, "shapes verts"], edges: Int[Tensor, "edges 2"]
+) -> Float[Tensor, " shapes"]:
+    """Compute `sdf_sign_change_loss` of each shape by itself.
+
+    Args:
+        sdf: Signed distances, positive inside.
+        edges: The two ends of each grid edge.
+    """
+    return crossing_losses(*_crossing_values(sdf, edges), num_shapes=len(sdf))
+
+
+def crossing_losses(
+    values: Float[Tensor, "crossings 2"], shape: Int[Tensor, " crossings"], *, num_shapes: int
+) -> Float[Tensor, " shapes"]:
+    """Compute `sign_change_losses` of edges that are known to change sign.
 
     Args:
         values: Signed distances at the two ends of each of them, positive inside.
+        shape: Which shape each belongs to.
+        num_shapes: How many there are.
     """
-    if len(values) == 0:
-        return values.sum()
+    return mean_by_shape(_cross_entropy(values), shape, num_shapes)
+
+
+def mean_by_shape(
+    values: Float[Tensor, " n"], shape: Int[Tensor, " n"], num_shapes: int
+) -> Float[Tensor, " shapes"]:
+    """Average packed values over each shape; 0 for a shape that has none.
+
+    Args:
+        values: Of all shapes, packed.
+        shape: Which shape each belongs to.
+        num_shapes: How many there are.
+    """
+    sums = values.new_zeros(num_shapes).index_add(0, shape, values)
+    counts = torch.bincount(shape, minlength=num_shapes)
+    return sums / counts.clamp(min=1)
+
+
+def _crossing_values(
+    sdf: Float[Tensor, "shapes verts"], edges: Int[Tensor, "edges 2"]
+) -> tuple[Float[Tensor, "crossings 2"], Int[Tensor, " crossings"]]:
+    """Look up the SDF at both ends of the edges that change sign, and whose edges they are."""
+    with torch.no_grad():
+        shape, edge = crossed_edges(sdf > 0, edges)
+        ends = edges[edge] + (shape * sdf.shape[1])[:, None]
+    return sdf.reshape(-1)[ends], shape
+
+
+def _cross_entropy(values: Float[Tensor, "crossings 2"]) -> Float[Tensor, " crossings"]:
+    """Add the cross-entropies of both ends, each against the sign of the other one."""
     targets = (values.detach() > 0).to(values).flip(1)
-    # Both ends have equally many terms: twice the mean over all is the sum of the two means.
-    return 2 * F.binary_cross_entropy_with_logits(values, targets)
+    return F.binary_cross_entropy_with_logits(values, targets, reduction="none").sum(1)
 
 
 @torch.no_grad()
 def _rescue_values(
     sdf: Float[Tensor, "shapes verts"],
-) -> tuple[Bool[Tensor, " shapes"], Float[Tensor, ""], Float[Tensor, ""]]:
+) -> tuple[Bool[Tensor, " shapes"], Float[Tensor, " shapes"], Float[Tensor, " shapes"]]:
     """Find the shapes of one sign, and the values that give them a surface."""
     occupied = sdf > 0
-    return occupied.all(1) | ~occupied.any(1), 1 - sdf.min(), -1 - sdf.max()
+    return occupied.all(1) | ~occupied.any(1), 1 - sdf.amin(1), -1 - sdf.amax(1)
 
 
 def rescue_empty(
@@ -57,8 +100,8 @@ def rescue_empty(
     """Give a shape whose SDF has one sign on the whole grid a surface, as the release does.
 
     The vertex nearest the origin becomes `1 - min(sdf)`, positive, and every vertex on the bounding
-    box `-1 - max(sdf)`, negative, with the extremes over the whole batch. No gradient goes through
-    these; all other values keep theirs.
+    box `-1 - max(sdf)`, negative, with the extremes over the shape (in the release: over the
+    batch). No gradient goes through these; all other values keep theirs.
 
     Args:
         sdf: Signed distances at the grid's vertices, positive inside.
@@ -72,19 +115,19 @@ def rescue_empty(
         return sdf, was_rescued
     rescued = sdf.clone()
     shapes = was_rescued.nonzero()
-    rescued[shapes, grid.boundary] = outside
-    rescued[shapes, grid.centre] = inside
+    rescued[shapes, grid.boundary] = outside[shapes]
+    rescued[shapes, grid.centre] = inside[shapes]
     return rescued, was_rescued
 
 
-def empty_penalty(
+def empty_penalties(
     sdf: Float[Tensor, "shapes verts"], was_rescued: Bool[Tensor, " shapes"]
-) -> Float[Tensor, ""]:
-    """Mean |SDF| of the rescued shapes: pulls a field of one sign back towards zero.
+) -> Float[Tensor, " shapes"]:
+    """Compute mean |SDF| of the shapes without a surface: pulls a field of one sign towards zero.
 
     Args:
         sdf: Signed distances.
-        was_rescued: From `rescue_empty`; where none was, the penalty is zero and so its gradient.
+        was_rescued: From `rescue_empty`; the penalty of the other shapes is zero.
     """
-    chosen = sdf[was_rescued]
-    return chosen.abs().mean() if len(chosen) > 0 else chosen.sum()
+    shapes = was_rescued.nonzero()[:, 0]
+    return sdf.new_zeros(len(sdf)).index_add(0, shapes, sdf[shapes].abs().mean(1))

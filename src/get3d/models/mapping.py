@@ -1,10 +1,9 @@
 """From noise to styles: the mapping networks, truncation and style mixing (paper, section 3.1)."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from get3d.core import Styles
@@ -100,19 +99,45 @@ def mix_styles(
     """
     if not 0.0 <= probability <= 1.0:
         raise ValueError(f"probability must be in [0, 1], got {probability}")
-    geo = _cross(styles.geo, other.geo, probability, generator)
-    tex = _cross(styles.tex, other.tex, probability, generator)
-    return replace(styles, geo=geo, tex=tex)
+    geo = _sample_crossover(styles.geo, probability, generator)
+    tex = _sample_crossover(styles.tex, probability, generator)
+    return cross_styles(styles, other, geo_from=geo, tex_from=tex)
+
+
+def cross_styles(
+    styles: Styles,
+    other: Styles,
+    *,
+    geo_from: Int[Tensor, " b"],
+    tex_from: Int[Tensor, " b"],
+) -> Styles:
+    """Replace the later layers of each shape's styles by other ones.
+
+    Args:
+        styles: Kept before the crossover.
+        other: Taken from the crossover on.
+        geo_from: First geometry layer of each shape that is replaced.
+        tex_from: First texture layer of each shape that is replaced.
+    """
+    return Styles(
+        geo=_cross(styles.geo, other.geo, geo_from), tex=_cross(styles.tex, other.tex, tex_from)
+    )
 
 
 def _cross(
     a: Float[Tensor, "b layers w_dim"],
     b: Float[Tensor, "b layers w_dim"],
-    probability: float,
-    generator: torch.Generator,
+    first: Int[Tensor, " b"],
 ) -> Float[Tensor, "b layers w_dim"]:
-    """Mix one kind of styles; draws the same two numbers whether it mixes or not."""
-    num_layers = a.shape[1]
+    layers = torch.arange(a.shape[1], device=a.device)
+    return torch.where((layers < first.to(a.device)[:, None])[:, :, None], a, b)
+
+
+def _sample_crossover(
+    styles: Float[Tensor, "b layers w_dim"], probability: float, generator: torch.Generator
+) -> Int[Tensor, " b"]:
+    """Sample one crossover for a batch; draws the same two numbers whether it mixes or not."""
+    num_shapes, num_layers = styles.shape[:2]
     is_mixed = torch.rand((), generator=generator).item() < probability
-    crossover = int(torch.randint(1, max(num_layers, 2), (), generator=generator))
-    return torch.cat([a[:, :crossover], b[:, crossover:]], dim=1) if is_mixed else a
+    layer = int(torch.randint(1, max(num_layers, 2), (), generator=generator))
+    return torch.full((num_shapes,), layer if is_mixed else num_layers)

@@ -20,17 +20,18 @@ from get3d.geometry import (
     bcc_cells,
     bcc_grid,
     crossed_edges,
-    crossing_loss,
+    crossing_losses,
     cube_corner_steps,
     cube_corners,
     cube_weights,
-    deviation_loss,
+    deviation_losses,
     dual_meshes,
     dual_topology,
-    empty_penalty,
+    empty_penalties,
+    mean_by_shape,
     place_points,
     rescue_empty,
-    sdf_sign_change_loss,
+    sign_change_losses,
     surface_meshes,
     surface_topology,
     trace_cubes,
@@ -53,23 +54,25 @@ class Surface:
         sdf: Signed distances on the whole grid, as the network made them but positive inside.
         rescued_sdf: The same, but shapes without a surface given a small one.
         was_rescued: Which shapes had no surface.
-        sign_change_loss: Regulariser on the edges that the surfaces cross, without its weight; on
+        sign_change_loss: Regulariser on the edges that each surface crosses, without its weight; on
             those of the finer grid where there is one.
-        empty_penalty: Mean |SDF| of the shapes without a surface; 0 if there is none.
+        empty_penalty: Mean |SDF| of each shape without a surface; 0 for the others.
         deviation_loss: FlexiCubes: how unevenly crossings lie about dual vertices, in scene units;
             0 for other iso-surfaces.
-        magnitude_loss: FlexiCubes: mean |raw alpha and beta| of the cubes that the surfaces cross;
+        magnitude_loss: FlexiCubes: mean |raw alpha and beta| of the cubes that a surface crosses;
             0 for other iso-surfaces.
+        is_dual: Whether FlexiCubes made the meshes.
     """
 
     meshes: list[Mesh]
     sdf: Float[Tensor, "b grid"]
     rescued_sdf: Float[Tensor, "b grid"]
     was_rescued: Bool[Tensor, " b"]
-    sign_change_loss: Float[Tensor, ""]
-    empty_penalty: Float[Tensor, ""]
-    deviation_loss: Float[Tensor, ""]
-    magnitude_loss: Float[Tensor, ""]
+    sign_change_loss: Float[Tensor, " b"]
+    empty_penalty: Float[Tensor, " b"]
+    deviation_loss: Float[Tensor, " b"]
+    magnitude_loss: Float[Tensor, " b"]
+    is_dual: bool
 
 
 def config_grid(config: GeneratorConfig) -> Grid:
@@ -138,9 +141,10 @@ def extract_surface(
         rescued_sdf=sdf,
         was_rescued=was_rescued,
         sign_change_loss=found.sign_change_loss,
-        empty_penalty=empty_penalty(raw, was_rescued),
+        empty_penalty=empty_penalties(raw, was_rescued),
         deviation_loss=found.deviation_loss,
         magnitude_loss=found.magnitude_loss,
+        is_dual=config.iso_surface == "flexicubes",
     )
 
 
@@ -149,9 +153,9 @@ class _Found:
     """The parts of a `Surface` that depend on the grid it is extracted on."""
 
     meshes: list[Mesh]
-    sign_change_loss: Float[Tensor, ""]
-    deviation_loss: Float[Tensor, ""]
-    magnitude_loss: Float[Tensor, ""]
+    sign_change_loss: Float[Tensor, " b"]
+    deviation_loss: Float[Tensor, " b"]
+    magnitude_loss: Float[Tensor, " b"]
 
 
 def _inward(sdf: Float[Tensor, "*n"], config: GeneratorConfig) -> Float[Tensor, "*n"]:
@@ -180,13 +184,13 @@ def _on_grid(
     for_training: bool,
 ) -> _Found:
     """Extract the surfaces on the generator's grid."""
-    loss = sdf_sign_change_loss(sdf, grid.edges)
+    loss = sign_change_losses(sdf, grid.edges)
     match grid:
         case TetGrid():
             topology = surface_topology(grid, sdf.detach())
             active = topology.active_verts, topology.active_shape
             meshes = surface_meshes(topology, sdf, _positions(fields, grid, config, *active))
-            return _Found(meshes, loss, loss.new_zeros(()), loss.new_zeros(()))
+            return _Found(meshes, loss, torch.zeros_like(loss), torch.zeros_like(loss))
         case VoxelGrid():
             dual = dual_topology(grid, sdf.detach())
             positions = _positions(fields, grid, config, dual.active_verts, dual.active_shape)
@@ -215,11 +219,12 @@ def _traced(
         sdf = torch.where((again > 0) == (sdf > 0), again, sdf)
     raw = fields.packed(fields.deformation, traced.points, traced.shape)
     positions = traced.points + grid_offsets(raw, config)
-    loss = crossing_loss(sdf[traced.edges])
+    edge_shape = traced.shape[traced.edges[:, 0]]
+    loss = crossing_losses(sdf[traced.edges], edge_shape, num_shapes=known.num_shapes)
     match traced:
         case TracedSurface():
             meshes = traced_meshes(traced, sdf, positions)
-            return _Found(meshes, loss, loss.new_zeros(()), loss.new_zeros(()))
+            return _Found(meshes, loss, torch.zeros_like(loss), torch.zeros_like(loss))
         case TracedCubes():
             corners = _learnt_corners(traced.centres, config)
             raw_weights = fields.packed(fields.flexi_weights, corners, traced.topology.cube_shape)
@@ -244,16 +249,16 @@ def _joined(
     sdf: Float[Tensor, " active"],
     positions: Float[Tensor, "active 3"],
     raw_weights: Float[Tensor, "cubes 21"],
-    sign_change_loss: Float[Tensor, ""],
+    sign_change_loss: Float[Tensor, " b"],
     for_training: bool,
 ) -> _Found:
     """Place dual vertices and join them, whatever they were found on."""
     weights = cube_weights(raw_weights)
     points = place_points(topology, sdf, positions, weights)
-    sizes = raw_weights[:, :20].abs()
-    magnitude = sizes.mean() if len(sizes) > 0 else sizes.sum()
+    sizes = raw_weights[:, :20].abs().mean(1)
+    magnitude = mean_by_shape(sizes, topology.cube_shape, len(sign_change_loss))
     meshes = dual_meshes(topology, points.verts, weights, splits_in_four=for_training)
-    return _Found(meshes, sign_change_loss, deviation_loss(topology, points), magnitude)
+    return _Found(meshes, sign_change_loss, deviation_losses(topology, points), magnitude)
 
 
 def _positions(

@@ -1,17 +1,31 @@
-"""Learning from pictures: losses, the step, the run around it."""
+"""Learning from images: losses, steps, the state they move, the run around it.
 
+Read in this order: `config`, `images` and `samplers` (what goes in), `losses` and `steps` (what is
+computed), `trainer` (the state that moves), `run` (the folder and the loop).
+"""
+
+from get3d.training.checkpoints import list_checkpoints, load_checkpoint
 from get3d.training.config import LossConfig, OptimizerConfig, RunConfig, ScheduleConfig
 from get3d.training.images import TrainingImages
-from get3d.training.run import TrainingRun
+from get3d.training.run import Run, Stepper
+from get3d.training.samplers import Samplers
+from get3d.training.steps import discriminator_step, generator_step, r1_step
 from get3d.training.trainer import NonFiniteError, Trainer
 
 __all__ = [
     "LossConfig",
     "NonFiniteError",
     "OptimizerConfig",
+    "Run",
     "RunConfig",
+    "Samplers",
     "ScheduleConfig",
+    "Stepper",
     "Trainer",
     "TrainingImages",
-    "TrainingRun",
+    "discriminator_step",
+    "generator_step",
+    "list_checkpoints",
+    "load_checkpoint",
+    "r1_step",
 ]

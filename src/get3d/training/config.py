@@ -5,20 +5,29 @@ Sources: the paper's appendix and the authors' release (docs/deviations.md says 
 
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Literal
+from typing import Any, Literal
 
 from get3d.core import check_literals
 from get3d.models import DiscriminatorConfig, GeneratorConfig, ImagingConfig
+
+MAY_CHANGE = "may_change"
+"""Metadata of the fields that may differ from one session of a run to the next: its length, what it
+writes, and what mends an unstable run. Everything else makes it another run."""
+
+
+def _changeable(default: int | float) -> Any:
+    """Make a field that may change from one session of a run to the next."""
+    return field(default=default, metadata={MAY_CHANGE: True})
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """Weights of the terms both networks are trained with."""
 
-    r1_gamma: float = 40.0
+    r1_gamma: float = _changeable(40.0)
     """R1 weight of the colour discriminator; scale it with pixels over batch (40: 1024 px)."""
 
-    r1_gamma_mask: float = 40.0
+    r1_gamma_mask: float = _changeable(40.0)
     """R1 weight of the silhouette discriminator."""
 
     r1_interval: int = 16
@@ -77,10 +86,10 @@ class LossConfig:
 class OptimizerConfig:
     """Adam, for both networks; the discriminators' is scaled for lazy regularisation."""
 
-    generator_lr: float = 0.002
+    generator_lr: float = _changeable(0.002)
     """Learning rate of the generator."""
 
-    discriminator_lr: float = 0.002
+    discriminator_lr: float = _changeable(0.002)
     """Learning rate of the discriminators."""
 
     betas: tuple[float, float] = (0.0, 0.99)
@@ -89,7 +98,7 @@ class OptimizerConfig:
     eps: float = 1.0e-8
     """Adam's epsilon."""
 
-    final_lr_factor: float = 1.0
+    final_lr_factor: float = _changeable(1.0)
     """Learning rates fall linearly to this share of themselves over the run; 1 keeps them."""
 
     def __post_init__(self) -> None:
@@ -107,7 +116,7 @@ class OptimizerConfig:
 class ScheduleConfig:
     """How long, in what portions, and how often to save. Counted in real images shown."""
 
-    total_images: int = 20_000_000
+    total_images: int = _changeable(20_000_000)
     """Real images after which the run is finished."""
 
     batch_size: int = 32
@@ -144,16 +153,16 @@ class ScheduleConfig:
     ema_ramp_up: float = 0.05
     """The half-life is at most this share of the images seen so far."""
 
-    log_every_images: int = 1_000
+    log_every_images: int = _changeable(1_000)
     """Images between two rows of the log."""
 
-    sample_every_images: int = 50_000
+    sample_every_images: int = _changeable(50_000)
     """Images between two sample pictures."""
 
-    checkpoint_every_images: int = 50_000
+    checkpoint_every_images: int = _changeable(50_000)
     """Images between two checkpoints; a killed run loses at most so many."""
 
-    keep_checkpoints: int = 2
+    keep_checkpoints: int = _changeable(2)
     """Newest checkpoints kept in the run folder."""
 
     def __post_init__(self) -> None:

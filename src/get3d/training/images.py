@@ -2,21 +2,18 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from get3d.core import Images
+from get3d.core import Condition, ImageBatch, Images
 from get3d.geometry import CameraDistribution
 from get3d.render import Light
-from get3d.training.config import RunConfig
-from get3d.training.randomness import shuffled_indices, step_generator
-
-_MIRROR_STREAM = 3  # of randomness; 0 to 2 are the trainer's
+from get3d.training.randomness import Purpose, derive_seed, keyed_draws, shuffled_indices
 
 
 @dataclass(frozen=True)
@@ -29,12 +26,14 @@ class TrainingImages:
         angles: Rotation and polar angle of each picture's camera, in radians.
         distribution: Where the cameras of fakes are drawn from.
         light: How the objects were lit; None if that is not known.
+        labels: Class of each image; None without classes.
     """
 
     read: Callable[[Int[Tensor, " n"]], UInt8[Tensor, "n 4 h w"]]
     angles: Float[Tensor, "images 2"]
     distribution: CameraDistribution
     light: Light | None = None
+    labels: Int[Tensor, " images"] | None = None
 
     @classmethod
     def in_memory(
@@ -58,84 +57,60 @@ class TrainingImages:
 
 
 @dataclass(frozen=True)
-class JudgedImages:
-    """Pictures and the cameras the judges are told they were taken with.
-
-    Attributes:
-        images: Real or generated.
-        angles: Rotation and polar angle, in radians.
-    """
-
-    images: Images
-    angles: Float[Tensor, "n 2"]
-
-    @classmethod
-    def of(cls, rgb: Tensor, mask: Tensor, angles: Tensor) -> "JudgedImages":
-        """Put the three `tensors` together again."""
-        return cls(Images(rgb, mask), angles)
-
-    @property
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Colours, silhouettes and angles."""
-        return self.images.rgb, self.images.mask, self.angles
-
-    def detach(self) -> "JudgedImages":
-        """Cut the pictures from the graph of the generator."""
-        return JudgedImages(
-            Images(self.images.rgb.detach(), self.images.mask.detach()), self.angles
-        )
-
-
-@dataclass(frozen=True)
-class RealBatch:
-    """The real pictures of one step, as bytes on the CPU.
+class RealImages:
+    """Real images as bytes on the CPU.
 
     Attributes:
         rgba_u8: As `TrainingImages.read` gives them, some perhaps mirrored.
-        angles: Their cameras' rotation and polar angle, in radians.
+        condition: Of each image.
     """
 
     rgba_u8: UInt8[Tensor, "n 4 h w"]
-    angles: Float[Tensor, "n 2"]
+    condition: Condition
 
-    def portions(
-        self, config: RunConfig, device: torch.device, *, image_size: int
-    ) -> Iterator[JudgedImages]:
-        """Move the images to the discriminators' device, one chunk of the config at a time.
+    def to_batch(
+        self, device: torch.device, *, image_size: int, is_binary: bool = False
+    ) -> ImageBatch:
+        """Convert to what the discriminators take.
 
         Args:
-            config: Of the run.
             device: Where the discriminators are.
             image_size: Side to shrink the images to by averaging, in pixels.
+            is_binary: Whether masks are alpha > 0 (published) instead of alpha itself.
         """
-        num = config.schedule.accumulate
-        for rgba_u8, angles in zip(self.rgba_u8.chunk(num), self.angles.chunk(num), strict=True):
-            rgba = rgba_u8.to(device).float() / 255.0
-            rgba = F.avg_pool2d(rgba, rgba.shape[-1] // image_size)
-            mask = rgba[:, 3:]
-            if config.loss.real_mask == "binary":
-                mask = (mask > 0).float()
-            yield JudgedImages(Images(rgba[:, :3] * 2 - 1, mask), angles.to(device))
+        rgba = self.rgba_u8.to(device).float() / 255.0
+        rgba = F.avg_pool2d(rgba, rgba.shape[-1] // image_size)
+        mask = rgba[:, 3:]
+        if is_binary:
+            mask = (mask > 0).float()
+        label = None if self.condition.label is None else self.condition.label.to(device)
+        condition = Condition(self.condition.angles.to(device), label)
+        return ImageBatch(Images(rgba[:, :3] * 2 - 1, mask), condition)
 
 
-def read_batch(images: TrainingImages, config: RunConfig, step_index: int) -> RealBatch:
-    """Read the pictures of a step; which ones they are depends on the seed and the step alone."""
-    schedule = config.schedule
-    picked = shuffled_indices(
-        len(images),
-        seed=schedule.seed,
-        start=step_index * schedule.batch_size,
-        count=schedule.batch_size,
-    )
-    batch = RealBatch(images.read(picked), images.angles[picked])
-    if not schedule.mirror:
-        return batch
-    rng = step_generator(schedule.seed, _MIRROR_STREAM, step_index, torch.device("cpu"))
-    return mirror(batch, torch.rand(schedule.batch_size, generator=rng) < 0.5)
+def read_images(
+    images: TrainingImages, positions: Int[Tensor, " n"], *, seed: int, is_mirrored: bool
+) -> RealImages:
+    """Read real images by their places in the order in which a run shows them.
+
+    Args:
+        images: All there are.
+        positions: Images shown before each of them, over the whole run.
+        seed: Of the run; the order and the mirroring depend on it and on `positions` alone.
+        is_mirrored: Whether half of them, chosen at random, are mirrored.
+    """
+    picked = shuffled_indices(len(images), seed=seed, positions=positions)
+    label = None if images.labels is None else images.labels[picked]
+    found = RealImages(images.read(picked), Condition(images.angles[picked], label))
+    if not is_mirrored:
+        return found
+    seed = derive_seed(seed, Purpose.MIRROR)
+    flip = keyed_draws(lambda rng: torch.rand((), generator=rng) < 0.5, seed, positions)
+    return mirror(found, flip)
 
 
 def check_mirror(distribution: CameraDistribution) -> None:
-    """Refuse to mirror pictures whose cameras no fake could have.
+    """Validate that mirrored images could be taken by cameras of the distribution.
 
     Raises:
         ValueError: If the range of rotations is not its own mirror image.
@@ -148,16 +123,17 @@ def check_mirror(distribution: CameraDistribution) -> None:
         )
 
 
-def mirror(batch: RealBatch, flip: Bool[Tensor, " n"]) -> RealBatch:
-    """Mirror some pictures: each then shows the object's mirror image (x to -x).
+def mirror(images: RealImages, flip: Bool[Tensor, " n"]) -> RealImages:
+    """Mirror some images: each then shows the object's mirror image (x to -x).
 
     Args:
-        batch: Pictures and cameras.
+        images: With their cameras.
         flip: Which ones. Their cameras' rotation turns its sign; the polar angle stays.
     """
-    rotation, polar = batch.angles.unbind(1)
+    angles = images.condition.angles
+    rotation, polar = angles.unbind(1)
     mirrored = torch.stack([(2 * math.pi - rotation) % (2 * math.pi), polar], 1)
-    return RealBatch(
-        torch.where(flip[:, None, None, None], batch.rgba_u8.flip(-1), batch.rgba_u8),
-        torch.where(flip[:, None], mirrored, batch.angles),
+    return RealImages(
+        torch.where(flip[:, None, None, None], images.rgba_u8.flip(-1), images.rgba_u8),
+        replace(images.condition, angles=torch.where(flip[:, None], mirrored, angles)),
     )

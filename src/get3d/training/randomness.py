@@ -1,49 +1,103 @@
-"""Randomness without state: every draw is a function of (seed, what it is for, how far the run is).
+"""Randomness without state: a draw is a function of (seed, purpose, index of the image or shape).
 
-Nothing has to be saved for a resumed run to continue bit by bit as an unbroken one.
+Nothing has to be saved for a resumed run to continue bit by bit as an unbroken one, and how a batch
+is divided into chunks or among processes changes no draw.
 """
 
+from collections.abc import Callable
+from enum import IntEnum
+
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
-_MASK = (1 << 63) - 1
+_BITS = 0xFFFFFFFFFFFFFFFF
 
 
-def step_generator(seed: int, stream: int, step: int, device: torch.device) -> torch.Generator:
-    """A generator for one use in one step.
+class Purpose(IntEnum):
+    """What a draw is for; draws for different purposes are independent."""
+
+    GENERATOR = 1
+    DISCRIMINATOR = 2
+    MIRROR = 3
+    LATENT = 4
+    CAMERA = 5
+    CROSSOVER = 6
+    STYLE_MIXING = 7
+    EPOCH = 0x5EED
+    SAMPLES = 0x5A3B1E
+
+
+def derive_seed(seed: int, *path: int) -> int:
+    """Mix a seed with whole numbers: every path gives a seed of its own.
 
     Args:
         seed: Of the run.
-        stream: Tells apart uses within a step.
-        step: Optimiser step.
-        device: Where the numbers are drawn.
+        path: Such as a purpose and an index.
+
+    Returns:
+        A number in [0, 2**63).
     """
     mixed = seed
-    for part in (stream, step):  # the finaliser of splitmix64 decorrelates neighbouring inputs
-        mixed = (mixed + 0x9E3779B97F4A7C15 * (part + 1)) & 0xFFFFFFFFFFFFFFFF
-        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    for part in path:  # the finaliser of splitmix64 decorrelates neighbouring inputs
+        mixed = (mixed + 0x9E3779B97F4A7C15 * (part + 1)) & _BITS
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _BITS
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _BITS
         mixed ^= mixed >> 31
-    return torch.Generator(device).manual_seed(mixed & _MASK)
+    return mixed & (_BITS >> 1)
 
 
-def shuffled_indices(num: int, *, seed: int, start: int, count: int) -> Int[Tensor, " count"]:
-    """Entries `start` to `start + count` of an endless walk that visits all of `num` every epoch.
+def keyed_generator(seed: int, *path: int) -> torch.Generator:
+    """Make a source of random numbers, on the CPU, of its own for every path.
+
+    Args:
+        seed: Of the run.
+        path: Such as a purpose and an index.
+    """
+    return torch.Generator().manual_seed(derive_seed(seed, *path))
+
+
+def keyed_draws(
+    draw: Callable[[torch.Generator], Tensor], seed: int, index: Int[Tensor, " n"]
+) -> Shaped[Tensor, "n ..."]:
+    """Stack one draw for each index, each from a source of its own.
+
+    Args:
+        draw: Takes random numbers from a source on the CPU.
+        seed: Derived for the purpose.
+        index: Of the images or shapes, counted over the whole run.
 
     Example:
-        >>> sorted(shuffled_indices(3, seed=0, start=3, count=3).tolist())
+        >>> index = torch.arange(4)
+        >>> whole = keyed_draws(lambda rng: torch.rand(2, generator=rng), 0, index)
+        >>> part = keyed_draws(lambda rng: torch.rand(2, generator=rng), 0, index[2:])
+        >>> bool((whole[2:] == part).all())
+        True
+    """
+    return torch.stack([draw(keyed_generator(seed, each)) for each in index.tolist()])
+
+
+def shuffled_indices(num: int, *, seed: int, positions: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Look up entries of an endless sequence that visits all of `num` once every epoch.
+
+    Args:
+        num: How many there are.
+        seed: Of the run.
+        positions: Places in the sequence.
+
+    Raises:
+        ValueError: If `num` is not positive.
+
+    Example:
+        >>> sorted(shuffled_indices(3, seed=0, positions=torch.arange(3, 6)).tolist())
         [0, 1, 2]
     """
     if num < 1:
         raise ValueError("there are no images to draw from")
-    parts = []
-    while count > 0:
-        epoch, offset = divmod(start, num)
-        order = torch.randperm(
-            num, generator=step_generator(seed, 0x5EED, epoch, torch.device("cpu"))
-        )
-        parts.append(order[offset : offset + count])
-        start += len(parts[-1])
-        count -= len(parts[-1])
-    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64)
+    epochs = positions // num
+    order = {
+        epoch: torch.randperm(num, generator=keyed_generator(seed, Purpose.EPOCH, epoch))
+        for epoch in epochs.unique().tolist()
+    }
+    places = zip(epochs.tolist(), (positions % num).tolist(), strict=True)
+    return torch.tensor([int(order[epoch][place]) for epoch, place in places], dtype=torch.int64)

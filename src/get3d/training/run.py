@@ -1,10 +1,13 @@
-"""The loop around the training step: the run folder, logs, samples, checkpoints and signals.
+"""The loop around a step: the run folder, its lock, log, samples, checkpoints and signals.
+
+It knows nothing of what is trained (`Stepper`).
 
 A run folder holds `config.yaml` (resolved), `log.csv`, `tensorboard/`, `samples/*.png`,
 `checkpoints/*.pt` and whatever the caller writes at every checkpoint (the command line: a model
 folder). Killed at any moment, it continues from its newest checkpoint.
 """
 
+import dataclasses
 import logging
 import signal
 import time
@@ -12,166 +15,197 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-import torch
 import yaml
+from PIL.Image import Image
+from torch import Tensor
 
-from get3d.core import (
-    contact_sheet,
-    from_dict,
-    images_to_u8,
-    remove_leftovers,
-    save_png,
-    to_dict,
-    write_text,
-)
-from get3d.models import Generator
+from get3d.core import from_dict, remove_leftovers, save_png, to_dict, write_text
+from get3d.core.files import locked_folder
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
-from get3d.training.config import RunConfig
-from get3d.training.images import TrainingImages
+from get3d.training.config import MAY_CHANGE
 from get3d.training.logs import RunLog
-from get3d.training.samples import render_samples
-from get3d.training.trainer import NonFiniteError, Trainer
 
 logger = logging.getLogger(__name__)
 
-# What may change between two sessions of one run (the length, the bookkeeping, and the remedies for
-# an unstable run); everything else makes it another run.
-_FREE_FIELDS = {
-    "total_images",
-    "log_every_images",
-    "sample_every_images",
-    "checkpoint_every_images",
-    "keep_checkpoints",
-    "generator_lr",
-    "discriminator_lr",
-    "final_lr_factor",
-    "r1_gamma",
-    "r1_gamma_mask",
-}
+
+@runtime_checkable
+class Stepper(Protocol):
+    """What a run moves: networks in training, a code that is fitted, and so on."""
+
+    @property
+    def seen_images(self) -> int:
+        """Progress, which names samples and checkpoints and is the log's first column."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to do."""
+
+    def step(self) -> dict[str, Tensor]:
+        """Move once; returns scalars to log. May raise ArithmeticError, having changed nothing."""
+
+    def draw_samples(self) -> Image:
+        """Draw the picture by which the run is watched."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Collect all that moves: tensors and plain values only."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+
+    def fields_in_state(self, state: dict[str, Any]) -> set[str]:
+        """Name config fields that may differ on resuming because the state itself tells them."""
 
 
-class TrainingRun:
-    """One run folder and the trainer that fills it."""
+@runtime_checkable
+class RunSchedule(Protocol):
+    """How often a run writes what; counted as `Stepper.seen_images`."""
+
+    @property
+    def log_every_images(self) -> int:
+        """Between two rows of the log."""
+
+    @property
+    def sample_every_images(self) -> int:
+        """Between two sample pictures."""
+
+    @property
+    def checkpoint_every_images(self) -> int:
+        """Between two checkpoints."""
+
+    @property
+    def keep_checkpoints(self) -> int:
+        """Newest checkpoints that stay."""
+
+
+S = TypeVar("S", bound=Stepper)
+
+
+class Run(Generic[S]):
+    """A run folder and the stepper that fills it."""
 
     def __init__(
         self,
-        config: RunConfig,
-        images: TrainingImages,
+        stepper: S,
         folder: Path,
         *,
-        device: torch.device | str = "cpu",
-        on_checkpoint: Callable[[Generator, int], None] | None = None,
+        config: Any,
+        schedule: RunSchedule,
+        on_checkpoint: Callable[[int], None] | None = None,
     ) -> None:
-        """Start a run, or take up the one the folder holds.
+        """Begin a run, or take up the one that the folder holds.
 
         Args:
-            config: Networks, losses, optimisers and schedule.
-            images: The real pictures.
-            folder: Made if absent; its newest checkpoint is resumed.
-            device: Where to compute.
-            on_checkpoint: Called with the averaged generator and the images seen, after a
-                checkpoint was written.
+            stepper: Fresh; the newest checkpoint of the folder is loaded into it.
+            folder: Made by `train` if absent.
+            config: Dataclass that tells one run from another; a field with the metadata
+                `MAY_CHANGE` may differ from one session to the next.
+            schedule: How often to write.
+            on_checkpoint: Called with the images seen, after a checkpoint was written.
 
         Raises:
-            ValueError: If the folder's checkpoint is damaged or of a run with another config.
+            ValueError: If the folder's checkpoint is damaged or of a run with another config, or
+                the folder is of something else.
         """
-        self.config = config
+        self.stepper = stepper
         self.folder = folder
+        self.config = config
+        self.schedule = schedule
         self._on_checkpoint = on_checkpoint
         self._config_dict = to_dict(config)
         self._stop_requested = False
         self._saved_images = -1
-        self.trainer = Trainer(config, images, device=device)
         checkpoints = list_checkpoints(self._checkpoint_folder)
         self.is_resumed = bool(checkpoints)
         if checkpoints:
             self._resume(checkpoints[-1])
         else:
-            _refuse_foreign_folder(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-        remove_leftovers(self._checkpoint_folder)
-        write_text(folder / "config.yaml", yaml.safe_dump(self._config_dict, sort_keys=False))
+            _check_folder(folder, type(config))
 
     @property
     def _checkpoint_folder(self) -> Path:
         return self.folder / "checkpoints"
 
-    def train(self, *, on_step: Callable[[Trainer, dict[str, float]], None] | None = None) -> bool:
-        """Train until the schedule is finished or a signal asks to stop; then save.
+    def train(self, *, on_step: Callable[[S, dict[str, float]], None] | None = None) -> bool:
+        """Step until the stepper is finished or a signal asks to stop; then save.
 
         Args:
             on_step: Called after each step with the newest logged scalars, for a progress bar.
 
         Returns:
-            Whether the schedule was finished.
+            Whether the stepper is finished.
 
         Raises:
-            NonFiniteError: If a loss became NaN or infinite; the message names the last checkpoint.
+            ArithmeticError: From the stepper; the message names the last checkpoint.
+            BlockingIOError: If another process trains in the folder.
         """
-        trainer = self.trainer
+        stepper, every = self.stepper, self.schedule
         with (
-            _signals_as_request(self._request_stop),
-            RunLog(self.folder, resume_images=trainer.seen_images) as log,
+            locked_folder(self.folder),
+            _signals_as_request(self.stop),
+            RunLog(self.folder, resume_images=stepper.seen_images) as log,
         ):
+            remove_leftovers(self.folder)
+            remove_leftovers(self._checkpoint_folder)
+            config_yaml = yaml.safe_dump(self._config_dict, sort_keys=False)
+            write_text(self.folder / "config.yaml", config_yaml)
             if not self.is_resumed:
                 self._save()  # so that there is always a checkpoint from before
                 self._draw_samples()
-            meter = _Meter(trainer.seen_images)
-            while not trainer.is_finished and not self._stop_requested:
-                before = trainer.seen_images
+            meter = _Meter(stepper.seen_images)
+            while not stepper.is_finished and not self._stop_requested:
+                before = stepper.seen_images
                 meter.add(self._step())
-                if self._is_due(before, self.config.schedule.log_every_images):
-                    log.write(trainer.seen_images, meter.flush(trainer.seen_images))
+                if self._is_due(before, every.log_every_images):
+                    log.write(stepper.seen_images, meter.flush(stepper.seen_images))
                 if on_step is not None:
-                    on_step(trainer, meter.last)
-                if self._is_due(before, self.config.schedule.sample_every_images):
+                    on_step(stepper, meter.last)
+                if self._is_due(before, every.sample_every_images):
                     self._draw_samples()
-                if self._is_due(before, self.config.schedule.checkpoint_every_images):
+                if self._is_due(before, every.checkpoint_every_images):
                     self._save()
-            if trainer.is_finished and meter.has_steps:  # a short run has this line at least
-                log.write(trainer.seen_images, meter.flush(trainer.seen_images))
-            if self._saved_images != trainer.seen_images:
+            if stepper.is_finished and meter.has_steps:  # a short run has this line at least
+                log.write(stepper.seen_images, meter.flush(stepper.seen_images))
+            if self._saved_images != stepper.seen_images:
                 self._save()
                 self._draw_samples()
-        return trainer.is_finished
+        return stepper.is_finished
 
-    def _step(self) -> dict[str, torch.Tensor]:
+    def stop(self) -> None:
+        """Let `train` save and return after the step that it is in."""
+        self._stop_requested = True
+
+    def _step(self) -> dict[str, Tensor]:
         try:
-            return self.trainer.step()
-        except NonFiniteError as error:
+            return self.stepper.step()
+        except ArithmeticError as error:
             last = list_checkpoints(self._checkpoint_folder)[-1]
-            raise NonFiniteError(
-                f"{error} at {self.trainer.seen_images} images: training stopped; the last good "
+            raise type(error)(
+                f"{error} at {self.stepper.seen_images} images: training stopped; the last good "
                 f"state is {last}. Lower the learning rates or raise r1_gamma, and start again"
             ) from error
 
     def _is_due(self, before: int, interval: int) -> bool:
-        return before // interval != self.trainer.seen_images // interval
-
-    def _request_stop(self) -> None:
-        self._stop_requested = True
+        return before // interval != self.stepper.seen_images // interval
 
     def _resume(self, path: Path) -> None:
         content = load_checkpoint(path)
         try:  # through the dataclass, so that options newer than the checkpoint have their defaults
-            saved_config = to_dict(from_dict(RunConfig, content["config"]))
+            saved = from_dict(type(self.config), content["config"])
         except ValueError as error:
             raise ValueError(
                 f"{path} has a config that this get3d does not know: {error}"
             ) from error
-        changed = _changed_fields(saved_config, self._config_dict)
-        if "features" in content["state"] and self.config.discriminator.features != "none":
-            # The file may lie elsewhere now; the state says whether it holds the same weights.
-            changed = [name for name in changed if name != "discriminator.features"]
+        may_differ = self.stepper.fields_in_state(content["state"])
+        changed = [name for name in changed_fields(saved, self.config) if name not in may_differ]
         if changed:
             raise ValueError(
                 f"{path} is of a run with another config ({', '.join(changed)}); use the same "
                 "config or another run folder"
             )
         try:
-            self.trainer.load_state_dict(content["state"])
+            self.stepper.load_state_dict(content["state"])
         except (RuntimeError, KeyError) as error:
             raise ValueError(f"{path} does not fit the networks of this config") from error
         logger.info("resumed %s", path)
@@ -179,28 +213,19 @@ class TrainingRun:
     def _save(self) -> None:
         path = save_checkpoint(
             self._checkpoint_folder,
-            self.trainer.state_dict(),
-            seen_images=self.trainer.seen_images,
+            self.stepper.state_dict(),
+            seen_images=self.stepper.seen_images,
             config=self._config_dict,
-            keep=self.config.schedule.keep_checkpoints,
+            keep=self.schedule.keep_checkpoints,
         )
-        self._saved_images = self.trainer.seen_images
+        self._saved_images = self.stepper.seen_images
         logger.info("saved %s", path)
         if self._on_checkpoint is not None:
-            self._on_checkpoint(self.trainer.average, self.trainer.seen_images)
+            self._on_checkpoint(self._saved_images)
 
     def _draw_samples(self) -> None:
-        trainer = self.trainer
-        pictures = render_samples(
-            trainer.average,
-            trainer.images.distribution,
-            image_size=self.config.discriminator.image_size,
-            imaging=self.config.imaging,
-            light=self.trainer.light,
-            seed=self.config.schedule.seed,
-        )
-        sheet = contact_sheet(images_to_u8(pictures[:, :3]), columns=8)
-        save_png(self.folder / "samples" / f"images-{trainer.seen_images:09d}.png", sheet)
+        path = self.folder / "samples" / f"images-{self.stepper.seen_images:09d}.png"
+        save_png(path, self.stepper.draw_samples())
 
 
 class _Meter:
@@ -208,12 +233,12 @@ class _Meter:
 
     def __init__(self, seen_images: int) -> None:
         self.last: dict[str, float] = {}
-        self._sums: dict[str, torch.Tensor] = {}
+        self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._since_images = seen_images
         self._since_s = time.perf_counter()
 
-    def add(self, scalars: dict[str, torch.Tensor]) -> None:
+    def add(self, scalars: dict[str, Tensor]) -> None:
         for name, value in scalars.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
@@ -232,8 +257,8 @@ class _Meter:
         return self.last
 
 
-def _refuse_foreign_folder(folder: Path) -> None:
-    """Refuse to write into the folder of something else, such as a data set or a model."""
+def _check_folder(folder: Path, config_type: type) -> None:
+    """Validate that a folder is not of something else, such as a data set; raise ValueError."""
     path = folder / "config.yaml"
     if not path.exists():
         others = [entry.name for entry in folder.glob("*") if not entry.name.startswith(".")]
@@ -244,26 +269,29 @@ def _refuse_foreign_folder(folder: Path) -> None:
             )
         return
     try:
-        from_dict(RunConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
+        from_dict(config_type, yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(
             f"{path} is not of a training run and would be overwritten; choose another run folder"
         ) from error
 
 
-def _changed_fields(old: object, new: object, path: str = "") -> list[str]:
-    """Dotted names of config fields that differ, but for those that may."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        names = list(dict.fromkeys([*old, *new]))
-        return [
-            changed
-            for name in names
-            if name not in _FREE_FIELDS
-            for changed in _changed_fields(
-                old.get(name), new.get(name), f"{path}.{name}" if path else str(name)
-            )
-        ]
-    return [] if old == new else [path]
+def changed_fields(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Dotted names of the fields in which two configs differ, but for those that may.
+
+    Args:
+        old: Dataclass, of dataclasses and plain values.
+        new: Of the same type.
+        prefix: Put before the names.
+    """
+    changed = []
+    for field in dataclasses.fields(old):
+        before, after, name = getattr(old, field.name), getattr(new, field.name), field.name
+        if dataclasses.is_dataclass(before):
+            changed += changed_fields(before, after, f"{prefix}{name}.")
+        elif before != after and not field.metadata.get(MAY_CHANGE):
+            changed.append(f"{prefix}{name}")
+    return changed
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from get3d.core import Cameras
 from get3d.geometry import CameraDistribution, orbit_cameras
 from get3d.models import Generator, ImagingConfig
 from get3d.render import LearnedLight, Light
-from get3d.training.randomness import step_generator
+from get3d.training.randomness import Purpose, keyed_generator
 
-_STREAM = 0x5A3B1E  # of randomness, apart from those of the training step
 _CHUNK = 4  # shapes rendered at once
 
 
@@ -46,7 +45,7 @@ def render_samples(
         RGB in [-1, 1] and the mask in [0, 1]; the views of a shape follow each other.
     """
     device = next(generator.parameters()).device
-    rng = step_generator(seed, _STREAM, 0, torch.device("cpu"))
+    rng = keyed_generator(seed, Purpose.SAMPLES, 0)
     z = torch.randn(2, num_shapes, generator.config.z_dim, generator=rng).to(device)
     views = _turntable(distribution, num_views).to(device)
     pictures = []

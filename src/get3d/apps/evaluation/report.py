@@ -19,7 +19,7 @@ from get3d.apps.evaluation.scores import (
     describe_duplicates,
     kernel_protocol,
 )
-from get3d.apps.shape_files import read_labels
+from get3d.data.shape_labels import read_labels
 from get3d.metrics import PointProtocol, minimum_matching_distance_by_label
 from get3d.metrics.images import BACKGROUND
 from get3d.metrics.light_field import DEFAULT_PROTOCOL

@@ -1,0 +1,303 @@
+"""The three steps of adversarial training, on one chunk of a batch each.
+
+A step computes losses and adds their gradients to `.grad`; optimisers, averages and the order of
+steps belong to `get3d.training.trainer`. Formulas are in `get3d.training.losses`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from get3d.core import DiscriminatorOutput, ImageBatch, Images, Styles
+from get3d.geometry import roughness
+from get3d.models import Discriminator, Surface
+from get3d.training.config import LossConfig
+from get3d.training.cuda_graphs import accumulate_gradients
+from get3d.training.losses import discriminator_loss, generator_loss, r1_penalty
+
+Features = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class GeneratedBatch:
+    """Generated images and what the generator's loss needs besides.
+
+    Attributes:
+        batch: Images and their conditions.
+        styles: Of the shapes, before truncation.
+        surface: Of the shapes.
+    """
+
+    batch: ImageBatch
+    styles: Styles
+    surface: Surface
+
+
+@dataclass(frozen=True)
+class Terms:
+    """One number for each discriminator.
+
+    Attributes:
+        rgb: Of the colour discriminator.
+        mask: Of the mask discriminator.
+        features: Of the heads on frozen features; None without such.
+    """
+
+    rgb: Float[Tensor, ""]
+    mask: Float[Tensor, ""]
+    features: Float[Tensor, ""] | None = None
+
+    @classmethod
+    def of(
+        cls, function: Callable[..., Tensor], *outputs: DiscriminatorOutput, gradient: bool = True
+    ) -> "Terms":
+        """Average a function of the logits of each discriminator.
+
+        Args:
+            function: Of as many logits as there are outputs, elementwise.
+            outputs: Of real or generated images.
+            gradient: Whether the numbers keep their graph.
+        """
+
+        def mean(name: str) -> Tensor:
+            value = function(*(getattr(output, name) for output in outputs)).mean()
+            return value if gradient else value.detach()
+
+        has_features = outputs[0].features is not None
+        return cls(mean("rgb"), mean("mask"), mean("features") if has_features else None)
+
+    def total(self, *, mask: float = 1.0, features: float = 1.0) -> Float[Tensor, ""]:
+        """Add the terms up, with weights."""
+        total = self.rgb + mask * self.mask
+        return total if self.features is None else total + features * self.features
+
+    def detach(self) -> "Terms":
+        """Cut the numbers from the autograd graph."""
+        features = None if self.features is None else self.features.detach()
+        return Terms(self.rgb.detach(), self.mask.detach(), features)
+
+    def named(self, pattern: str) -> dict[str, Tensor]:
+        """Name the numbers for the log.
+
+        Args:
+            pattern: With `{}` where rgb, mask or feature goes.
+        """
+        named = {pattern.format("rgb"): self.rgb, pattern.format("mask"): self.mask}
+        return (
+            named if self.features is None else named | {pattern.format("feature"): self.features}
+        )
+
+
+@dataclass(frozen=True)
+class GeneratorLoss:
+    """The adversarial loss of the generator and its gradient; nothing in it has a graph.
+
+    Attributes:
+        total: All discriminators together, weighted.
+        terms: Of each.
+        logits: Means of each.
+        grad_rgb: Gradient of `total` at the colours.
+        grad_mask: Gradient of `total` at the masks.
+        grad_angles: Gradient of `total` at the cameras' angles; None without that condition.
+        features: Frozen features of the images; empty without a frozen network.
+    """
+
+    total: Float[Tensor, ""]
+    terms: Terms
+    logits: Terms
+    grad_rgb: Float[Tensor, "n 3 h w"]
+    grad_mask: Float[Tensor, "n 1 h w"]
+    grad_angles: Float[Tensor, "n 2"] | None
+    features: Features
+
+
+def adversarial_gradient(
+    discriminator: Discriminator, batch: ImageBatch, config: LossConfig
+) -> GeneratorLoss:
+    """Differentiate the generator's adversarial loss by the generated images.
+
+    Args:
+        discriminator: Its parameters get no gradient.
+        batch: Generated images.
+        config: Weights.
+    """
+    rgb = batch.images.rgb.detach().requires_grad_()
+    mask = batch.images.mask.detach().requires_grad_()
+    angles = batch.condition.angles.detach().requires_grad_()
+    _check_unlabelled(batch)
+    features = discriminator.project(rgb)
+    logits = discriminator(Images(rgb, mask), angles, features)
+    terms = Terms.of(generator_loss, logits)
+    total = terms.total(mask=config.mask_weight, features=config.feature_weight)
+    grad_rgb, grad_mask, grad_angles = torch.autograd.grad(
+        total, (rgb, mask, angles), allow_unused=True
+    )
+    return GeneratorLoss(
+        total.detach(),
+        terms.detach(),
+        Terms.of(lambda each: each, logits, gradient=False),
+        grad_rgb,
+        grad_mask,
+        grad_angles,
+        tuple(each.detach() for each in features),
+    )
+
+
+@dataclass(frozen=True)
+class GeneratorStep:
+    """What a generator's step gives.
+
+    Attributes:
+        scalars: To log, by name.
+        loss: All terms together.
+        features: Frozen features of the images; empty without a frozen network.
+    """
+
+    scalars: dict[str, Tensor]
+    loss: Float[Tensor, ""]
+    features: Features
+
+
+def generator_step(
+    adversarial: Callable[[ImageBatch], GeneratorLoss],
+    generated: GeneratedBatch,
+    config: LossConfig,
+    *,
+    weight: float = 1.0,
+) -> GeneratorStep:
+    """Add the gradients of the generator's loss to `.grad` (paper, equation 3).
+
+    Args:
+        adversarial: `adversarial_gradient` of the discriminators.
+        generated: With its graph, which is freed.
+        config: Weights.
+        weight: Of this chunk in the batch.
+    """
+    surface, batch = generated.surface, generated.batch
+    loss = adversarial(batch)
+    with torch.set_grad_enabled(config.roughness_weight > 0):
+        rough = roughness(surface.meshes).mean()
+    sign_change = surface.sign_change_loss.mean()
+    deviation, magnitude = surface.deviation_loss.mean(), surface.magnitude_loss.mean()
+    own = (
+        config.sign_change_weight * sign_change
+        + config.roughness_weight * rough
+        + config.empty_weight * surface.empty_penalty.mean()
+        + config.flexi_deviation_weight * deviation
+        + config.flexi_magnitude_weight * magnitude
+    )
+    outputs = [own * weight, batch.images.rgb, batch.images.mask]
+    gradients = [None, loss.grad_rgb * weight, loss.grad_mask * weight]
+    if batch.condition.angles.requires_grad and loss.grad_angles is not None:
+        outputs.append(batch.condition.angles)
+        gradients.append(loss.grad_angles * weight)
+    torch.autograd.backward(outputs, gradients)
+    scalars = {
+        **loss.terms.named("generator/{}_loss"),
+        "generator/sign_change_loss": sign_change.detach(),
+        "generator/roughness": rough.detach(),
+        "generator/empty_shapes": surface.was_rescued.float().mean(),
+        "generator/coverage": batch.images.mask.detach().mean(),
+        **loss.logits.named("fake/{}_logit"),
+    }
+    if surface.is_dual:
+        scalars["generator/flexi_deviation_loss"] = deviation.detach()
+        scalars["generator/flexi_magnitude_loss"] = magnitude.detach()
+    return GeneratorStep(scalars, loss.total + own.detach(), loss.features)
+
+
+@dataclass(frozen=True)
+class DiscriminatorLoss:
+    """A loss of the discriminators; nothing in it has a graph.
+
+    Attributes:
+        total: All discriminators together, weighted.
+        terms: Of each, without weights.
+        logits: Means of each on real images; None in a step without logits.
+    """
+
+    total: Float[Tensor, ""]
+    terms: Terms
+    logits: Terms | None = None
+
+
+def discriminator_step(
+    discriminator: Discriminator,
+    generated: ImageBatch,
+    real: ImageBatch,
+    features: Features = (),
+    *,
+    weight: float = 1.0,
+) -> DiscriminatorLoss:
+    """Add the gradients of the discriminators' logistic loss to `.grad`.
+
+    Args:
+        discriminator: All of them.
+        generated: Without a graph.
+        real: As many real images.
+        features: Frozen features of the generated images if they are known already.
+        weight: Of this chunk in the batch.
+    """
+    _check_unlabelled(generated)
+    _check_unlabelled(real)
+    fake_features, real_features = _frozen_features(discriminator, generated, real, features)
+    fake = discriminator(generated.images, generated.condition.angles, fake_features)
+    true = discriminator(real.images, real.condition.angles, real_features)
+    terms = Terms.of(discriminator_loss, true, fake)
+    total = terms.total()
+    accumulate_gradients(total * weight, trained_parameters(discriminator))
+    logits = Terms.of(lambda each: each, true, gradient=False)
+    return DiscriminatorLoss(total.detach(), terms.detach(), logits)
+
+
+def r1_step(
+    discriminator: Discriminator, real: ImageBatch, config: LossConfig, *, weight: float = 1.0
+) -> DiscriminatorLoss:
+    """Add the gradients of the R1 penalty to `.grad`, weighted for the steps that it stands for.
+
+    It is scaled with the pixels: what keeps a gradient small at the full resolution would be four
+    times too much at half of it.
+
+    Args:
+        discriminator: The heads on frozen features take no part.
+        real: Real images.
+        config: R1 weights and interval.
+        weight: Of this chunk in the batch.
+    """
+    _check_unlabelled(real)
+    penalty = r1_penalty(discriminator.without_features, real.images, real.condition.angles)
+    terms = Terms(penalty.rgb.mean(), penalty.mask.mean())
+    total = terms.rgb * (config.r1_gamma / 2) + terms.mask * (config.r1_gamma_mask / 2)
+    scale = (real.images.mask.shape[-1] / discriminator.config.image_size) ** 2
+    accumulate_gradients(
+        total * (config.r1_interval * scale * weight), trained_parameters(discriminator)
+    )
+    return DiscriminatorLoss(total.detach(), terms.detach())
+
+
+def trained_parameters(discriminator: Discriminator) -> list[torch.nn.Parameter]:
+    """List the parameters of the discriminators that are not frozen."""
+    return [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
+
+
+@torch.no_grad()
+def _frozen_features(
+    discriminator: Discriminator, generated: ImageBatch, real: ImageBatch, known: Features
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Compute frozen features of generated and real images; none without a frozen network."""
+    if discriminator.features is None:
+        return (), ()
+    if known:
+        return known, discriminator.project(real.images.rgb)
+    both = discriminator.project(torch.cat([generated.images.rgb, real.images.rgb]))
+    halves = [level.chunk(2) for level in both]
+    return [half[0] for half in halves], [half[1] for half in halves]
+
+
+def _check_unlabelled(batch: ImageBatch) -> None:
+    """Validate that there are no labels; raise ValueError: no discriminator takes them yet."""
+    if batch.condition.label is not None:
+        raise ValueError("labels are given, but the discriminators are not conditioned on labels")

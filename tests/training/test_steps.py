@@ -1,0 +1,232 @@
+"""The step against a naive version of it, and the same step however a batch is divided."""
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn.functional import softplus
+
+from get3d.core import Images, Styles
+from get3d.geometry import camera_angles, roughness
+from get3d.training import Trainer
+from get3d.training.randomness import Purpose
+from get3d.training.trainer import batch_chunks
+from tests.training.test_trainer import weights
+from tests.training.test_trainer_options import changed
+
+
+def naive_steps(trainer, num):
+    """What `Trainer.step` does to the networks, by the book: whole batches, plain autograd."""
+    config, g, d = trainer.config, trainer.generator, trainer.discriminator
+    loss, opt = config.loss, config.optimizer
+    ratio = loss.r1_interval / (loss.r1_interval + 1)
+    g_adam = torch.optim.Adam(g.parameters(), opt.generator_lr, opt.betas, opt.eps)
+    betas = (opt.betas[0] ** ratio, opt.betas[1] ** ratio)
+    d_adam = torch.optim.Adam(d.parameters(), opt.discriminator_lr * ratio, betas, opt.eps)
+    for step in range(num):
+        trainer.step_index = step
+        (chunk,) = batch_chunks(step, batch_size=8, views_per_shape=1, num_chunks=1)[0]
+        fake, s = (made := trainer._generate(Purpose.GENERATOR, chunk)).batch, made.surface
+        logits = d(fake.images, fake.condition.angles)
+        total = softplus(-logits.rgb).mean() + loss.mask_weight * softplus(-logits.mask).mean()
+        total = total + loss.sign_change_weight * s.sign_change_loss.mean()
+        total = total + loss.roughness_weight * roughness(s.meshes).mean()
+        total = total + loss.flexi_deviation_weight * s.deviation_loss.mean()
+        total = total + loss.flexi_magnitude_weight * s.magnitude_loss.mean()
+        g_adam.zero_grad()
+        total.backward()
+        g.update_w_avg(Styles(made.styles.geo[:, :1], made.styles.tex[:, :1]))
+        g_adam.step()
+        real = trainer._to_batch(trainer._read(chunk))
+        fake_logits = d(Images(fake.images.rgb.detach(), fake.images.mask.detach()),
+                        fake.condition.angles)  # fmt: skip
+        d_adam.zero_grad()
+        true = d(real.images, real.condition.angles)
+        pairs = ((true.rgb, fake_logits.rgb), (true.mask, fake_logits.mask))
+        sum((softplus(-a) + softplus(b)).mean() for a, b in pairs).backward()
+        d_adam.step()
+        if step % loss.r1_interval == 0:
+            leaf = Images(real.images.rgb.requires_grad_(), real.images.mask.requires_grad_())
+            out = d(leaf, real.condition.angles)
+            grads = torch.autograd.grad((out.rgb + out.mask).sum(), (leaf.rgb, leaf.mask),
+                                        create_graph=True)  # fmt: skip
+            rgb, mask = (each.square().sum((1, 2, 3)).mean() for each in grads)
+            d_adam.zero_grad()
+            ((loss.r1_gamma * rgb + loss.r1_gamma_mask * mask) / 2 * loss.r1_interval).backward()
+            d_adam.step()
+
+
+@pytest.fixture
+def config(config):
+    """In a step every weight and rate counts; epsilon keeps rounding out of Adam's quotients."""
+    return changed(
+        config,
+        loss__r1_gamma=3.0,
+        loss__r1_gamma_mask=0.7,
+        loss__r1_interval=3,
+        loss__sign_change_weight=0.3,
+        loss__mask_weight=1.7,
+        loss__roughness_weight=0.4,
+        loss__flexi_deviation_weight=20.0,
+        loss__flexi_magnitude_weight=0.1,
+        optimizer__betas=(0.1, 0.9),
+        optimizer__eps=1e-3,
+        optimizer__generator_lr=0.003,
+        schedule__batch_size=8,
+        schedule__total_images=400,
+        schedule__reuse_fakes=True,
+    )
+
+
+def assert_same(one, other, atol=1e-5):
+    for name in ("generator", "discriminator"):
+        a, b = weights(getattr(one, name)), weights(getattr(other, name))
+        torch.testing.assert_close(a, b, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("iso_surface", ["dmtet", "flexicubes"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_step_is_the_naive_one(config, images, iso_surface, accumulate):
+    config = changed(config, generator__iso_surface=iso_surface)
+    trainer = Trainer(changed(config, schedule__accumulate=accumulate), images)
+    naive = Trainer(config, images)
+    naive_steps(naive, 4)
+    for _ in range(4):
+        trainer.step()
+    assert_same(trainer, naive)
+    assert not torch.allclose(weights(naive.generator), weights(Trainer(config, images).generator))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loss__r1_gamma": 6.0},
+        {"loss__r1_gamma_mask": 1.4},
+        {"optimizer__betas": (0.1, 0.95)},
+        {"loss__flexi_deviation_weight": 0.1, "loss__flexi_magnitude_weight": 20.0},
+        {"loss__mask_weight": 1.0},
+        {"loss__sign_change_weight": 0.6},
+    ],
+)
+def test_the_comparison_would_see_it(config, images, change):
+    """Every value by which a step could be wrong moves the weights by more than is allowed."""
+    config = changed(config, generator__iso_surface="flexicubes")
+    trainers = [Trainer(each, images) for each in (config, changed(config, **change))]
+    for trainer in trainers:
+        for _ in range(4):
+            trainer.step()
+    with pytest.raises(AssertionError):
+        assert_same(*trainers)
+
+
+def run_steps(trainer, num=5):
+    return [{name: float(value) for name, value in trainer.step().items()} for _ in range(num)]
+
+
+def assert_same_scalars(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("reuse_fakes", [False, True])
+def test_accumulation_changes_nothing(config, images, views, reuse_fakes):
+    """Groups of `minibatch_stddev` included; four parts of a batch or the whole at once."""
+    config = changed(
+        config,
+        discriminator__mbstd_group_size=4,
+        schedule__batch_size=16 * views,
+        schedule__views_per_shape=views,
+        schedule__reuse_fakes=reuse_fakes,
+        generator__sdf_base_weight=1.0,
+    )
+    whole, parts = (Trainer(changed(config, schedule__accumulate=num), images) for num in (1, 4))
+    assert_same_scalars(run_steps(parts), run_steps(whole))
+    assert_same(whole, parts)
+    torch.testing.assert_close(weights(whole.average), weights(parts.average), rtol=0, atol=1e-5)
+
+
+def train_one_of_two(rank, folder, config, images):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo",
+        init_method=f"file://{folder}/meeting",
+        rank=rank,
+        world_size=2,
+        timeout=timedelta(seconds=60),
+    )
+    trainer = Trainer(config, images)
+    scalars = run_steps(trainer)
+    torch.save({"scalars": scalars, "state": trainer.state_dict()}, folder / f"{rank}.pt")
+    if rank == 1:  # one process alone has a weight that is not finite: both stop
+        with torch.no_grad():
+            next(trainer.generator.parameters()).fill_(float("nan"))
+    try:
+        trainer.step()
+    except ArithmeticError as error:
+        (folder / f"{rank}.txt").write_text(str(error))
+    dist.destroy_process_group()
+
+
+def test_two_processes_are_one(tmp_path, config, images):
+    held = replace(images, read=HeldImages(images.read(torch.arange(10))))
+    context = mp.spawn(
+        train_one_of_two, (tmp_path, config, held), nprocs=2, join=False, start_method="spawn"
+    )
+    whole = Trainer(config, images)
+    expected = run_steps(whole)
+    while not context.join():
+        pass
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert_same_scalars(found["scalars"], expected)
+        trainer = Trainer(config, images)
+        trainer.load_state_dict(found["state"])
+        assert_same(trainer, whole)
+        assert "generator loss is" in (tmp_path / f"{rank}.txt").read_text()
+
+
+class HeldImages:
+    """Images in memory that can be sent to another process."""
+
+    def __init__(self, rgba_u8):
+        self.rgba_u8 = rgba_u8
+
+    def __call__(self, index):
+        return self.rgba_u8[index]
+
+
+class TestChunks:
+    def test_they_are_the_batch(self):
+        chunks = batch_chunks(3, batch_size=24, views_per_shape=2, num_chunks=2, num_replicas=3)
+        assert [len(each) for each in chunks] == [2, 2, 2]
+        shapes = torch.cat([chunk.shapes for own in chunks for chunk in own])
+        images = torch.cat([chunk.images for own in chunks for chunk in own])
+        assert sorted(shapes.tolist()) == list(range(36, 48))
+        assert sorted(images.tolist()) == list(range(72, 96))
+
+    def test_views_follow_each_other(self):
+        ((chunk,),) = batch_chunks(0, batch_size=6, views_per_shape=3, num_chunks=1)
+        assert chunk.images.tolist() == [0, 1, 2, 3, 4, 5]
+        assert chunk.shapes.tolist() == [0, 1]
+
+    def test_what_does_not_divide(self, config, images):
+        with pytest.raises(ValueError, match="4 images with views_per_shape 1 cannot be divided"):
+            batch_chunks(0, batch_size=4, views_per_shape=1, num_chunks=1, num_replicas=3)
+
+
+def test_angles_are_those_of_the_cameras(config, images):
+    trainer = Trainer(config, images)
+    (chunk,) = trainer._chunks(0)
+    batch = trainer._generate(Purpose.GENERATOR, chunk).batch
+    low, high = images.distribution.polar_deg
+    polar_deg = batch.condition.angles[:, 1] * 180 / math.pi
+    assert ((polar_deg >= low - 1e-3) & (polar_deg <= high + 1e-3)).all()
+    cameras = trainer.samplers.cameras(1, torch.arange(4))
+    assert torch.equal(
+        camera_angles(cameras)[2:], camera_angles(trainer.samplers.cameras(1, torch.arange(2, 4)))
+    )
