@@ -21,7 +21,7 @@ from machine import machine_name
 from get3d.config import load_config
 from get3d.geometry import CameraDistribution, camera_angles, sample_cameras
 from get3d.training import RunConfig, Trainer, TrainingImages
-from get3d.training.images import read_batch
+from get3d.training.images import read_images
 from get3d.training.losses import generator_loss, r1_penalty
 
 
@@ -73,7 +73,7 @@ def time_stages(trainer: Trainer, watch: Stopwatch, seed: int) -> None:
     generator.zero_grad(set_to_none=True)
     judge.zero_grad(set_to_none=True)
 
-    styles = watch("map", lambda: trainer._random_styles(batch, rng))
+    styles = watch("map", lambda: trainer._sample_styles(seed, torch.arange(batch)))
     fields = watch("paint planes", lambda: generator.fields(styles))
     surface = watch("SDF on the grid, surface", lambda: generator.extract(fields))
     images = watch(
@@ -85,12 +85,12 @@ def time_stages(trainer: Trainer, watch: Stopwatch, seed: int) -> None:
     loss = generator_loss(verdict.rgb).mean() + generator_loss(verdict.mask).mean()
     watch("generator's backward", loss.backward)
     judge.requires_grad_(True)
-    batch_u8 = read_batch(trainer.images, config, 0)
-    real = next(batch_u8.portions(config, trainer.device))
-    verdict = watch("judge the real ones", lambda: judge(real.images, real.angles))
+    real = read_images(trainer.images, torch.arange(batch), seed=0, is_mirrored=False)
+    real = real.to_batch(trainer.device, image_size=size)
+    verdict = watch("judge the real ones", lambda: judge(real.images, real.condition.angles))
     watch("judges' backward", (verdict.rgb.mean() + verdict.mask.mean()).backward)
     judge.zero_grad(set_to_none=True)
-    penalty = watch("R1", lambda: r1_penalty(judge, real.images, real.angles))
+    penalty = watch("R1", lambda: r1_penalty(judge, real.images, real.condition.angles))
     watch("R1's backward", (penalty.rgb.mean() + penalty.mask.mean()).backward)
 
 

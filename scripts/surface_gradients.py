@@ -25,6 +25,8 @@ from get3d.data import open_dataset
 from get3d.geometry import vertex_normals
 from get3d.training import RunConfig, Trainer
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint
+from get3d.training.randomness import Purpose
+from get3d.training.steps import adversarial_gradient
 
 WAYS = {
     "as in the run": {},
@@ -62,13 +64,14 @@ def inward_push(trainer: Trainer, batches: int) -> dict[str, Tensor]:
     views = trainer.config.schedule.views_per_shape
     for _ in range(batches):
         trainer.step_index += 1
-        for generated in trainer._generate(1):
-            images, meshes = generated.judged.images, generated.surface.meshes
-            results = trainer._persuade_judges(images.rgb, images.mask, generated.judged.angles)
-            upstream = [results[7], results[8]]  # the loss's gradient at colours and masks
+        for chunk in trainer._chunks(trainer.step_index):
+            generated = trainer._generate(Purpose.GENERATOR, chunk)
+            images, meshes = generated.batch.images, generated.surface.meshes
+            loss = adversarial_gradient(trainer.discriminator, generated.batch, trainer.config.loss)
+            upstream = [loss.grad_rgb, loss.grad_mask]
             verts = [mesh.verts for mesh in meshes]
             gradients = torch.autograd.grad([images.rgb, images.mask], verts, upstream)
-            polar_rad = generated.judged.angles[:, 1].unflatten(0, (-1, views)).amin(1)
+            polar_rad = generated.batch.condition.angles[:, 1].unflatten(0, (-1, views)).amin(1)
             for mesh, gradient, polar in zip(meshes, gradients, polar_rad, strict=True):
                 normals, height = vertex_normals(mesh).detach(), mesh.verts[:, 1].detach()
                 inward = (gradient * normals).sum(1)
