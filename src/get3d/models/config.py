@@ -108,11 +108,10 @@ class GeneratorConfig:
     inside and far outside of the sphere, hollows and handles then need no larger values of the
     network than near its surface."""
 
-    sdf_cavity_radius: float = 0.0
-    """Architecture unified: predict a second signed distance, of a cavity that is cut out of the
-    shape; 0 has none (the paper). It starts as a shaft of this radius, from the origin upwards, in
-    scene units. Silhouettes show no hollow and fill it; a cavity has a network of its own, which
-    moves by what is seen inside."""
+    cavity_wall: float = 0.0
+    """For containers, architecture unified: cut out of every shape what has walls of this thickness
+    around and below it, in scene units; 0 cuts nothing (the paper). A network of its own moves the
+    cavity, to close lids for example. Silhouettes show no hollow: without it, shapes are filled."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
@@ -151,15 +150,14 @@ class GeneratorConfig:
                 "sdf_base_limit must not be negative, and be a finite number, got "
                 f"{self.sdf_base_limit}"
             )
-        if not 0 <= self.sdf_cavity_radius < float("inf"):
+        if not 0 <= self.cavity_wall < float("inf"):
             raise ValueError(
-                "sdf_cavity_radius must not be negative, and be a finite number, got "
-                f"{self.sdf_cavity_radius}"
+                f"cavity_wall must not be negative, and be a finite number, got {self.cavity_wall}"
             )
-        if self.sdf_cavity_radius > 0 and self.architecture == "separate":
-            raise ValueError('sdf_cavity_radius needs architecture "unified"')
-        if self.sdf_cavity_radius > 0 and self.sdf_inside == "negative":
-            raise ValueError('sdf_cavity_radius needs sdf_inside "positive"')
+        if self.cavity_wall > 0 and self.architecture == "separate":
+            raise ValueError('cavity_wall needs architecture "unified"')
+        if self.cavity_wall > 0 and self.sdf_inside == "negative":
+            raise ValueError('cavity_wall needs sdf_inside "positive"')
         if self.sdf_inside == "negative" and self.sdf_base != "none":
             raise ValueError(f'sdf_inside "negative" needs sdf_base "none", got "{self.sdf_base}"')
         if self.iso_surface == "flexicubes" and self.architecture == "separate":

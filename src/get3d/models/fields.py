@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from get3d.core.chunks import in_chunks
+from get3d.models.cavity import Cavity
 from get3d.models.ops import row_slots, to_rows
 from get3d.models.triplane_fields import Texture, TriplaneGeometry
 
@@ -40,15 +41,14 @@ class BaseShape:
     """A shape that the network's signed distances are added to; the network learns the rest.
 
     Attributes:
-        kind: sphere; bowl: the sphere from which one of 0.8 times its radius is cut out, whose
-            centre is 0.4 radii above the origin; or shaft: what lies within the radius of the
-            half-line from the origin upwards.
-        radius: Of the sphere or shaft, in scene units.
+        kind: sphere, or bowl: the sphere from which one of 0.8 times its radius is cut out, whose
+            centre is 0.4 radii above the origin.
+        radius: Of the sphere, in scene units.
         limit: Absolute value that large signed distances approach; 0 for no limit.
         weight: Factor on the network's signed distances.
     """
 
-    kind: Literal["sphere", "bowl", "shaft"]
+    kind: Literal["sphere", "bowl"]
     radius: float
     limit: float = 0.0
     weight: float = 1.0
@@ -58,11 +58,7 @@ class BaseShape:
 
         Of a bowl the sign is exact, and the absolute value at most the distance.
         """
-        if self.kind == "shaft":
-            x, y, z = points.unbind(-1)
-            sdf = self.radius - torch.stack([x, y.clamp(max=0), z], -1).norm(dim=-1)
-        else:
-            sdf = self.radius - points.norm(dim=-1)
+        sdf = self.radius - points.norm(dim=-1)
         if self.kind == "bowl":
             centre = points.new_tensor([0.0, _CAVITY_HEIGHT * self.radius, 0.0])
             cavity = (points - centre).norm(dim=-1) - _CAVITY_RADIUS * self.radius
@@ -81,37 +77,39 @@ class Fields:
         texture: What colour it has.
         base: Shape that the network's signed distances are added to, or None.
         grid_base: Its signed distances at the grid's vertices, or None.
-        cavity: Shape that the network's signed distances of the cavity are added to; None: no
-            cavity is cut out.
-        grid_cavity: Its signed distances at the grid's vertices, or None.
+        cavity: How a cavity is cut out; None: not at all.
     """
 
     geometry: Geometry
     texture: Texture
     base: BaseShape | None = None
     grid_base: Float[Tensor, " grid"] | None = None
-    cavity: BaseShape | None = None
-    grid_cavity: Float[Tensor, " grid"] | None = None
+    cavity: Cavity | None = None
 
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance at points, positive inside (if the generator's `sdf_inside` is)."""
-        sdf = in_chunks(self.geometry.sdf, points, axis=-2, num_shapes=len(self))
-        if self.base is not None:
-            sdf = sdf * self.base.weight + self.base.sdf(points)
+        solid = self.solid(points)
         if self.cavity is None:
-            return sdf
-        raw = in_chunks(self._triplane.cavity, points, axis=-2, num_shapes=len(self))
-        return torch.minimum(sdf, -(raw * self.cavity.weight + self.cavity.sdf(points)))
+            return solid
+        inside = torch.stack([self.solid(there) for there in self.cavity.places(points)]).amin(0)
+        inside = inside + self.cavity.margin
+        own = in_chunks(self._triplane.cavity, points, axis=-2, num_shapes=len(self))
+        return torch.minimum(solid, -(inside + own * self.cavity.weight))
+
+    def solid(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
+        """Signed distance of what cavities are cut out of."""
+        sdf = in_chunks(self.geometry.sdf, points, axis=-2, num_shapes=len(self))
+        return sdf if self.base is None else sdf * self.base.weight + self.base.sdf(points)
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
         """Signed distance at every vertex of the generator's grid, of the same sign as `sdf`."""
         sdf = self.geometry.grid_sdf()
         if self.base is not None and self.grid_base is not None:
             sdf = sdf * self.base.weight + self.grid_base
-        if self.cavity is None or self.grid_cavity is None:
+        if self.cavity is None:
             return sdf
-        raw = self._triplane.grid_cavity()
-        return torch.minimum(sdf, -(raw * self.cavity.weight + self.grid_cavity))
+        own = self._triplane.grid_cavity() * self.cavity.weight
+        return torch.minimum(sdf, -(self.cavity.inside_grid(sdf) + own))
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Offsets of grid vertices at points, before the tanh."""

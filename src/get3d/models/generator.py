@@ -3,17 +3,25 @@
 import dataclasses
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from get3d.core import Cameras, Images, Mesh, Styles
 from get3d.geometry import TetGrid
+from get3d.models.cavity import make_cavity
 from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
 from get3d.models.fields import BaseShape, Fields
 from get3d.models.imaging import render_images
 from get3d.models.mapping import Mapping, repeat_style
 from get3d.models.ops import GridLookup
-from get3d.models.surface import Grid, Surface, config_grid, extract_surface, grid_offsets
+from get3d.models.surface import (
+    Grid,
+    Surface,
+    config_grid,
+    extract_surface,
+    grid_cell,
+    grid_offsets,
+)
 from get3d.models.synthesis import PLANE_CHANNELS, PlaneSynthesis
 from get3d.models.triplane_fields import Texture, TextureHeads, TriplaneGeometry, TriplaneHeads
 from get3d.models.volume import VolumeGeometry, VolumeHeads
@@ -33,7 +41,7 @@ class UnifiedNetwork(nn.Module):
             width=config.mlp_width,
             hidden_layers=config.mlp_hidden_layers,
             has_weights=config.iso_surface == "flexicubes",
-            has_cavity=config.sdf_cavity_radius > 0,
+            has_cavity=config.cavity_wall > 0,
         )
         self.texture = _texture_heads(config, config.w_dim)
         mlp_layers = config.mlp_hidden_layers + 1
@@ -109,7 +117,8 @@ class Generator(nn.Module):
     """
 
     _grid_base: Float[Tensor, " grid"] | None
-    _grid_cavity: Float[Tensor, " grid"] | None
+    _cavity_before: Int[Tensor, "ways grid"]
+    _cavity_after: Int[Tensor, "ways grid"]
 
     def __init__(self, config: GeneratorConfig, *, grid: TetGrid | None = None) -> None:
         """Draw the weights.
@@ -160,12 +169,14 @@ class Generator(nn.Module):
             base = self._base.sdf(carrier.verts)
         self.register_buffer("_grid_base", base, persistent=False)
         cavity = None
-        self._cavity: BaseShape | None = None
-        if config.sdf_cavity_radius > 0:
-            radius, weight = config.sdf_cavity_radius, config.sdf_base_weight
-            self._cavity = BaseShape("shaft", radius, limit=config.sdf_base_limit, weight=weight)
-            cavity = self._cavity.sdf(carrier.verts)
-        self.register_buffer("_grid_cavity", cavity, persistent=False)
+        if config.cavity_wall > 0:
+            weight = config.sdf_base_weight if config.sdf_base != "none" else 1.0
+            wall, cell = config.cavity_wall, grid_cell(config)
+            cavity = make_cavity(carrier.verts, cell, wall=wall, weight=weight)
+        self._cavity = cavity
+        for name in ("before", "after"):
+            value = None if cavity is None else getattr(cavity, name)
+            self.register_buffer(f"_cavity_{name}", value, persistent=False)
 
     @property
     def grid(self) -> Grid:
@@ -228,9 +239,11 @@ class Generator(nn.Module):
             )
         where = self._grid_verts if self.lookup is None else self.lookup
         geometry, texture = self.network(styles, where, self.config.scale)
-        return Fields(
-            geometry, texture, self._base, self._grid_base, self._cavity, self._grid_cavity
-        )
+        cavity = self._cavity
+        if cavity is not None:  # its tables are where the network is
+            before, after = self._cavity_before, self._cavity_after
+            cavity = dataclasses.replace(cavity, before=before, after=after)
+        return Fields(geometry, texture, self._base, self._grid_base, cavity)
 
     def surface(self, fields: Fields) -> list[Mesh]:
         """Extract the meshes; a shape whose field has one sign everywhere gets a small surface."""

@@ -81,6 +81,11 @@ def config_grid(config: GeneratorConfig) -> Grid:
     return make(config.grid_resolution, scale=config.scale)
 
 
+def grid_cell(config: GeneratorConfig) -> float:
+    """Compute the side of the cells of a config's grid, in scene units."""
+    return config.scale / _cells_of(config, config.grid_resolution)
+
+
 def grid_offsets(raw: Float[Tensor, "*n 3"], config: GeneratorConfig) -> Float[Tensor, "*n 3"]:
     """Turn the raw deformation into offsets of grid vertices, in scene units.
 

@@ -39,7 +39,11 @@ class TriplaneHeads(nn.Module):
         self.sdf = PointMLP([channels, *hidden, 1], w_dim)
         self.deformation = PointMLP([channels, *hidden, 3], w_dim)
         self.weights = PointMLP([8 * channels, *hidden, 21], w_dim) if has_weights else None
-        self.cavity = PointMLP([channels, *hidden, 1], w_dim) if has_cavity else None
+        self.cavity: PointMLP | None = None
+        if has_cavity:
+            self.cavity = PointMLP([channels, *hidden, 1], w_dim)
+            with torch.no_grad():  # walls are even at first
+                list(self.cavity.layers)[-1].weight.zero_()
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class TriplaneGeometry:
     @property
     def _cavity_head(self) -> PointMLP:
         if self.heads.cavity is None:
-            raise ValueError("this generator has no cavity: its sdf_cavity_radius is 0")
+            raise ValueError("this generator has no cavity: its cavity_wall is 0")
         return self.heads.cavity
 
     def _at_grid(self, head: PointMLP) -> Float[Tensor, "b grid"]:

@@ -1,0 +1,103 @@
+"""Hollow shapes: what a container holds is cut out of it, within walls of about equal thickness.
+
+No silhouette shows a hollow, so a network that learns from images fills its shapes however long it
+trains. Here a shape is a solid minus a cavity: the points that have the solid around them
+horizontally and below, as far as the walls are thick, whatever is above them. The cavity follows
+the solid, so silhouettes move both; a network of its own moves it where colours say so (the mouth
+of a bottle, a lid). The paper has nothing like it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+WAYS = ((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.0, -1.0), (0.0, -1.0, 0.0))
+"""Directions in which a cavity has a wall; y points up."""
+
+
+@dataclass(frozen=True)
+class Cavity:
+    """How a cavity is derived from its solid.
+
+    Attributes:
+        wall: Thickness of the walls, in scene units.
+        margin: Signed distance by which cavities reach through the top of the solid: without it
+            specks of its surface stay.
+        weight: Factor on the network's signed distances.
+        before: For each way and grid vertex, the last vertex on the way that is no farther than
+            `wall`; at the border of the grid the last one there is.
+        after: The vertex behind it.
+        fraction: Where between them `wall` ends, from 0 to 1.
+    """
+
+    wall: float
+    margin: float
+    weight: float
+    before: Int[Tensor, "ways grid"]
+    after: Int[Tensor, "ways grid"]
+    fraction: float
+
+    def inside_grid(self, sdf: Float[Tensor, "b grid"]) -> Float[Tensor, "b grid"]:
+        """Find how far inside of the walls the grid's vertices are, by linear interpolation.
+
+        Args:
+            sdf: Of the solid, positive inside.
+
+        Returns:
+            The least signed distance of the solid at `wall` from each vertex, and the margin.
+        """
+        least: Tensor | None = None
+        for before, after in zip(self.before, self.after, strict=True):
+            there = sdf.index_select(1, before)
+            if self.fraction > 0:
+                there = torch.lerp(there, sdf.index_select(1, after), self.fraction)
+            least = there if least is None else torch.minimum(least, there)
+        assert least is not None
+        return least + self.margin
+
+    def places(self, points: Float[Tensor, "*n 3"]) -> list[Float[Tensor, "*n 3"]]:
+        """List the points at `wall` from each point, one way after the other."""
+        return [points + points.new_tensor(way) * self.wall for way in WAYS]
+
+
+def make_cavity(
+    verts: Float[Tensor, "grid 3"], cell: float, *, wall: float, weight: float
+) -> Cavity:
+    """Prepare the cavities of shapes on a grid.
+
+    Args:
+        verts: Of a lattice that moves by `cell` along an axis map to itself, but for its border.
+        cell: In scene units.
+        wall: Thickness of the walls, in scene units.
+        weight: Factor on the network's signed distances.
+
+    Raises:
+        ValueError: If the vertices are not those of such a lattice.
+    """
+    halves = (verts.double() - verts.double().amin(0)) / (cell / 2)
+    place = halves.round().long()
+    if not torch.allclose(halves, place.double(), atol=0.02):
+        raise ValueError("generator.cavity_wall needs a regular grid, not one from a file")
+    steps, fraction = divmod(wall / cell, 1.0)
+    side = int(place.max()) + 1
+    order = (place * place.new_tensor([side * side, side, 1])).sum(1)
+    sorted_order, vert = order.sort()
+
+    def move(num: int) -> Tensor:
+        """Find the vertices so many cells away, or as far as the grid goes."""
+        found = []
+        for way in WAYS:
+            step = 2 * place.new_tensor([int(each) for each in way])
+            moved = torch.arange(len(place), device=place.device)
+            for _ in range(num):
+                there = place[moved] + step
+                key = (there * there.new_tensor([side * side, side, 1])).sum(1)
+                at = torch.searchsorted(sorted_order, key).clamp(max=len(order) - 1)
+                is_there = (sorted_order[at] == key) & ((there >= 0) & (there < side)).all(1)
+                moved = torch.where(is_there, vert[at], moved)
+            found.append(moved)
+        return torch.stack(found)
+
+    return Cavity(wall, cell / 8, weight, move(int(steps)), move(int(steps) + 1), fraction)
