@@ -62,9 +62,21 @@ def test_bundled_model(folder, monkeypatch):
     monkeypatch.setattr(sources, "files", lambda _package: folder.parent)
     with pytest.raises(FileNotFoundError, match="ships without a model; name one"):
         load()
-    folder.rename(folder.with_name("bundled"))
+    with pytest.raises(FileNotFoundError, match=r"ships with get3d \(none here\)"):
+        load("chair")
+    (folder.parent / "bundled").mkdir()
+    folder.rename(folder.parent / "bundled" / "vessel")
+    shutil.copytree(folder.parent / "bundled" / "vessel", folder.parent / "bundled" / "chair")
     model = load()
     assert (model.info.name, model.info.source) == ("tiny", "bundled")
+    assert sources.bundled_names() == ["vessel", "chair"]
+    assert load("chair").info.source == "chair"
+    with pytest.raises(FileNotFoundError, match=r"ships with get3d \(vessel, chair\)"):
+        load("car")
+    monkeypatch.chdir(folder.parent)
+    Path("chair").mkdir()  # a folder of that name is meant
+    with pytest.raises(FileNotFoundError):
+        load("chair")
 
 
 def test_missing_folder(tmp_path):

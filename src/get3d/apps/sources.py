@@ -16,6 +16,8 @@ _LOG = logging.getLogger(__name__)
 _RUN_MODEL = "model"
 _CHECKPOINTS = (".pt", ".pth")
 _PARTS = (CONFIG_NAME, WEIGHTS_NAME)
+DEFAULT_MODEL = "vessel"
+"""The model that ships with get3d and is taken if none is named."""
 
 
 def load(source: str | Path | None = None, *, device: torch.device | str | None = None) -> Model:
@@ -26,8 +28,9 @@ def load(source: str | Path | None = None, *, device: torch.device | str | None 
 
     Args:
         source: A model folder, the folder of a training run (its newest model), a checkpoint of the
-            release, or `hf://owner/name[@revision][/folder or file.pt]` on the Hugging Face Hub;
-            None takes the model that ships with get3d.
+            release, `hf://owner/name[@revision][/folder or file.pt]` on the Hugging Face Hub, or
+            the name of a model that ships with get3d (`bundled_names`), if there is no such folder
+            here; None takes the vessels.
         device: Where the network goes; None means the CPU.
 
     Raises:
@@ -38,7 +41,13 @@ def load(source: str | Path | None = None, *, device: torch.device | str | None 
     """
     device = "cpu" if device is None else device
     if source is None:
-        return read_model(_bundled_folder(), source="bundled", device=device)
+        source = DEFAULT_MODEL
+        if source not in bundled_names():
+            raise FileNotFoundError(
+                "this build of get3d ships without a model; name one: a model folder, a run "
+                f"folder, or {HUB_PREFIX}owner/name"
+            )
+        return read_model(bundled_folder() / source, source="bundled", device=device)
     if is_checkpoint(source):
         return _load_checkpoint(source).to(device)
     if not is_on_hub(source):
@@ -115,22 +124,27 @@ def model_folder(source: str | Path) -> Path:
             f"{path} is a file; a model is a folder with {CONFIG_NAME}, or a checkpoint of the "
             "release, *.pt"
         )
+    if not path.exists() and str(source) in bundled_names():
+        return bundled_folder() / path
     if not path.is_dir():
+        ours = "".join(f", {name}" for name in bundled_names())
         raise FileNotFoundError(
-            f"no model folder {path}; give a model folder, a run folder, or {HUB_PREFIX}owner/name"
+            f"no model folder {path}; give a model folder, a run folder, {HUB_PREFIX}owner/name, "
+            f"or the name of a model that ships with get3d ({ours[2:] or 'none here'})"
         )
     in_run = path / _RUN_MODEL
     return in_run if (in_run / CONFIG_NAME).is_file() else path
 
 
-def _bundled_folder() -> Path:
-    folder = Path(str(files("get3d"))) / "bundled"
-    if not (folder / CONFIG_NAME).is_file():
-        raise FileNotFoundError(
-            "this build of get3d ships without a model; name one: a model folder, a run folder, "
-            f"or {HUB_PREFIX}owner/name"
-        )
-    return folder
+def bundled_names() -> list[str]:
+    """Name the models that ship with get3d, the default one first."""
+    names = [path.parent.name for path in bundled_folder().glob(f"*/{CONFIG_NAME}")]
+    return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
+
+
+def bundled_folder() -> Path:
+    """Find the folder of the models that ship with get3d; it may be absent."""
+    return Path(str(files("get3d"))) / "bundled"
 
 
 def _load_checkpoint(source: str | Path) -> Model:
