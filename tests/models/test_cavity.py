@@ -101,7 +101,7 @@ def test_a_finer_surface_has_the_cavity_too():
     own = generator.surface(fields)
     finer = generator.extract(fields, grid=GridOptions(grid_resolution=48)).meshes
     for one, other in zip(own, finer, strict=True):
-        assert volume_over_hull(other) == pytest.approx(volume_over_hull(one), abs=0.15)
+        assert max(volume_over_hull(one), volume_over_hull(other)) < 0.75
 
 
 def test_bad_values():
