@@ -3,8 +3,9 @@
 No silhouette shows a hollow, so a network that learns from images fills its shapes however long it
 trains. Here a shape is a solid minus a cavity: the points that have the solid around them
 horizontally and below, as far as the walls are thick, whatever is above them. The cavity follows
-the solid, so silhouettes move both; a network of its own moves it where colours say so (the mouth
-of a bottle, a lid). The paper has nothing like it.
+the solid, so that what moves the outside moves the inside too. What is thinner than two walls stays
+solid (handles, stems); what is closed at the top, as a teapot's lid, is opened all the same. The
+paper has nothing like it.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ class Cavity:
         wall: Thickness of the walls, in scene units.
         margin: Signed distance by which cavities reach through the top of the solid: without it
             specks of its surface stay.
-        weight: Factor on the network's signed distances.
         before: For each way and grid vertex, the last vertex on the way that is no farther than
             `wall`; at the border of the grid the last one there is.
         after: The vertex behind it.
@@ -34,7 +34,6 @@ class Cavity:
 
     wall: float
     margin: float
-    weight: float
     before: Int[Tensor, "ways grid"]
     after: Int[Tensor, "ways grid"]
     fraction: float
@@ -62,16 +61,13 @@ class Cavity:
         return [points + points.new_tensor(way) * self.wall for way in WAYS]
 
 
-def make_cavity(
-    verts: Float[Tensor, "grid 3"], cell: float, *, wall: float, weight: float
-) -> Cavity:
+def make_cavity(verts: Float[Tensor, "grid 3"], cell: float, *, wall: float) -> Cavity:
     """Prepare the cavities of shapes on a grid.
 
     Args:
         verts: Of a lattice that moves by `cell` along an axis map to itself, but for its border.
         cell: In scene units.
         wall: Thickness of the walls, in scene units.
-        weight: Factor on the network's signed distances.
 
     Raises:
         ValueError: If the vertices are not those of such a lattice.
@@ -100,4 +96,4 @@ def make_cavity(
             found.append(moved)
         return torch.stack(found)
 
-    return Cavity(wall, cell / 8, weight, move(int(steps)), move(int(steps) + 1), fraction)
+    return Cavity(wall, cell / 8, move(int(steps)), move(int(steps) + 1), fraction)

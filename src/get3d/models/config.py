@@ -109,9 +109,9 @@ class GeneratorConfig:
     network than near its surface."""
 
     cavity_wall: float = 0.0
-    """For containers, architecture unified: cut out of every shape what has walls of this thickness
-    around and below it, in scene units; 0 cuts nothing (the paper). A network of its own moves the
-    cavity, to close lids for example. Silhouettes show no hollow: without it, shapes are filled."""
+    """For containers: cut out of every shape what has walls of this thickness around and below it,
+    in scene units; 0 cuts nothing (the paper). Silhouettes show no hollow: without it, vessels are
+    filled however long they are trained. Closed lids are opened too."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that cannot be built."""
@@ -154,8 +154,6 @@ class GeneratorConfig:
             raise ValueError(
                 f"cavity_wall must not be negative, and be a finite number, got {self.cavity_wall}"
             )
-        if self.cavity_wall > 0 and self.architecture == "separate":
-            raise ValueError('cavity_wall needs architecture "unified"')
         if self.cavity_wall > 0 and self.sdf_inside == "negative":
             raise ValueError('cavity_wall needs sdf_inside "positive"')
         if self.sdf_inside == "negative" and self.sdf_base != "none":

@@ -92,9 +92,7 @@ class Fields:
         if self.cavity is None:
             return solid
         inside = torch.stack([self.solid(there) for there in self.cavity.places(points)]).amin(0)
-        inside = inside + self.cavity.margin
-        own = in_chunks(self._triplane.cavity, points, axis=-2, num_shapes=len(self))
-        return torch.minimum(solid, -(inside + own * self.cavity.weight))
+        return torch.minimum(solid, -(inside + self.cavity.margin))
 
     def solid(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance of what cavities are cut out of."""
@@ -108,8 +106,7 @@ class Fields:
             sdf = sdf * self.base.weight + self.grid_base
         if self.cavity is None:
             return sdf
-        own = self._triplane.grid_cavity() * self.cavity.weight
-        return torch.minimum(sdf, -(self.cavity.inside_grid(sdf) + own))
+        return torch.minimum(sdf, -self.cavity.inside_grid(sdf))
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Offsets of grid vertices at points, before the tanh."""
@@ -144,7 +141,7 @@ class Fields:
     @property
     def _triplane(self) -> TriplaneGeometry:
         if not isinstance(self.geometry, TriplaneGeometry):
-            raise ValueError("FlexiCubes weights and cavities need the unified generator")
+            raise ValueError("FlexiCubes weights need the unified generator")
         return self.geometry
 
     def packed(

@@ -41,7 +41,6 @@ class UnifiedNetwork(nn.Module):
             width=config.mlp_width,
             hidden_layers=config.mlp_hidden_layers,
             has_weights=config.iso_surface == "flexicubes",
-            has_cavity=config.cavity_wall > 0,
         )
         self.texture = _texture_heads(config, config.w_dim)
         mlp_layers = config.mlp_hidden_layers + 1
@@ -170,9 +169,7 @@ class Generator(nn.Module):
         self.register_buffer("_grid_base", base, persistent=False)
         cavity = None
         if config.cavity_wall > 0:
-            weight = config.sdf_base_weight if config.sdf_base != "none" else 1.0
-            wall, cell = config.cavity_wall, grid_cell(config)
-            cavity = make_cavity(carrier.verts, cell, wall=wall, weight=weight)
+            cavity = make_cavity(carrier.verts, grid_cell(config), wall=config.cavity_wall)
         self._cavity = cavity
         for name in ("before", "after"):
             value = None if cavity is None else getattr(cavity, name)

@@ -22,7 +22,6 @@ class TriplaneHeads(nn.Module):
         width: int,
         hidden_layers: int,
         has_weights: bool,
-        has_cavity: bool = False,
     ) -> None:
         """Draw the weights.
 
@@ -32,18 +31,12 @@ class TriplaneHeads(nn.Module):
             width: Of the hidden layers.
             hidden_layers: Before the linear layer.
             has_weights: Add the head for FlexiCubes weights.
-            has_cavity: Add the head for the signed distance of a cavity.
         """
         super().__init__()
         hidden = [width] * hidden_layers
         self.sdf = PointMLP([channels, *hidden, 1], w_dim)
         self.deformation = PointMLP([channels, *hidden, 3], w_dim)
         self.weights = PointMLP([8 * channels, *hidden, 21], w_dim) if has_weights else None
-        self.cavity: PointMLP | None = None
-        if has_cavity:
-            self.cavity = PointMLP([channels, *hidden, 1], w_dim)
-            with torch.no_grad():  # walls are even at first
-                list(self.cavity.layers)[-1].weight.zero_()
 
 
 @dataclass(frozen=True)
@@ -73,14 +66,6 @@ class TriplaneGeometry:
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance at points."""
         return self.heads.sdf(self.features(points), self.styles)[..., 0]
-
-    def cavity(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
-        """Signed distance of the cavity at points.
-
-        Raises:
-            ValueError: If the generator has no cavity.
-        """
-        return self._cavity_head(self.features(points), self.styles)[..., 0]
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
         """Offsets at points, before the tanh."""
@@ -115,25 +100,7 @@ class TriplaneGeometry:
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
         """Signed distance at every grid vertex."""
-        return self._at_grid(self.heads.sdf)
-
-    def grid_cavity(self) -> Float[Tensor, "b grid"]:
-        """Signed distance of the cavity at every grid vertex.
-
-        Raises:
-            ValueError: If the generator has no cavity.
-        """
-        return self._at_grid(self._cavity_head)
-
-    @property
-    def _cavity_head(self) -> PointMLP:
-        if self.heads.cavity is None:
-            raise ValueError("this generator has no cavity: its cavity_wall is 0")
-        return self.heads.cavity
-
-    def _at_grid(self, head: PointMLP) -> Float[Tensor, "b grid"]:
-        """Evaluate a head of one output at every grid vertex."""
-        styles = self.styles
+        head, styles = self.heads.sdf, self.styles
         rows = head.share_first(self.rows, styles, self.lookup.bias_share)
         return in_chunks(
             lambda index: head.finish_sums(rows, index, styles),
