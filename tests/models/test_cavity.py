@@ -52,7 +52,7 @@ def test_a_cylinder_becomes_a_cup(kind, wall):
     x, y, z = grid.verts.unbind(1)
     # Walls are measured along the axes, so on the diagonals they are a little thicker.
     empty = (x.hypot(z) < 0.3 - wall * 1.4 - cell) & (y > -0.3 + wall + cell) & (y < 0.3 - cell)
-    filled = (x.hypot(z) > 0.3 - wall + cell) | (y < -0.3 + wall - cell)
+    filled = (x.hypot(z) > 0.3 - wall + cell) | (y < -0.3 + wall - cell) | (y > 0.3 + 2 * cell)
     assert empty.sum() > 20
     assert (inside[empty] > 0).all()
     assert (inside[filled] < 0).all()
@@ -66,11 +66,6 @@ def test_points_and_grid_agree():
     at_points, on_grid = fields.sdf(verts), fields.grid_sdf()
     # On the grid the solid is interpolated along the axes.
     torch.testing.assert_close(at_points[:, away], on_grid[:, away], atol=0.02, rtol=0)
-    whole = replace(CONFIG, cavity_wall=1 / bcc_cells(24))  # of one cell: exact
-    fields = fields_of(Generator(whole).double())
-    torch.testing.assert_close(
-        fields.sdf(verts)[:, away], fields.grid_sdf()[:, away], atol=1e-6, rtol=0
-    )
 
 
 def test_shapes_start_as_cups_and_are_solid_without():

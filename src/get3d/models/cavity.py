@@ -8,6 +8,7 @@ solid (handles, stems); what is closed at the top, as a teapot's lid, is opened 
 paper has nothing like it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor
 WAYS = ((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.0, -1.0), (0.0, -1.0, 0.0))
 """Directions in which a cavity has a wall; y points up."""
 
+DOWN = (0.0, -1.0, 0.0)
+
 
 @dataclass(frozen=True)
 class Cavity:
@@ -24,19 +27,21 @@ class Cavity:
 
     Attributes:
         wall: Thickness of the walls, in scene units.
-        margin: Signed distance by which cavities reach through the top of the solid: without it
-            specks of its surface stay.
+        rise: How far a cavity reaches above what its walls enclose, in scene units: without it
+            the tips of an uneven top stay, as specks.
         before: For each way and grid vertex, the last vertex on the way that is no farther than
             `wall`; at the border of the grid the last one there is.
         after: The vertex behind it.
         fraction: Where between them `wall` ends, from 0 to 1.
+        below: For each grid vertex, the one twice `rise` below.
     """
 
     wall: float
-    margin: float
+    rise: float
     before: Int[Tensor, "ways grid"]
     after: Int[Tensor, "ways grid"]
     fraction: float
+    below: Int[Tensor, " grid"]
 
     def inside_grid(self, sdf: Float[Tensor, "b grid"]) -> Float[Tensor, "b grid"]:
         """Find how far inside of the walls the grid's vertices are, by linear interpolation.
@@ -45,7 +50,8 @@ class Cavity:
             sdf: Of the solid, positive inside.
 
         Returns:
-            The least signed distance of the solid at `wall` from each vertex, and the margin.
+            Signed distances of the cavity: the least one of the solid at `wall` from each vertex,
+            or from the place `rise` below it.
         """
         least: Tensor | None = None
         for before, after in zip(self.before, self.after, strict=True):
@@ -54,11 +60,24 @@ class Cavity:
                 there = torch.lerp(there, sdf.index_select(1, after), self.fraction)
             least = there if least is None else torch.minimum(least, there)
         assert least is not None
-        return least + self.margin
+        return torch.maximum(least, torch.lerp(least, least.index_select(1, self.below), 0.5))
 
-    def places(self, points: Float[Tensor, "*n 3"]) -> list[Float[Tensor, "*n 3"]]:
-        """List the points at `wall` from each point, one way after the other."""
-        return [points + points.new_tensor(way) * self.wall for way in WAYS]
+    def inside(
+        self,
+        solid: Callable[[Float[Tensor, "*b n 3"]], Float[Tensor, "b n"]],
+        points: Float[Tensor, "*b n 3"],
+    ) -> Float[Tensor, "b n"]:
+        """Find the same at points.
+
+        Args:
+            solid: Its signed distance.
+            points: Positions, in scene units.
+        """
+        found = []
+        for start in (points, points - points.new_tensor([0.0, self.rise, 0.0])):
+            there = [solid(start + points.new_tensor(way) * self.wall) for way in WAYS]
+            found.append(torch.stack(there).amin(0))
+        return torch.maximum(*found)
 
 
 def make_cavity(verts: Float[Tensor, "grid 3"], cell: float, *, wall: float) -> Cavity:
@@ -81,10 +100,10 @@ def make_cavity(verts: Float[Tensor, "grid 3"], cell: float, *, wall: float) -> 
     order = (place * place.new_tensor([side * side, side, 1])).sum(1)
     sorted_order, vert = order.sort()
 
-    def move(num: int) -> Tensor:
+    def move(num: int, ways: Sequence[tuple[float, float, float]] = WAYS) -> Tensor:
         """Find the vertices so many cells away, or as far as the grid goes."""
         found = []
-        for way in WAYS:
+        for way in ways:
             step = 2 * place.new_tensor([int(each) for each in way])
             moved = torch.arange(len(place), device=place.device)
             for _ in range(num):
@@ -96,4 +115,5 @@ def make_cavity(verts: Float[Tensor, "grid 3"], cell: float, *, wall: float) -> 
             found.append(moved)
         return torch.stack(found)
 
-    return Cavity(wall, cell / 8, move(int(steps)), move(int(steps) + 1), fraction)
+    before, after, below = move(int(steps)), move(int(steps) + 1), move(1, [DOWN])[0]
+    return Cavity(wall, cell / 2, before, after, fraction, below)

@@ -91,8 +91,7 @@ class Fields:
         solid = self.solid(points)
         if self.cavity is None:
             return solid
-        inside = torch.stack([self.solid(there) for there in self.cavity.places(points)]).amin(0)
-        return torch.minimum(solid, -(inside + self.cavity.margin))
+        return torch.minimum(solid, -self.cavity.inside(self.solid, points))
 
     def solid(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
         """Signed distance of what cavities are cut out of."""

@@ -118,6 +118,7 @@ class Generator(nn.Module):
     _grid_base: Float[Tensor, " grid"] | None
     _cavity_before: Int[Tensor, "ways grid"]
     _cavity_after: Int[Tensor, "ways grid"]
+    _cavity_below: Int[Tensor, " grid"]
 
     def __init__(self, config: GeneratorConfig, *, grid: TetGrid | None = None) -> None:
         """Draw the weights.
@@ -171,7 +172,7 @@ class Generator(nn.Module):
         if config.cavity_wall > 0:
             cavity = make_cavity(carrier.verts, grid_cell(config), wall=config.cavity_wall)
         self._cavity = cavity
-        for name in ("before", "after"):
+        for name in ("before", "after", "below"):
             value = None if cavity is None else getattr(cavity, name)
             self.register_buffer(f"_cavity_{name}", value, persistent=False)
 
@@ -238,8 +239,12 @@ class Generator(nn.Module):
         geometry, texture = self.network(styles, where, self.config.scale)
         cavity = self._cavity
         if cavity is not None:  # its tables are where the network is
-            before, after = self._cavity_before, self._cavity_after
-            cavity = dataclasses.replace(cavity, before=before, after=after)
+            cavity = dataclasses.replace(
+                cavity,
+                before=self._cavity_before,
+                after=self._cavity_after,
+                below=self._cavity_below,
+            )
         return Fields(geometry, texture, self._base, self._grid_base, cavity)
 
     def surface(self, fields: Fields) -> list[Mesh]:
