@@ -1,6 +1,7 @@
 """Put a trained and evaluated model where get3d ships it: weights, card, pictures, results.
 
     python scripts/bundle_model.py runs/bundled --about "two cores of an Intel Xeon" --hours 2
+    python scripts/bundle_model.py runs/chairs --category chair --about ... --hours 1
 
 Takes the folder of scripts/reproduce_model.py, and ends with the results page.
 """
@@ -10,7 +11,7 @@ import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import tyro
@@ -19,22 +20,30 @@ from PIL import Image
 
 from get3d.apps import ModelInfo, load, save_model
 from get3d.apps.evaluation.page import read_scores, score_table, shape_sections
-from get3d.core.files import atomic_path, write_text
+from get3d.config import load_config
+from get3d.core import atomic_path, write_text
 
 matplotlib.use("Agg")
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLED, IMAGES, RESULTS = ROOT / "src/get3d/bundled", ROOT / "docs/images", ROOT / "results"
 PICTURES = {
-    "samples": "results-samples",
-    "nearest_training": "results-nearest-training",
-    "best_matches": "results-best",
-    "worst_matches": "results-worst",
+    "samples": "samples",
+    "nearest_training": "nearest-training",
+    "best_matches": "best",
+    "worst_matches": "worst",
 }
+CONTENTS = {
+    "vessel": "Cups, mugs, jugs, teapots, vases, bottles, bowls, goblets and amphorae",
+    "chair": "Chairs, stools, rocking chairs and armchairs",
+    "vehicle": "Cars, vans, trucks and buses",
+}
+IMAGENET = """ A frozen EfficientNet-Lite0 (Apache-2.0, see NOTICE) judged
+images in training; nothing of it is in the model."""
 PANELS = {
     "losses": ("generator/rgb_loss", "generator/mask_loss", "discriminator/rgb_loss"),
     "logits": ("real/rgb_logit", "fake/rgb_logit", "real/mask_logit", "fake/mask_logit"),
     "R1": ("discriminator/rgb_r1", "discriminator/mask_r1"),
-    "share of the picture covered": ("generator/coverage",),
+    "fraction of the image covered": ("generator/coverage",),
 }
 
 
@@ -51,8 +60,11 @@ class Args:
     hours: float = tyro.MISSING
     """How long that took."""
 
-    name: str = "vessels-64"
-    """Of the model."""
+    category: Literal["vessel", "chair", "vehicle"] = "vessel"
+    """Procedural category; names the bundled model."""
+
+    history: str = ""
+    """What else happened in training, in a sentence or two."""
 
     limits: str = ""
     """What to know before use, in a sentence or two."""
@@ -79,15 +91,36 @@ def copy_picture(source: Path, path: Path) -> None:
         image.convert("RGB").quantize(256).save(temp_path, optimize=True)
 
 
-def card(args: Args, num_images: int, content: dict[str, Any], *, is_unlit: bool) -> str:
+def model_name(args: Args, image_size: int) -> str:
+    """Name of the model: what it makes, and the side of the images it learned from."""
+    return f"{args.category}s-{image_size}"
+
+
+def image_prefix(category: str) -> str:
+    """How the names of a model's images in docs/images begin."""
+    return "results" if category == "vessel" else f"results-{category}"
+
+
+def card(
+    args: Args,
+    name: str,
+    num_images: int,
+    content: dict[str, Any],
+    *,
+    is_unlit: bool,
+    uses_imagenet: bool,
+) -> str:
     """Write the model card.
 
     Args:
         args: What is known of the training.
+        name: Of the model.
         num_images: How many images were shown.
         content: Of scores.json.
         is_unlit: Whether the textures hold no light.
+        uses_imagenet: Whether frozen ImageNet features were beside the discriminators.
     """
+    default = "   # vessel is the default" if args.category == "vessel" else ""
     light = (
         "The textures are base colours and hold no light."
         if is_unlit
@@ -104,24 +137,22 @@ tags:
 - mesh
 ---
 
-# {args.name}
+# {name}
 
-Cups, mugs, jugs, teapots, vases, bottles, bowls, goblets and amphorae with painted patterns: learnt
-by `get3d` from pictures of its own procedural shapes alone. Nothing else went in, so the weights
-are in the public domain (CC0).
+{CONTENTS[args.category]}: learned by `get3d` from images of its own procedural shapes alone. The
+weights are in the public domain (CC0).{IMAGENET if uses_imagenet else ""}
 
-![Samples](../../../docs/images/results-samples.png)
+![Samples](../../../../docs/images/{image_prefix(args.category)}-samples.png)
 
-**Made by** the stages of `scripts/reproduce_model.py`, run one by one (shapes, pictures, training,
-evaluation; the length of the training was changed on the way from 120,000 images; the config
-of the run is [run-config.yaml](run-config.yaml)): 2,400 vessels, 10 pictures of 64 pixels of each;
-{num_images:,} images shown to the judges, {args.hours:g} hours on {args.about}.
-One run; the weights are the moving average of its last checkpoint.
+**Made from** 2,400 {args.category}s, 10 images of each; {num_images:,} images shown to the
+discriminators, {args.hours:g} hours on {args.about}. The config of the run is
+[run-config.yaml](run-config.yaml); the stages of `scripts/reproduce_model.py` do the same.
+{args.history} One run; the weights are the moving average of its last checkpoint.
 
-![Curves](../../../docs/images/results-curves.png)
+![Curves](../../../../docs/images/{image_prefix(args.category)}-curves.png)
 
-**Scores**, against 100 vessels it never saw (more in
-[docs/results.md](../../../docs/results.md)):
+**Scores**, against 100 {args.category}s it never saw (more in
+[docs/results.md](../../../../docs/results.md)):
 
 {scores}
 
@@ -129,7 +160,7 @@ One run; the weights are the moving average of its last checkpoint.
 64 pixels. Truncation 0.7 (the default of `get3d generate`) gives calmer shapes than the scores' 1.
 
 ```sh
-get3d generate --num 16 --out shapes        # the bundled model is the default
+get3d generate {args.category} --num 16 --out shapes{default}
 ```
 """
 
@@ -138,22 +169,29 @@ def main(args: Args) -> None:
     """Do it."""
     run, scores = args.folder / "run", args.folder / "scores"
     model = load(run)
+    folder, prefix = BUNDLED / args.category, image_prefix(args.category)
+    config = load_config(run / "config.yaml")
+    image_size = config.discriminator.image_size
+    name = model_name(args, image_size)
     info = ModelInfo(
-        name=args.name,
-        description="Vessels, from pictures of 64 pixels.",
+        name=name,
+        description=f"{args.category.capitalize()}s, from images of {image_size} pixels.",
         licence="CC0-1.0",
         is_unlit=model.info.is_unlit,
     )
-    save_model(replace(model, info=info), BUNDLED)
-    shutil.copyfile(run / "config.yaml", BUNDLED / "run-config.yaml")
-    num_images = draw_curves(run / "log.csv", IMAGES / "results-curves.png")
-    for name, target in PICTURES.items():
-        copy_picture(scores / f"{name}.png", IMAGES / f"{target}.png")
+    save_model(replace(model, info=info), folder)
+    shutil.copyfile(run / "config.yaml", folder / "run-config.yaml")
+    num_images = draw_curves(run / "log.csv", IMAGES / f"{prefix}-curves.png")
+    for source, target in PICTURES.items():
+        copy_picture(scores / f"{source}.png", IMAGES / f"{prefix}-{target}.png")
     content = read_scores(scores / "scores.json")
-    content["name"] = f"the bundled model, {args.name}"
-    write_text(RESULTS / "bundled.json", json.dumps(content, indent=1) + "\n")
-    text = card(args, num_images, content, is_unlit=info.is_unlit)
-    write_text(BUNDLED / "README.md", text)
+    content["name"] = f"the bundled model, {name}"
+    write_text(RESULTS / f"bundled-{args.category}.json", json.dumps(content, indent=1) + "\n")
+    uses_imagenet = config.discriminator.features == "imagenet"
+    text = card(
+        args, name, num_images, content, is_unlit=info.is_unlit, uses_imagenet=uses_imagenet
+    )
+    write_text(folder / "README.md", text)
 
 
 if __name__ == "__main__":

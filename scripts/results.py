@@ -3,7 +3,7 @@
     python scripts/results.py            # write the pages
     python scripts/results.py --check    # fail if a page is not what the numbers say
 
-results/published.json holds the paper's tables; results/bundled.json is the scores.json of the
+results/published.json holds the paper's tables; results/bundled-*.json are the scores.json of the
 bundled model (scripts/reproduce_model.py); results/search.json is written by scripts/search.py with
 --json, the others by the scripts of benchmarks/ with --out. A number is changed by measuring it
 again, never in a page. The picture of growth is drawn by scripts/growth_picture.py, and must be of
@@ -68,9 +68,9 @@ def published() -> str:
     return f"{table(head, rows)}\n\nSource: {content['source']}."
 
 
-def bundled() -> str:
+def bundled(category: str) -> str:
     """Our model beside its oracles, with all that the scores depend on."""
-    content = read_scores(RESULTS / "bundled.json")
+    content = read_scores(RESULTS / f"bundled-{category}.json")
     body = page(content).split("\n", 2)[2]  # without its own heading
     protocol = content["protocol"]
     config = protocol["config"]
