@@ -17,6 +17,7 @@ import matplotlib
 import tyro
 from matplotlib import pyplot
 from PIL import Image
+from stages import image_prefix
 
 from get3d.apps import ModelInfo, load, save_model
 from get3d.apps.evaluation.page import read_scores, score_table, shape_sections
@@ -96,11 +97,6 @@ def model_name(args: Args, image_size: int) -> str:
     return f"{args.category}s-{image_size}"
 
 
-def image_prefix(category: str) -> str:
-    """How the names of a model's images in docs/images begin."""
-    return "results" if category == "vessel" else f"results-{category}"
-
-
 def card(
     args: Args,
     name: str,
@@ -168,7 +164,7 @@ get3d generate {args.category} --num 16 --out shapes{default}
 def main(args: Args) -> None:
     """Do it."""
     run, scores = args.folder / "run", args.folder / "scores"
-    model = load(run)
+    model = load(args.folder / "model" if (args.folder / "model").is_dir() else run)
     folder, prefix = BUNDLED / args.category, image_prefix(args.category)
     config = load_config(run / "config.yaml")
     image_size = config.discriminator.image_size

@@ -22,12 +22,14 @@ import surface_tables as surfaces
 import tyro
 from growth import DRAWN, growth_text, is_drawn_from
 from search_tables import fill_search
+from stages import image_prefix
 
 from get3d.apps.evaluation.page import page, read_scores, table
 from get3d.core.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, DOCS = ROOT / "results", ROOT / "docs"
+BUNDLED = [c for c in ("vessel", "chair") if (RESULTS / f"bundled-{c}.json").exists()]
 MARKED = re.compile(
     r"(<!-- numbers: scripts/results.py ([\w-]+) -->\n).*?(<!-- end of numbers -->)", re.S
 )
@@ -92,6 +94,24 @@ def bundled(category: str) -> str:
             f"({seen['extractor_fingerprint']})"
         )
     return body.replace("\n## ", "\n### ") + "\nProtocol: " + "; ".join(lines) + "."
+
+
+def model_section(category: str) -> list[str]:
+    """Scores and images of a bundled model."""
+    prefix = image_prefix(category)
+    return [
+        f"### {category.capitalize()}s",
+        bundled(category).replace("\n### ", "\n#### "),
+        f"![Samples](images/{prefix}-samples.png)\n\n*The first 48 generated shapes of the "
+        "evaluation, not picked, truncation 1.*",
+        f"![Copies?](images/{prefix}-nearest-training.png)\n\n*Is it copying? Left, the generated "
+        "shapes that come nearest to any training shape; right of each, the training shapes "
+        "nearest to it.*",
+        f"![Best matches](images/{prefix}-best.png)\n\n*Test shapes that the model comes nearest "
+        "to (left), each with the generated shapes nearest to it.*",
+        f"![Worst matches](images/{prefix}-worst.png)\n\n*Test shapes that the model comes least "
+        "near to.*",
+    ]
 
 
 def rasterizer() -> str:
@@ -169,19 +189,10 @@ def make_page() -> str:
     parts = [
         "# Results",
         "Made by `scripts/results.py` from the numbers in [results/](../results/); do not edit.",
-        "## The bundled model",
+        "## The bundled models",
         "Our numbers, on our procedural data (`get3d shapes`): compare them with the oracles "
         "beside them, not with the published table below, which is of other data.",
-        bundled(),
-        "![Samples](images/results-samples.png)\n\n*The first 48 generated shapes of the "
-        "evaluation, not picked, truncation 1.*",
-        "![Copies?](images/results-nearest-training.png)\n\n*Is it copying? Left, the generated "
-        "shapes that come nearest to any training shape; right of each, the training shapes "
-        "nearest to it.*",
-        "![Best matches](images/results-best.png)\n\n*Test shapes that the model comes nearest to "
-        "(left), each with the generated shapes nearest to it.*",
-        "![Worst matches](images/results-worst.png)\n\n*Test shapes that the model comes least "
-        "near to.*",
+        *(part for category in BUNDLED for part in model_section(category)),
         "## Published",
         "The paper's numbers, on ShapeNet and TurboSquid, not ours. Times and hardware: 8 A100, "
         "about two days a category.",

@@ -111,3 +111,8 @@ def mirror_flags(preset: str, *, is_mirrored: bool) -> tuple[str, ...]:
     if load_config(preset).schedule.mirror == is_mirrored:
         return ()
     return ("--schedule.mirror" if is_mirrored else "--schedule.no-mirror",)
+
+
+def image_prefix(category: str) -> str:
+    """How the names of a bundled model's images in docs/images begin."""
+    return "results" if category == "vessel" else f"results-{category}"
