@@ -220,7 +220,9 @@ def _goblet(rng: Rng) -> _Body:
     return _turn(outer, inner, rim=0.002, bottom=0.001)
 
 
-def _turn(outer: Curve, inner: Curve, *, rim: float, bottom: float) -> _Body:
+def _turn(
+    outer: Curve, inner: Float[np.ndarray, "inner_rows 2"], *, rim: float, bottom: float
+) -> _Body:
     """Turn a profile: the outer curve, a rim so much higher, the inner curve, a bottom."""
     top = (outer[-1] + inner[0]) / 2 + np.array([0, rim])
     profile = np.concatenate([[[0, 0]], outer, [top], inner, [[0, inner[-1, 1] + bottom]]])
