@@ -37,7 +37,7 @@ class ShapeOptions:
     """Options of every command that makes shapes with a model."""
 
     model: Annotated[str | None, tyro.conf.Positional] = None
-    """Model folder or run folder; the model that ships with get3d if left out."""
+    """Model folder, run folder, or chair or vessel, which ship with get3d; vessel if left out."""
 
     out: Path = tyro.MISSING
     """Folder for the files; made if absent."""

@@ -52,7 +52,7 @@ class TurntableArgs:
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Mesh files (GLB, glTF, OBJ, PLY, STL, OFF), or one model: a model folder, a run folder, a
-    checkpoint of the release or a name on the hub; the model that ships with get3d if left out."""
+    checkpoint of the release or a name on the hub; the vessels that ship with get3d if left out."""
 
     out: Path = tyro.MISSING
     """Folder for the films; made if absent."""
