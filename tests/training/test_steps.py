@@ -144,7 +144,6 @@ def test_accumulation_changes_nothing(config, images, views, reuse_fakes):
         schedule__batch_size=16 * views,
         schedule__views_per_shape=views,
         schedule__reuse_fakes=reuse_fakes,
-        generator__sdf_base_weight=1.0,
     )
     whole, parts = (Trainer(changed(config, schedule__accumulate=num), images) for num in (1, 4))
     assert_same_scalars(run_steps(parts), run_steps(whole))
