@@ -130,7 +130,7 @@ def run_steps(trainer, num=5):
 def assert_same_scalars(found, expected):
     """Tightly for two steps; later an edge's crossing within rounding may fall either way."""
     for step, (one, other) in enumerate(zip(found, expected, strict=True)):
-        rel, absolute = (1e-4, 1e-5) if step < 2 else (2e-2, 2e-3)
+        rel, absolute = (1e-4, 1e-5) if step < 2 else (5e-2, 5e-3)
         assert one == pytest.approx(other, rel=rel, abs=absolute)
 
 
@@ -147,8 +147,8 @@ def test_accumulation_changes_nothing(config, images, views, reuse_fakes):
     )
     whole, parts = (Trainer(changed(config, schedule__accumulate=num), images) for num in (1, 4))
     assert_same_scalars(run_steps(parts), run_steps(whole))
-    assert_same(whole, parts, atol=1e-4)
-    torch.testing.assert_close(weights(whole.average), weights(parts.average), rtol=0, atol=1e-4)
+    assert_same(whole, parts, atol=1e-3)
+    torch.testing.assert_close(weights(whole.average), weights(parts.average), rtol=0, atol=1e-3)
 
 
 def train_one_of_two(rank, folder, config, images):
@@ -187,7 +187,7 @@ def test_two_processes_are_one(tmp_path, config, images):
         assert_same_scalars(found["scalars"], expected)
         trainer = Trainer(config, images)
         trainer.load_state_dict(found["state"])
-        assert_same(trainer, whole, atol=1e-4)
+        assert_same(trainer, whole, atol=1e-3)
         assert "generator loss is" in (tmp_path / f"{rank}.txt").read_text()
 
 
