@@ -127,10 +127,10 @@ def model_folder(source: str | Path) -> Path:
     if not path.exists() and str(source) in bundled_names():
         return bundled_folder() / path
     if not path.is_dir():
-        ours = "".join(f", {name}" for name in bundled_names())
+        ours = ", ".join(bundled_names()) or "none here"
         raise FileNotFoundError(
             f"no model folder {path}; give a model folder, a run folder, {HUB_PREFIX}owner/name, "
-            f"or the name of a model that ships with get3d ({ours[2:] or 'none here'})"
+            f"or the name of a model that ships with get3d ({ours})"
         )
     in_run = path / _RUN_MODEL
     return in_run if (in_run / CONFIG_NAME).is_file() else path

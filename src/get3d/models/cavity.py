@@ -8,7 +8,7 @@ solid (handles, stems); what is closed at the top, as a teapot's lid, is opened 
 paper has nothing like it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -100,20 +100,19 @@ def make_cavity(verts: Float[Tensor, "grid 3"], cell: float, *, wall: float) -> 
     order = (place * place.new_tensor([side * side, side, 1])).sum(1)
     sorted_order, vert = order.sort()
 
-    def move(num: int, ways: Sequence[tuple[float, float, float]] = WAYS) -> Tensor:
-        """Find the vertices so many cells away, or as far as the grid goes."""
-        found = []
-        for way in ways:
-            step = 2 * place.new_tensor([int(each) for each in way])
-            moved = torch.arange(len(place), device=place.device)
-            for _ in range(num):
-                there = place[moved] + step
-                key = (there * there.new_tensor([side * side, side, 1])).sum(1)
-                at = torch.searchsorted(sorted_order, key).clamp(max=len(order) - 1)
-                is_there = (sorted_order[at] == key) & ((there >= 0) & (there < side)).all(1)
-                moved = torch.where(is_there, vert[at], moved)
-            found.append(moved)
-        return torch.stack(found)
+    def move(start: Int[Tensor, " grid"], way: tuple[float, float, float]) -> Tensor:
+        """Find the vertices one cell farther on a way; at the border they stay."""
+        there = place[start] + 2 * place.new_tensor([int(each) for each in way])
+        key = (there * there.new_tensor([side * side, side, 1])).sum(1)
+        at = torch.searchsorted(sorted_order, key).clamp(max=len(order) - 1)
+        is_there = (sorted_order[at] == key) & ((there >= 0) & (there < side)).all(1)
+        return torch.where(is_there, vert[at], start)
 
-    before, after, below = move(int(steps)), move(int(steps) + 1), move(1, [DOWN])[0]
-    return Cavity(wall, cell / 2, before, after, fraction, below)
+    own = torch.arange(len(place), device=place.device)
+    before = [own] * len(WAYS)
+    for _ in range(int(steps)):
+        before = [move(start, way) for start, way in zip(before, WAYS, strict=True)]
+    after = [move(start, way) for start, way in zip(before, WAYS, strict=True)]
+    return Cavity(
+        wall, cell / 2, torch.stack(before), torch.stack(after), fraction, move(own, DOWN)
+    )

@@ -437,14 +437,18 @@ class Trainer:
         if self._recorded_size == self.image_size:
             return
         weight = 1 / self.config.schedule.accumulate
-        judge, loss, device = self.discriminator, self.config.loss, self.device
-        parameters = trained_parameters(judge)
-        self._adversarial = recorded(partial(adversarial_gradient, judge, config=loss), device)
+        discriminator, loss, device = self.discriminator, self.config.loss, self.device
+        parameters = trained_parameters(discriminator)
+        self._adversarial = recorded(
+            partial(adversarial_gradient, discriminator, config=loss), device
+        )
         self._discriminator_step = recorded(
-            partial(discriminator_step, judge, weight=weight), device, parameters=parameters
+            partial(discriminator_step, discriminator, weight=weight), device, parameters=parameters
         )
         self._r1_step = recorded(
-            partial(r1_step, judge, config=loss, weight=weight), device, parameters=parameters
+            partial(r1_step, discriminator, config=loss, weight=weight),
+            device,
+            parameters=parameters,
         )
         self._recorded_size = self.image_size
 
