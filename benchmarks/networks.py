@@ -17,7 +17,7 @@ import torch
 from machine import machine_name
 
 from get3d.core import Images
-from get3d.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
+from get3d.models import DiscriminatorConfig, DiscriminatorPair, Generator, GeneratorConfig
 
 NUM_TEXELS = 630_000
 BATCH = 8
@@ -59,10 +59,10 @@ def training(repeats: int) -> dict[str, float]:
             z_dim=128, w_dim=128, plane_resolution=64, grid_resolution=64, sdf_base="sphere", **TINY
         )
     )
-    discriminator = Discriminator(DiscriminatorConfig(image_size=64, **TINY))
+    discriminator = DiscriminatorPair(DiscriminatorConfig(image_size=64, **TINY))
     z = torch.randn(2, BATCH, 128)
-    pictures = torch.randn(BATCH, 4, 64, 64)
-    images = Images(pictures[:, :3], pictures[:, 3:])
+    rgba = torch.randn(BATCH, 4, 64, 64)
+    images = Images(rgba[:, :3], rgba[:, 3:])
     angles = torch.rand(BATCH, 2)
     points = torch.rand(BATCH, 1700, 3) - 0.5
 
@@ -78,7 +78,7 @@ def training(repeats: int) -> dict[str, float]:
             (logits.rgb + logits.mask).sum().backward()
 
     def penalise() -> None:
-        leaf = pictures.clone().requires_grad_()
+        leaf = rgba.clone().requires_grad_()
         logits = discriminator(Images(leaf[:, :3], leaf[:, 3:]), angles)
         (gradient,) = torch.autograd.grad((logits.rgb + logits.mask).sum(), leaf, create_graph=True)
         gradient.square().sum().backward()
@@ -88,7 +88,7 @@ def training(repeats: int) -> dict[str, float]:
         "discriminator": best_ms(judge, repeats),
         "R1": best_ms(penalise, repeats),
     }
-    # A step judges the generator's pictures, then fakes and real ones; R1 is due every 16 steps.
+    # A step judges the generator's rgba, then fakes and real ones; R1 is due every 16 steps.
     step = times["generator"] + 3 * times["discriminator"] + times["R1"] / 16
     return times | {"step": step, "images per second": BATCH / step * 1e3}
 

@@ -45,7 +45,7 @@ RESOLUTIONS = (64, 96, 128, 192, 256, 512, 1024)
 def whole_grid(model: Model, resolution: int) -> Model:
     """Give a model a grid of another resolution, all of which is evaluated."""
     config = model.generator.config
-    share = config.grid_resolution / resolution  # offsets keep the size that the network learnt
+    share = config.grid_resolution / resolution  # offsets keep the size that the network learned
     multiplier = config.deformation_multiplier * share
     generator = Generator(
         replace(config, grid_resolution=resolution, deformation_multiplier=multiplier)
@@ -111,7 +111,7 @@ def measure_training(source: str | None, repeats: int, batch: int = 8) -> dict[s
     return found
 
 
-def num_pieces(mesh: Mesh) -> int:
+def num_components(mesh: Mesh) -> int:
     """Count the connected pieces of a mesh."""
     return len(connected_components(mesh).unique())
 
@@ -123,7 +123,7 @@ def measure_lost(source: str | None, num: int = 48) -> list[dict[str, Any]]:
     own = model.generator.config.grid_resolution
     for resolution in (3 * own // 2, 3 * own):
         dense, options = whole_grid(model, resolution), GridOptions(grid_resolution=resolution)
-        counts = dict.fromkeys(("shapes", "whole", "pieces", "lost_pieces"), 0)
+        counts = dict.fromkeys(("shapes", "whole", "pieces", "lost_components"), 0)
         triangles = np.zeros(2, dtype=int)
         for truncation in (0.7, 1.0):
             for index in range(num):
@@ -134,8 +134,8 @@ def measure_lost(source: str | None, num: int = 48) -> list[dict[str, Any]]:
                 triangles += sizes
                 counts["shapes"] += 1
                 counts["whole"] += sizes[0] == sizes[1]
-                counts["pieces"] += num_pieces(wanted)
-                counts["lost_pieces"] += num_pieces(wanted) - num_pieces(traced)
+                counts["pieces"] += num_components(wanted)
+                counts["lost_components"] += num_components(wanted) - num_components(traced)
         share = float(1 - triangles[0] / triangles[1])
         found.append({"resolution": resolution} | counts | {"lost_triangles": share})
     return found

@@ -43,7 +43,7 @@ from torch import Tensor
 from get3d.core import Mesh
 from get3d.geometry import (
     KnownSurface,
-    TracedSurface,
+    SparseSurface,
     bcc_cells,
     bcc_grid,
     crossing_losses,
@@ -51,13 +51,13 @@ from get3d.geometry import (
     deviation_losses,
     dual_meshes,
     dual_topology,
+    extract_sparse_surface,
     place_points,
     sample_surface,
     sdf_sign_change_loss,
+    sparse_meshes,
     surface_meshes,
     surface_topology,
-    trace_surface,
-    traced_meshes,
     voxel_grid,
 )
 
@@ -217,7 +217,7 @@ class Split:
         place, is_free = self._find(traced.points)
         sdf = torch.where(is_free, self.sdf[place], traced.sdf)
         offsets = torch.where(is_free[:, None], self.offsets[place].tanh() * self.cell, 0)
-        [mesh] = traced_meshes(traced, sdf, traced.points + offsets)
+        [mesh] = sparse_meshes(traced, sdf, traced.points + offsets)
         sign_change = crossing_losses(
             sdf[traced.topology.edge_verts],
             torch.zeros(len(traced.topology.edge_verts), dtype=torch.int64),
@@ -225,7 +225,7 @@ class Split:
         ).sum()
         return Extracted(mesh, mesh, sdf.new_zeros(()), sign_change)
 
-    def _trace(self, coarse: Tensor, field: Callable[[Tensor, Tensor], Tensor]) -> TracedSurface:
+    def _trace(self, coarse: Tensor, field: Callable[[Tensor, Tensor], Tensor]) -> SparseSurface:
         """Find the fine surface from the distances on the grid."""
         active = surface_topology(self.grid, coarse[None]).active_verts
         known = KnownSurface(
@@ -235,7 +235,7 @@ class Split:
             num_cells=self.num_coarse,
             scale=1.0,
         )
-        return trace_surface(field, known, 2 * self.num_coarse)
+        return extract_sparse_surface(field, known, 2 * self.num_coarse)
 
     def _keys(self, points: Tensor) -> Tensor:
         """Number vertices of the fine lattice, which lie at multiples of half its cells."""

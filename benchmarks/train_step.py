@@ -1,6 +1,6 @@
 """Where the time of a training step goes.
 
-Times each stage of a step by itself and the whole step, on made-up pictures (their content does not
+Times each stage of a step by itself and the whole step, on made-up images (their content does not
 change the cost).
 
     python benchmarks/train_step.py tiny-64 --threads 2 --out train_step.json
@@ -26,7 +26,7 @@ from get3d.training.losses import generator_loss, r1_penalty
 
 
 def make_images(config: RunConfig) -> TrainingImages:
-    """Discs of random colours: as good as any pictures for timing."""
+    """Discs of random colours: as good as any images for timing."""
     size, num = config.discriminator.image_size, 64
     axis = torch.linspace(-1, 1, size).square()
     alpha = (axis[:, None] + axis[None, :] < 0.5).float().expand(num, 1, size, size)
@@ -78,7 +78,7 @@ def time_stages(trainer: Trainer, watch: Stopwatch, seed: int) -> None:
     surface = watch("SDF on the grid, surface", lambda: generator.extract(fields))
     images = watch(
         "rasterise, colour",
-        lambda: generator.render(fields, surface.meshes, cameras, size, config=config.imaging),
+        lambda: generator.render(fields, surface.meshes, cameras, size, config=config.rendering),
     )
     judge.requires_grad_(False)
     verdict = watch("judge the fakes", lambda: judge(images, angles))

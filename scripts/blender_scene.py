@@ -2,7 +2,7 @@
 
 python blender_scene.py OUT.png WIDTH SAMPLES IN.glb...
 
-Materials stay as they were imported. scripts/blender_picture.py calls this.
+Materials stay as they were imported. scripts/blender_image.py calls this.
 """
 
 import math

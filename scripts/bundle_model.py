@@ -1,4 +1,4 @@
-"""Put a trained and evaluated model where get3d ships it: weights, card, pictures, results.
+"""Put a trained and evaluated model where get3d ships it: weights, card, images, results.
 
     python scripts/bundle_model.py runs/bundled --about "two cores of an Intel Xeon" --hours 2
     python scripts/bundle_model.py runs/chairs --category chair --about ... --hours 1
@@ -27,7 +27,7 @@ from get3d.core import atomic_path, write_text
 matplotlib.use("Agg")
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLED, IMAGES, RESULTS = ROOT / "src/get3d/bundled", ROOT / "docs/images", ROOT / "results"
-PICTURES = {
+COPIED = {
     "samples": "samples",
     "nearest_training": "nearest-training",
     "best_matches": "best",
@@ -86,8 +86,8 @@ def draw_curves(log: Path, path: Path) -> int:
     return int(rows[-1]["images"])
 
 
-def copy_picture(source: Path, path: Path) -> None:
-    """Copy a picture with 256 colours: a third of the size, and no one sees it."""
+def copy_image(source: Path, path: Path) -> None:
+    """Copy an image with 256 colours: a third of the size, and no one sees it."""
     with Image.open(source) as image, atomic_path(path) as temp_path:
         image.convert("RGB").quantize(256).save(temp_path, optimize=True)
 
@@ -120,7 +120,7 @@ def card(
     light = (
         "The textures are base colours and hold no light."
         if is_unlit
-        else "The texture holds the light of the pictures (a sky above, a lamp at the\ncamera)."
+        else "The texture holds the light of the images (a sky above, a lamp at the\ncamera)."
     )
     sections = [part.replace("## ", "### ") for part in shape_sections(content)]
     scores = "\n\n".join([score_table(content), *sections])
@@ -178,8 +178,8 @@ def main(args: Args) -> None:
     save_model(replace(model, info=info), folder)
     shutil.copyfile(run / "config.yaml", folder / "run-config.yaml")
     num_images = draw_curves(run / "log.csv", IMAGES / f"{prefix}-curves.png")
-    for source, target in PICTURES.items():
-        copy_picture(scores / f"{source}.png", IMAGES / f"{prefix}-{target}.png")
+    for source, target in COPIED.items():
+        copy_image(scores / f"{source}.png", IMAGES / f"{prefix}-{target}.png")
     content = read_scores(scores / "scores.json")
     content["name"] = f"the bundled model, {name}"
     write_text(RESULTS / f"bundled-{args.category}.json", json.dumps(content, indent=1) + "\n")

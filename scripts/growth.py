@@ -1,4 +1,4 @@
-"""How time and memory grow: what results/growth.json says, in words and for the picture."""
+"""How time and memory grow: what results/growth.json says, in words and for the image."""
 
 import hashlib
 import json
@@ -116,9 +116,9 @@ def digest(growth: Run) -> str:
     return hashlib.sha256(json.dumps(growth, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def is_drawn_from(growth: Run, picture: Path = DRAWN) -> bool:
-    """Tell whether the picture was drawn from these numbers."""
-    if not picture.is_file():
+def is_drawn_from(growth: Run, image: Path = DRAWN) -> bool:
+    """Tell whether the image was drawn from these numbers."""
+    if not image.is_file():
         return False
-    with Image.open(picture) as image:
-        return bool(image.info.get(DIGEST) == digest(growth))
+    with Image.open(image) as opened:
+        return bool(opened.info.get(DIGEST) == digest(growth))

@@ -1,9 +1,9 @@
-"""Numbers and pictures about the latent space of a model, for docs/latent.md.
+"""Numbers and images about the latent space of a model, for docs/latent.md.
 
     python scripts/latent_numbers.py                              # the bundled model, numbers only
-    python scripts/latent_numbers.py --out out/latent --pictures docs/images --page docs/latent.md
+    python scripts/latent_numbers.py --out out/latent --images docs/images --page docs/latent.md
 
-Writes OUT/numbers.json; with --pictures, the pictures of the page; with --page, the table between
+Writes OUT/numbers.json; with --images, the images of the page; with --page, the table between
 its two marks. The same model and seeds give the same numbers on the same machine.
 """
 
@@ -61,8 +61,8 @@ class Args:
     truncation: float = 0.7
     """As for `get3d generate`."""
 
-    pictures: Path | None = None
-    """Folder for the pictures of the page."""
+    images: Path | None = None
+    """Folder for the images of the page."""
 
     page: Path | None = None
     """Page whose table is renewed."""
@@ -256,7 +256,7 @@ def renew(page: Path, text: str) -> None:
 
 
 def draw(args: Args, folder: Path) -> None:
-    """Make the pictures of the page by the commands that the page shows."""
+    """Make the images of the page by the commands that the page shows."""
     model = [] if args.model is None else [args.model]
     s = args.seed
     names = [f"{s}.{i}" for i in range(6)]
@@ -296,12 +296,12 @@ def draw(args: Args, folder: Path) -> None:
         ),
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    for name, ((command, *flags), made, picture) in jobs.items():
+    for name, ((command, *flags), made, image) in jobs.items():
         out = args.out / name
         line = [command, *model, "--out", str(out), "--overwrite", *flags]
         print("$ get3d", " ".join(line), flush=True)
         subprocess.run([sys.executable, "-m", "get3d", *line], check=True)
-        shutil.copyfile(out / made, folder / picture)
+        shutil.copyfile(out / made, folder / image)
 
 
 def main(args: Args) -> None:
@@ -320,8 +320,8 @@ def main(args: Args) -> None:
         print(json.dumps({part.__name__: numbers[part.__name__]}, indent=1), flush=True)
     write_text(args.out / "numbers.json", json.dumps(numbers, indent=1) + "\n")
     print(table(numbers))
-    if args.pictures is not None:
-        draw(args, args.pictures)
+    if args.images is not None:
+        draw(args, args.images)
     if args.page is not None:
         renew(args.page, table(numbers))
 

@@ -1,16 +1,16 @@
-"""Make the bundled model again, from nothing: shapes, pictures, training, evaluation.
+"""Make the bundled model again, from nothing: shapes, images, training, evaluation.
 
 Every stage goes on where it was stopped and is skipped once it is done, so the same command can be
 given again at any time.
 
     python scripts/reproduce_model.py --out runs/bundled
 
-On two CPU cores shapes and pictures take some five minutes, training about an hour and a half if
+On two CPU cores shapes and images take some five minutes, training about an hour and a half if
 nothing else runs, the evaluation half an hour. `--preset small-128 --size 128` is for a GPU.
 `--only` runs some of the stages. `--category chair` or `vehicle` makes a model of these: how they
 are scaled and whether they are mirrored is in scripts/stages.py. Flags are handed on like this:
 
-    python scripts/reproduce_model.py --train-flags="--imaging.light data --loss.mask-weight 4"
+    python scripts/reproduce_model.py --train-flags="--rendering.light data --loss.mask-weight 4"
 
 The polar angles and texture size of the first bundled model were the defaults of `get3d render` and
 `get3d shapes`: `--polar-deg 60 90 --texture-size 512`.
@@ -57,10 +57,10 @@ class Args:
     """Side of textures of shapes, and of those of generated shapes in the evaluation."""
 
     views: int = 10
-    """Pictures of each shape."""
+    """Images of each shape."""
 
     size: int = 64
-    """Side of the pictures, in pixels."""
+    """Side of the images, in pixels."""
 
     polar_deg: tuple[float, float] = (30.0, 90.0)
     """Lowest and highest angle of cameras from +y; below 60, hollows are seen."""
@@ -76,7 +76,7 @@ class Args:
 
     evaluate_light: Literal["studio", "none"] | None = None
     """How references are lit in the evaluation; None: as the model shows its shapes, which is
-    without light if imaging.light of the run is not none."""
+    without light if rendering.light of the run is not none."""
 
     preset: str = "tiny-64"
     """What is trained."""
@@ -118,16 +118,16 @@ def evaluate_args(args: Args) -> Sequence[object]:
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; train first")
         run_config = load_config(path)
-        light = args.light if run_config.imaging.light == "none" else "none"
-    pictures = ("--image-size", args.size, "--supersample", 3, "--texture-size", args.texture_size)
-    pictures += ("--longest-side", longest_side(args), "--polar-deg", *args.polar_deg)
-    pictures += ("--light", light, "--features", "shapes", "--num-images", 10_000)
+        light = args.light if run_config.rendering.light == "none" else "none"
+    images = ("--image-size", args.size, "--supersample", 3, "--texture-size", args.texture_size)
+    images += ("--longest-side", longest_side(args), "--polar-deg", *args.polar_deg)
+    images += ("--light", light, "--features", "shapes", "--num-images", 10_000)
     folders = ("--data", args.out / "shapes", "--out", args.out / "scores")
     return (
         "evaluate",
         args.out / "run",
         *folders,
-        *pictures,
+        *images,
         *split_flags(args.evaluate_flags, "--evaluate-flags"),
     )
 

@@ -6,7 +6,7 @@
 results/published.json holds the paper's tables; results/bundled-*.json are the scores.json of the
 bundled model (scripts/reproduce_model.py); results/search.json is written by scripts/search.py with
 --json, the others by the scripts of benchmarks/ with --out. A number is changed by measuring it
-again, never in a page. The picture of growth is drawn by scripts/growth_picture.py, and must be of
+again, never in a page. The image of growth is drawn by scripts/growth_image.py, and must be of
 the numbers that are there.
 """
 
@@ -242,7 +242,7 @@ def main(args: Args) -> None:
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             sys.exit(f"{path} is not what results/ says; run python scripts/results.py")
     if not is_drawn_from(read("growth")):
-        sys.exit(f"{DRAWN} is not of results/growth.json; run python scripts/growth_picture.py")
+        sys.exit(f"{DRAWN} is not of results/growth.json; run python scripts/growth_image.py")
 
 
 if __name__ == "__main__":

@@ -41,11 +41,11 @@ EXCEPTIONS: dict[str, str] = {
 
 RENAMED = (
     # old, new
-    ("accumulate", "grad_accumulation_steps"),
-    ("imaging", "rendering"),
-    ("ImagingConfig", "TrainingRenderConfig"),
+    ("grad_accumulation_steps", "grad_accumulation_steps"),
+    ("rendering", "rendering"),
+    ("TrainingRenderConfig", "TrainingRenderConfig"),
     ("broken", "invalid"),
-    ("protocol.pictures", "protocol.images"),
+    ("protocol.images", "protocol.images"),
     ("largest_piece_over_99_percent", "largest_component_over_99_percent"),
 )
 """Words of flags, config fields, log columns, report keys and Python names, whole between dots
@@ -82,7 +82,7 @@ def spellings(word: str) -> list[str]:
     """List how a word may be spelled, the word itself first.
 
     Example:
-        >>> spellings("accumulate")
+        >>> spellings("grad_accumulation_steps")
         ['accumulate', 'grad_accumulation_steps']
     """
     return [word, *(new for old, new in RENAMED if old == word)]

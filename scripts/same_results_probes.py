@@ -254,15 +254,15 @@ TRAINING = {
         "schedule.total_images": 8 * 8,
         "schedule.log_every_images": 8,
         "schedule.views_per_shape": 2,
-        "schedule.accumulate": 2,
+        "schedule.grad_accumulation_steps": 2,
         "schedule.reuse_fakes": False,
         "schedule.coarse_images": 3 * 8,
         "discriminator.features": "imagenet",
         "discriminator.mbstd_group_size": 4,
-        "imaging.light": "data",
-        "imaging.detach_positions": False,
-        "imaging.normal_smoothing": 2,
-        "imaging.antialias_occlusions": True,
+        "rendering.light": "data",
+        "rendering.detach_positions": False,
+        "rendering.normal_smoothing": 2,
+        "rendering.antialias_occlusions": True,
         "loss.roughness_weight": 1,
         "loss.r1_interval": 4,
         "generator.iso_surface": "flexicubes",
@@ -465,7 +465,7 @@ def probe_images(work: Path, inputs: Path) -> Record:
         generator.zero_grad()
         styles = generator.map(*torch.randn(2, 2, 16, generator=torch.Generator().manual_seed(1)))
         fields = generator.fields(styles)
-        config = make(find("get3d.models", "ImagingConfig"), **options)
+        config = make(find("get3d.models", "TrainingRenderConfig"), **options)
         light = get3d.render.Light() if "light" in options else None
         images = generator.render(
             fields, generator.surface(fields), fixed_cameras(4), SIZE, config=config, light=light

@@ -95,7 +95,7 @@ def main(args: Args) -> None:
     images = read_training_images(dataset, config.discriminator.image_size)
     state = load_checkpoint(newest)["state"]
     for label, changes in WAYS.items():
-        trainer = Trainer(replace(config, imaging=replace(config.imaging, **changes)), images)
+        trainer = Trainer(replace(config, rendering=replace(config.rendering, **changes)), images)
         trainer.load_state_dict(state)
         for part, rows in inward_push(trainer, args.batches).items():
             mean, error = rows[:, 0].mean(), rows[:, 0].std() / math.sqrt(len(rows))

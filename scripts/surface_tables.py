@@ -147,8 +147,8 @@ def lost(content: Row) -> str:
     told = [
         f"at resolution {each['resolution']}, "
         f"{'all' if each['whole'] == each['shapes'] else each['whole']} have as many triangles as "
-        f"on the whole grid, and {each['lost_pieces'] or 'none'} of {each['pieces']} pieces "
-        f"{'is' if each['lost_pieces'] < 2 else 'are'} lost"
+        f"on the whole grid, and {each['lost_components'] or 'none'} of {each['pieces']} pieces "
+        f"{'is' if each['lost_components'] < 2 else 'are'} lost"
         for each in content["lost"]
     ]
     shapes = content["lost"][0]["shapes"]

@@ -5,7 +5,7 @@
     ...
     python scripts/train_shape_features.py shapes/chair shapes/vessel shapes/vehicle
 
-Pictures are taken by all cores and kept in memory; nothing but the weights and a card with the
+Images are taken by all cores and kept in memory; nothing but the weights and a card with the
 accuracies of the validation shapes is written. The seed decides everything but rounding.
 """
 
@@ -28,8 +28,8 @@ from torch import Tensor
 
 from get3d.cli.device import pick_device
 from get3d.cli.progress import progress_bar
+from get3d.core.contact_sheet import contact_sheet, images_to_u8, save_png
 from get3d.core.files import write_text
-from get3d.core.pictures import contact_sheet, images_to_u8, save_png
 from get3d.core.processes import run_in_processes
 from get3d.data import RenderConfig, load_mesh, normalize_mesh
 from get3d.geometry.cameras import sample_cameras
@@ -60,13 +60,13 @@ class Args:
     """Where the weights and their card go."""
 
     views: int = 12
-    """Pictures of each shape."""
+    """Images of each shape."""
 
     epochs: int = 20
-    """Passes over all pictures."""
+    """Passes over all images."""
 
     batch: int = 512
-    """Pictures in a step."""
+    """Images in a step."""
 
     learning_rate: float = 2e-3
     """At its highest; warm-up, then half a cosine down to nothing."""
@@ -84,12 +84,12 @@ class Args:
     """auto, cpu, cuda."""
 
     sheet: Path | None = None
-    """PNG file for augmented training pictures, to look at."""
+    """PNG file for augmented training images, to look at."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures of a split, on the device.
+    """Images of a split, on the device.
 
     Attributes:
         images_u8: Channels last.
@@ -148,7 +148,7 @@ def label_indices(entries: list[Entry], heads: Heads) -> Int[Tensor, "shapes hea
     return torch.tensor(rows)
 
 
-def take_pictures(
+def take_images(
     job: tuple[int, Path], views: int, seed: int
 ) -> tuple[int, UInt8[np.ndarray, "views size size 3"]]:
     """Render a shape on black from random cameras, in several sizes and lights."""
@@ -158,7 +158,7 @@ def take_pictures(
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
     distribution = RenderConfig().distribution
     mesh = load_mesh(path)
-    pictures = []
+    images = []
     for start in range(0, views, VIEWS_PER_LIGHT):
         cameras = sample_cameras(
             distribution, min(VIEWS_PER_LIGHT, views - start), generator=generator
@@ -168,8 +168,8 @@ def take_pictures(
         )
         sized = normalize_mesh(mesh, longest_side=rng.uniform(0.7, 0.95))
         rgba = render_textured(sized, cameras, IMAGE_SIZE, light=light, supersample=2)
-        pictures.append(rgba[..., :3] * rgba[..., 3:])
-    return index, images_to_u8(torch.cat(pictures).permute(0, 3, 1, 2), low=0.0)
+        images.append(rgba[..., :3] * rgba[..., 3:])
+    return index, images_to_u8(torch.cat(images).permute(0, 3, 1, 2), low=0.0)
 
 
 def render_split(
@@ -178,13 +178,13 @@ def render_split(
     """Render all shapes with all cores."""
     images = np.zeros((len(entries), views, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     jobs = [(index, path) for index, (path, _) in enumerate(entries)]
-    task = partial(take_pictures, views=views, seed=args.seed)
-    with progress_bar("pictures") as progress:
+    task = partial(take_images, views=views, seed=args.seed)
+    with progress_bar("images") as progress:
         bar = progress.add_task("", total=len(jobs))
         # The first one here: what it compiles is then read from the disk by all processes.
         images[0] = task(jobs[0])[1]
-        for index, pictures in run_in_processes(task, jobs[1:], workers=args.workers):
-            images[index] = pictures
+        for index, rendered in run_in_processes(task, jobs[1:], workers=args.workers):
+            images[index] = rendered
             progress.advance(bar)
     labels = label_indices(entries, heads).repeat_interleave(views, 0)
     return Split(torch.from_numpy(images).flatten(0, 1).to(device), labels.to(device))
@@ -261,8 +261,8 @@ def train(split: Split, heads: Heads, args: Args, device: torch.device) -> Shape
         for picked in order[: steps * batch].view(steps, batch):
             images = augment(split.images_u8[picked], generator)
             if args.sheet is not None and schedule.last_epoch == 0:
-                pictures = images_to_u8(images[:SHEET_IMAGES])
-                save_png(args.sheet, contact_sheet(pictures))
+                augmented = images_to_u8(images[:SHEET_IMAGES])
+                save_png(args.sheet, contact_sheet(augmented))
             with torch.autocast(device.type, torch.bfloat16, enabled=is_cuda):
                 loss = loss_of(network, images, split.labels[picked])
             optimizer.zero_grad(set_to_none=True)
@@ -277,7 +277,7 @@ def train(split: Split, heads: Heads, args: Args, device: torch.device) -> Shape
 
 @torch.no_grad()
 def accuracies(network: ShapeNetwork, split: Split, heads: Heads) -> dict[str, dict[str, float]]:
-    """Share of pictures whose attribute is told right, beside that of the most frequent value."""
+    """Share of images whose attribute is told right, beside that of the most frequent value."""
     logits: dict[str, list[Tensor]] = {name: [] for name in heads}
     for part in split.images_u8.split(256):
         for name, scores in network.classify(network(part.permute(0, 3, 1, 2))).items():
@@ -330,7 +330,7 @@ def main(args: Args) -> None:
         for split, some in entries.items()
     }
     rendered = time.monotonic()
-    print(f"{len(data['train'].images_u8)} pictures in {rendered - start:.0f} s")
+    print(f"{len(data['train'].images_u8)} images in {rendered - start:.0f} s")
     network = train(data["train"], heads, args, device)
     trained = time.monotonic()
     weights = args.out / f"{NAME}.safetensors"
@@ -342,7 +342,7 @@ def main(args: Args) -> None:
         "shapes": {split: len(some) for split, some in entries.items()},
         "generator_version": read_index(args.shapes[0], "train").get("generator_version"),
         "device": torch.cuda.get_device_name(device) if is_cuda else "cpu",
-        "seconds": {"pictures": round(rendered - start), "training": round(trained - rendered)},
+        "seconds": {"images": round(rendered - start), "training": round(trained - rendered)},
     }
     write_card(weights.with_suffix(".json"), args, network, scores, facts)
     print(f"trained in {trained - rendered:.0f} s; validation accuracy (most frequent value):")

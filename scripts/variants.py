@@ -57,12 +57,12 @@ VARIANTS = [
     Variant(
         "light",
         "Does shading by the known light, with a gradient to the surface, carve hollows?",
-        "--imaging.light data --imaging.no-detach-positions",
+        "--rendering.light data --rendering.no-detach-positions",
     ),
     Variant(
         "smooth-normals",
         "Do normals that bumps smaller than a pixel do not move shade more truly?",
-        "--imaging.normal-smoothing 4",
+        "--rendering.normal-smoothing 4",
         parts=("light",),
     ),
     Variant(
@@ -73,12 +73,12 @@ VARIANTS = [
     Variant(
         "positions",
         "Does the colour's gradient through positions help without light?",
-        "--imaging.no-detach-positions",
+        "--rendering.no-detach-positions",
     ),
     Variant(
         "occlusions",
         "Does antialiasing contours inside the outline move handles and rims?",
-        "--imaging.antialias-occlusions",
+        "--rendering.antialias-occlusions",
     ),
     Variant("sign-0.02", "Is a weak SDF regulariser enough?", "--loss.sign-change-weight 0.02"),
     Variant("sign-0.1", "And a fifth of the preset's?", "--loss.sign-change-weight 0.1"),
@@ -143,7 +143,7 @@ VARIANTS = [
     Variant(
         "learned-light",
         "As light, but where nothing says how the images were lit?",
-        "--imaging.light learned",
+        "--rendering.light learned",
         parts=("positions",),
     ),
     Variant(
@@ -196,8 +196,8 @@ def read_flags(flags: str | Sequence[str]) -> Options:
     """Read flags into values by option.
 
     Example:
-        >>> read_flags("--loss.mask-weight 4 --imaging.no-detach-positions")
-        {'--loss.mask-weight': ('4',), '--imaging.no-detach-positions': ()}
+        >>> read_flags("--loss.mask-weight 4 --rendering.no-detach-positions")
+        {'--loss.mask-weight': ('4',), '--rendering.no-detach-positions': ()}
     """
     options: Options = {}
     name = ""

@@ -98,7 +98,7 @@ def test_symmetric_categories_are_mirrored(
 def test_a_model_that_was_trained_with_light_is_evaluated_without(
     script: ModuleType, commands: list[list[str]], tmp_path: Path
 ) -> None:
-    save_config(script, tmp_path, ["--imaging.light", "data"])
+    save_config(script, tmp_path, ["--rendering.light", "data"])
     script.main(script.Args(out=tmp_path, only=("evaluate",)))
     script.main(script.Args(out=tmp_path, only=("evaluate",), evaluate_light="studio"))
     assert [read(EvaluateArgs, line).config.light for line in commands] == ["none", "studio"]

@@ -68,12 +68,12 @@ def test_a_law_is_found_again(script: ModuleType) -> None:
     assert growth.fit_law(x, 3e-6 * x**2 - 0.01, np.array([2.0])).fixed == 0
 
 
-def test_a_picture_of_other_numbers_is_refused(script: ModuleType, tmp_path: Path) -> None:
+def test_an_image_of_other_numbers_is_refused(script: ModuleType, tmp_path: Path) -> None:
     growth = importlib.import_module("growth")
-    numbers, picture = {"runs": [1]}, tmp_path / "growth.png"
-    assert not growth.is_drawn_from(numbers, picture)
+    numbers, image = {"runs": [1]}, tmp_path / "growth.png"
+    assert not growth.is_drawn_from(numbers, image)
     info = PngInfo()
     info.add_text(growth.DIGEST, growth.digest(numbers))
-    Image.new("RGB", (1, 1)).save(picture, pnginfo=info)
-    assert growth.is_drawn_from(numbers, picture)
-    assert not growth.is_drawn_from({"runs": [2]}, picture)
+    Image.new("RGB", (1, 1)).save(image, pnginfo=info)
+    assert growth.is_drawn_from(numbers, image)
+    assert not growth.is_drawn_from({"runs": [2]}, image)

@@ -196,7 +196,7 @@ def test_no_group_of_the_minibatch_deviation_has_a_shape_twice(
     trial = variants.make_trial(name, base=base, num_images=40000)
     config = variants.configure(PRESET, trial.flags)
     schedule = config.schedule
-    num = schedule.batch_size // schedule.accumulate
+    num = schedule.batch_size // schedule.grad_accumulation_steps
     num_groups = num // min(config.discriminator.mbstd_group_size, num)
     for group in range(num_groups):  # image i is in group i modulo their number
         shapes = [i // schedule.views_per_shape for i in range(num) if i % num_groups == group]
@@ -215,8 +215,8 @@ def test_a_part_is_taken_out_of_a_base_and_anything_else_changed_in_it(
     assert whole.schedule.coarse_images == (400,)
     name, without = config("light")
     assert name == "all-without-light"
-    assert (without.imaging.light, without.imaging.detach_positions) == ("none", True)
-    assert without.imaging.antialias_occlusions
+    assert (without.rendering.light, without.rendering.detach_positions) == ("none", True)
+    assert without.rendering.antialias_occlusions
     name, changed = config("sign-0.1")
     assert name == "all-with-sign-0.1"
     assert changed.loss.sign_change_weight == 0.1

@@ -1,4 +1,4 @@
-"""GET3D: textured 3D meshes, learnt from pictures alone."""
+"""GET3D: textured 3D meshes, learned from images alone."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from get3d.apps import Model, ModelInfo, load, save_model
     from get3d.core import Cameras, Material, Mesh, TexturedMesh
     from get3d.export import save
-    from get3d.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig
+    from get3d.models import DiscriminatorConfig, DiscriminatorPair, Generator, GeneratorConfig
 
 # Loaded when first asked for: `get3d --help` must not wait for PyTorch.
 _HOMES = {
     "Cameras": "get3d.core",
-    "Discriminator": "get3d.models",
+    "DiscriminatorPair": "get3d.models",
     "DiscriminatorConfig": "get3d.models",
     "Generator": "get3d.models",
     "GeneratorConfig": "get3d.models",
@@ -52,8 +52,8 @@ _ROOMS = (
 
 __all__ = [
     "Cameras",
-    "Discriminator",
     "DiscriminatorConfig",
+    "DiscriminatorPair",
     "Generator",
     "GeneratorConfig",
     "Material",

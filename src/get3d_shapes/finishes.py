@@ -208,12 +208,12 @@ class Banded(_Covered):
 
 @dataclass(frozen=True)
 class Decal(_Covered):
-    """A picture of letters in a place on another finish: a number, a name, a logo."""
+    """An image of letters in a place on another finish: a number, a name, a logo."""
 
     mask: tuple[str, ...]  # rows of "#" and other letters, from the largest second coordinate
     color: Color  # of "#"
     middle: tuple[float, float]  # flat coordinates of its middle, in metres
-    height: float  # of the picture, in metres; its letters are square
+    height: float  # of the image, in metres; its letters are square
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
         """Colour points; see `Finish`."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from get3d.core.contact_sheet import contact_sheet, images_to_u8, save_png
 from get3d.core.files import atomic_path, remove_leftovers, write_text
-from get3d.core.pictures import contact_sheet, images_to_u8, save_png
 from get3d.core.processes import run_in_processes
 from get3d.data import load_mesh
 from get3d.data.shape_labels import INDEX_NAME
@@ -87,7 +87,7 @@ def write_shape_folder(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ShapesReport:
-    """Make shapes and write `OUT/SPLIT/CATEGORY-000000.glb` and so on, an index and a picture.
+    """Make shapes and write `OUT/SPLIT/CATEGORY-000000.glb` and so on, an index and an image.
 
     A run that was stopped goes on where it was, and a larger `num` adds to what is there. The index
     (`shapes.json`) has the caption, labels, part names and seed of each shape. A script that calls
@@ -128,7 +128,7 @@ def write_shape_folder(
                 written_at = time.monotonic()
     finally:
         _write_index(folder, config, kept | made)
-    _draw_sheet(folder, sorted(kept | made)[:_SHEET_SHAPES])
+    _draw_contact_sheet(folder, sorted(kept | made)[:_SHEET_SHAPES])
     return ShapesReport(folder=folder, num_made=len(made), num_kept=len(kept))
 
 
@@ -191,13 +191,13 @@ def _write_index(folder: Path, config: ShapesConfig, entries: dict[str, dict[str
     write_text(folder / INDEX_NAME, text, durable=False)
 
 
-def _draw_sheet(folder: Path, names: list[str]) -> None:
+def _draw_contact_sheet(folder: Path, names: list[str]) -> None:
     """Show some shapes from the front, from their left and a little from above."""
     cameras = orbit_cameras(torch.tensor([3.75]), torch.tensor([1.2]), radius=1.9, fovy_rad=0.7)
-    pictures = []
+    images = []
     for name in names:
-        picture = render_textured(
+        image = render_textured(
             load_mesh(folder / name), cameras, _SHEET_SIDE, light=Light(), supersample=2
         )
-        pictures.append(images_to_u8(picture.permute(0, 3, 1, 2), low=0.0)[0])
-    save_png(folder / SHEET_NAME, contact_sheet(pictures, columns=_SHEET_COLUMNS), durable=False)
+        images.append(images_to_u8(image.permute(0, 3, 1, 2), low=0.0)[0])
+    save_png(folder / SHEET_NAME, contact_sheet(images, columns=_SHEET_COLUMNS), durable=False)

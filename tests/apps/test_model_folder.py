@@ -286,10 +286,12 @@ def test_half_precision_weights_are_read(folder, model):
     torch.testing.assert_close(weight, next(model.generator.parameters()), atol=1e-2, rtol=1e-2)
 
 
-@pytest.mark.parametrize(("number", "remedy"), [(2, "upgrade get3d"), (0, "save it again")])
-def test_other_formats_say_so(folder, number, remedy):
+@pytest.mark.parametrize(("number", "suggestion"), [(2, "upgrade get3d"), (0, "save it again")])
+def test_other_formats_say_so(folder, number, suggestion):
     edit_config(folder, format=number)
-    with pytest.raises(ValueError, match=rf"has format {number}, this get3d .* reads 1; {remedy}"):
+    with pytest.raises(
+        ValueError, match=rf"has format {number}, this get3d .* reads 1; {suggestion}"
+    ):
         load(folder)
 
 

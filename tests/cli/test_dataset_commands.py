@@ -20,12 +20,12 @@ def _render(meshes: Path, out: Path, *flags: str) -> int:
     return main(["render", str(meshes), "--out", str(out), *sizes, *flags])
 
 
-def test_rendered_pictures_are_valid(
+def test_rendered_images_are_valid(
     meshes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "data"
     assert _render(meshes, out) == 0
-    assert "2 objects, 8 pictures" in capsys.readouterr().out
+    assert "2 objects, 8 images" in capsys.readouterr().out
     overlay = tmp_path / "overlay.png"
     assert main(["validate", str(out), "--overlay", str(overlay)]) == 0
     assert "training can start" in capsys.readouterr().out

@@ -71,11 +71,11 @@ def test_each_writes_shapes_a_sheet_and_a_record(
     assert read(tmp_path / "one") == files
 
 
-def test_a_walk_is_a_film_of_all_frames(model_folder: Path, tmp_path: Path) -> None:
+def test_a_walk_is_a_video_of_all_frames(model_folder: Path, tmp_path: Path) -> None:
     assert call("interpolate", model_folder, tmp_path, "--frames", "5", "--video", "gif") == 0
-    with Image.open(tmp_path / "walk.gif") as film:
-        assert film.n_frames == 5
-        assert film.size == (24, 24)
+    with Image.open(tmp_path / "walk.gif") as video:
+        assert video.n_frames == 5
+        assert video.size == (24, 24)
 
 
 def test_a_shape_of_a_walk_is_the_one_that_generate_makes(
@@ -98,15 +98,15 @@ def test_turntables_of_seeds_and_of_files(
         "shape_0.webp",
         "shape_1.2.webp",
     ]
-    with Image.open(tmp_path / "a" / "shape_0.webp") as film:
-        assert film.n_frames == 4
+    with Image.open(tmp_path / "a" / "shape_0.webp") as video:
+        assert video.n_frames == 4
     assert call("generate", model_folder, tmp_path / "shapes", "--num", "1") == 0
     mesh = tmp_path / "shapes" / "shape_0000.glb"
     flags = ["--out", str(tmp_path / "b"), "--video", "gif", *small]
     for _ in range(2):
         assert main(["turntable", str(mesh), *flags]) == 0
-    with Image.open(tmp_path / "b" / "shape_0000.gif") as film:
-        assert film.n_frames == 4
+    with Image.open(tmp_path / "b" / "shape_0000.gif") as video:
+        assert video.n_frames == 4
     capsys.readouterr()
     assert main(["turntable", str(mesh), *flags, "--subdivisions", "1"]) == 1
     assert "are for shapes of a model, not for mesh" in capsys.readouterr().err
@@ -168,8 +168,8 @@ def test_generate_knows_a_texture_seed(model_folder: Path, tmp_path: Path) -> No
         ("mix", ["--geometry-layers", "\u0660"], "geometry layers must be all, none"),
         ("generate", ["--texture-seed", "-1"], "texture_seed must not be negative"),
         ("generate", ["--truncation", "inf"], "truncation must be finite"),
-        ("turntable", [], "nothing to film"),
-        ("turntable", ["--seeds", "1", "1"], "two films would be called shape_1"),
+        ("turntable", [], "nothing to video"),
+        ("turntable", ["--seeds", "1", "1"], "two videos would be called shape_1"),
         ("turntable", ["--seeds", "1", "--texture-seeds", "1", "2"], "texture_seeds must be as"),
         ("turntable", ["--seeds", "1", "--polar-deg", "200"], "polar_deg must lie within"),
         ("turntable", ["--seeds", "1", "--grid-resolution", "2"], "must be from 3 to 2048, got 2"),
@@ -243,15 +243,15 @@ def test_one_bad_mesh_does_not_stop_the_others_and_a_rerun_goes_on(
     assert main(command) == 1
     printed = capsys.readouterr().out
     assert "failed: bad.webp: " in printed
-    assert "2 films in" in printed
-    films = [out / f"shape_000{i}.webp" for i in range(2)]
-    times = [film.stat().st_mtime_ns for film in films]
+    assert "2 videos in" in printed
+    videos = [out / f"shape_000{i}.webp" for i in range(2)]
+    times = [video.stat().st_mtime_ns for video in videos]
     bad.write_bytes(good[0].read_bytes())
     good[1].write_bytes(good[0].read_bytes())  # another mesh of the same name
     assert main(command) == 0
-    assert films[0].stat().st_mtime_ns == times[0]
-    assert films[1].stat().st_mtime_ns > times[1]
-    assert films[1].read_bytes() == films[0].read_bytes() == (out / "bad.webp").read_bytes()
+    assert videos[0].stat().st_mtime_ns == times[0]
+    assert videos[1].stat().st_mtime_ns > times[1]
+    assert videos[1].read_bytes() == videos[0].read_bytes() == (out / "bad.webp").read_bytes()
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.height > 3 * 24
 
@@ -261,12 +261,12 @@ def test_what_lies_beside_an_obj_may_have_changed(model_folder: Path, tmp_path: 
     flags = ["--out", str(tmp_path / "out"), "--frames", "1", "--image-size", "24"]
     for is_first in (True, False):
         assert main(["turntable", str(tmp_path / "shape_0000.obj"), *flags]) == 0
-        film = (tmp_path / "out" / "shape_0000.webp").read_bytes()
+        video = (tmp_path / "out" / "shape_0000.webp").read_bytes()
         if is_first:
-            first = film
+            first = video
             with Image.open(tmp_path / "shape_0000.png") as texture:
                 Image.new("RGB", texture.size).save(tmp_path / "shape_0000.png")
-    assert film != first
+    assert video != first
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -332,12 +332,12 @@ def test_frames_without_a_surface_are_counted(
     assert "note: 2 frames are empty, the first of them 1: the signed distances" in printed
 
 
-def test_films_of_files_of_one_name_take_the_names_of_their_folders(tmp_path: Path) -> None:
+def test_videos_of_files_of_one_name_take_the_names_of_their_folders(tmp_path: Path) -> None:
     paths = [tmp_path / folder / "ball.glb" for folder in ("first", "second")]
     for path in paths:
         path.parent.mkdir()
         trimesh.creation.icosphere(subdivisions=1).export(path)
-    out = tmp_path / "films"
+    out = tmp_path / "videos"
     flags = ["--frames", "2", "--image-size", "24", "--video", "gif", "--out", str(out)]
     assert main(["turntable", *map(str, paths), *flags]) == 0
     assert {path.name for path in out.glob("*.gif")} == {"first_ball.gif", "second_ball.gif"}

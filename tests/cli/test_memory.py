@@ -41,10 +41,10 @@ def test_the_largest_smaller_preset_that_fits_is_named(name, gib, text):
 
 def test_no_smaller_batch_than_one_image_is_asked_for():
     config = load_config("tiny-64")
-    one = replace(config.schedule, batch_size=4, accumulate=4)
+    one = replace(config.schedule, batch_size=4, grad_accumulation_steps=4)
     line = what_fits("x", replace(config, schedule=one), "cpu", None)
     assert line.endswith(": lower schedule.batch_size (now 4)")
-    one = replace(config.schedule, batch_size=1, accumulate=1)
+    one = replace(config.schedule, batch_size=1, grad_accumulation_steps=1)
     line = what_fits("x", replace(config, schedule=one), "cpu", None)
     assert line.endswith(": lower discriminator.image_size and generator.grid_resolution")
 

@@ -26,7 +26,7 @@ TINY = {
         "sdf_base": "sphere",
     },
     "discriminator": {"image_size": 16, "channel_base": 64, "channel_max": 8},
-    "imaging": {"composite": "antialiased", "mask_supersample": 2},
+    "rendering": {"composite": "antialiased", "mask_supersample": 2},
     "schedule": {"total_images": 8, "batch_size": 4},
 }
 
@@ -61,7 +61,7 @@ def test_trains_resumes_and_leaves_a_model(tmp_path, data, config, capsys):
     run = tmp_path / "run"
     command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
     assert main(command) == 0
-    assert "8 pictures" in capsys.readouterr().out
+    assert "8 images" in capsys.readouterr().out
     assert (run / "model" / "model.safetensors").is_file()
     assert yaml.safe_load((run / "model" / "config.yaml").read_text())["info"]["is_unlit"] is False
     assert main([*command, "--schedule.total-images", "12"]) == 0
@@ -107,7 +107,7 @@ def test_a_licence_survives_the_next_checkpoint(tmp_path, data, config, capsys):
 def test_the_model_says_whether_its_colours_hold_light(tmp_path, data, config):
     command = ["train", str(config), "--data", str(data), "--device", "cpu"]
     run = tmp_path / "run"
-    command += ["--out", str(run), "--imaging.light", "learned"]
+    command += ["--out", str(run), "--rendering.light", "learned"]
     path = run / "model" / "config.yaml"
     assert main(command) == 0
     content = yaml.safe_load(path.read_text())
@@ -132,7 +132,7 @@ def test_the_model_says_whether_its_colours_hold_light(tmp_path, data, config):
         ({"schedule": {"coarse_images": 4}}, "schedule.coarse_images"),
         ({"schedule": {"coarse_images": [4] * 8}}, "coarse_images must have 7 values or fewer"),
         ({"schedule": {"views_per_shape": 5}}, "views_per_shape must divide"),
-        ({"imaging": {"light": "sun"}}, "imaging.light"),
+        ({"rendering": {"light": "sun"}}, "rendering.light"),
     ],
 )
 def test_wrong_configs_are_one_line(tmp_path, data, capsys, change, message):
@@ -149,7 +149,7 @@ def test_all_newer_options_train_and_resume(tmp_path, data, config, capsys):
     run = tmp_path / "run"
     content = TINY | {
         "discriminator": TINY["discriminator"] | {"features": "imagenet", "feature_image_size": 32},
-        "imaging": TINY["imaging"] | {"light": "learned", "antialias_occlusions": True},
+        "rendering": TINY["rendering"] | {"light": "learned", "antialias_occlusions": True},
         "schedule": TINY["schedule"] | {"coarse_images": [4], "views_per_shape": 2},
     }
     config.write_text(yaml.safe_dump(content))
@@ -189,10 +189,10 @@ def test_coarse_images_as_flags(tmp_path, data, config, capsys):
     ("flags", "message"),
     [
         (["--schedule.views-per-shape", "3"], "views_per_shape must divide batch_size"),
-        (["--imaging.light", "data"], "nothing says how the data set was lit"),
+        (["--rendering.light", "data"], "nothing says how the data set was lit"),
         (["--discriminator.feature-image-size", "16"], "feature_image_size must be at least 32"),
         (
-            ["--imaging.composite", "published", "--imaging.antialias-occlusions"],
+            ["--rendering.composite", "published", "--rendering.antialias-occlusions"],
             'antialias_occlusions needs the composite "antialiased"',
         ),
         (["--discriminator.features", "nowhere.safetensors"], "nowhere.safetensors: no such file"),
@@ -237,7 +237,7 @@ def test_light_of_the_data(tmp_path, config, monkeypatch, light, expected):
     step = Trainer.step
     monkeypatch.setattr(Trainer, "step", lambda self: lights.append(self.light) or step(self))
     arguments = ["--data", str(rendered), "--out", str(tmp_path / "run"), "--device", "cpu"]
-    assert main(["train", str(config), *arguments, "--imaging.light", "data"]) == 0
+    assert main(["train", str(config), *arguments, "--rendering.light", "data"]) == 0
     assert lights == [expected, expected]
 
 
@@ -259,9 +259,9 @@ def test_a_data_set_that_does_not_tell_its_light(tmp_path, data, config, capsys)
     assert open_dataset(rendered).light is None
     capsys.readouterr()
     arguments = ["--data", str(rendered), "--out", str(tmp_path / "run"), "--device", "cpu"]
-    assert main(["train", str(config), *arguments, "--imaging.light", "data"]) == 1
+    assert main(["train", str(config), *arguments, "--rendering.light", "data"]) == 1
     error = capsys.readouterr().err
-    assert 'use imaging.light "learned" or "none"' in error
+    assert 'use rendering.light "learned" or "none"' in error
     assert error.count("\n") == 1
 
 
@@ -296,7 +296,7 @@ def test_flags_that_are_no_numbers_are_refused(tmp_path, data, config, capsys):
     assert "r1_gamma must be a finite number" in capsys.readouterr().err
 
 
-def test_a_truncated_picture_is_named(tmp_path, data, config, capsys):
+def test_a_truncated_image_is_named(tmp_path, data, config, capsys):
     path = data / "img" / "discs" / "b" / "002.png"
     path.write_bytes(path.read_bytes()[:60])
     assert main(["train", str(config), "--data", str(data), "--out", str(tmp_path / "run")]) == 1
@@ -331,7 +331,8 @@ def test_what_does_not_fit_the_memory_is_one_line_and_nothing_is_lost(
     *_, line = capsys.readouterr().err.splitlines()
     assert line == (
         f"get3d train: {config} does not fit the memory of cpu (8.0 GiB): lower "
-        "schedule.batch_size (now 4), or raise schedule.accumulate (now 1), with another --out; "
+        "schedule.batch_size (now 4), or raise schedule.grad_accumulation_steps (now 1), with "
+        "another --out; "
         f"the last checkpoint is kept: {checkpoint}"
     )
     monkeypatch.setattr(Trainer, "step", steps)

@@ -25,7 +25,7 @@ def main(job_path: str) -> None:
         (bpy.ops.wm.usd_import if is_usd else bpy.ops.import_scene.gltf)(filepath=path)
         scene = bpy.context.scene
         meshes = [thing for thing in scene.objects if thing.type == "MESH"]
-        images = [image for image in bpy.data.images if image.size[0] > 0]
+        images = [image for image in bpy.data.image_files if image.size[0] > 0]
         found = {"meshes": len(meshes), "images": len(images)}
         print(json.dumps(found), flush=True)  # noqa: T201
 
@@ -39,8 +39,8 @@ def main(job_path: str) -> None:
         scene.render.engine = "CYCLES"
         scene.cycles.device = "CPU"
         scene.cycles.samples = 16
-        scene.cycles.pixel_filter_type = "BOX"  # as our pictures: the mean over a pixel
-        scene.render.film_transparent = True
+        scene.cycles.pixel_filter_type = "BOX"  # as our images: the mean over a pixel
+        scene.render.video_transparent = True
         scene.render.resolution_x = scene.render.resolution_y = job["size"]
         scene.render.image_settings.file_format = "PNG"
         scene.render.image_settings.color_mode = "RGBA"

@@ -30,14 +30,14 @@ class Shown:
 
     Attributes:
         contents: Of each file, how many meshes and images were in it.
-        pictures_u8: `[files, cameras, size, size, 4]`, straight alpha.
+        images_u8: `[files, cameras, size, size, 4]`, straight alpha.
     """
 
     contents: list[dict[str, int]]
-    pictures_u8: np.ndarray
+    images_u8: np.ndarray
 
 
-# Opens files and pictures each from all cameras, at a size in pixels.
+# Opens files and images each from all cameras, at a size in pixels.
 Client = Callable[[Sequence[Path], Cameras, int], Shown]
 
 
@@ -95,7 +95,7 @@ def usd_command() -> list[str]:
 
 
 def make_client(command: list[str], folder: Path) -> Client:
-    """A program, with a folder of its own for jobs and pictures."""
+    """A program, with a folder of its own for jobs and images."""
 
     def show(files: Sequence[Path], cameras: Cameras, size: int) -> Shown:
         job = {
@@ -116,10 +116,10 @@ def make_client(command: list[str], folder: Path) -> Client:
         }
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         contents = run([*command, folder / "job.json"])
-        pictures = [
+        images = [
             [Image.open(folder / f"{file}-{view}.png") for view in range(len(cameras))]
             for file in range(len(files))
         ]
-        return Shown(contents, np.array([[np.asarray(p) for p in row] for row in pictures]))
+        return Shown(contents, np.array([[np.asarray(p) for p in row] for row in images]))
 
     return show

@@ -43,8 +43,8 @@ def file(program_and_suffix: list[str], tmp_path: Path) -> Path:
 @pytest.fixture
 def client(name: str, tmp_path: Path) -> Client:
     command = {"chromium": chromium_command, "blender": blender_command}[name]()
-    (tmp_path / "pictures").mkdir()
-    return make_client(command, tmp_path / "pictures")
+    (tmp_path / "images").mkdir()
+    return make_client(command, tmp_path / "images")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def overlap(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def color_error(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean absolute difference of the colours, where both pictures are covered."""
+    """Mean absolute difference of the colours, where both images are covered."""
     inside = (first[..., 3] > 0.99) & (second[..., 3] > 0.99)
     return float(np.abs(first - second)[inside, :3].mean())
 
@@ -90,16 +90,16 @@ def check(
     paths = [file.with_stem(f"{index}") for index in range(len(shapes))]
     for shape, path in zip(shapes, paths, strict=True):
         save(shape, path)
-    pictures = client(paths, cameras, SIZE).pictures_u8 / 255
-    for shape, found in zip(shapes, pictures, strict=True):
+    images = client(paths, cameras, SIZE).images_u8 / 255
+    for shape, found in zip(shapes, images, strict=True):
         ours = render_textured(shape, cameras, SIZE).numpy()
         for view in range(len(cameras)):
             assert overlap(found[view, ..., 3], ours[view, ..., 3]) > 0.97
             assert color_error(found[view], ours[view]) < tolerance
 
 
-def test_the_comparison_tells_pictures_apart(cameras):
-    """Other views, mirrored pictures and wrong colours are beyond what the tests below allow."""
+def test_the_comparison_tells_images_apart(cameras):
+    """Other views, mirrored images and wrong colours are beyond what the tests below allow."""
     chair = build_shape("chair", 4, texture_size=256).mesh
     first, second = render_textured(chair, cameras, SIZE).numpy()
     assert overlap(first[..., 3], first[..., 3]) == 1
@@ -119,13 +119,13 @@ def test_upright_textured_and_not_mirrored(client, file):
     camera = Cameras(from_z, torch.tensor([[1.0, 1.0, 0.5, 0.5]]))
     shown = client([file], camera, SIZE)
     assert shown.contents == [{"meshes": 1, "images": 1}]
-    picture = shown.pictures_u8[0, 0].astype(int)
+    image = shown.images_u8[0, 0].astype(int)
     middle = SIZE // 2
-    assert picture[middle - 45, middle, 3] == picture[middle, middle, 3] == 255
-    assert picture[0, 0, 3] == 0
-    assert picture[middle - 45, middle, :3].argmax() == 0
-    assert picture[middle + 10, middle - 40, :3].argmax() == 1
-    assert picture[middle + 10, middle + 40, :3].argmax() == 2
+    assert image[middle - 45, middle, 3] == image[middle, middle, 3] == 255
+    assert image[0, 0, 3] == 0
+    assert image[middle - 45, middle, :3].argmax() == 0
+    assert image[middle + 10, middle - 40, :3].argmax() == 1
+    assert image[middle + 10, middle + 40, :3].argmax() == 2
 
 
 def test_a_chair_looks_as_in_our_renderer(client, name, cameras, file):
@@ -146,21 +146,21 @@ def test_colours_at_the_vertices(client, name, file):
     )
     save(smooth, file)
     cameras = orbit_cameras(torch.tensor([0.4]), torch.tensor([1.2]), radius=1.6, fovy_rad=0.8)
-    found = client([file], cameras, SIZE).pictures_u8[0, 0] / 255
+    found = client([file], cameras, SIZE).images_u8[0, 0] / 255
     ours = render_textured(smooth, cameras, SIZE)[0].numpy()
     assert color_error(found, ours) < COLOR_TOLERANCE[name]
 
 
 def test_see_through_looks_the_same_in_both_formats(cameras, tmp_path):
-    """Alpha of the picture and of the factor; our renderer shows no back through the front."""
+    """Alpha of the image and of the factor; our renderer shows no back through the front."""
     client = make_client(blender_command(), tmp_path)
     ball = texture_mesh(make_ball(), sides, texture_size=256)
-    picture = ball.materials[0].texture * torch.tensor([1.0, 1.0, 1.0, 0.5])
-    pale = Material(base_color=(1.0, 0.7, 1.0, 0.8), texture=picture)
+    image = ball.materials[0].texture * torch.tensor([1.0, 1.0, 1.0, 0.5])
+    pale = Material(base_color=(1.0, 0.7, 1.0, 0.8), texture=image)
     for suffix in (".glb", ".usdz"):
         save(replace(ball, materials=(pale,)), tmp_path / f"ball{suffix}")
     shown = client([tmp_path / "ball.glb", tmp_path / "ball.usdz"], cameras, SIZE)
-    glb, usdz = shown.pictures_u8 / 255
+    glb, usdz = shown.images_u8 / 255
     covered = glb[..., 3] > 0.5
     assert 0.05 < covered.mean() < 0.5
     assert not (glb[..., 3] > 0.99).any()

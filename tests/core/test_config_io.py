@@ -4,9 +4,9 @@ from typing import Any, Literal
 import pytest
 import yaml
 
-from get3d.core import check_literals, from_dict, to_dict
+from get3d.core import FORMERLY, check_literals, from_dict, to_dict
 from get3d.data import RenderConfig
-from get3d.models import GeneratorConfig, ImagingConfig
+from get3d.models import GeneratorConfig, TrainingRenderConfig
 from get3d.training.config import LossConfig
 
 
@@ -107,7 +107,7 @@ def test_literals_are_checked_in_python_too() -> None:
         (GeneratorConfig(), "iso_surface"),
         (GeneratorConfig(), "sdf_inside"),
         (GeneratorConfig(), "sdf_base"),
-        (ImagingConfig(), "composite"),
+        (TrainingRenderConfig(), "composite"),
         (LossConfig(), "real_mask"),
         (RenderConfig(), "light"),
     ],
@@ -116,3 +116,16 @@ def test_every_config_does_so(config: Any, name: str) -> None:
     object.__setattr__(config, name, "x")  # the tests' type checker would refuse first
     with pytest.raises(ValueError, match=f"{name} must be one of .*; got 'x'"):
         config.__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renamed:
+    inner: Lens | None = None
+    grad_accumulation_steps: int = field(default=1, metadata={FORMERLY: "accumulate"})
+
+
+def test_former_names_of_fields_are_read() -> None:
+    assert from_dict(Renamed, {"accumulate": 4}) == Renamed(grad_accumulation_steps=4)
+    assert to_dict(Renamed())["grad_accumulation_steps"] == 1
+    with pytest.raises(ValueError, match="accumulate is the former name of grad_accumulation_st"):
+        from_dict(Renamed, {"accumulate": 4, "grad_accumulation_steps": 2})

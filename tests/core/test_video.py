@@ -17,19 +17,19 @@ def frames(num: int, size: tuple[int, int] = (16, 20)) -> Iterator[np.ndarray]:
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "WEBP"])
 def test_frames_come_back_in_order(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"film.{suffix}"
+    path = tmp_path / f"video.{suffix}"
     save_video(path, frames(6), fps=20.0)
-    with Image.open(path) as film:
-        assert film.n_frames == 6
-        assert film.size == (20, 16)
+    with Image.open(path) as video:
+        assert video.n_frames == 6
+        assert video.size == (20, 16)
         for index in range(6):
-            film.seek(index)
-            level = np.asarray(film.convert("RGB")).astype(int)
+            video.seek(index)
+            level = np.asarray(video.convert("RGB")).astype(int)
             assert abs(level - 20 * index).max() <= 2
-        film.seek(1)
-        film.load()
-        assert film.info["duration"] == 50
-        assert film.info["loop"] == 0
+        video.seek(1)
+        video.load()
+        assert video.info["duration"] == 50
+        assert video.info["loop"] == 0
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp"])
@@ -44,7 +44,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, suffix: str) -> Non
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_mp4_pads_odd_sizes(tmp_path: Path) -> None:
     ffmpeg = pytest.importorskip("imageio_ffmpeg")
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     save_video(path, frames(5, (17, 21)), fps=10.0)
     read = ffmpeg.read_frames(path)
     about = next(read)
@@ -60,7 +60,7 @@ def test_a_missing_encoder_names_the_remedy(
 ) -> None:
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as if it were not installed
     with pytest.raises(ImportError, match=r"pip install 'get3d\[video\]'.*webp and gif"):
-        save_video(tmp_path / "film.mp4", frames(2))
+        save_video(tmp_path / "video.mp4", frames(2))
     assert not list(tmp_path.iterdir())
 
 
@@ -78,10 +78,13 @@ def test_an_encoder_without_its_program_names_the_remedy(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ('head -c 900 > "$film"; echo No space left on device >&2; exit 1', "no space left on the"),
-        ('head -c 900 > "$film"; echo bad luck >&2; exit 1', r"film\.mp4: .*failed \(bad luck\)"),
-        ('cat > "$film"; exit 187', r"film\.mp4: the encoder failed .*take webp or gif"),
-        ("cat > /dev/null", r"film\.mp4: the encoder failed"),
+        (
+            'head -c 900 > "$video"; echo No space left on device >&2; exit 1',
+            "no space left on the",
+        ),
+        ('head -c 900 > "$video"; echo bad luck >&2; exit 1', r"video\.mp4: .*failed \(bad luck\)"),
+        ('cat > "$video"; exit 187', r"video\.mp4: the encoder failed .*take webp or gif"),
+        ("cat > /dev/null", r"video\.mp4: the encoder failed"),
     ],
 )
 @pytest.mark.parametrize("size", [(16, 16), (256, 256)])  # within one buffer, and beyond
@@ -94,29 +97,29 @@ def test_a_half_written_mp4_is_none(
 ) -> None:
     """As on a full disk, where the encoder leaves what it could write."""
     encoder = tmp_path / "encoder"
-    encoder.write_text(f"#!/bin/sh\nfor film; do :; done\n{script}\n")
+    encoder.write_text(f"#!/bin/sh\nfor video; do :; done\n{script}\n")
     encoder.chmod(0o755)
     stand_in = SimpleNamespace(get_ffmpeg_exe=lambda: str(encoder))
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", stand_in)
-    (tmp_path / "film.mp4").write_text("the old one")
+    (tmp_path / "video.mp4").write_text("the old one")
     with pytest.raises(OSError, match=message):
-        save_video(tmp_path / "film.mp4", frames(12, size), fps=10.0)
-    assert (tmp_path / "film.mp4").read_text() == "the old one"
-    assert {path.name for path in tmp_path.iterdir()} == {"film.mp4", "encoder"}
+        save_video(tmp_path / "video.mp4", frames(12, size), fps=10.0)
+    assert (tmp_path / "video.mp4").read_text() == "the old one"
+    assert {path.name for path in tmp_path.iterdir()} == {"video.mp4", "encoder"}
 
 
 @pytest.mark.parametrize(
     ("name", "count", "fps", "message"),
     [
-        ("film.avi", 2, 10.0, "accepted: .mp4, .webp, .gif"),
-        ("film", 2, 10.0, "a file without suffix"),
-        ("film.gif", 0, 10.0, "at least one frame"),
-        ("film.gif", 2, 60.0, "fps must be from 1 to 50 for .gif, got 60"),
-        ("film.webp", 2, 0.0, "fps must be from 1"),
-        ("film.webp", 2, float("nan"), "fps must be from 1"),
+        ("video.avi", 2, 10.0, "accepted: .mp4, .webp, .gif"),
+        ("video", 2, 10.0, "a file without suffix"),
+        ("video.gif", 0, 10.0, "at least one frame"),
+        ("video.gif", 2, 60.0, "fps must be from 1 to 50 for .gif, got 60"),
+        ("video.webp", 2, 0.0, "fps must be from 1"),
+        ("video.webp", 2, float("nan"), "fps must be from 1"),
     ],
 )
-def test_bad_films_leave_nothing(
+def test_bad_videos_leave_nothing(
     tmp_path: Path, name: str, count: int, fps: float, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -127,5 +130,5 @@ def test_bad_films_leave_nothing(
 def test_frames_of_two_sizes_leave_nothing(tmp_path: Path) -> None:
     odd = iter([np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8)])
     with pytest.raises(ValueError, match="frame 1 is"):
-        save_video(tmp_path / "film.webp", odd, fps=10.0)
+        save_video(tmp_path / "video.webp", odd, fps=10.0)
     assert not list(tmp_path.iterdir())

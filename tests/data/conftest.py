@@ -17,8 +17,8 @@ from get3d.geometry.cameras import clip_matrices, to_clip
 SIZE = 32
 
 
-def ball_picture(cameras: Cameras, size: int, *, centre: list[float] | None = None) -> np.ndarray:
-    """RGBA picture of a small ball; its silhouette is close enough to a disc."""
+def ball_image(cameras: Cameras, size: int, *, centre: list[float] | None = None) -> np.ndarray:
+    """RGBA image of a small ball; its silhouette is close enough to a disc."""
     point = torch.tensor([centre or [0.0, 0.1, 0.2]])
     clip = to_clip(point, clip_matrices(cameras))[0, 0]
     x, y = ((clip[:2] / clip[3] + 1) / 2 * size).tolist()
@@ -41,8 +41,8 @@ def published(root: Path, *, num_objects: int = 2, num_views: int = 6) -> Path:
         np.save(root / "camera" / name / "elevation.npy", elevation)
         cameras = angles_to_cameras(rotation.tolist(), elevation.tolist())
         for view in range(num_views):
-            picture = ball_picture(cameras[view : view + 1], SIZE)
-            Image.fromarray(picture).save(root / "img" / name / f"{view:03d}.png")
+            image = ball_image(cameras[view : view + 1], SIZE)
+            Image.fromarray(image).save(root / "img" / name / f"{view:03d}.png")
     return root
 
 
@@ -56,8 +56,8 @@ def blender(root: Path, *, num_views: int = 6, names: tuple[str, ...] = ("",)) -
         cameras = angles_to_cameras(rotation.tolist(), [20.0] * num_views, radius=1.5)
         frames = []
         for view in range(num_views):
-            picture = ball_picture(cameras[view : view + 1], SIZE)
-            Image.fromarray(picture).save(folder / "train" / f"r_{view}.png")
+            image = ball_image(cameras[view : view + 1], SIZE)
+            Image.fromarray(image).save(folder / "train" / f"r_{view}.png")
             to_world = np.linalg.inv(cameras.world_to_camera[view].double().numpy())
             frames.append(
                 {

@@ -1,4 +1,4 @@
-"""All three layouts give the same kind of pictures; whatever does not fit is named."""
+"""All three layouts give the same kind of images; whatever does not fit is named."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Maker = Callable[..., Path]
 
 
 def mask_centroids(dataset: ImageDataset) -> torch.Tensor:
-    """Mean covered pixel of each picture, in clip space."""
+    """Mean covered pixel of each image, in clip space."""
     masks = dataset.load_all()[:, 3].double()
     size = masks.shape[-1]
     axis = (torch.arange(size) + 0.5) / size * 2 - 1
@@ -28,7 +28,7 @@ def mask_centroids(dataset: ImageDataset) -> torch.Tensor:
 
 
 def check_cameras_agree(dataset: ImageDataset) -> None:
-    """The ball of the fixtures lies off the axis, so any wrong sign moves it on the picture."""
+    """The ball of the fixtures lies off the axis, so any wrong sign moves it on the image."""
     clip = to_clip(torch.tensor([[0.0, 0.1, 0.2]]), clip_matrices(dataset.cameras))[:, 0]
     expected = clip[:, :2] / clip[:, 3:]
     assert (mask_centroids(dataset) - expected).abs().max() < 1.0 / dataset.image_size
@@ -77,9 +77,9 @@ def test_pixel_focal_lengths_are_read(tmp_path: Path, make_blender: Maker) -> No
 def test_samples_are_premultiplied_and_in_range(tmp_path: Path, make_published: Maker) -> None:
     root = make_published(tmp_path / "d")
     path = root / "img/things/thing_0/000.png"
-    picture = np.full((32, 32, 4), (255, 0, 100, 0), np.uint8)
-    picture[:16, :, 3] = 128
-    Image.fromarray(picture).save(path)
+    image = np.full((32, 32, 4), (255, 0, 100, 0), np.uint8)
+    image[:16, :, 3] = 128
+    Image.fromarray(image).save(path)
     dataset = open_dataset(root)
     sample = dataset[0]
     assert sample.rgb.shape == (3, 32, 32)
@@ -147,14 +147,14 @@ def test_wrong_camera_files_are_named(tmp_path: Path, make_published: Maker) -> 
     ("change", "message"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:60]), "cut off or damaged"),
-        (lambda path: path.write_bytes(b"not a picture"), "cut off or damaged"),
+        (lambda path: path.write_bytes(b"not an image"), "cut off or damaged"),
         (lambda path: Image.new("RGB", (32, 32)).save(path), "needs masks"),
         (lambda path: Image.new("RGBA", (16, 16)).save(path), "16 x 16 pixels, but the other"),
         (lambda path: Image.new("RGBA", (16, 20)).save(path), "must be square"),
         (lambda path: path.unlink(), "missing"),
     ],
 )
-def test_wrong_pictures_are_named(
+def test_wrong_images_are_named(
     tmp_path: Path, make_published: Maker, change: Callable[[Path], None], message: str
 ) -> None:
     dataset = open_dataset(make_published(tmp_path / "d"))

@@ -31,7 +31,7 @@ def volume(textured_mesh: TexturedMesh) -> float:
 
 
 def textured_square(**material: object) -> trimesh.Trimesh:
-    """A unit square whose picture is red, green, blue and white in its four quarters."""
+    """A unit square whose image is red, green, blue and white in its four quarters."""
     pixels = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
     pixels = np.concatenate([pixels, np.full((2, 2, 1), 100, np.uint8)], axis=2)
     verts = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], float)
@@ -95,7 +95,7 @@ def test_normals_follow_mirrors_and_squashing(tmp_path: Path) -> None:
     assert torch.allclose(loaded.normals, expected, atol=0.02)
 
 
-def test_picture_orientation_and_factor(tmp_path: Path) -> None:
+def test_image_orientation_and_factor(tmp_path: Path) -> None:
     square = textured_square(baseColorFactor=[0.5, 1.0, 1.0, 0.5])
     square.export(tmp_path / "square.glb")
     loaded = load_mesh(tmp_path / "square.glb")
@@ -109,7 +109,7 @@ def test_picture_orientation_and_factor(tmp_path: Path) -> None:
     assert (material.texture[..., 3] == 1).all()
 
 
-def test_a_part_without_coordinates_leaves_the_others_their_picture(tmp_path: Path) -> None:
+def test_a_part_without_coordinates_leaves_the_others_their_image(tmp_path: Path) -> None:
     square = textured_square(baseColorFactor=[0.5, 1.0, 1.0, 1.0])
     bare = trimesh.creation.box()
     bare.visual = trimesh.visual.TextureVisuals(material=square.visual.material)
@@ -172,21 +172,21 @@ def test_face_colours_become_corner_colours(tmp_path: Path) -> None:
 def test_obj_materials(tmp_path: Path) -> None:
     (tmp_path / "a.obj").write_text(
         "mtllib a.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nvt 0 0\nvt 1 0\nvt 0 1\n"
-        "usemtl grey\nf 1 2 3\nusemtl picture\nf 1/1 2/2 4/3\n"
+        "usemtl grey\nf 1 2 3\nusemtl image\nf 1/1 2/2 4/3\n"
     )
     (tmp_path / "a.mtl").write_text(
-        "newmtl grey\nKd 0.5 0.5 0.5\nd 0.25\nnewmtl picture\nKd 0 0 0\nmap_Kd p.png\n"
+        "newmtl grey\nKd 0.5 0.5 0.5\nd 0.25\nnewmtl image\nKd 0 0 0\nmap_Kd p.png\n"
     )
     Image.new("RGB", (2, 2), (10, 20, 30)).save(tmp_path / "p.png")
     loaded = load_mesh(tmp_path / "a.obj")
     by_name = {material.name: material for material in loaded.materials}
     assert by_name["grey"].base_color == pytest.approx((0.214, 0.214, 0.214, 0.25), abs=0.001)
-    assert by_name["picture"].base_color == (1.0, 1.0, 1.0, 1.0)
-    assert by_name["picture"].texture is not None
+    assert by_name["image"].base_color == (1.0, 1.0, 1.0, 1.0)
+    assert by_name["image"].texture is not None
     assert appearance_notes(tmp_path / "a.obj") == []
     (tmp_path / "p.png").unlink()
     load_mesh(tmp_path / "a.obj")
-    assert appearance_notes(tmp_path / "a.obj") == ["picture p.png is missing"]
+    assert appearance_notes(tmp_path / "a.obj") == ["image p.png is missing"]
     (tmp_path / "a.mtl").unlink()
     assert appearance_notes(tmp_path / "a.obj") == ["material file a.mtl is missing"]
 
@@ -261,7 +261,7 @@ def test_missing_parts_of_gltf_are_told(tmp_path: Path) -> None:
     (tmp_path / "model.gltf").write_text(json.dumps(header))
     load_mesh(tmp_path / "model.gltf")
     assert appearance_notes(tmp_path / "model.gltf") == [
-        "picture gone.png is missing",
+        "image gone.png is missing",
         "the second set of texture coordinates is ignored",
     ]
     for buffer in tmp_path.glob("*.bin"):

@@ -1,4 +1,4 @@
-"""Rendering gives pictures that agree with their cameras, resumes, and reports what it left out."""
+"""Rendering gives images that agree with their cameras, resumes, and reports what it left out."""
 
 import json
 from dataclasses import replace
@@ -52,7 +52,7 @@ def all_files(folder: Path) -> dict[str, bytes]:
 
 def test_dataset_is_whole_and_sound(tmp_path: Path, meshes: Path) -> None:
     out = tmp_path / "out"
-    config = replace(CONFIG, views=24, size=64, longest_side=0.6)  # no picture cuts them off
+    config = replace(CONFIG, views=24, size=64, longest_side=0.6)  # no image cuts them off
     report = render_dataset([meshes], out, config)
     assert (report.num_rendered, report.num_kept, report.num_images) == (3, 0, 72)
     assert report.skipped == ()
@@ -107,7 +107,7 @@ def test_metadata_holds_cameras_exactly_and_angles_in_degrees(tmp_path: Path, me
     assert metadata["objects"][0]["source"] == str((meshes / "crooked.glb").resolve())
 
 
-def test_pictures_have_soft_edges_and_no_hidden_colour(tmp_path: Path, meshes: Path) -> None:
+def test_images_have_soft_edges_and_no_hidden_colour(tmp_path: Path, meshes: Path) -> None:
     render_dataset([meshes / "crooked.glb"], tmp_path / "out", replace(CONFIG, supersample=4))
     with Image.open(tmp_path / "out/img/objects/crooked/000.png") as image:
         assert image.mode == "RGBA"
@@ -204,7 +204,7 @@ def test_nothing_usable_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
     assert not any((tmp_path / "out").iterdir())
 
 
-def test_lost_pictures_are_noted(tmp_path: Path) -> None:
+def test_lost_images_are_noted(tmp_path: Path) -> None:
     (tmp_path / "a.obj").write_text("mtllib gone.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
     report = render_dataset([tmp_path / "a.obj"], tmp_path / "out", CONFIG)
     assert report.notes == {"objects/a": ("material file gone.mtl is missing",)}

@@ -138,7 +138,7 @@ def test_damage_is_listed_all_at_once(tmp_path: Path, make_published: Maker) -> 
         assert any(part in text for text in report.warnings), part
 
 
-def test_opaque_pictures_are_an_error(tmp_path: Path, make_published: Maker) -> None:
+def test_opaque_images_are_an_error(tmp_path: Path, make_published: Maker) -> None:
     root = make_published(tmp_path / "d")
     for path in (root / "img").rglob("*.png"):
         Image.new("RGBA", (32, 32), (1, 2, 3, 255)).save(path)
@@ -146,7 +146,7 @@ def test_opaque_pictures_are_an_error(tmp_path: Path, make_published: Maker) -> 
     assert any("12 of 12 images have no background" in text for text in report.errors)
 
 
-def test_overlay_is_a_picture_of_boxes(tmp_path: Path, make_published: Maker) -> None:
+def test_overlay_is_an_image_of_boxes(tmp_path: Path, make_published: Maker) -> None:
     report = validate_dataset(
         make_published(tmp_path / "d"), overlay_path=tmp_path / "out" / "overlay.png"
     )
@@ -157,7 +157,7 @@ def test_overlay_is_a_picture_of_boxes(tmp_path: Path, make_published: Maker) ->
     assert (colors == (255, 140, 0)).all(axis=1).sum() > 200
 
 
-def test_progress_counts_every_picture(tmp_path: Path, make_published: Maker) -> None:
+def test_progress_counts_every_image(tmp_path: Path, make_published: Maker) -> None:
     calls: list[tuple[int, int]] = []
     validate_dataset(
         make_published(tmp_path / "d"), on_progress=lambda *counts: calls.append(counts)

@@ -20,26 +20,26 @@ def make_ball(subdivisions: int = 2, radius: float = 0.4) -> Mesh:
 
 @pytest.fixture
 def textured() -> TexturedMesh:
-    """A square of two triangles with a picture of four colours: left bottom red, right bottom
+    """A square of two triangles with an image of four colours: left bottom red, right bottom
     green, left top blue, right top white."""
-    picture = torch.ones(8, 8, 4)
-    picture[:4, :4, :3] = torch.tensor([0.0, 0.0, 1.0])
-    picture[4:, :4, :3] = torch.tensor([1.0, 0.0, 0.0])
-    picture[4:, 4:, :3] = torch.tensor([0.0, 1.0, 0.0])
+    image = torch.ones(8, 8, 4)
+    image[:4, :4, :3] = torch.tensor([0.0, 0.0, 1.0])
+    image[4:, :4, :3] = torch.tensor([1.0, 0.0, 0.0])
+    image[4:, 4:, :3] = torch.tensor([0.0, 1.0, 0.0])
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
     return TexturedMesh(
         mesh=Mesh(torch.cat([corners - 0.5, torch.zeros(4, 1)], dim=1), faces),
         uvs=corners,
         uv_faces=faces,
-        materials=(Material(texture=picture),),
+        materials=(Material(texture=image),),
         face_material=torch.zeros(2, dtype=torch.int64),
     )
 
 
 @pytest.fixture
 def two_materials() -> TexturedMesh:
-    """A ball, half plain red glass and half a grey picture, with vertex colours."""
+    """A ball, half plain red glass and half a grey image, with vertex colours."""
     mesh = make_ball(1)
     num_faces, num_verts = len(mesh.faces), len(mesh.verts)
     return TexturedMesh(

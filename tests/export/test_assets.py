@@ -43,7 +43,7 @@ def test_split_normals_are_in_every_file(tmp_path, suffix):
     torch.testing.assert_close(normals[found.mesh.faces], expected, atol=1e-5, rtol=0)
 
 
-def test_split_normals_are_in_our_pictures():
+def test_split_normals_are_in_our_images():
     """A box of split normals looks like one of flat faces; one of smooth normals does not."""
     cameras = orbit_cameras(
         torch.tensor([0.5]), torch.tensor([1.0]), radius=2.0, fovy_rad=math.radians(40)
@@ -82,7 +82,7 @@ def test_colors_at_vertices(ball, tmp_path):
     np.testing.assert_allclose(rows[:, 3:], shade(rows[:, :3]), atol=1e-5)
 
 
-def test_pictures_of_vertex_colors_are_the_field(ball):
+def test_images_of_vertex_colors_are_the_field(ball):
     asset = color_vertices(ball(4), shade)
     cameras = orbit_cameras(
         torch.tensor([0.5]), torch.tensor([1.0]), radius=1.2, fovy_rad=math.radians(49)

@@ -50,7 +50,7 @@ def test_lookups_give_the_field_back(ball, size):
 
 
 def test_no_texel_is_black(ball):
-    """A field of one colour fills the whole picture, so no mip level can bring in another."""
+    """A field of one colour fills the whole image, so no mip level can bring in another."""
     color = torch.tensor([0.2, 0.5, 0.9])
     textured = texture_mesh(ball(2), lambda points: color.expand(len(points), 3), texture_size=100)
     expected = torch.cat([color, torch.ones(1)]).expand(100, 100, 4)
@@ -95,8 +95,8 @@ def test_field_is_evaluated_on_the_surface_in_chunks(ball, monkeypatch):
         assert radius.max() < 0.4001
         assert radius.min() > 0.38  # no lower than the faces of the polyhedron
         assert len(radius) <= 256 * 256
-    pictures = [each.materials[0].texture for each in found]
-    assert torch.equal(*pictures)
+    images = [each.materials[0].texture for each in found]
+    assert torch.equal(*images)
 
 
 def test_colors_are_clipped_and_geometry_is_kept(ball):

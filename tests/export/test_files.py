@@ -87,7 +87,7 @@ WRONG = {
     "3 of 4 rows of texels of material 'gold' are not finite": with_material(
         texture=torch.ones(4, 4, 4) / torch.tensor([0.0, 0, 0, 1]).view(4, 1, 1), name="gold"
     ),
-    "must be a picture": with_material(texture=torch.ones(0, 4, 4)),
+    "must be an image": with_material(texture=torch.ones(0, 4, 4)),
 }
 
 

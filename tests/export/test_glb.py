@@ -34,7 +34,7 @@ def read_accessor(document: dict, binary: bytes, index: int) -> np.ndarray:
     return np.frombuffer(binary, dtype, count, view["byteOffset"]).reshape(-1, width)
 
 
-def test_square_with_its_picture(textured):
+def test_square_with_its_image(textured):
     document, binary = read_glb(encode_glb(textured))
     (primitive,) = document["meshes"][0]["primitives"]
     attributes = primitive["attributes"]
@@ -53,9 +53,9 @@ def test_square_with_its_picture(textured):
     }
     view = document["bufferViews"][document["images"][0]["bufferView"]]
     png = binary[view["byteOffset"] : view["byteOffset"] + view["byteLength"]]
-    picture = np.asarray(Image.open(io.BytesIO(png)))
+    image = np.asarray(Image.open(io.BytesIO(png)))
     expected = (textured.materials[0].texture[..., :3] * 255).byte().numpy()
-    np.testing.assert_array_equal(picture, expected)
+    np.testing.assert_array_equal(image, expected)
     (material,) = document["materials"]
     assert material["doubleSided"] is True  # a square is not closed
     assert "alphaMode" not in material

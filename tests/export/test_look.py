@@ -31,7 +31,7 @@ def lumps() -> Mesh:
 
 
 @pytest.mark.parametrize("suffix", [".glb", ".obj"])
-def test_picture_of_the_file_is_picture_of_the_field(lumps, tmp_path, suffix):
+def test_image_of_the_file_is_image_of_the_field(lumps, tmp_path, suffix):
     path = tmp_path / f"lumps{suffix}"
     save(texture_mesh(lumps, waves, texture_size=512), path)
     rotation = torch.tensor([0.3, 2.4, 4.5])

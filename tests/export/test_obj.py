@@ -32,9 +32,9 @@ def test_file_holds_what_the_mesh_holds(textured, tmp_path):
         "f 1/1/1 2/2/2 3/3/3",
         "f 1/1/1 3/3/3 4/4/4",
     ]
-    picture = np.asarray(Image.open(tmp_path / "a_square_caff8fda.png"))
-    assert picture.shape == (8, 8, 3)
-    assert picture[7, 0].tolist() == [255, 0, 0]
+    image = np.asarray(Image.open(tmp_path / "a_square_caff8fda.png"))
+    assert image.shape == (8, 8, 3)
+    assert image[7, 0].tolist() == [255, 0, 0]
 
 
 def test_our_reader_gets_it_back(textured, tmp_path):
@@ -53,7 +53,7 @@ def test_positions_come_back_exactly(textured, tmp_path):
     assert torch.equal(torch.tensor(found), verts)
 
 
-def test_materials_have_names_and_pictures_of_their_own(two_materials, tmp_path):
+def test_materials_have_names_and_images_of_their_own(two_materials, tmp_path):
     save_obj(two_materials, tmp_path / "ball.obj")
     library = (tmp_path / "ball.mtl").read_text()
     assert library.count("newmtl") == 3

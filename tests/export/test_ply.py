@@ -44,7 +44,7 @@ def test_factors_multiply_in_linear_light(two_materials):
     np.testing.assert_allclose(colors[sorted(grey)][:, :3], expected, atol=0.51)
 
 
-def test_repeated_pictures_repeat(textured):
+def test_repeated_images_repeat(textured):
     moved = type(textured)(**{**vars(textured), "uvs": textured.uvs * 0.5 + 5.25})
     still = type(textured)(**{**vars(textured), "uvs": textured.uvs * 0.5 + 0.25})
     np.testing.assert_array_equal(vertex_colors_u8(moved), vertex_colors_u8(still))

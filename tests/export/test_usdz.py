@@ -60,7 +60,7 @@ def setting(prim: str, name: str) -> str:
     return text
 
 
-def test_square_with_its_picture(textured, tmp_path):
+def test_square_with_its_image(textured, tmp_path):
     scene = save_and_read(textured, tmp_path / "square.usdz")
     assert scene.startswith("#usda 1.0\n(\n")
     assert setting(scene, "defaultPrim") == '"shape"'
@@ -83,7 +83,7 @@ def test_square_with_its_picture(textured, tmp_path):
     assert setting(mesh, "material:binding") == "</shape/materials/material>"
 
 
-def test_material_of_a_picture(textured, tmp_path):
+def test_material_of_an_image(textured, tmp_path):
     scene = save_and_read(textured, tmp_path / "square.usdz")
     png = read_package(tmp_path / "square.usdz")["textures/material.png"]
     expected = (textured.materials[0].texture[..., :3] * 255).byte().numpy()
@@ -224,7 +224,7 @@ def test_base_colour_multiplies_the_texture(textured, tmp_path):
     tinted = replace(textured.materials[0], base_color=(0.5, 1.0, 0.25, 0.75))
     scene = save_and_read(replace(textured, materials=(tinted,)), tmp_path / "square.usdz")
     assert setting(scene, "inputs:scale") == "(0.5, 1, 0.25, 0.75)"
-    assert setting(scene, "inputs:opacity") == "0.75"  # the picture has no alpha
+    assert setting(scene, "inputs:opacity") == "0.75"  # the image has no alpha
 
 
 def test_textures_that_repeat(textured, tmp_path):
@@ -255,8 +255,8 @@ def test_notes(textured, tmp_path):
 
 def test_odd_names(ball, tmp_path):
     names = ("9 lives", "ä/b", "red glass", "red_glass", "", "materials", 'a"b@{<', "x" * 80)
-    picture = torch.rand(4, 4, 4, generator=torch.Generator().manual_seed(0))
-    materials = [Material(name=name, texture=picture) for name in names]
+    image = torch.rand(4, 4, 4, generator=torch.Generator().manual_seed(0))
+    materials = [Material(name=name, texture=image) for name in names]
     mesh = ball(1)
     textured = replace(plain(mesh, *materials), uvs=mesh.verts[:, :2], uv_faces=mesh.faces)
     scene = save_and_read(textured, tmp_path / "a ball, 漢.usdz")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from get3d.geometry.dual_cases import (
+    AMBIGUOUS_FACE,
     CUBE_EDGES,
     CUBES_AROUND,
     EDGE_ORDER,
     EDGE_VERT,
     EDGES_AROUND,
-    HINGE,
     LAST_EDGES,
     NUM_VERTS,
 )
@@ -72,11 +72,11 @@ def test_turning_over_exchanges_inside_and_outside():
 
 
 def test_hinges_are_the_two_cases_of_the_literature():
-    hinged = np.flatnonzero(HINGE >= 0)
+    is_ambiguous = np.flatnonzero(AMBIGUOUS_FACE >= 0)
     # 12 of six inside corners and two outside across a face, 24 with one more corner outside.
-    assert sorted(INSIDE[hinged].sum(1).tolist()) == [5] * 24 + [6] * 12
-    for case in hinged:
-        axis, side = divmod(int(HINGE[case]), 2)
+    assert sorted(INSIDE[is_ambiguous].sum(1).tolist()) == [5] * 24 + [6] * 12
+    for case in is_ambiguous:
+        axis, side = divmod(int(AMBIGUOUS_FACE[case]), 2)
         face = [c for c in range(8) if (c >> axis & 1) == side]
         loop = [INSIDE[case, c] for c in (face[0], face[1], face[3], face[2])]
         assert loop[0] != loop[1]

@@ -8,11 +8,11 @@ import torch
 from get3d.geometry import (
     bcc_grid,
     empty_penalties,
-    rescue_empty,
     sdf_sign_change_loss,
     sign_change_losses,
     surface_meshes,
     surface_topology,
+    with_fallback_surfaces,
 )
 
 GRID = bcc_grid(8)
@@ -70,35 +70,35 @@ def test_rescue_gives_a_surface_and_leaves_the_rest(sign):
     raw = torch.randn(3, len(GRID.verts), generator=generator)
     raw[1] = sign * (0.1 + raw[1].abs())
     raw.requires_grad_()
-    rescued, was_rescued = rescue_empty(raw, GRID)
-    assert was_rescued.tolist() == [False, True, False]
-    assert torch.equal(rescued[[0, 2]], raw[[0, 2]])
-    assert rescued[1, GRID.centre] == 1 - raw[1].min()
-    assert (rescued[1, GRID.boundary] == -1 - raw[1].max()).all()
+    replaced, is_fallback = with_fallback_surfaces(raw, GRID)
+    assert is_fallback.tolist() == [False, True, False]
+    assert torch.equal(replaced[[0, 2]], raw[[0, 2]])
+    assert replaced[1, GRID.centre] == 1 - raw[1].min()
+    assert (replaced[1, GRID.boundary] == -1 - raw[1].max()).all()
     changed = torch.zeros(len(GRID.verts), dtype=torch.bool)
     changed[GRID.boundary] = True
     changed[GRID.centre] = True
-    assert torch.equal(rescued[1, ~changed], raw[1, ~changed])
-    rescued.sum().backward()
+    assert torch.equal(replaced[1, ~changed], raw[1, ~changed])
+    replaced.sum().backward()
     assert (raw.grad[1, changed] == 0).all()
     assert (raw.grad[1, ~changed] == 1).all()
     assert (raw.grad[[0, 2]] == 1).all()
-    topology = surface_topology(GRID, rescued)
-    meshes = surface_meshes(topology, rescued, GRID.verts[topology.active_verts])
+    topology = surface_topology(GRID, replaced)
+    meshes = surface_meshes(topology, replaced, GRID.verts[topology.active_verts])
     assert all(len(mesh.faces) > 0 for mesh in meshes)
 
 
 def test_nothing_to_rescue_returns_the_field_itself():
     sdf = torch.randn(2, len(GRID.verts))
-    rescued, was_rescued = rescue_empty(sdf, GRID)
-    assert rescued is sdf
-    assert not was_rescued.any()
+    replaced, is_fallback = with_fallback_surfaces(sdf, GRID)
+    assert replaced is sdf
+    assert not is_fallback.any()
 
 
 def test_zero_everywhere_is_empty():
-    rescued, was_rescued = rescue_empty(torch.zeros(1, len(GRID.verts)), GRID)
-    assert was_rescued.all()
-    assert (rescued > 0).sum() == 1
+    replaced, is_fallback = with_fallback_surfaces(torch.zeros(1, len(GRID.verts)), GRID)
+    assert is_fallback.all()
+    assert (replaced > 0).sum() == 1
 
 
 def test_empty_penalty():

@@ -29,11 +29,11 @@ def test_parts_keep_their_finish_and_their_faces() -> None:
     heights = mesh.mesh.verts[mesh.mesh.faces].mean(1)[:, 1]
     assert heights[face_part == 1].mean() > heights[face_part == 0].mean()
     cameras = orbit_cameras(torch.tensor([3.0]), torch.tensor([1.5]), radius=2.5, fovy_rad=0.7)
-    (picture,) = render_textured(mesh, cameras, 64, supersample=1)
-    shown = picture[picture[..., 3] > 0]
+    (image,) = render_textured(mesh, cameras, 64, supersample=1)
+    shown = image[image[..., 3] > 0]
     is_green, is_red = shown[:, 1] > 0.7, shown[:, 0] > 0.7
     assert (is_green | is_red).all()
-    rows = torch.arange(64)[:, None].expand(64, 64)[picture[..., 3] > 0]
+    rows = torch.arange(64)[:, None].expand(64, 64)[image[..., 3] > 0]
     assert rows[is_green].max() <= rows[is_red].min() + 6
 
 
@@ -50,9 +50,9 @@ def test_cuts_make_holes_and_sides_have_their_own_finish() -> None:
     assert is_manifold(mesh.mesh)
     assert euler_number(mesh.mesh) == 0
     cameras = orbit_cameras(torch.tensor([0.0]), torch.tensor([0.01]), radius=2.5, fovy_rad=0.7)
-    (picture,) = render_textured(mesh, cameras, 64, supersample=1)
-    assert picture[32, 32, 3] == 0  # through the hole
-    assert picture[32, 20, 2] > 0.7
+    (image,) = render_textured(mesh, cameras, 64, supersample=1)
+    assert image[32, 32, 3] == 0  # through the hole
+    assert image[32, 20, 2] > 0.7
 
 
 def test_hollows_are_filled() -> None:

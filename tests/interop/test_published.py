@@ -142,10 +142,10 @@ class TestGenerator:
         counts = [len(grid.verts), len(grid.tets), len(grid.edges)]
         assert counts == reference.arrays["grid_counts"].tolist()
         surface = generator.extract(fields)
-        reference.assert_close(surface.rescued_sdf[:, ::37], "sdf_grid_sub")
+        reference.assert_close(surface.fallback_sdf[:, ::37], "sdf_grid_sub")
         sub = fields.deformation(grid.verts[::37])
         reference.assert_close(generator.offsets(sub), "deform_grid_sub")
-        loss = sdf_sign_change_loss(surface.rescued_sdf, grid.edges)
+        loss = sdf_sign_change_loss(surface.fallback_sdf, grid.edges)
         reference.assert_close(loss.double(), "sdf_bce")
         wanted = reference.arrays["mesh_counts"].T.tolist()
         for i, mesh in enumerate(surface.meshes):

@@ -101,7 +101,7 @@ def extractor(weights, tmp_path_factory) -> FeatureExtractor:
     return load_inception(path, device="cpu")
 
 
-def pictures(num: int, size: int = 40) -> torch.Tensor:
+def make_images(num: int, size: int = 40) -> torch.Tensor:
     random = torch.Generator().manual_seed(1)
     return torch.randint(0, 256, (num, 3, size, size), dtype=torch.uint8, generator=random)
 
@@ -117,12 +117,12 @@ def test_layout_is_the_published_one() -> None:
 
 
 def test_features(extractor) -> None:
-    images = pictures(3)
+    images = make_images(3)
     features = extractor(images)
     assert features.shape == (3, 2048)
     assert features.dtype == torch.float32
     assert features.isfinite().all()
-    assert features.std(0).mean() > 1e-3  # pictures are told apart
+    assert features.std(0).mean() > 1e-3  # images are told apart
     assert extractor.dim == 2048
     assert extractor.name == NAME
     one_by_one = torch.cat([extractor(image[None]) for image in images])
@@ -193,10 +193,10 @@ def test_resize_is_the_affine_grid_of_the_published_port(side) -> None:
         (torch.zeros(2, 8, 8, 3, dtype=torch.uint8), "3 channels.*permute"),
         (torch.zeros(2, 3, 8, 8), "must be bytes"),
         (torch.zeros(3, 8, 8, dtype=torch.uint8), "axes"),
-        (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), "at least one picture"),
+        (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), "at least one image"),
     ],
 )
-def test_other_pictures_are_refused(extractor, images, message) -> None:
+def test_other_images_are_refused(extractor, images, message) -> None:
     with pytest.raises(ValueError, match=message):
         extractor(images)
 

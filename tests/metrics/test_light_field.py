@@ -88,7 +88,7 @@ def test_turning_by_a_rotation_of_a_light_field_permutes_its_images(
 
 
 def test_any_orientation_is_about_the_same_shape() -> None:
-    """Cameras come to within some 14 degrees of one another: not the same pictures, but alike."""
+    """Cameras come to within some 14 degrees of one another: not the same images, but alike."""
     low = LightFieldProtocol(image_size=128)
     shapes = [table()]
     for angle in (0.4, 1.1, 2.5):

@@ -41,7 +41,7 @@ def random_network(seed: int = 0) -> ShapeNetwork:
     return network.eval().requires_grad_(False)
 
 
-def pictures(num: int, size: int) -> torch.Tensor:
+def make_images(num: int, size: int) -> torch.Tensor:
     random = torch.Generator().manual_seed(1)
     return torch.randint(0, 256, (num, 3, size, size), dtype=torch.uint8, generator=random)
 
@@ -63,7 +63,7 @@ def test_file_keeps_the_network(tmp_path) -> None:
     found = load_shape_network(path, device="cpu")
     assert found.heads == HEADS
     assert not found.training
-    images = pictures(3, 80)
+    images = make_images(3, 80)
     before, after = network(images), found(images)
     assert after.shape == (3, 256)
     # Sixteen bits have eleven binary digits.
@@ -82,7 +82,7 @@ def test_extractor(tmp_path, monkeypatch) -> None:
     save_shape_network(random_network(), path)
     extractor = load_shape_features(device="cpu")
     assert (extractor.name, extractor.dim) == (NAME, 256)
-    images = pictures(3, 128)
+    images = make_images(3, 128)
     one_by_one = torch.cat([extractor(image[None]) for image in images])
     torch.testing.assert_close(extractor(images), one_by_one, rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="3 channels"):
@@ -151,8 +151,8 @@ def test_script_trains_and_repeats_itself(script, tmp_path, capsys) -> None:
         script.main(script.Args((tmp_path,), out=tmp_path, device="cpu"))
 
 
-def test_augmentation_keeps_pictures_in_range(script) -> None:
-    images = pictures(16, 96).permute(0, 2, 3, 1)
+def test_augmentation_keeps_images_in_range(script) -> None:
+    images = make_images(16, 96).permute(0, 2, 3, 1)
     augmented = script.augment(images, torch.Generator().manual_seed(0))
     assert augmented.shape == (16, 3, 96, 96)
     assert augmented.min() >= -1

@@ -2,13 +2,13 @@ import pytest
 import torch
 
 from get3d.core import Images
-from get3d.models import Discriminator, DiscriminatorConfig
-from get3d.models.discriminator import append_group_deviation, encode_angles
+from get3d.models import DiscriminatorConfig, DiscriminatorPair
+from get3d.models.discriminator import encode_angles, minibatch_stddev
 
 TINY = {"image_size": 8, "channel_base": 64, "channel_max": 8}
 
 
-def pictures(num: int = 4, size: int = 8) -> tuple[Images, torch.Tensor]:
+def make_images(num: int = 4, size: int = 8) -> tuple[Images, torch.Tensor]:
     rng = torch.Generator().manual_seed(0)
     images = Images(
         torch.randn(num, 3, size, size, generator=rng, dtype=torch.float64),
@@ -17,38 +17,38 @@ def pictures(num: int = 4, size: int = 8) -> tuple[Images, torch.Tensor]:
     return images, torch.rand(num, 2, generator=rng, dtype=torch.float64)
 
 
-def make(**changes: object) -> Discriminator:
+def make(**changes: object) -> DiscriminatorPair:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Discriminator(DiscriminatorConfig(**(TINY | changes))).double()
+        return DiscriminatorPair(DiscriminatorConfig(**(TINY | changes))).double()
 
 
-def test_each_judge_sees_its_own_picture() -> None:
-    images, angles = pictures()
-    judges = make()
-    before = judges(images, angles)
-    other = judges(Images(images.rgb + 0.1, images.mask), angles)
+def test_each_judge_sees_its_own_image() -> None:
+    images, angles = make_images()
+    discriminator = make()
+    before = discriminator(images, angles)
+    other = discriminator(Images(images.rgb + 0.1, images.mask), angles)
     assert torch.equal(before.mask, other.mask)
     assert not torch.equal(before.rgb, other.rgb)
 
 
 def test_cameras_matter_only_with_the_condition() -> None:
-    images, angles = pictures()
+    images, angles = make_images()
     for condition in (True, False):
-        judges = make(camera_condition=condition)
-        same = torch.equal(judges(images, angles).rgb, judges(images, angles + 1).rgb)
+        discriminator = make(camera_condition=condition)
+        same = torch.equal(discriminator(images, angles).rgb, discriminator(images, angles + 1).rgb)
         assert same != condition
 
 
 def test_group_deviation() -> None:
     x = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(0)).double()
-    appended = append_group_deviation(x, 2)
+    appended = minibatch_stddev(x, 2)
     assert appended.shape == (4, 4, 2, 2)
     pair = torch.stack([x[1], x[3]])
     expected = (pair.var(0, unbiased=False) + 1e-8).sqrt().mean()
     torch.testing.assert_close(appended[[1, 3], 3], expected.expand(2, 2, 2))
     with pytest.raises(ValueError, match="groups of 4"):
-        append_group_deviation(x.repeat(2, 1, 1, 1)[:6], 4)
+        minibatch_stddev(x.repeat(2, 1, 1, 1)[:6], 4)
 
 
 def test_angles_are_seen_as_waves() -> None:
@@ -60,11 +60,11 @@ def test_angles_are_seen_as_waves() -> None:
 
 
 def test_second_derivatives_for_r1() -> None:
-    judges = make(image_size=8, channel_max=2, mbstd_group_size=2)
-    images, angles = pictures(2)
+    discriminator = make(image_size=8, channel_max=2, mbstd_group_size=2)
+    images, angles = make_images(2)
 
     def penalty(rgb: torch.Tensor) -> torch.Tensor:
-        logits = judges(Images(rgb, images.mask), angles).rgb
+        logits = discriminator(Images(rgb, images.mask), angles).rgb
         (gradient,) = torch.autograd.grad(logits.sum(), rgb, create_graph=True)
         return gradient.square().sum()
 
@@ -79,8 +79,8 @@ def test_impossible_sizes_are_refused(change: dict[str, int]) -> None:
         DiscriminatorConfig(**(TINY | change))
 
 
-def test_pictures_of_another_size_are_refused() -> None:
-    images, angles = pictures(size=16)
+def test_images_of_another_size_are_refused() -> None:
+    images, angles = make_images(size=16)
     with pytest.raises(ValueError, match=r"must be 8 pixels high and wide.*, got 16 x 16"):
         make()(images, angles)
     for height, width in ((8, 16), (4, 4), (12, 12)):
@@ -102,7 +102,7 @@ def test_smaller_images_enter_at_the_block_of_their_size() -> None:
         )
         for name in ("from_image", "conv", "fc", "camera", "out"):
             getattr(other, name).load_state_dict(getattr(own, name).state_dict())
-    images, angles = pictures(size=16)
+    images, angles = make_images(size=16)
     ours, theirs = large(images, angles), small(images, angles)
     assert torch.equal(ours.rgb, theirs.rgb)
     assert torch.equal(ours.mask, theirs.mask)
@@ -117,8 +117,8 @@ class TestColourJudgeAndSilhouette:
         config = DiscriminatorConfig(
             image_size=16, channel_base=64, channel_max=8, rgb_sees_mask=sees
         )
-        judges = Discriminator(config)
+        discriminator = DiscriminatorPair(config)
         mask = torch.rand(4, 1, 16, 16, requires_grad=True)
-        verdict = judges(Images(torch.randn(4, 3, 16, 16), mask), torch.rand(4, 2))
+        verdict = discriminator(Images(torch.randn(4, 3, 16, 16), mask), torch.rand(4, 2))
         (slope,) = torch.autograd.grad(verdict.rgb.sum(), mask, allow_unused=True)
         assert (slope is not None and bool(slope.abs().sum() > 0)) == sees

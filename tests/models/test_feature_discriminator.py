@@ -8,17 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from get3d.core import Images
-from get3d.models import Discriminator, DiscriminatorConfig, load_feature_network
+from get3d.models import DiscriminatorConfig, DiscriminatorPair, load_feature_network
 from get3d.models.discriminator import encode_angles
 from get3d.models.feature_discriminator import FeatureDiscriminator, FeatureProjection
 
 TINY = {"image_size": 32, "channel_base": 64, "channel_max": 8, "feature_image_size": 64}
 
 
-def make(*, seed: int = 0, **changes: object) -> Discriminator:
+def make(*, seed: int = 0, **changes: object) -> DiscriminatorPair:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Discriminator(DiscriminatorConfig(**({"features": "imagenet"} | TINY | changes)))
+        return DiscriminatorPair(DiscriminatorConfig(**({"features": "imagenet"} | TINY | changes)))
 
 
 def batch(num: int = 2, size: int = 32) -> tuple[Images, Tensor]:

@@ -161,7 +161,7 @@ def test_a_rescued_shape_keeps_its_coarse_surface_beside_others() -> None:
 
     lifted = Lifted(**vars(fields))
     surface = generator.extract(lifted, grid=GridOptions(subdivisions=1))
-    assert surface.was_rescued.tolist() == [False, True]
+    assert surface.is_fallback.tolist() == [False, True]
     alone = generator.extract(fields, grid=GridOptions(subdivisions=1))
     coarse = generator.extract(lifted)
     assert torch.equal(surface.meshes[0].verts, alone.meshes[0].verts)
@@ -174,7 +174,7 @@ def test_a_batch_of_rescued_shapes_alone(architecture: str) -> None:
     generator = make(architecture=architecture, sdf_base_radius=5.0, subdivisions=1)
     fields = fields_of(generator)
     surface = generator.extract(fields, for_training=True)
-    assert surface.was_rescued.all()
+    assert surface.is_fallback.all()
     assert all(len(mesh.faces) > 0 for mesh in surface.meshes)
     assert (surface.sign_change_loss == 0).all()
     (surface.sign_change_loss + surface.empty_penalty).sum().backward()
@@ -283,7 +283,7 @@ class TestFlexiCubes:
     def test_rescued_shapes(self) -> None:
         generator = self.make(sdf_base_radius=5.0, subdivisions=1)
         surface = generator.extract(fields_of(generator), for_training=True)
-        assert surface.was_rescued.all()
+        assert surface.is_fallback.all()
         assert all(len(mesh.faces) > 0 for mesh in surface.meshes)
         regularizers = surface.sign_change_loss + surface.empty_penalty + surface.magnitude_loss
         regularizers.sum().backward()

@@ -11,11 +11,11 @@ from get3d.core import Styles
 from get3d.geometry import (
     bcc_grid,
     orbit_cameras,
-    rescue_empty,
     surface_meshes,
     surface_topology,
+    with_fallback_surfaces,
 )
-from get3d.models import Generator, GeneratorConfig, ImagingConfig
+from get3d.models import Generator, GeneratorConfig, TrainingRenderConfig
 from get3d.models.fields import BaseShape, Fields
 
 TINY = {"z_dim": 8, "w_dim": 8, "plane_resolution": 16, "channel_base": 128, "grid_resolution": 12}
@@ -35,7 +35,7 @@ class TestDeformationWhereTheSurfaceIs:
 
     def meshes_with_offsets_everywhere(self, generator: Generator, fields: Fields) -> list[Tensor]:
         grid = generator.grid
-        sdf, _ = rescue_empty(fields.grid_sdf(), grid)
+        sdf, _ = with_fallback_surfaces(fields.grid_sdf(), grid)
         positions = grid.verts + generator.offsets(fields.deformation(grid.verts))
         topology = surface_topology(grid, sdf.detach())
         active = positions[topology.active_shape, topology.active_verts]
@@ -203,7 +203,7 @@ def test_a_shape_without_a_surface_is_rescued_and_penalised() -> None:
     head = list(generator.network.geometry.sdf.layers)[-1]
     head.bias.data.fill_(100.0)
     surface = generator.extract(fields_of(generator))
-    assert surface.was_rescued.all()
+    assert surface.is_fallback.all()
     assert all(len(mesh.faces) > 0 for mesh in surface.meshes)
     torch.testing.assert_close(surface.empty_penalty, surface.sdf.abs().mean(1))
     surface.empty_penalty.mean().backward()
@@ -273,7 +273,7 @@ class TestRefusals:
 
     def test_supersampling_below_one(self) -> None:
         with pytest.raises(ValueError, match="mask_supersample"):
-            ImagingConfig(mask_supersample=0)
+            TrainingRenderConfig(mask_supersample=0)
 
 
 @pytest.mark.parametrize("hidden_layers", [0, 2])

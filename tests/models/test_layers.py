@@ -3,7 +3,7 @@ import math
 import torch
 from torch import Tensor
 
-from get3d.models.layers import EqualConv, EqualLinear, ModulatedConv, ModulatedPoints, ToColor
+from get3d.models.layers import EqualConv, EqualLinear, ModulatedConv, ModulatedLinear, ToRGB
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -71,7 +71,7 @@ def test_noise_is_constant_and_scaled() -> None:
 
 
 def test_points_are_pixels_of_a_pointwise_convolution() -> None:
-    layer = ModulatedPoints(5, 4, 6).double()
+    layer = ModulatedLinear(5, 4, 6).double()
     layer.bias.data = randn(4, seed=1)
     x, w = randn(3, 7, 5), randn(3, 6, seed=2)
     expected = torch.einsum("bnc,boc->bno", x, modulated_weights(layer, w)) + layer.bias
@@ -79,7 +79,7 @@ def test_points_are_pixels_of_a_pointwise_convolution() -> None:
 
 
 def test_colour_layer_does_not_demodulate() -> None:
-    layer = ToColor(5, 3, 6).double()
+    layer = ToRGB(5, 3, 6).double()
     x, w = randn(2, 7, 5), randn(2, 6, seed=2)
     style = layer.affine(w)
     expected = torch.einsum("bnc,oc->bno", x * style[:, None], layer.weight) / math.sqrt(5)
@@ -90,7 +90,7 @@ def test_colour_layer_does_not_demodulate() -> None:
 
 
 def test_activations_are_clamped() -> None:
-    layer = ModulatedPoints(1, 1, 2)
+    layer = ModulatedLinear(1, 1, 2)
     for scale in (1e6, -1e6):
         with torch.no_grad():
             result = layer(torch.full((1, 1, 1), scale) * layer.weight.sign(), torch.zeros(1, 2))
@@ -101,7 +101,7 @@ def test_gradients() -> None:
     for layer, shape in (
         (ModulatedConv(2, 3, 4, upsamples=True, noise_size=4), (2, 2, 2, 2)),
         (ModulatedConv(2, 3, 4, dims=3), (2, 2, 2, 2, 2)),
-        (ModulatedPoints(2, 3, 4), (2, 5, 2)),
+        (ModulatedLinear(2, 3, 4), (2, 5, 2)),
     ):
         layer = layer.double()
         inputs = randn(*shape).requires_grad_(), randn(2, 4, seed=1).requires_grad_()

@@ -141,7 +141,7 @@ def test_a_shape_without_a_surface_is_rescued_and_penalised(
     head = list(generator.network.geometry.sdf.layers)[-1]
     head.bias.data.fill_(sign * 100.0)
     surface = generator.extract(fields_of(generator), for_training=True)
-    assert surface.was_rescued.all()
+    assert surface.is_fallback.all()
     assert all(len(mesh.faces) > 0 for mesh in surface.meshes)
     torch.testing.assert_close(surface.empty_penalty, surface.sdf.abs().mean(1))
     surface.empty_penalty.mean().backward()
@@ -158,7 +158,7 @@ def test_a_surface_in_the_outermost_corner_has_no_face_but_can_be_drawn(
     base = BaseShape("sphere", 0.3, weight=0.0)
     corner = replace(fields, base=base, grid_base=sdf[0])
     surface = generator.extract(corner, for_training=True)
-    assert not surface.was_rescued.any()
+    assert not surface.is_fallback.any()
     assert len(surface.meshes[0].faces) == 0
     cameras = orbit_cameras(
         torch.tensor([0.0]), torch.tensor([1.0]), radius=1.2, fovy_rad=math.radians(49)

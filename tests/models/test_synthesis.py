@@ -1,12 +1,12 @@
 import torch
 
 from get3d.models import GeneratorConfig
-from get3d.models.synthesis import PlaneSynthesis
+from get3d.models.synthesis import TriplaneSynthesis
 
 
 def planes(config, *, strength):
     torch.manual_seed(0)
-    network = PlaneSynthesis(config, config.w_dim, outputs=1)
+    network = TriplaneSynthesis(config, config.w_dim, outputs=1)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if "noise_strength" in name:
@@ -26,12 +26,12 @@ def test_the_strength_of_the_noise_matters():
 
 
 def test_without_plane_noise_there_is_nothing_to_learn_its_strength():
-    network = PlaneSynthesis(small(plane_noise=False), 8, outputs=2)
+    network = TriplaneSynthesis(small(plane_noise=False), 8, outputs=2)
     assert not [name for name in network.state_dict() if "noise" in name]
 
 
 def test_planes_of_both_outputs_have_the_configured_side():
-    network = PlaneSynthesis(small(plane_noise=False), 8, outputs=2)
+    network = TriplaneSynthesis(small(plane_noise=False), 8, outputs=2)
     styles = torch.randn(3, network.num_styles, 8)
     painted = network(styles, torch.randn(3, len(network.blocks), 8))
     assert [tuple(image.shape) for image in painted] == [(3, 96, 8, 8)] * 2

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from get3d.core.types import Cameras, Mesh
 from get3d.geometry import orbit_cameras
-from get3d.models.imaging import nearest_covered
+from get3d.models.rendering import nearest_covered
 from get3d.render import (
     antialias_mask,
     find_occlusions,

@@ -29,16 +29,16 @@ def test_unlit_flat_textures_come_through_unchanged(supersample, sphere, cameras
     mesh = sphere(2)
     texture = flat_texture(37 / 255, 128 / 255, 211 / 255, 1.0)
     look = dressed(mesh, uvs=torch.rand(3, 2), materials=(Material(texture=texture),))
-    picture = render_textured(look, cameras(2), 24, supersample=supersample)
-    covered = picture[..., 3] > 0
+    image = render_textured(look, cameras(2), 24, supersample=supersample)
+    covered = image[..., 3] > 0
     assert covered.any()
-    assert (picture[covered][:, :3] - texture[0, 0, :3]).abs().max() < 0.5 / 255
-    assert (picture[~covered] == 0).all()
+    assert (image[covered][:, :3] - texture[0, 0, :3]).abs().max() < 0.5 / 255
+    assert (image[~covered] == 0).all()
     if supersample == 1:
         face_id = render_mesh(mesh, cameras(2), 24).face_id
         assert torch.equal(covered, face_id >= 0)
     else:
-        assert ((picture[..., 3] > 0.1) & (picture[..., 3] < 0.9)).any()
+        assert ((image[..., 3] > 0.1) & (image[..., 3] < 0.9)).any()
 
 
 def test_factor_texture_and_vertex_colour_multiply_linearly(sphere, cameras) -> None:
@@ -51,8 +51,8 @@ def test_factor_texture_and_vertex_colour_multiply_linearly(sphere, cameras) -> 
         ),
         vert_colors=torch.tensor([1.0, 0.5, 1.0, 0.9]).expand(mesh.verts.shape[0], 4),
     )
-    picture = render_textured(look, cameras(1), 16, supersample=1)[0]
-    seen = picture[picture[..., 3] > 0]
+    image = render_textured(look, cameras(1), 16, supersample=1)[0]
+    seen = image[image[..., 3] > 0]
     linear = torch.tensor([0.5, 0.5, 0.25]) * srgb_to_linear(torch.tensor(0.5))
     assert (seen[:, :3] - linear_to_srgb(linear)).abs().max() < 1e-5
     assert (seen[:, 3] - 0.5 * 0.8 * 0.9).abs().max() < 1e-5
@@ -68,11 +68,11 @@ def test_materials_belong_to_faces(box, cameras) -> None:
         face_material=face_material,
     )
     views = cameras(3)
-    picture = render_textured(look, views, 20, supersample=1)
+    image = render_textured(look, views, 20, supersample=1)
     face_id = render_mesh(mesh, views, 20).face_id
     covered = face_id >= 0
     expected = torch.tensor(colors)[face_material[face_id[covered]]]
-    torch.testing.assert_close(picture[covered], expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(image[covered], expected, atol=1e-5, rtol=0)
 
 
 def test_textures_are_bilinear_repeat_and_have_v_up() -> None:
@@ -94,33 +94,33 @@ def test_textures_are_bilinear_repeat_and_have_v_up() -> None:
 
 def test_antialiasing_averages_linear_light_without_darkening_edges(sphere, cameras) -> None:
     white = dressed(sphere(2))
-    picture = render_textured(white, cameras(1), 20, supersample=4)[0]
-    partial = (picture[..., 3] > 0) & (picture[..., 3] < 1)
+    image = render_textured(white, cameras(1), 20, supersample=4)[0]
+    partial = (image[..., 3] > 0) & (image[..., 3] < 1)
     assert partial.any()
-    assert (picture[partial][:, :3] > 1 - 1e-5).all()
+    assert (image[partial][:, :3] > 1 - 1e-5).all()
     mask = render_mesh(white.mesh, cameras(1), 20, supersample=4).mask[0]
-    assert (picture[..., 3] - mask).abs().max() < 0.1
+    assert (image[..., 3] - mask).abs().max() < 0.1
 
 
 def test_light_comes_from_above_and_from_the_camera(sphere, cameras) -> None:
     grey = dressed(sphere(3), materials=(Material(base_color=(0.5, 0.5, 0.5, 1.0)),))
     sky_only = Light(sky=1.0, ground=0.0, camera=0.0)
-    picture = render_textured(grey, cameras(1), 32, light=sky_only, supersample=2)[0, ..., 0]
-    rows = torch.arange(32)[:, None].expand(32, 32)[picture > 0]
-    assert torch.corrcoef(torch.stack([rows.float(), picture[picture > 0]]))[0, 1] < -0.8
+    image = render_textured(grey, cameras(1), 32, light=sky_only, supersample=2)[0, ..., 0]
+    rows = torch.arange(32)[:, None].expand(32, 32)[image > 0]
+    assert torch.corrcoef(torch.stack([rows.float(), image[image > 0]]))[0, 1] < -0.8
     lamp = Light(sky=0.0, ground=0.0, camera=1.0)
-    picture = render_textured(grey, cameras(1), 33, light=lamp, supersample=2)[0, ..., 0]
-    assert picture.argmax() // 33 == 16
-    assert picture.argmax() % 33 == 16
+    image = render_textured(grey, cameras(1), 33, light=lamp, supersample=2)[0, ..., 0]
+    assert image.argmax() // 33 == 16
+    assert image.argmax() % 33 == 16
     # Faces that point inwards are lit from the side that is seen all the same.
     inside_out = replace(grey, mesh=Mesh(grey.mesh.verts, grey.mesh.faces.flip(1)))
     torch.testing.assert_close(
-        render_textured(inside_out, cameras(1), 33, light=lamp, supersample=2)[0, ..., 0], picture
+        render_textured(inside_out, cameras(1), 33, light=lamp, supersample=2)[0, ..., 0], image
     )
     smooth = replace(grey, normals=torch.nn.functional.normalize(grey.mesh.verts, dim=1))
     soft = render_textured(smooth, cameras(1), 33, light=lamp, supersample=2)[0, ..., 0]
-    assert (soft - picture).abs().max() < 0.2
-    assert (soft - picture).abs().max() > 0
+    assert (soft - image).abs().max() < 0.2
+    assert (soft - image).abs().max() > 0
 
 
 def test_empty_and_bad_input(sphere, cameras) -> None:
@@ -138,11 +138,11 @@ def test_colours_that_are_functions_of_space(sphere, cameras) -> None:
     def color(points):
         return (points / 4 + 0.5).clamp(0, 1)
 
-    picture = render_colored(mesh, color, cameras(2), 24, supersample=1)
+    image = render_colored(mesh, color, cameras(2), 24, supersample=1)
     gbuffer = render_mesh(mesh, cameras(2), 24)
     covered = gbuffer.face_id >= 0
-    assert torch.equal(picture[..., 3] > 0, covered)
-    assert (picture[covered][:, :3] - color(gbuffer.position[covered])).abs().max() < 1e-5
+    assert torch.equal(image[..., 3] > 0, covered)
+    assert (image[covered][:, :3] - color(gbuffer.position[covered])).abs().max() < 1e-5
 
 
 def test_field_colours_are_lit_as_textures_are(sphere, cameras) -> None:
@@ -165,6 +165,6 @@ def test_field_colours_are_lit_as_textures_are(sphere, cameras) -> None:
 
 def test_colours_of_nothing_are_nothing(cameras) -> None:
     empty = Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
-    picture = render_colored(empty, lambda points: points, cameras(1), 8)
-    assert picture.shape == (1, 8, 8, 4)
-    assert not picture.any()
+    image = render_colored(empty, lambda points: points, cameras(1), 8)
+    assert image.shape == (1, 8, 8, 4)
+    assert not image.any()

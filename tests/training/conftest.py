@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from get3d.geometry import CameraDistribution
-from get3d.models import DiscriminatorConfig, GeneratorConfig, ImagingConfig
+from get3d.models import DiscriminatorConfig, GeneratorConfig, TrainingRenderConfig
 from get3d.training import (
     LossConfig,
     OptimizerConfig,
@@ -41,7 +41,7 @@ def config() -> RunConfig:
             sdf_base_radius=0.35,
         ),
         discriminator=DiscriminatorConfig(image_size=16, channel_base=64, channel_max=8),
-        imaging=ImagingConfig(mask_supersample=2, composite="antialiased"),
+        rendering=TrainingRenderConfig(mask_supersample=2, composite="antialiased"),
         loss=LossConfig(r1_gamma=1.0, r1_gamma_mask=1.0, r1_interval=2),
         optimizer=OptimizerConfig(),
         schedule=ScheduleConfig(

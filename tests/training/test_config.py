@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from get3d.core import from_dict, to_dict
-from get3d.models import ImagingConfig
+from get3d.models import TrainingRenderConfig
 from get3d.training import LossConfig, RunConfig, ScheduleConfig
 
 
@@ -44,9 +44,12 @@ def test_images_are_not_halved_below_8_pixels(config: RunConfig) -> None:
 
 
 def test_views_per_shape_must_divide_what_is_generated_at_once() -> None:
-    assert ScheduleConfig(batch_size=8, accumulate=2, views_per_shape=4).views_per_shape == 4
+    assert (
+        ScheduleConfig(batch_size=8, grad_accumulation_steps=2, views_per_shape=4).views_per_shape
+        == 4
+    )
     with pytest.raises(ValueError, match=r"views_per_shape must divide .* \(4\), got 8"):
-        ScheduleConfig(batch_size=8, accumulate=2, views_per_shape=8)
+        ScheduleConfig(batch_size=8, grad_accumulation_steps=2, views_per_shape=8)
     with pytest.raises(ValueError, match="views_per_shape must be at least 1, got 0"):
         ScheduleConfig(views_per_shape=0)
 
@@ -60,7 +63,7 @@ def test_defaults_are_as_published() -> None:
     """Runs from before these options go on as they were."""
     config = RunConfig()
     assert config.discriminator.features == "none"
-    assert config.imaging.light == "none"
+    assert config.rendering.light == "none"
     assert config.generator.sdf_base_limit == 0
     assert config.schedule.views_per_shape == 1
     assert config.schedule.coarse_images == ()
@@ -81,4 +84,11 @@ def test_seeds_have_64_bits(seed):
 @pytest.mark.parametrize("steps", [-1, 101, 10**20])
 def test_normals_are_not_smoothed_for_ever(steps):
     with pytest.raises(ValueError, match="normal_smoothing must be from 0 to 100"):
-        ImagingConfig(normal_smoothing=steps)
+        TrainingRenderConfig(normal_smoothing=steps)
+
+
+def test_configs_with_the_names_of_earlier_versions_are_read() -> None:
+    old = {"imaging": {"light": "learned"}, "schedule": {"batch_size": 8, "accumulate": 2}}
+    config = from_dict(RunConfig, old)
+    assert config.rendering.light == "learned"
+    assert config.schedule.grad_accumulation_steps == 2

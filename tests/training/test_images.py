@@ -54,10 +54,10 @@ def test_real_masks_are_binary_or_soft(images):
     assert masks[1].max() == pytest.approx(127 / 255)
 
 
-def test_a_mirrored_camera_sees_the_mirrored_object_as_a_mirrored_picture():
+def test_a_mirrored_camera_sees_the_mirrored_object_as_a_mirrored_image():
     angles = torch.tensor([[0.7, 1.2]])
-    picture = torch.zeros(1, 4, 2, 2, dtype=torch.uint8)
-    mirrored = mirror(RealImages(picture, Condition(angles)), torch.tensor([True]))
+    image = torch.zeros(1, 4, 2, 2, dtype=torch.uint8)
+    mirrored = mirror(RealImages(image, Condition(angles)), torch.tensor([True]))
     mirrored = mirrored.condition.angles
 
     def see(angles, points):
@@ -73,7 +73,7 @@ def test_a_mirrored_camera_sees_the_mirrored_object_as_a_mirrored_picture():
     assert torch.allclose(see(mirrored, points * flip_x), expected, atol=1e-5)
 
 
-def test_only_the_chosen_pictures_are_mirrored(images):
+def test_only_the_chosen_images_are_mirrored(images):
     lopsided, angles = images.read(torch.tensor([1, 2])).clone(), images.angles[1:3]
     lopsided[..., :8] = 0
     mixed = mirror(RealImages(lopsided, Condition(angles)), torch.tensor([False, True]))

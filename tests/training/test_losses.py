@@ -41,4 +41,4 @@ def test_r1_of_a_linear_judge_is_its_squared_weight_norm():
     assert torch.allclose(penalty.mask, mask_weight.square().sum().expand(5))
     (slope,) = torch.autograd.grad(penalty.rgb.mean(), rgb_weight)
     assert torch.allclose(slope, 2 * rgb_weight)
-    assert not real.rgb.requires_grad  # the caller's pictures stay untouched
+    assert not real.rgb.requires_grad  # the caller's images stay untouched

@@ -142,10 +142,10 @@ def test_the_config_of_something_else_is_not_overwritten(tmp_path, config, image
     assert not start_run(config, images, tmp_path).is_resumed
 
 
-def test_other_pictures_in_the_same_folder_are_refused(tmp_path, config, images):
+def test_other_images_in_the_same_folder_are_refused(tmp_path, config, images):
     start_run(config, images, tmp_path).train()
     other = replace(images, angles=images.angles + 0.1)
-    with pytest.raises(ValueError, match="other pictures"):
+    with pytest.raises(ValueError, match="other images"):
         start_run(config, other, tmp_path)
 
 
@@ -182,7 +182,7 @@ def test_a_run_from_before_the_newest_options_goes_on(tmp_path, config, images):
     for section, *names in (
         ("generator", "sdf_base_limit"),
         ("discriminator", "features", "feature_image_size"),
-        ("imaging", "light", "antialias_occlusions"),
+        ("rendering", "light", "antialias_occlusions"),
         ("loss", "feature_weight"),
         ("schedule", "views_per_shape", "coarse_images"),
     ):
@@ -203,7 +203,7 @@ def test_a_run_from_before_the_newest_options_goes_on(tmp_path, config, images):
         ("discriminator", "features", "imagenet"),
         ("discriminator", "feature_image_size", 64),
         ("loss", "feature_weight", 2.0),
-        ("imaging", "light", "learned"),
+        ("rendering", "light", "learned"),
         ("schedule", "views_per_shape", 2),
         ("schedule", "coarse_images", (8,)),
         ("generator", "sdf_base_limit", 0.1),
@@ -225,7 +225,7 @@ def test_samples_are_lit_as_in_training(tmp_path, config, images):
     for light in ("none", "data"):
         chosen = replace(
             config,
-            imaging=replace(config.imaging, light=light),
+            rendering=replace(config.rendering, light=light),
             schedule=replace(config.schedule, coarse_images=(100,)),
         )
         run = start_run(chosen, replace(images, light=Light(sky=0.2)), tmp_path / light)

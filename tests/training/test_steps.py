@@ -89,10 +89,10 @@ def assert_same(one, other, atol=1e-5):
 
 
 @pytest.mark.parametrize("iso_surface", ["dmtet", "flexicubes"])
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("grad_accumulation_steps", [1, 2])
 def test_a_step_is_the_naive_one(config, images, iso_surface, accumulate):
     config = changed(config, generator__iso_surface=iso_surface)
-    trainer = Trainer(changed(config, schedule__accumulate=accumulate), images)
+    trainer = Trainer(changed(config, schedule__grad_accumulation_steps=accumulate), images)
     naive = Trainer(config, images)
     naive_steps(naive, 4)
     for _ in range(4):
@@ -145,7 +145,9 @@ def test_accumulation_changes_nothing(config, images, views, reuse_fakes):
         schedule__views_per_shape=views,
         schedule__reuse_fakes=reuse_fakes,
     )
-    whole, parts = (Trainer(changed(config, schedule__accumulate=num), images) for num in (1, 4))
+    whole, parts = (
+        Trainer(changed(config, schedule__grad_accumulation_steps=num), images) for num in (1, 4)
+    )
     assert_same_scalars(run_steps(parts), run_steps(whole))
     assert_same(whole, parts, atol=1e-3)
     torch.testing.assert_close(weights(whole.average), weights(parts.average), rtol=0, atol=1e-3)

@@ -132,7 +132,7 @@ def test_resumed_state_continues_bit_by_bit(config, images, reuse_fakes, mirror)
         assert torch.equal(weights(getattr(whole, name)), weights(getattr(resumed, name)))
 
 
-def test_pictures_read_one_by_one_train_alike(config, images):
+def test_images_read_one_by_one_train_alike(config, images):
     asked = []
 
     def read(index):
@@ -157,9 +157,9 @@ def test_nan_stops_before_the_network_it_belongs_to_moves(config, images):
     assert trainer.step_index == 0
 
 
-def test_pictures_of_another_size_are_refused(config, images):
+def test_images_of_another_size_are_refused(config, images):
     wrong = replace(images, read=lambda index: images.read(index)[..., :8])
-    with pytest.raises(ValueError, match="image_size is 16, but the pictures are 8 x 16"):
+    with pytest.raises(ValueError, match="image_size is 16, but the images are 8 x 16"):
         Trainer(config, wrong)
 
 
@@ -205,7 +205,7 @@ def test_learning_rates_fall_linearly(config, images):
 @pytest.mark.gpu
 @pytest.mark.parametrize("composite", ["published", "antialiased"])
 def test_steps_on_a_gpu(config, images, composite):
-    config = replace(config, imaging=replace(config.imaging, composite=composite))
+    config = replace(config, rendering=replace(config.rendering, composite=composite))
     trainer = Trainer(config, images, device="cuda")
     for _ in range(3):
         scalars = trainer.step()

@@ -34,7 +34,7 @@ def everything(with_features):
     """All at once; the full resolution begins after two steps."""
     return changed(
         with_features,
-        imaging__light="learned",
+        rendering__light="learned",
         schedule__views_per_shape=2,
         schedule__coarse_images=(8,),
     )
@@ -88,7 +88,7 @@ class TestEverything:
         assert all(value.isfinite() for value in scalars.values())
 
     def test_accumulation(self, everything, images):
-        scalars = Trainer(changed(everything, schedule__accumulate=2), images).step()
+        scalars = Trainer(changed(everything, schedule__grad_accumulation_steps=2), images).step()
         assert all(value.isfinite() for value in scalars.values())
 
 
@@ -178,7 +178,7 @@ class TestFeatures:
 
 class TestLight:
     def test_learned_light_moves_and_is_saved(self, config, images):
-        trainer = Trainer(changed(config, imaging__light="learned"), images)
+        trainer = Trainer(changed(config, rendering__light="learned"), images)
         assert isinstance(trainer.light, LearnedLight)
         before = trainer.learned_light.coefficients.detach().clone()
         trainer.step()
@@ -188,7 +188,7 @@ class TestLight:
         assert torch.equal(trainer.state_dict()["light"]["coefficients"], after)
 
     def test_its_gradient_must_be_finite(self, config, images):
-        trainer = Trainer(changed(config, imaging__light="learned"), images)
+        trainer = Trainer(changed(config, rendering__light="learned"), images)
         trainer.learned_light.coefficients.register_hook(lambda gradient: gradient * float("nan"))
         before = [p.detach().clone() for p in trainer.generator.parameters()]
         with pytest.raises(NonFiniteError, match="learned light gradient norm is nan"):
@@ -196,7 +196,7 @@ class TestLight:
         assert all(map(torch.equal, before, trainer.generator.parameters()))
 
     def test_light_of_the_data(self, config, images):
-        config = changed(config, imaging__light="data")
+        config = changed(config, rendering__light="data")
         lit = Trainer(config, replace(images, light=Light(sky=0.5)))
         assert lit.light == Light(sky=0.5)
         unlit = Trainer(config, replace(images, light=Light.unlit()))
@@ -210,8 +210,10 @@ class TestLight:
         assert trainer.light is None
 
     def test_unknown_light_of_the_data(self, config, images):
-        with pytest.raises(ValueError, match=r'imaging.light is "data", but.*use imaging.light'):
-            Trainer(changed(config, imaging__light="data"), images)
+        with pytest.raises(
+            ValueError, match=r'rendering.light is "data", but.*use rendering.light'
+        ):
+            Trainer(changed(config, rendering__light="data"), images)
 
 
 class TestRoughness:
@@ -302,7 +304,7 @@ class TestViewsPerShape:
         assert len(angles.unique(dim=0)) == 4
 
     def test_chunks(self, config, images):
-        config = changed(config, schedule__views_per_shape=2, schedule__accumulate=2)
+        config = changed(config, schedule__views_per_shape=2, schedule__grad_accumulation_steps=2)
         trainer = Trainer(config, images)
         assert [len(chunk.shapes) for chunk in trainer._chunks(0)] == [1, 1]
         trainer.step()

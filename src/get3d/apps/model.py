@@ -252,7 +252,7 @@ class Model:
             ValueError: If the surface cannot be as fine as that.
         """
         surface = self.generator.extract(fields, grid=grid)
-        if surface.was_rescued.any():
+        if surface.is_fallback.any():
             raise MeshError("the signed distances have no surface; the model may be untrained")
         if len(surface.meshes[0].faces) == 0:
             raise MeshError("nothing of the surface shows on so coarse a grid; take a finer one")
@@ -272,7 +272,7 @@ class Model:
 
 
 def field_color(fields: Fields) -> ColorFn:
-    """Say the colours of a shape's field as pictures and textures have them.
+    """Say the colours of a shape's field as images and textures have them.
 
     Args:
         fields: Of one shape.
@@ -282,7 +282,7 @@ def field_color(fields: Fields) -> ColorFn:
     """
 
     def color(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        # The networks learn from sRGB pictures in [-1, 1], so what they say is sRGB too.
+        # The networks learn from sRGB images in [-1, 1], so what they say is sRGB too.
         return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
 
     return color

@@ -177,9 +177,12 @@ def _read_config(path: Path) -> _ModelFile:
             "get3d train or get3d.apps.save_model"
         )
     if number != FORMAT:
-        remedy = "upgrade get3d to read it" if number > FORMAT else "save it again with get3d 0.1"
+        suggestion = (
+            "upgrade get3d to read it" if number > FORMAT else "save it again with get3d 0.1"
+        )
         raise ValueError(
-            f"{path} has format {number}, this get3d ({version('get3d')}) reads {FORMAT}; {remedy}"
+            f"{path} has format {number}, this get3d ({version('get3d')}) reads {FORMAT}; "
+            f"{suggestion}"
         )
     try:
         return from_dict(_ModelFile, content)
@@ -247,22 +250,24 @@ def _build(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> G
 def _check_shapes(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> None:
     """Refuse tensors that are not those of the config, before any memory is spent on it."""
     what = f"{path} does not fit {CONFIG_NAME}"
-    remedy = "copy both from the same model"
+    suggestion = "copy both from the same model"
     num_layers = max(config.mapping_layers, config.mlp_hidden_layers)
     if num_layers > len(tensors):
-        raise ValueError(f"{what}: {len(tensors)} tensors cannot be {num_layers} layers; {remedy}")
+        raise ValueError(
+            f"{what}: {len(tensors)} tensors cannot be {num_layers} layers; {suggestion}"
+        )
     try:
         wanted = skeleton(config)
     except ValueError as error:
-        raise ValueError(f"{path.with_name(CONFIG_NAME)}: {error}; {remedy}") from error
+        raise ValueError(f"{path.with_name(CONFIG_NAME)}: {error}; {suggestion}") from error
     for name in [*wanted, *tensors]:
         if name not in tensors or name not in wanted:
             where = CONFIG_NAME if name not in tensors else WEIGHTS_NAME
-            raise ValueError(f"{what}: {name} is only in {where}; {remedy}")
+            raise ValueError(f"{what}: {name} is only in {where}; {suggestion}")
         found, expected = list(tensors[name].shape), list(wanted[name].shape)
         if found != expected:
             raise ValueError(
-                f"{what}: {name} has shape {found}, the config wants {expected}; {remedy}"
+                f"{what}: {name} has shape {found}, the config wants {expected}; {suggestion}"
             )
 
 

@@ -1,4 +1,4 @@
-"""`get3d evaluate`: how good a model is, in numbers and pictures."""
+"""`get3d evaluate`: how good a model is, in numbers and images."""
 
 import json
 from dataclasses import asdict, dataclass, field

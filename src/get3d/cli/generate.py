@@ -28,7 +28,7 @@ class GenerateArgs(ShapeOptions):
     """Other textures for the same shapes; --seed if left out."""
 
     truncation: float = 0.7
-    """1 shows all the variety the model learnt; smaller values stay nearer to its average shape."""
+    """1 shows all the variety of the model; smaller values stay nearer to its average shape."""
 
 
 def run(args: list[str]) -> int:

@@ -17,8 +17,8 @@ from get3d.apps.latent import (
     split_styles,
     turn_deg,
     walk,
-    write_film,
-    write_sheet,
+    write_contact_sheet,
+    write_video,
 )
 from get3d.cli.latent import ShapeOptions, cell, check_positive, make_shapes, report, take_folder
 from get3d.cli.parsing import parse
@@ -29,7 +29,7 @@ from get3d.core.video import check_video
 
 @dataclass(frozen=True)
 class InterpolateArgs(ShapeOptions):
-    """Walk from shape to shape: a film, meshes of the named shapes, and a contact sheet.
+    """Walk from shape to shape: a video, meshes of the named shapes, and a contact sheet.
 
     The way from each shape to the next is straight in the space of styles.
     """
@@ -44,7 +44,7 @@ class InterpolateArgs(ShapeOptions):
     """What changes: both, geometry or texture; the rest stays that of the first shape."""
 
     frames: int = 60
-    """Of the whole film; every named shape is one of them."""
+    """Of the whole video; every named shape is one of them."""
 
     loop: bool = False
     """Walk back to the first shape in the end."""
@@ -53,16 +53,16 @@ class InterpolateArgs(ShapeOptions):
     """How often the camera goes round on the way."""
 
     video: Literal["webp", "gif", "mp4"] = "webp"
-    """Format of the film; mp4 needs pip install imageio-ffmpeg."""
+    """Format of the video; mp4 needs pip install imageio-ffmpeg."""
 
     fps: float = 30.0
     """Frames a second."""
 
     image_size: int = 256
-    """Side of the film, in pixels."""
+    """Side of the video, in pixels."""
 
     truncation: float = 0.7
-    """1 shows all the variety the model learnt; smaller values stay nearer to its average shape."""
+    """1 shows all the variety of the model; smaller values stay nearer to its average shape."""
 
 
 def run(args: list[str]) -> int:
@@ -94,16 +94,16 @@ def run(args: list[str]) -> int:
         cell(f"frame_{frame:04d}", f"seed {name}", steps[frame])
         for name, frame in zip(names, way.key_frames, strict=True)
     ]
-    film = f"walk.{parsed.video}"
-    folder = take_folder(parsed, "interpolate", model, cells, other_files=[film])
+    video = f"walk.{parsed.video}"
+    folder = take_folder(parsed, "interpolate", model, cells, other_files=[video])
     written = make_shapes(model, cells, folder, parsed, None)
-    if not all(folder.is_whole(folder.pictures, name) for name in (film, SHEET_NAME)):
-        _film(parsed, model, split_styles(way.styles), folder, film, rotations_deg)
+    if not all(folder.is_whole(folder.images, name) for name in (video, SHEET_NAME)):
+        _record_video(parsed, model, split_styles(way.styles), folder, video, rotations_deg)
     written.sheets.append(SHEET_NAME)
-    return report(written, parsed.out, films=[film])
+    return report(written, parsed.out, videos=[video])
 
 
-def _film(
+def _record_video(
     parsed: InterpolateArgs,
     model: Model,
     steps: list[Styles],
@@ -123,7 +123,7 @@ def _film(
 
     with progress_bar("frames, measured and drawn") as progress:
         task = progress.add_task("", total=None)
-        stills = write_film(
+        stills = write_video(
             shapes,
             folder,
             name,
@@ -132,7 +132,7 @@ def _film(
             fps=parsed.fps,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    write_sheet(folder, stills)
+    write_contact_sheet(folder, stills)
     if empty:
         frame, reason = min(empty.items())
         print(f"note: {len(empty)} frames are empty, the first of them {frame}: {reason}")

@@ -175,13 +175,13 @@ def cell(name: str, label: str, styles: Styles) -> Cell:
     return Cell(name, label, lambda: styles)
 
 
-def report(written: Written, out: Path, *, films: Sequence[str] = ()) -> int:
+def report(written: Written, out: Path, *, videos: Sequence[str] = ()) -> int:
     """Print what was made and what was not.
 
     Args:
         written: What happened.
         out: Where.
-        films: Files beside the shapes.
+        videos: Files beside the shapes.
 
     Returns:
         Exit code: 0 if every shape was made, else 1.
@@ -191,8 +191,8 @@ def report(written: Written, out: Path, *, films: Sequence[str] = ()) -> int:
     shapes = f"{len(written.made) + len(written.kept)} shapes"
     if written.kept:
         shapes += f" ({len(written.kept)} of them were there)"
-    look_at = [*films, *written.sheets, RECORD_NAME][0]
-    print(f"{', '.join([shapes, *films])} in {out}; look at {out / look_at}")
+    look_at = [*videos, *written.sheets, RECORD_NAME][0]
+    print(f"{', '.join([shapes, *videos])} in {out}; look at {out / look_at}")
     return 1 if written.errors else 0
 
 

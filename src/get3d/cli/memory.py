@@ -75,7 +75,7 @@ def what_fits(name: str, config: RunConfig, device: str, num_bytes: int | None) 
     Example:
         >>> what_fits("mine.yaml", RunConfig(), "cuda:0", 8 << 30)
         'mine.yaml does not fit the memory of cuda:0 (8.0 GiB): small-128 needs about 3.6 GiB, or \
-lower schedule.batch_size (now 32) or raise schedule.accumulate (now 1)'
+lower schedule.batch_size (now 32) or raise schedule.grad_accumulation_steps (now 1)'
     """
     gib = None if num_bytes is None else num_bytes / 2**30
     size = "" if gib is None else f" ({gib:.1f} GiB)"
@@ -89,8 +89,10 @@ lower schedule.batch_size (now 32) or raise schedule.accumulate (now 1)'
     schedule = config.schedule
     if schedule.batch_size > 1:
         ways.append(f"lower schedule.batch_size (now {schedule.batch_size})")
-    if schedule.accumulate < schedule.batch_size:
-        ways.append(f"raise schedule.accumulate (now {schedule.accumulate})")
+    if schedule.grad_accumulation_steps < schedule.batch_size:
+        ways.append(
+            f"raise schedule.grad_accumulation_steps (now {schedule.grad_accumulation_steps})"
+        )
     if not ways:
         ways.append("lower discriminator.image_size and generator.grid_resolution")
     discriminator = config.discriminator

@@ -1,4 +1,4 @@
-"""`get3d render`: training pictures of 3D models."""
+"""`get3d render`: training images of 3D models."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from get3d.data import RenderConfig, RenderProgress, RenderReport, render_datase
 
 @dataclass(frozen=True)
 class RenderArgs:
-    """Make a data set: pictures of 3D models from random cameras, with masks and cameras.
+    """Make a data set: images of 3D models from random cameras, with masks and cameras.
 
     Reads GLB, glTF, OBJ, PLY, STL and OFF; each object is centred and scaled to the same size.
     Files that cannot be used are named at the end, with the reason. The same command goes on where
@@ -63,6 +63,6 @@ def _print_report(report: RenderReport) -> None:
         print(f"skipped: {item.file}: {item.reason}")
     kept = f" ({report.num_kept} of them were there)" if report.num_kept else ""
     print(
-        f"{report.num_rendered + report.num_kept} objects{kept}, {report.num_images} pictures in "
+        f"{report.num_rendered + report.num_kept} objects{kept}, {report.num_images} images in "
         f"{report.out}; {len(report.skipped)} files skipped. Next: get3d validate {report.out}"
     )

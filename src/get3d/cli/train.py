@@ -1,4 +1,4 @@
-"""`get3d train`: learn textured shapes from pictures."""
+"""`get3d train`: learn textured shapes from images."""
 
 import re
 import sys
@@ -30,9 +30,9 @@ MEMORY_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class TrainArgs:
-    """Learn textured shapes from a data set of pictures with masks and cameras.
+    """Learn textured shapes from a data set of images with masks and cameras.
 
-    The run folder holds the resolved config, logs, sample pictures, checkpoints, and in `model/` a
+    The run folder holds the resolved config, logs, sample images, checkpoints, and in `model/` a
     model that `get3d generate` takes. Ctrl-C saves; the same command goes on where it stopped.
     """
 
@@ -84,14 +84,14 @@ def run(args: list[str]) -> int:
     images = read_training_images(
         open_dataset(parsed.data).split("train"), config.discriminator.image_size
     )
-    print(f"{len(images)} pictures of {parsed.data}, training on {device}")
+    print(f"{len(images)} images of {parsed.data}, training on {device}")
 
     def save(seen_images: int) -> None:
         about = f"{seen_images} images of {parsed.data}"
         info = ModelInfo(
             name=parsed.out.resolve().name,
             description=about,
-            is_unlit=config.imaging.light != "none",
+            is_unlit=config.rendering.light != "none",
         )
         folder = parsed.out / "model"
         save_model(Model(trainer.average, info=_carry_over(folder, info)), folder)
@@ -153,7 +153,7 @@ def _train_with_bar(training: Run[Trainer]) -> bool:
 
 
 def read_training_images(dataset: ImageDataset, image_size: int) -> TrainingImages:
-    """All pictures in memory if they fit there, else each when its turn comes."""
+    """All images in memory if they fit there, else each when its turn comes."""
     angles = camera_angles(dataset.cameras)
 
     def read(index: Int[Tensor, " n"]) -> UInt8[Tensor, "n 4 h w"]:

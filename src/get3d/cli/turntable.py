@@ -1,4 +1,4 @@
-"""`get3d turntable`: shapes filmed from all around."""
+"""`get3d turntable`: shapes recorded from all around."""
 
 import hashlib
 from collections import Counter
@@ -24,8 +24,8 @@ from get3d.apps.latent import (
     read_subject,
     styles_of,
     turn_deg,
-    write_film,
-    write_sheet,
+    write_contact_sheet,
+    write_video,
 )
 from get3d.apps.sources import is_model_name
 from get3d.cli.device import pick_device
@@ -45,9 +45,9 @@ _NO_SETTINGS = ("sources", "out", "device", "overwrite")
 
 @dataclass(frozen=True)
 class TurntableArgs:
-    """Film shapes of a model, or mesh files, from all around: one film each, and a contact sheet.
+    """Video shapes of a model, or mesh files, from all around: one video each, and a contact sheet.
 
-    Mesh files are centred and fill the picture.
+    Mesh files are centred and fill the image.
     """
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
@@ -55,7 +55,7 @@ class TurntableArgs:
     checkpoint of the release or a name on the hub; the vessels that ship with get3d if left out."""
 
     out: Path = tyro.MISSING
-    """Folder for the films; made if absent."""
+    """Folder for the videos; made if absent."""
 
     seeds: tuple[str, ...] = ()
     """Shapes of the model: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
@@ -70,7 +70,7 @@ class TurntableArgs:
     """How fine the surfaces of the model's shapes are."""
 
     frames: int = 72
-    """Of each film."""
+    """Of each video."""
 
     turns: float = 1.0
     """How often the camera goes round; negative: the other way."""
@@ -79,13 +79,13 @@ class TurntableArgs:
     """Of the camera: 0 looks straight down, 90 is the horizon."""
 
     video: Literal["webp", "gif", "mp4"] = "webp"
-    """Format of the films; mp4 needs pip install imageio-ffmpeg."""
+    """Format of the videos; mp4 needs pip install imageio-ffmpeg."""
 
     fps: float = 24.0
     """Frames a second."""
 
     image_size: int = 256
-    """Side of the films, in pixels."""
+    """Side of the videos, in pixels."""
 
     device: str = "auto"
     """For the model's shapes: auto (a GPU if there is one), cpu, cuda, or a GPU such as cuda:1."""
@@ -96,32 +96,32 @@ class TurntableArgs:
 
 @dataclass(frozen=True)
 class _Shot:
-    """What one film shows.
+    """What one video shows.
 
     Attributes:
         make: Makes the subject.
         mesh: Size and hash of its file; None: it is a shape of the model.
-        is_alone: Whether nothing else decides what is seen, so that a film that is there is kept.
+        is_alone: Whether nothing else decides what is seen, so that a video that is there is kept.
     """
 
     make: Callable[[], Subject]
     mesh: dict[str, Any] | None = None
     is_alone: bool = True
 
-    def is_filmed(self, folder: OutFolder, film: str) -> bool:
-        """Say whether its film is there already."""
-        is_same = folder.is_whole(folder.pictures, film) and self.is_alone
-        return is_same and folder.pictures[film].get("mesh") == self.mesh
+    def has_video(self, folder: OutFolder, video: str) -> bool:
+        """Say whether its video is there already."""
+        is_same = folder.is_whole(folder.images, video) and self.is_alone
+        return is_same and folder.images[video].get("mesh") == self.mesh
 
 
 def run(args: list[str]) -> int:
-    """Film as the command line says.
+    """Video as the command line says.
 
     Args:
         args: Command line behind `get3d turntable`.
 
     Returns:
-        Exit code: 0 if every film was made, else 1.
+        Exit code: 0 if every video was made, else 1.
     """
     parsed = parse(TurntableArgs, "turntable", args)
     check_positive(frames=parsed.frames, image_size=parsed.image_size)
@@ -129,38 +129,38 @@ def run(args: list[str]) -> int:
     check_video(f".{parsed.video}", fps=parsed.fps)
     rotations_deg = turn_deg(parsed.frames, turns=parsed.turns)
     shots, model = _shots(parsed)
-    films = {f"{name}.{parsed.video}": shot for name, shot in shots.items()}
+    videos = {f"{name}.{parsed.video}": shot for name, shot in shots.items()}
     settings = asdict(parsed) | ({} if model else {"meshes": [*map(str, parsed.sources)]})
     folder = open_folder(
         parsed.out,
         command="turntable",
         settings={name: value for name, value in settings.items() if name not in _NO_SETTINGS},
         model=model,
-        names=[*films, SHEET_NAME],
+        names=[*videos, SHEET_NAME],
         overwrite=parsed.overwrite,
     )
-    is_done = all(shot.is_filmed(folder, film) for film, shot in films.items())
+    is_done = all(shot.has_video(folder, video) for video, shot in videos.items())
     errors = {}
-    if not (is_done and folder.is_whole(folder.pictures, SHEET_NAME)):
-        errors = _film(parsed, films, folder, rotations_deg)
-    for film, reason in errors.items():
-        print(f"failed: {film}: {one_line(reason)}")
-    num = len(films) - len(errors)
-    what = "1 film" if num == 1 else f"{num} films"
+    if not (is_done and folder.is_whole(folder.images, SHEET_NAME)):
+        errors = _record_videos(parsed, videos, folder, rotations_deg)
+    for video, reason in errors.items():
+        print(f"failed: {video}: {one_line(reason)}")
+    num = len(videos) - len(errors)
+    what = "1 video" if num == 1 else f"{num} videos"
     print(f"{what} in {parsed.out}, stills on {parsed.out / SHEET_NAME}")
     return 1 if errors else 0
 
 
-def _film(
-    parsed: TurntableArgs, films: dict[str, _Shot], folder: OutFolder, rotations_deg: list[float]
+def _record_videos(
+    parsed: TurntableArgs, videos: dict[str, _Shot], folder: OutFolder, rotations_deg: list[float]
 ) -> dict[str, str]:
-    """Make the films that are not there, and the sheet; what fails does not stop the others."""
+    """Make the videos that are not there, and the sheet; what fails does not stop the others."""
     stills, errors = dict[str, Frame](), dict[str, str]()
     with progress_bar("frames, measured and drawn") as progress:
-        task = progress.add_task("", total=len(films) * 2 * parsed.frames)
-        for index, (film, shot) in enumerate(films.items()):
+        task = progress.add_task("", total=len(videos) * 2 * parsed.frames)
+        for index, (video, shot) in enumerate(videos.items()):
             before = index * 2 * parsed.frames
-            progress.update(task, description=Path(film).stem, completed=before)
+            progress.update(task, description=Path(video).stem, completed=before)
 
             def show(done: int, _total: int, before: int = before) -> None:
                 progress.update(task, completed=before + done)
@@ -168,32 +168,32 @@ def _film(
             try:
                 subject = shot.make()
                 still = portrait(subject, parsed.image_size, rotations_deg=turn_deg(_STILLS))
-                if not shot.is_filmed(folder, film):
-                    write_film(
+                if not shot.has_video(folder, video):
+                    write_video(
                         partial(repeat, subject, parsed.frames),
                         folder,
-                        film,
+                        video,
                         rotations_deg=rotations_deg,
                         polar_deg=parsed.polar_deg,
                         image_size=parsed.image_size,
                         fps=parsed.fps,
                         on_progress=show,
                     )
-                    folder.pictures[film]["mesh"] = shot.mesh
+                    folder.images[video]["mesh"] = shot.mesh
             except (ValueError, FileNotFoundError) as error:
-                errors[film] = str(error)
-                folder.pictures[film] = {"error": str(error)}
+                errors[video] = str(error)
+                folder.images[video] = {"error": str(error)}
             else:
-                stills[Path(film).stem] = still
+                stills[Path(video).stem] = still
             folder.write_record()
     if not stills:
-        raise ValueError(f"no film could be made: {next(iter(errors.values()))}")
-    write_sheet(folder, list(stills.values()), columns=1, labels=list(stills))
+        raise ValueError(f"no video could be made: {next(iter(errors.values()))}")
+    write_contact_sheet(folder, list(stills.values()), columns=1, labels=list(stills))
     return errors
 
 
 def _shots(parsed: TurntableArgs) -> tuple[dict[str, _Shot], Model | None]:
-    """Say what is filmed, by the name of its film; and the model, if there is one."""
+    """Say what is recorded, by the name of its video; and the model, if there is one."""
     paths = [Path(source) for source in parsed.sources]
     is_mesh = [path.suffix.lower() in MESH_SUFFIXES for path in paths]
     if any(is_mesh):
@@ -205,7 +205,7 @@ def _shots(parsed: TurntableArgs) -> tuple[dict[str, _Shot], Model | None]:
     if source is not None and not is_model_name(source):
         raise ValueError(f"{source} is neither a model nor a mesh file ({known})")
     if not parsed.seeds:
-        raise ValueError("nothing to film; name shapes with --seeds, such as 0.3, or mesh files")
+        raise ValueError("nothing to video; name shapes with --seeds, such as 0.3, or mesh files")
     looks = parsed.texture_seeds or parsed.seeds
     if len(looks) != len(parsed.seeds):
         raise ValueError(
@@ -266,5 +266,5 @@ def _file_shot(path: Path) -> _Shot:
 def _by_name(names: list[str], shots: list[_Shot]) -> dict[str, _Shot]:
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise ValueError(f"two films would be called {twice[0]}; name each shape once")
+        raise ValueError(f"two videos would be called {twice[0]}; name each shape once")
     return dict(zip(names, shots, strict=True))

@@ -22,7 +22,7 @@ class ValidateArgs:
     """Data set: from `get3d render`, in the published layout, or NeRF transforms.json folders."""
 
     overlay: Path | None = Path("overlay.png")
-    """PNG file for pictures with boxes and axes drawn through the cameras, to look at; None writes
+    """PNG file for images with boxes and axes drawn through the cameras, to look at; None writes
     none."""
 
 
@@ -36,7 +36,7 @@ def run(args: list[str]) -> int:
         Exit code: 0 if training can start, else 1.
     """
     parsed = parse(ValidateArgs, "validate", args)
-    with progress_bar("pictures") as progress:
+    with progress_bar("images") as progress:
         task = progress.add_task("", total=None)
         report = validate_dataset(
             parsed.data,

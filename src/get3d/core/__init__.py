@@ -1,11 +1,11 @@
 """The dataclasses that flow between the packages, errors, and helpers that import none of them."""
 
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
-from get3d.core.config_io import check_literals, from_dict, shorten, to_dict
+from get3d.core.config_io import FORMERLY, check_literals, from_dict, shorten, to_dict
+from get3d.core.contact_sheet import contact_sheet, images_to_u8, save_png
 from get3d.core.errors import ConfigError, DataError, Get3DError, MeshError, ModelError
 from get3d.core.files import atomic_path, remove_leftovers, write_text
 from get3d.core.jit import compiled
-from get3d.core.pictures import contact_sheet, images_to_u8, save_png
 from get3d.core.presets import find_config, preset_folder, preset_names
 from get3d.core.processes import num_cores, run_in_processes
 from get3d.core.threads import run_jobs
@@ -24,6 +24,7 @@ from get3d.core.types import (
 from get3d.core.video import VIDEO_SUFFIXES, Frame, check_video, save_video
 
 __all__ = [
+    "FORMERLY",
     "VIDEO_SUFFIXES",
     "Cameras",
     "Condition",

@@ -1,4 +1,4 @@
-"""Between sRGB, as pictures and textures are stored, and linear light, in which light adds up."""
+"""Between sRGB, as images and textures are stored, and linear light, in which light adds up."""
 
 import torch
 from jaxtyping import Float

@@ -13,6 +13,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+FORMERLY = "formerly"
+"""Metadata of a field that had another name before: `from_dict` takes that one too, so that models,
+checkpoints and YAML files of earlier versions are read."""
+
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 # YAML 1.1 takes an exponent for one only behind a dot and with a sign.
 _NUMBER = re.compile(r"(?=[+-]?\.?\d)([+-]?\d*)(\.\d*)?(?:e([+-]?)(\d+))?", re.IGNORECASE)
@@ -51,6 +55,7 @@ def from_dict(cls: type[T], mapping: Any, *, path: str = "") -> T:
     if not isinstance(mapping, Mapping):
         raise _wrong(path, mapping, f"named values ({', '.join(fields)})")
     prefix = f"{path}." if path else ""
+    mapping = _with_new_names(cls, mapping, prefix)
     for key in mapping:
         if key not in fields:
             close = difflib.get_close_matches(str(key), fields, n=1)
@@ -65,6 +70,19 @@ def from_dict(cls: type[T], mapping: Any, *, path: str = "") -> T:
         return cls(**values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}" if path else str(error)) from error
+
+
+def _with_new_names(cls: type, mapping: Mapping[Any, Any], prefix: str) -> Mapping[Any, Any]:
+    """Replace former names of fields; raise ValueError if a field is given by both."""
+    former = {
+        field.metadata[FORMERLY]: field.name
+        for field in (dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ())
+        if FORMERLY in field.metadata
+    }
+    if twice := [(old, new) for old, new in former.items() if old in mapping and new in mapping]:
+        old, new = twice[0]
+        raise ValueError(f"{prefix}{old} is the former name of {prefix}{new}; give only the latter")
+    return {former.get(key, key): value for key, value in mapping.items()}
 
 
 def to_dict(instance: Any) -> Any:

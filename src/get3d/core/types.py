@@ -34,11 +34,11 @@ class Mesh:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What covers a face: a factor, and a picture that multiplies it (glTF base colour).
+    """What covers a face: a factor, and an image that multiplies it (glTF base colour).
 
     Attributes:
         base_color: RGBA factor, linear light, in [0, 1].
-        texture: sRGB picture with alpha in [0, 1], row 0 at the top (v = 1); None: a flat colour.
+        texture: sRGB image with alpha in [0, 1], row 0 at the top (v = 1); None: a flat colour.
         name: Shown by other programs.
     """
 
@@ -151,7 +151,7 @@ class GBuffer:
 
 @dataclass(frozen=True)
 class Images:
-    """Pictures as the discriminators see them.
+    """Images as the discriminators see them.
 
     Attributes:
         rgb: Colour in [-1, 1]; the background is -1 (black).

@@ -1,4 +1,4 @@
-"""Pictures that move: MP4 by an optional encoder, GIF and WebP by Pillow."""
+"""Images that move: MP4 by an optional encoder, GIF and WebP by Pillow."""
 
 import errno
 import subprocess
@@ -25,7 +25,7 @@ _MP4_CRF = "18"  # of x264: looks like the original
 
 
 def check_video(suffix: str, *, fps: float) -> None:
-    """Refuse a film that cannot be written here, before the work starts.
+    """Refuse a video that cannot be written here, before the work starts.
 
     Args:
         suffix: Such as ".webp"; upper case will do.
@@ -38,7 +38,7 @@ def check_video(suffix: str, *, fps: float) -> None:
     suffix = suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
         raise ValueError(
-            f"films cannot be written as {suffix or 'a file without suffix'!r}; "
+            f"videos cannot be written as {suffix or 'a file without suffix'!r}; "
             f"accepted: {', '.join(VIDEO_SUFFIXES)}"
         )
     if not 1 <= fps <= _MAX_FPS[suffix]:
@@ -50,7 +50,7 @@ def check_video(suffix: str, *, fps: float) -> None:
 
 
 def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) -> None:
-    """Write a film that runs in a loop (MP4 players decide that themselves), whole or not at all.
+    """Write a video that runs in a loop (MP4 players decide that themselves), whole or not at all.
 
     The same frames give the same bytes on the same machine. GIF and WebP keep all frames in memory
     and know the time of a frame to 10 and 1 milliseconds; MP4 is written frame by frame, and a
@@ -58,7 +58,7 @@ def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) 
 
     Args:
         path: Where the file goes; the suffix picks the format.
-        frames: sRGB pictures of one size; each is asked for when its turn comes.
+        frames: sRGB images of one size; each is asked for when its turn comes.
         fps: Frames a second.
 
     Raises:
@@ -70,8 +70,8 @@ def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) 
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "grey.gif"
         >>> save_video(path, (np.full((8, 8, 3), 40 * i, np.uint8) for i in range(5)), fps=10.0)
-        >>> with Image.open(path) as film:
-        ...     film.n_frames
+        >>> with Image.open(path) as video:
+        ...     video.n_frames
         5
     """
     path = Path(path)
@@ -80,7 +80,7 @@ def save_video(path: Path | str, frames: Iterable[Frame], *, fps: float = 30.0) 
     checked = _check_sizes(frames)
     first = next(checked, None)
     if first is None:
-        raise ValueError("a film needs at least one frame, got none")
+        raise ValueError("a video needs at least one frame, got none")
     whole = chain([first], checked)
     with atomic_path(path) as temp_path:
         if suffix == ".mp4":
@@ -95,7 +95,7 @@ def _check_sizes(frames: Iterable[Frame]) -> Iterator[Frame]:
         shape = shape or frame.shape
         if frame.shape != shape:
             raise ValueError(
-                f"all frames of a film have one size: frame {index} is {frame.shape}, "
+                f"all frames of a video have one size: frame {index} is {frame.shape}, "
                 f"the first {shape}"
             )
         yield frame
@@ -110,7 +110,7 @@ def _write_with_pillow(path: Path, suffix: str, frames: Iterable[Frame], fps: fl
 
 
 def _write_mp4(path: Path, temp_path: Path, frames: Iterator[Frame], fps: float) -> None:
-    """Have the encoder write a film; the bare program, for only its exit code tells a full disk."""
+    """Write a video with the bare encoder, for only its exit code tells a full disk."""
     first = next(frames)
     size = [side + side % 2 for side in first.shape[:2]]  # players want even sizes
     margin = [(0, after - before) for before, after in zip(first.shape, [*size, 3], strict=True)]

@@ -1,4 +1,4 @@
-"""Meshes from files, pictures from meshes, and datasets of pictures for training."""
+"""Meshes from files, images from meshes, and datasets of images for training."""
 
 from get3d.data.dataset import ImageDataset, Sample, open_dataset
 from get3d.data.layouts import DatasetError

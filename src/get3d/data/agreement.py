@@ -1,4 +1,4 @@
-"""Do the cameras of a dataset agree with its pictures? Numbers, and a picture for eyes."""
+"""Do the cameras of a dataset agree with its images? Numbers, and an image for eyes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 from jaxtyping import Bool
 from torch import Tensor
 
-from get3d.core.pictures import contact_sheet, save_png
+from get3d.core.contact_sheet import contact_sheet, save_png
 from get3d.core.types import Cameras
-from get3d.data.images import read_image
+from get3d.data.image_files import read_image
 from get3d.data.layouts import DatasetError, DatasetIndex, join_cameras
 from get3d.data.mask_scan import MaskScan
 from get3d.data.overlay import draw_overlay
@@ -30,7 +30,7 @@ class Agreement:
 
     Attributes:
         hulls: Of some objects, by their number in the dataset.
-        problems: What is wrong, with a remedy; at most one.
+        problems: What is wrong, with a suggestion; at most one.
         warnings: What is worth a look; at most one.
         statistics: In words, by name.
     """
@@ -93,14 +93,14 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
 
 
 def write_overlay(path: Path, index: DatasetIndex, agreement: Agreement) -> None:
-    """Draw the box of some objects' hulls on two pictures each, through their cameras.
+    """Draw the box of some objects' hulls on two images each, through their cameras.
 
     Args:
         path: PNG file to write.
         index: The dataset.
         agreement: From `check_agreement`.
     """
-    pictures, labels = [], []
+    images, labels = [], []
     for number, hull in list(agreement.hulls.items())[: _OVERLAY_IMAGES // 2]:
         views = index.objects[number]
         for view in (0, len(views.image_paths) // 2):
@@ -109,10 +109,10 @@ def write_overlay(path: Path, index: DatasetIndex, agreement: Agreement) -> None
             except DatasetError:
                 continue
             camera = views.cameras[view : view + 1]
-            pictures.append(draw_overlay(image, camera, hull.low, hull.high))
+            images.append(draw_overlay(image, camera, hull.low, hull.high))
             labels.append(f"{views.name} {views.image_paths[view].stem}")
-    if pictures:
-        save_png(path, contact_sheet(pictures, columns=4, labels=labels))
+    if images:
+        save_png(path, contact_sheet(images, columns=4, labels=labels))
 
 
 def _find_mistake(
@@ -146,7 +146,7 @@ def _pick_objects(index: DatasetIndex, count: int) -> list[int]:
 
 
 def _object_silhouettes(index: DatasetIndex, scan: MaskScan, number: int) -> Silhouettes:
-    """Silhouettes and cameras of one object, without pictures that say nothing."""
+    """Silhouettes and cameras of one object, without images that say nothing."""
     images = _image_range(index, number)
     is_good = (scan.is_read & ~scan.is_empty & ~scan.is_full)[images]
     picked = is_good.nonzero().squeeze(1)[:_HULL_VIEWS]
@@ -154,6 +154,6 @@ def _object_silhouettes(index: DatasetIndex, scan: MaskScan, number: int) -> Sil
 
 
 def _image_range(index: DatasetIndex, number: int) -> slice:
-    """Where the pictures of an object stand among those of all."""
+    """Where the images of an object stand among those of all."""
     start = sum(len(views.image_paths) for views in index.objects[:number])
     return slice(start, start + len(index.objects[number].image_paths))

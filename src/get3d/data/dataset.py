@@ -1,4 +1,4 @@
-"""Training pictures with their masks and cameras."""
+"""Training images with their masks and cameras."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from get3d.core.threads import run_jobs
 from get3d.core.types import Cameras
-from get3d.data.images import premultiplied, read_image
+from get3d.data.image_files import premultiplied, read_image
 from get3d.data.layouts import (
     METADATA_NAME,
     DatasetError,
@@ -28,7 +28,7 @@ _NUM_THREADS = 8
 
 @dataclass(frozen=True)
 class Sample:
-    """One training picture.
+    """One training image.
 
     Attributes:
         rgb: Colour in [-1, 1] on black (-1), already weighted by the mask.
@@ -43,16 +43,16 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageDataset:
-    """All pictures of a dataset, read from disk when asked for.
+    """All images of a dataset, read from disk when asked for.
 
     Attributes:
         root: The folder.
         image_paths: Object by object, each object's views in order.
-        image_object: Index into `objects`, one a picture.
+        image_object: Index into `objects`, one an image.
         objects: Names.
-        cameras: One a picture.
-        distribution: From where the pictures were taken: from the metadata or estimated.
-        image_size: Side of the square pictures, in pixels.
+        cameras: One an image.
+        distribution: From where the images were taken: from the metadata or estimated.
+        image_size: Side of the square images, in pixels.
         splits: Object names by split; empty if the dataset has none.
         light: How the images were lit, as for `get3d render`: studio or none; None if unknown.
     """
@@ -68,11 +68,11 @@ class ImageDataset:
     light: str | None = None
 
     def __len__(self) -> int:
-        """Count the pictures."""
+        """Count the images."""
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one picture; raises DatasetError naming the file if it cannot be used."""
+        """Read one image; raises DatasetError naming the file if it cannot be used."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
         index %= len(self)
@@ -87,7 +87,7 @@ class ImageDataset:
             name: Such as "train"; a dataset without splits is all "train".
 
         Returns:
-            A dataset with fewer pictures; its cameras count from zero again.
+            A dataset with fewer images; its cameras count from zero again.
 
         Raises:
             ValueError: If there is no such split.
@@ -106,7 +106,7 @@ class ImageDataset:
             names: Of objects; the dataset's own order is kept.
 
         Returns:
-            A dataset with fewer pictures, without splits.
+            A dataset with fewer images, without splits.
 
         Raises:
             ValueError: If a name is unknown.
@@ -134,18 +134,18 @@ class ImageDataset:
     def load_all(
         self, *, image_size: int | None = None, indices: Sequence[int] | None = None
     ) -> UInt8[Tensor, "n 4 h w"]:
-        """Read many pictures into memory, several at a time.
+        """Read many images into memory, several at a time.
 
         Args:
             image_size: Side to shrink them to by averaging areas; None keeps their size.
-            indices: Which pictures; None reads all.
+            indices: Which images; None reads all.
 
         Returns:
             RGB composited on black, then the mask, as bytes.
 
         Raises:
-            DatasetError: If a picture cannot be used; the message names the file.
-            ValueError: If `image_size` is larger than the pictures.
+            DatasetError: If an image cannot be used; the message names the file.
+            ValueError: If `image_size` is larger than the images.
         """
         size = self.image_size if image_size is None else image_size
         if not 0 < size <= self.image_size:
@@ -165,7 +165,7 @@ class ImageDataset:
 
 
 def scan_dataset(path: Path | str) -> DatasetIndex:
-    """Find out which layout a folder has and list its pictures and cameras.
+    """Find out which layout a folder has and list its images and cameras.
 
     Args:
         path: The dataset's folder.
@@ -199,7 +199,7 @@ def open_dataset(path: Path | str) -> ImageDataset:
         path: The dataset's folder.
 
     Returns:
-        The dataset; pictures are read, and checked, when they are asked for.
+        The dataset; images are read, and checked, when they are asked for.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no dataset in it.

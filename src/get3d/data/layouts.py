@@ -1,4 +1,4 @@
-"""Where the pictures and cameras of a dataset lie on disk, whichever of three layouts it has."""
+"""Where the images and cameras of a dataset lie on disk, whichever of three layouts it has."""
 
 import json
 import math
@@ -32,12 +32,12 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectViews:
-    """The pictures of one object.
+    """The images of one object.
 
     Attributes:
         name: `category/object` or a folder name; unique in the dataset.
         image_paths: In the order of the cameras.
-        cameras: One a picture.
+        cameras: One an image.
     """
 
     name: str
@@ -55,7 +55,7 @@ class DatasetIndex:
         objects: Those that can be used, sorted by name.
         distribution: From the metadata, or estimated from the cameras; None without cameras.
         splits: Object names by split; empty if the dataset has none.
-        image_size: Side of the square pictures if the metadata says it.
+        image_size: Side of the square images if the metadata says it.
         light: How the images were lit, as for `get3d render`: studio or none; None if unknown.
         problems: What is wrong with the others, each naming a file and a remedy.
     """
@@ -103,7 +103,7 @@ def join_cameras(parts: Sequence[Cameras]) -> Cameras:
 
 
 def estimate_distribution(cameras: Cameras) -> CameraDistribution:
-    """Estimate from where pictures were taken.
+    """Estimate from where images were taken.
 
     The ranges of a uniform distribution are a little wider than those of a sample, so each end is
     moved out by the mean gap. Rotations count as a full circle unless a wide sector is empty.

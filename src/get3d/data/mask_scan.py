@@ -1,4 +1,4 @@
-"""A look at every picture of a dataset: can it be read, and what does its mask show?"""
+"""A look at every image of a dataset: can it be read, and what does its mask show?"""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from get3d.data.images import premultiplied, read_image
+from get3d.data.image_files import premultiplied, read_image
 from get3d.data.layouts import DatasetError, DatasetIndex
 from get3d.data.silhouettes import MASK_SIDE
 
@@ -20,16 +20,16 @@ _HALF = 128  # alpha from which a pixel counts as covered
 
 @dataclass(frozen=True, kw_only=True)
 class MaskScan:
-    """What was seen of every picture, in the order of the dataset.
+    """What was seen of every image, in the order of the dataset.
 
     Attributes:
-        masks: Coarse silhouettes; empty where a picture could not be read.
-        is_read: Which pictures could be read.
+        masks: Coarse silhouettes; empty where an image could not be read.
+        is_read: Which images could be read.
         is_touching: Which silhouettes touch the border.
         is_empty: Which show nothing.
         is_full: Which have no background.
-        side_px: Of the pictures, 0 if none could be read.
-        errors: What is wrong with the pictures that could not be read.
+        side_px: Of the images, 0 if none could be read.
+        errors: What is wrong with the images that could not be read.
     """
 
     masks: Bool[Tensor, "images s s"]
@@ -42,11 +42,11 @@ class MaskScan:
 
 
 def scan_masks(index: DatasetIndex, on_progress: Callable[[int, int], None]) -> MaskScan:
-    """Read all pictures, several at a time.
+    """Read all images, several at a time.
 
     Args:
         index: The dataset.
-        on_progress: Called with the pictures read so far and their number.
+        on_progress: Called with the images read so far and their number.
 
     Returns:
         What was seen.
@@ -90,7 +90,7 @@ def scan_masks(index: DatasetIndex, on_progress: Callable[[int, int], None]) -> 
 
 
 def _first_side(paths: Iterable[Path]) -> int:
-    """Side of the first picture that can be read; 0 if none can."""
+    """Side of the first image that can be read; 0 if none can."""
     for path in paths:
         try:
             return read_image(path).width

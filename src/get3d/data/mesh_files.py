@@ -72,7 +72,7 @@ def find_meshes(paths: Iterable[Path | str]) -> list[Path]:
 
 
 def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> TexturedMesh:
-    """Read a mesh file whole: scenes are flattened, materials, pictures and colours kept.
+    """Read a mesh file whole: scenes are flattened, materials, images and colours kept.
 
     Nothing is repaired: faces stay as they are, only vertices that no face uses are left out.
 
@@ -187,7 +187,7 @@ def _read_parts(scene: trimesh.Scene, suffix: str) -> tuple[list[_Part], list[Ma
         geometry = scene.geometry[name]
         if not isinstance(geometry, trimesh.Trimesh) or len(geometry.faces) == 0:
             continue
-        # A part without texture coordinates has its material without the picture.
+        # A part without texture coordinates has its material without the image.
         has_uvs = part_uvs(geometry) is not None
         key = (id(getattr(geometry.visual, "material", geometry)), has_uvs)
         if key not in material_of:

@@ -1,4 +1,4 @@
-"""What a mesh file asks for and does not get: missing pictures, unknown glTF extensions."""
+"""What a mesh file asks for and does not get: missing images, unknown glTF extensions."""
 
 import json
 import struct
@@ -30,7 +30,7 @@ def appearance_notes(path: Path) -> list[str]:
         path: A mesh file that could be loaded.
 
     Returns:
-        One sentence for each loss: pictures that are missing, glTF texture transforms and second
+        One sentence for each loss: images that are missing, glTF texture transforms and second
         sets of texture coordinates.
     """
     match path.suffix.lower():
@@ -66,9 +66,9 @@ def _gltf_notes(path: Path) -> list[str]:
         uri = image.get("uri", "")
         is_file = bool(uri) and not uri.startswith("data:")
         if is_file and not (path.parent / unquote(uri)).is_file():
-            notes.append(f"picture {uri} is missing")
+            notes.append(f"image {uri} is missing")
         if "ktx" in image.get("mimeType", ""):
-            notes.append("KTX2 pictures cannot be read")
+            notes.append("KTX2 images cannot be read")
     for material in header.get("materials", []):
         texture = material.get("pbrMetallicRoughness", {}).get("baseColorTexture", {})
         if "KHR_texture_transform" in texture.get("extensions", {}):
@@ -79,16 +79,16 @@ def _gltf_notes(path: Path) -> list[str]:
 
 
 def _obj_notes(path: Path) -> list[str]:
-    """Look for the material files of an OBJ file, and the pictures that they name."""
+    """Look for the material files of an OBJ file, and the images that they name."""
     notes = []
     for library in _values(path, "mtllib"):
         library_path = path.parent / library
         if not library_path.is_file():
             notes.append(f"material file {library} is missing")
             continue
-        for picture in _values(library_path, "map_kd"):
-            if not (path.parent / picture).is_file():
-                notes.append(f"picture {picture} is missing")
+        for image in _values(library_path, "map_kd"):
+            if not (path.parent / image).is_file():
+                notes.append(f"image {image} is missing")
     return sorted(set(notes))
 
 

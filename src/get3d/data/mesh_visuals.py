@@ -20,7 +20,7 @@ def part_material(part: trimesh.Trimesh, suffix: str) -> Material:
 
     glTF factors are linear light; the Kd of an MTL file is taken as sRGB, as drawing programs do.
     Alpha counts only where the file says so (glTF alphaMode, MTL d and map_d): many opaque models
-    carry pictures with an unused alpha channel.
+    carry images with an unused alpha channel.
 
     Args:
         part: As read by trimesh.
@@ -87,8 +87,8 @@ def _from_pbr(material: Any, *, has_uv: bool) -> Material:
     factor = np.ones(4)
     if material.baseColorFactor is not None:
         factor = np.asarray(material.baseColorFactor, dtype=np.float64) / 255.0
-    picture = material.baseColorTexture if has_uv else None
-    texture = None if picture is None else _texture(picture)
+    image = material.baseColorTexture if has_uv else None
+    texture = None if image is None else _texture(image)
     mode = material.alphaMode or "OPAQUE"
     if mode == "OPAQUE":
         factor[3] = 1.0
@@ -104,7 +104,7 @@ def _from_pbr(material: Any, *, has_uv: bool) -> Material:
 
 
 def _from_mtl(material: Any, *, has_uv: bool, suffix: str) -> Material:
-    """Translate a material of an MTL file, or the picture that belongs to a PLY file."""
+    """Translate a material of an MTL file, or the image that belongs to a PLY file."""
     options = material.kwargs
     factor = np.ones(4)
     diffuse = options.get("kd")
@@ -120,16 +120,16 @@ def _from_mtl(material: Any, *, has_uv: bool, suffix: str) -> Material:
         if suffix == ".obj" and "map_d" not in options:
             texture = _with_alpha(texture, torch.ones(()))
         if not factor[:3].any():
-            # Exporters that leave Kd at zero beside a picture mean the picture, not black.
+            # Exporters that leave Kd at zero beside an image mean the image, not black.
             factor[:3] = 1.0
     return Material(
         base_color=_as_tuple(factor), texture=texture, name=str(material.name or "material")
     )
 
 
-def _texture(picture: Image.Image) -> Float[Tensor, "height width 4"]:
-    """Decode a picture to RGBA in [0, 1]; raises OSError if it is cut off."""
-    rgba = np.asarray(picture.convert("RGBA"))
+def _texture(image: Image.Image) -> Float[Tensor, "height width 4"]:
+    """Decode an image to RGBA in [0, 1]; raises OSError if it is cut off."""
+    rgba = np.asarray(image.convert("RGBA"))
     return torch.from_numpy(rgba.astype(np.float32) / 255.0)
 
 

@@ -1,4 +1,4 @@
-"""Boxes and axes drawn on pictures, so that eyes can tell whether cameras agree with them."""
+"""Boxes and axes drawn on images, so that eyes can tell whether cameras agree with them."""
 
 import numpy as np
 import torch
@@ -19,11 +19,11 @@ _BACKGROUND = (96, 100, 110, 255)
 def draw_overlay(
     image: Image.Image, camera: Cameras, low: Float[Tensor, "3"], high: Float[Tensor, "3"]
 ) -> np.ndarray:
-    """Draw a box and the axes (x red, y green, z blue) on a picture.
+    """Draw a box and the axes (x red, y green, z blue) on an image.
 
     Args:
         image: RGBA.
-        camera: Of this picture.
+        camera: Of this image.
         low: Smallest coordinates of the box, in scene units.
         high: Largest coordinates of the box.
 

@@ -1,4 +1,4 @@
-"""How training pictures are taken of meshes."""
+"""How training images are taken of meshes."""
 
 import math
 from dataclasses import dataclass, field, fields
@@ -7,8 +7,8 @@ from typing import Literal
 from get3d.core import check_literals
 from get3d.geometry.cameras import CameraDistribution
 
-# What may change between two runs into the same folder: it leaves the pictures as they are.
-_NOT_IN_PICTURES = ("category", "val_fraction", "test_fraction", "workers")
+# What may change between two runs into the same folder: it leaves the images as they are.
+_NOT_IN_IMAGES = ("category", "val_fraction", "test_fraction", "workers")
 _NEAR = 0.1
 
 
@@ -17,10 +17,10 @@ class RenderConfig:
     """Settings of `render_dataset`; the defaults are those of the published data.
 
     Attributes:
-        views: Pictures of each object.
-        size: Side of the square pictures, in pixels.
+        views: Images of each object.
+        size: Side of the square images, in pixels.
         longest_side: Of each object's box, in scene units; the box is centred on the origin.
-        distribution: From where the pictures are taken.
+        distribution: From where the images are taken.
         light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours.
         supersample: Samples along each side of a pixel, for smooth edges.
         up_axis: Which axis of the files points up; many PLY and STL files have z up.
@@ -50,7 +50,7 @@ class RenderConfig:
         """Refuse what cannot be rendered."""
         check_literals(self)
         for name, least in {"views": 1, "size": 8, "supersample": 1}.items():
-            if getattr(self, name) < least:  # 8 pixels are the least that can be learnt from
+            if getattr(self, name) < least:  # 8 pixels are the least that can be learned from
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.workers is not None and self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
@@ -76,8 +76,8 @@ class RenderConfig:
             raise ValueError(f"category must be a plain folder name, got {self.category!r}")
 
 
-def picture_differences(old: RenderConfig, new: RenderConfig) -> list[str]:
-    """Name the settings that would make two runs give different pictures.
+def image_differences(old: RenderConfig, new: RenderConfig) -> list[str]:
+    """Name the settings that would make two runs give different images.
 
     Args:
         old: Settings that a folder was rendered with.
@@ -89,5 +89,5 @@ def picture_differences(old: RenderConfig, new: RenderConfig) -> list[str]:
     return [
         f"{item.name}: {getattr(old, item.name)}, now {getattr(new, item.name)}"
         for item in fields(RenderConfig)
-        if item.name not in _NOT_IN_PICTURES and getattr(old, item.name) != getattr(new, item.name)
+        if item.name not in _NOT_IN_IMAGES and getattr(old, item.name) != getattr(new, item.name)
     ]

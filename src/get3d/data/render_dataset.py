@@ -1,4 +1,4 @@
-"""From a folder of meshes to a dataset of pictures: the library behind `get3d render`."""
+"""From a folder of meshes to a dataset of images: the library behind `get3d render`."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ from get3d.data.layouts import (
     read_metadata,
 )
 from get3d.data.mesh_files import find_meshes
-from get3d.data.render_config import RenderConfig, picture_differences
+from get3d.data.render_config import RenderConfig, image_differences
 from get3d.data.render_object import (
     RenderJob,
     RenderOutcome,
@@ -41,7 +41,7 @@ _SHEET_SIDE = 128
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A mesh file that gave no pictures.
+    """A mesh file that gave no images.
 
     Attributes:
         file: Its path.
@@ -75,7 +75,7 @@ class RenderReport:
         out: The dataset's folder.
         num_rendered: Objects rendered now.
         num_kept: Objects that were there already.
-        num_images: Pictures in the dataset.
+        num_images: Images in the dataset.
         skipped: Files that could not be used.
         notes: What of the look of an object was lost, by object.
     """
@@ -95,7 +95,7 @@ def render_dataset(
     *,
     on_progress: Callable[[RenderProgress], None] | None = None,
 ) -> RenderReport:
-    """Take pictures of every mesh and write them as a dataset.
+    """Take images of every mesh and write them as a dataset.
 
     A run that was stopped goes on where it was: objects whose files are whole are kept. More meshes
     can be added to a folder in the same way. A script that calls this with several workers needs
@@ -114,7 +114,7 @@ def render_dataset(
         FileNotFoundError: If a source is missing or holds no meshes.
         DatasetError: If no file can be used, the folder holds something else or was rendered with
             other settings, or a worker was killed.
-        OSError: If a picture cannot be written, such as on a full disk.
+        OSError: If an image cannot be written, such as on a full disk.
     """
     out, config = Path(out), config or RenderConfig()
     files = find_meshes(sources)
@@ -146,7 +146,7 @@ def render_dataset(
             f"none of the {len(files)} mesh files can be used; the first is {skipped[0].file}: "
             f"{skipped[0].reason}"
         )
-    _write_sheet(out, usable)
+    _write_contact_sheet(out, usable)
     _write_metadata(out, config, usable, skipped=skipped, is_complete=True)
     return RenderReport(
         out=out,
@@ -195,7 +195,7 @@ def _read_previous(out: Path, config: RenderConfig) -> dict[str, Path]:
         sources = {entry["name"]: Path(entry["source"]) for entry in metadata["objects"]}
     except (KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: damaged metadata ({error}); choose another folder") from error
-    differences = picture_differences(previous, config)
+    differences = image_differences(previous, config)
     if differences:
         raise DatasetError(
             f"{out}: was rendered with other settings ({'; '.join(differences)}); use the same "
@@ -277,19 +277,19 @@ def _plain_numbers(tensor: torch.Tensor) -> Any:
     return np.array(flat).reshape(tensor.shape).tolist()
 
 
-def _write_sheet(out: Path, jobs: Sequence[RenderJob]) -> None:
+def _write_contact_sheet(out: Path, jobs: Sequence[RenderJob]) -> None:
     """Show the first view of up to 64 objects, spread evenly over all."""
     count = min(len(jobs), _SHEET_OBJECTS)
     picked = [jobs[index * len(jobs) // count] for index in range(count)]
-    pictures = []
+    images = []
     for job in picked:
-        with Image.open(out / "img" / job.name / image_name(0)) as image:
-            picture = image.convert("RGBA")
-        picture.thumbnail((_SHEET_SIDE, _SHEET_SIDE))
-        pictures.append(np.asarray(picture))
+        with Image.open(out / "img" / job.name / image_name(0)) as opened:
+            image = opened.convert("RGBA")
+        image.thumbnail((_SHEET_SIDE, _SHEET_SIDE))
+        images.append(np.asarray(image))
     labels = [job.name.split("/")[-1] for job in picked]
     columns = min(8, math.ceil(math.sqrt(count)))
-    save_png(out / SHEET_NAME, contact_sheet(pictures, columns=columns, labels=labels))
+    save_png(out / SHEET_NAME, contact_sheet(images, columns=columns, labels=labels))
 
 
 def _remove_traces(out: Path, names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Taking the pictures of one object and writing them where the published layout has them."""
+"""Taking the images of one object and writing them where the published layout has them."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from get3d.core.contact_sheet import images_to_u8, save_png
 from get3d.core.files import atomic_path, remove_leftovers
-from get3d.core.pictures import images_to_u8, save_png
 from get3d.core.types import Cameras, Mesh, TexturedMesh
 from get3d.data.layouts import image_name
 from get3d.data.mesh_files import MeshFileError, load_mesh, normalize_mesh
@@ -23,7 +23,7 @@ _PNG_END = b"IEND\xaeB`\x82"
 
 @dataclass(frozen=True)
 class RenderJob:
-    """One object to take pictures of.
+    """One object to take images of.
 
     Attributes:
         name: `category/object`.
@@ -40,7 +40,7 @@ class RenderOutcome:
 
     Attributes:
         job: The object.
-        reason: Why its file could not be used; None if its pictures are written.
+        reason: Why its file could not be used; None if its images are written.
         notes: What of its look was lost.
     """
 
@@ -71,7 +71,7 @@ def is_rendered(out: Path, name: str, num_views: int) -> bool:
     Args:
         out: The dataset's folder.
         name: `category/object`.
-        num_views: How many pictures it must have.
+        num_views: How many images it must have.
 
     Returns:
         True if nothing is missing or cut off.
@@ -84,7 +84,7 @@ def is_rendered(out: Path, name: str, num_views: int) -> bool:
 
 
 def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutcome:
-    """Load a mesh, take its pictures and write them with their angles.
+    """Load a mesh, take its images and write them with their angles.
 
     The angle files come last, so an object that was interrupted is not taken for a finished one.
 
@@ -97,14 +97,14 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
         The outcome; a file that cannot be used is told in it, not raised.
 
     Raises:
-        OSError: If a picture cannot be written.
+        OSError: If an image cannot be written.
     """
     cameras = object_cameras(job.name, config)
     try:
         textured_mesh = turn_upright(load_mesh(job.source, dtype=torch.float64), config.up_axis)
         textured_mesh = normalize_mesh(textured_mesh, longest_side=config.longest_side)
         mesh = Mesh(textured_mesh.mesh.verts.float(), textured_mesh.mesh.faces)
-        images_u8 = take_pictures(replace(textured_mesh, mesh=mesh), cameras, config)
+        images_u8 = take_images(replace(textured_mesh, mesh=mesh), cameras, config)
         notes = tuple(appearance_notes(job.source))
     except MeshFileError as error:
         return RenderOutcome(job=job, reason=error.reason)
@@ -118,14 +118,14 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
     return RenderOutcome(job=job, notes=notes)
 
 
-def take_pictures(
+def take_images(
     textured_mesh: TexturedMesh, cameras: Cameras, config: RenderConfig
 ) -> UInt8[np.ndarray, "views h w 4"]:
     """Render a mesh from every camera.
 
     Args:
         textured_mesh: Already centred and scaled.
-        cameras: One a picture.
+        cameras: One an image.
         config: Size, light and supersampling.
 
     Returns:
@@ -162,7 +162,7 @@ def turn_upright(textured_mesh: TexturedMesh, up_axis: str) -> TexturedMesh:
 def _write_object(
     out: Path, name: str, images_u8: UInt8[np.ndarray, "views h w 4"], cameras: Cameras
 ) -> None:
-    """Write the pictures, then the angles."""
+    """Write the images, then the angles."""
     image_folder, camera_folder = out / "img" / name, out / "camera" / name
     remove_leftovers(image_folder)
     remove_leftovers(camera_folder)

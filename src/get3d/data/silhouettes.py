@@ -40,8 +40,8 @@ class Hull:
 def carve_hull(masks: Bool[Tensor, "views s s"], cameras: Cameras, *, half_extent: float) -> Hull:
     """Carve the visual hull of an object on a coarse grid, and compare it with its silhouettes.
 
-    What lies outside a picture or behind a camera is not carved away by it, but points that most
-    pictures do not show are left out.
+    What lies outside an image or behind a camera is not carved away by it, but points that most
+    images do not show are left out.
 
     Args:
         masks: Silhouettes, at least two.
@@ -132,7 +132,7 @@ def mask_reach(masks: Bool[Tensor, "views s s"], cameras: Cameras) -> Float[Tens
 def _project_pixels(
     points: Float[np.ndarray, "points 3"], matrix: Float[np.ndarray, "4 4"], side: int
 ) -> tuple[Int[np.ndarray, " points"], Bool[np.ndarray, " points"]]:
-    """Index of the pixel that each point falls on, and whether it is on the picture at all."""
+    """Index of the pixel that each point falls on, and whether it is on the image at all."""
     x, y, _, w = (points @ matrix[:, :3].T + matrix[:, 3]).T
     half = side / 2 / np.maximum(w, 1e-6)
     columns, rows = x * half + side / 2, y * half + side / 2

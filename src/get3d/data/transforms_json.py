@@ -90,7 +90,7 @@ def _read_object(path: Path) -> ObjectViews:
 
 
 def _image_path(path: Path, file_path: str) -> Path:
-    """Find the picture of a frame; the suffix may be left out."""
+    """Find the image of a frame; the suffix may be left out."""
     image = path.parent / file_path
     for candidate in (image, image.with_name(image.name + ".png")):
         if candidate.is_file():

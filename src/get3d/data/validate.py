@@ -49,9 +49,9 @@ def validate_dataset(
 
     Args:
         path: The dataset's folder, of any layout.
-        overlay_path: Where to write a picture that shows boxes and axes drawn on images through
+        overlay_path: Where to write an image that shows boxes and axes drawn on images through
             their cameras (PNG); None writes none.
-        on_progress: Called with the pictures read so far and their number.
+        on_progress: Called with the images read so far and their number.
 
     Returns:
         Errors, warnings and statistics.
@@ -119,7 +119,7 @@ def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[s
     warnings: list[str] = []
     num_read = int(scan.is_read.sum())
     # The published settings cut off the corners of a few objects, so that is never an error.
-    for flags, what, remedy, can_be_error in (
+    for flags, what, suggestion, can_be_error in (
         (
             scan.is_empty,
             "show no object (empty mask)",
@@ -142,7 +142,7 @@ def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[s
         number = int(flags.sum())
         if number:
             first = paths[int(flags.nonzero()[0])]
-            text = f"{first}: {number} of {num_read} images {what}, this is the first; {remedy}"
+            text = f"{first}: {number} of {num_read} images {what}, this is the first; {suggestion}"
             is_error = can_be_error and number > num_read / 2
             (errors if is_error else warnings).append(text)
     return errors, warnings

@@ -147,7 +147,7 @@ def _pack(charts: Charts, faces: Int[np.ndarray, "faces 3"], texture_size: int) 
     shown = np.flatnonzero(charts.chart_of >= 0)
     chart_of = charts.chart_of[shown]
     sizes = _chart_sizes(charts.corners[shown], chart_of)
-    _check_room(sizes, texture_size)
+    _check_space(sizes, texture_size)
     # One number a corner: corners of one chart at one vertex are one texture coordinate.
     keys = chart_of[:, None] * (faces.max() + 1) + faces[shown]
     _, first, corners = np.unique(keys, return_index=True, return_inverse=True)
@@ -164,7 +164,7 @@ def _pack(charts: Charts, faces: Int[np.ndarray, "faces 3"], texture_size: int) 
     pack.texels_per_unit = 1.0
     pack.padding = _GAP_TEXELS
     atlas.generate(xatlas.ChartOptions(), pack)
-    _check_room(sizes, texture_size, packed_size=max(atlas.width, atlas.height))
+    _check_space(sizes, texture_size, packed_size=max(atlas.width, atlas.height))
     place_of, _, uvs = atlas.get_mesh(0)
     is_placed = atlas.get_mesh_vertex_assignment(0)[0] != _UNASSIGNED
     assert np.array_equal(place_of, np.arange(len(flat)))  # xatlas moves UV meshes, no more
@@ -218,7 +218,7 @@ def _chart_sizes(
     return _ChartSizes((highs - lows).max(axis=1), np.bincount(chart_of, areas))
 
 
-def _check_room(sizes: _ChartSizes, texture_size: int, *, packed_size: int | None = None) -> None:
+def _check_space(sizes: _ChartSizes, texture_size: int, *, packed_size: int | None = None) -> None:
     """Refuse textures whose gaps are less than half a texel when all is scaled to fit.
 
     Args:

@@ -1,4 +1,4 @@
-"""From a colour field to a picture on the surface: every texel that can be seen asks the field."""
+"""From a colour field to an image on the surface: every texel that can be seen asks the field."""
 
 import torch
 import torch.nn.functional as F

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from get3d.core.types import Mesh
 from get3d.export.chart_kernels import absorb_scraps, free_overlaps, grow_charts
 from get3d.geometry import face_areas, face_normals
-from get3d.geometry.sides import link_labels, twin_sides
+from get3d.geometry.half_edges import link_labels, opposite_half_edges
 
 # A face joins a chart if its normal is no farther from the chart's axis than the first angle and
 # the surroundings' no farther than the second, and stays if no farther than the third when the
@@ -58,7 +58,7 @@ def make_charts(mesh: Mesh, *, texel: float, longest: float = math.inf) -> Chart
         longest: Charts whose boxes are longer are cut between faces, if their faces are shorter.
     """
     normals, areas = face_normals(mesh).numpy(), face_areas(mesh).numpy()
-    twins = twin_sides(mesh.faces).view(-1, 3)
+    twins = opposite_half_edges(mesh.faces).view(-1, 3)
     neighbours = torch.where(twins < 0, -1, twins // 3).numpy()
     smooth = _surrounding_normals(normals, areas, neighbours)
     chart_of = np.where(areas > 0, -1, -2)

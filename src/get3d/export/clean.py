@@ -15,7 +15,7 @@ from get3d.geometry import (
     compact,
     is_manifold,
     remove_floaters,
-    remove_hidden_pieces,
+    remove_hidden_components,
     remove_slivers,
     unit_box,
 )
@@ -90,7 +90,7 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
         notes.append(f"floaters below {cleaning.floaters:g} of the largest piece: {_removed(kept)}")
         mesh = kept.mesh
     if cleaning.hidden:
-        kept = remove_hidden_pieces(mesh)
+        kept = remove_hidden_components(mesh)
         notes.append(f"hidden: {_removed(kept)}")
         mesh = kept.mesh
     if cleaning.faces is not None:
@@ -111,8 +111,8 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
 
 
 def _removed(kept: Kept) -> str:
-    pieces = "1 piece" if kept.num_pieces == 1 else f"{kept.num_pieces} pieces"
-    return f"removed {pieces}, {kept.num_faces} faces" if kept.num_pieces else NONE_FOUND
+    pieces = "1 piece" if kept.num_components == 1 else f"{kept.num_components} pieces"
+    return f"removed {pieces}, {kept.num_faces} faces" if kept.num_components else NONE_FOUND
 
 
 def _simplified(wanted: int, before: Mesh, after: Mesh) -> str:

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
-from get3d.export.pictures import check_jpeg_quality, encode_picture, material_picture
 from get3d.export.split import SplitMesh, split_corners
+from get3d.export.texture_images import check_jpeg_quality, encode_image, material_image
 from get3d.geometry import is_watertight
 
 # Numbers of the glTF 2.0 specification, section 5.1 and on.
@@ -190,9 +190,9 @@ def _add_material(
     if material.base_color != (1.0, 1.0, 1.0, 1.0):
         look["baseColorFactor"] = list(material.base_color)
     if material.texture is not None and part.uvs is not None:
-        picture_u8 = material_picture(material.texture)
-        is_clear |= picture_u8.shape[-1] == 4
-        content, kind = encode_picture(picture_u8, jpeg_quality)
+        image_u8 = material_image(material.texture)
+        is_clear |= image_u8.shape[-1] == 4
+        content, kind = encode_image(image_u8, jpeg_quality)
         view = builder.add_view(content)
         image = builder.add("images", {"bufferView": view, "mimeType": f"image/{kind}"})
         sampler = samplers[_wrap_mode(part)]

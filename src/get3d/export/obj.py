@@ -1,4 +1,4 @@
-"""Wavefront OBJ with its material library and pictures: text that every program reads."""
+"""Wavefront OBJ with its material library and images: text that every program reads."""
 
 import zlib
 from contextlib import ExitStack
@@ -13,8 +13,8 @@ from get3d.core.colors import linear_to_srgb
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.names import unique_names
-from get3d.export.pictures import material_picture
 from get3d.export.split import check_exportable, comment_lines, unit_normals
+from get3d.export.texture_images import material_image
 
 
 def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
@@ -42,15 +42,15 @@ def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
     with ExitStack() as stack:
         obj_path = stack.enter_context(atomic_path(path))
         mtl_path = stack.enter_context(atomic_path(path.with_name(f"{stem}.mtl")))
-        pictures: dict[int, str] = {}
+        images: dict[int, str] = {}
         for index, material in enumerate(textured_mesh.materials):
             if material.texture is not None and len(textured_mesh.uvs):
                 is_only = len(textured_mesh.materials) == 1
-                pictures[index] = f"{stem}.png" if is_only else f"{stem}_{names[index]}.png"
-                png_path = stack.enter_context(atomic_path(path.with_name(pictures[index])))
-                Image.fromarray(material_picture(material.texture)).save(png_path, format="PNG")
+                images[index] = f"{stem}.png" if is_only else f"{stem}_{names[index]}.png"
+                png_path = stack.enter_context(atomic_path(path.with_name(images[index])))
+                Image.fromarray(material_image(material.texture)).save(png_path, format="PNG")
         mtl_path.write_text(
-            _material_library(textured_mesh.materials, names, pictures),
+            _material_library(textured_mesh.materials, names, images),
             encoding="utf-8",
             newline="\n",
         )
@@ -76,7 +76,7 @@ def _material_names(materials: tuple[Material, ...]) -> list[str]:
 
 
 def _material_library(
-    materials: tuple[Material, ...], names: list[str], pictures: dict[int, str]
+    materials: tuple[Material, ...], names: list[str], images: dict[int, str]
 ) -> str:
     lines = []
     for index, (material, name) in enumerate(zip(materials, names, strict=True)):
@@ -90,8 +90,8 @@ def _material_library(
             f"d {material.base_color[3]:.6g}",
             "illum 1",
         ]
-        if index in pictures:
-            lines.append(f"map_Kd {pictures[index]}")
+        if index in images:
+            lines.append(f"map_Kd {images[index]}")
     return "\n".join(lines) + "\n"
 
 

@@ -103,11 +103,11 @@ def _linear_colors(
     factor = torch.tensor(material.base_color, dtype=torch.float64)
     if material.texture is None or len(textured_mesh.uvs) == 0:
         return factor.expand(len(faces), 3, 4)
-    picture = material.texture.detach().cpu().double().permute(2, 0, 1)
+    image = material.texture.detach().cpu().double().permute(2, 0, 1)
     uvs = textured_mesh.uvs.detach().cpu().double()[textured_mesh.uv_faces.cpu()[faces]]
     is_inside = bool(((uvs >= 0) & (uvs <= 1)).all())
     uvs = uvs if is_inside else uvs % 1.0
     grid = torch.stack([uvs[..., 0] * 2 - 1, 1 - uvs[..., 1] * 2], dim=-1)
-    sampled = F.grid_sample(picture[None], grid[None], padding_mode="border", align_corners=False)
+    sampled = F.grid_sample(image[None], grid[None], padding_mode="border", align_corners=False)
     colors = sampled[0].permute(1, 2, 0).clamp(0, 1)
     return torch.cat([srgb_to_linear(colors[..., :3]), colors[..., 3:]], dim=-1) * factor

@@ -102,7 +102,7 @@ def _check_material(material: Material) -> None:
         return
     if texture.dim() != 3 or texture.shape[2] != 4 or texture.numel() == 0:
         raise ValueError(
-            f"texture {name} must be a picture of height, width and four channels, "
+            f"texture {name} must be an image of height, width and four channels, "
             f"got {list(texture.shape)}"
         )
     check_finite(f"rows of texels {name}", texture.flatten(1))

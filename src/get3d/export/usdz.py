@@ -18,8 +18,8 @@ from jaxtyping import Float
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.names import unique_names
-from get3d.export.pictures import check_jpeg_quality, encode_picture, material_picture
 from get3d.export.split import SplitMesh, split_corners
+from get3d.export.texture_images import check_jpeg_quality, encode_image, material_image
 from get3d.geometry import is_watertight
 
 _LOG = logging.getLogger(__name__)
@@ -55,20 +55,20 @@ def save_usdz(
     check_jpeg_quality(jpeg_quality)
     is_closed = is_watertight(textured_mesh.mesh)
     names = unique_names([_identifier(material.name) for material in textured_mesh.materials])
-    pictures: dict[str, bytes] = {}
+    images: dict[str, bytes] = {}
     meshes: list[str] = []
     materials: list[str] = []
     for index, part in split_corners(textured_mesh):
         look = _find_look(textured_mesh.materials[index], part, jpeg_quality)
-        picture_name = f"textures/{names[index]}.{look.picture_kind}"
-        if look.picture is not None:
-            pictures[picture_name] = look.picture
+        image_name = f"textures/{names[index]}.{look.image_kind}"
+        if look.image is not None:
+            images[image_name] = look.image
         meshes += _mesh(f"mesh_{index}", part, look, names[index], is_closed=is_closed)
-        materials += _material(names[index], look, picture_name, is_repeating=part.is_repeating)
+        materials += _material(names[index], look, image_name, is_repeating=part.is_repeating)
     content = [*meshes, *_prim("Scope", "materials", materials)]
     shape = _prim("Xform", "shape", content, ['kind = "component"'])
     scene = "\n".join([*_head(textured_mesh.notes), "", *shape, ""])
-    package = _pack({"scene.usda": scene.encode("utf-8", errors="replace"), **pictures})
+    package = _pack({"scene.usda": scene.encode("utf-8", errors="replace"), **images})
     with atomic_path(path) as temp_path:
         temp_path.write_bytes(package)
 
@@ -78,16 +78,16 @@ class _Look:
     """What covers a part of the mesh.
 
     Attributes:
-        factor: RGBA of the picture, or of all, in linear light.
-        picture: Content of a file, or None.
-        picture_kind: Its suffix.
-        colors: Of the vertices, the factor included; None: there are none, or there is a picture.
+        factor: RGBA of the image, or of all, in linear light.
+        image: Content of a file, or None.
+        image_kind: Its suffix.
+        colors: Of the vertices, the factor included; None: there are none, or there is an image.
         is_clear: Whether alpha differs over the part.
     """
 
     factor: Sequence[float]
-    picture: bytes | None = None
-    picture_kind: str = "png"
+    image: bytes | None = None
+    image_kind: str = "png"
     colors: Float[np.ndarray, "verts 4"] | None = None
     is_clear: bool = False
 
@@ -107,15 +107,15 @@ def _find_look(material: Material, part: SplitMesh, jpeg_quality: int | None) ->
                 material.name,
             )
         factor = factor * part.colors.mean(axis=0, dtype=np.float64)
-    picture_u8 = material_picture(material.texture)
-    is_clear = picture_u8.shape[-1] == 4
+    image_u8 = material_image(material.texture)
+    is_clear = image_u8.shape[-1] == 4
     if is_clear and factor[3] != 1:
-        # Alpha is not encoded, so its factor can go into the picture.
+        # Alpha is not encoded, so its factor can go into the image.
         tint = material.texture.new_tensor([1.0, 1.0, 1.0, factor[3]])
-        picture_u8 = material_picture(material.texture * tint)
+        image_u8 = material_image(material.texture * tint)
         factor[3] = 1
-    picture, kind = encode_picture(picture_u8, jpeg_quality)
-    return _Look(factor.tolist(), picture, kind, is_clear=is_clear)
+    image, kind = encode_image(image_u8, jpeg_quality)
+    return _Look(factor.tolist(), image, kind, is_clear=is_clear)
 
 
 def _head(notes: tuple[str, ...]) -> list[str]:
@@ -152,19 +152,19 @@ def _mesh(
     return _prim("Mesh", name, lines, ['prepend apiSchemas = ["MaterialBindingAPI"]'])
 
 
-def _material(name: str, look: _Look, picture_name: str, *, is_repeating: bool) -> list[str]:
+def _material(name: str, look: _Look, image_name: str, *, is_repeating: bool) -> list[str]:
     """Write a preview surface, and what it reads its colour and opacity from."""
     path = f"{_MATERIALS}/{name}"
     color, opacity = f" = {_tuple(look.factor[:3])}", f" = {look.factor[3]:.9g}"
     sources: list[str] = []
-    if look.picture is not None:
+    if look.image is not None:
         wrap = "repeat" if is_repeating else "clamp"
         color = f".connect = <{path}/texture.outputs:rgb>"
-        sources += _texture(path, "texture", picture_name, wrap, look.factor)
+        sources += _texture(path, "texture", image_name, wrap, look.factor)
         if look.is_clear:
             # A texture of its own: Blender takes a scaled one's colour for its alpha.
             opacity = f".connect = <{path}/opacity.outputs:a>"
-            sources += _texture(path, "opacity", picture_name, wrap)
+            sources += _texture(path, "opacity", image_name, wrap)
         sources += _reader("coordinates", "st", "float2")
     elif look.colors is not None:
         color = f".connect = <{path}/color.outputs:result>"
@@ -187,11 +187,11 @@ def _material(name: str, look: _Look, picture_name: str, *, is_repeating: bool) 
 
 
 def _texture(
-    path: str, name: str, picture_name: str, wrap: str, factor: Sequence[float] = (1, 1, 1, 1)
+    path: str, name: str, image_name: str, wrap: str, factor: Sequence[float] = (1, 1, 1, 1)
 ) -> list[str]:
     is_scaled = any(channel != 1 for channel in factor)
     lines = [
-        f"asset inputs:file = @{picture_name}@",
+        f"asset inputs:file = @{image_name}@",
         *([f"float4 inputs:scale = {_tuple(factor)}"] if is_scaled else []),
         'token inputs:sourceColorSpace = "sRGB"',
         f"float2 inputs:st.connect = <{path}/coordinates.outputs:result>",

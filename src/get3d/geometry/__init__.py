@@ -19,6 +19,13 @@ from get3d.geometry.checks import (
     check_surface,
     unit_box,
 )
+from get3d.geometry.components import (
+    Kept,
+    compact,
+    component_volumes,
+    remove_floaters,
+    remove_hidden_components,
+)
 from get3d.geometry.dual_topology import DualTopology
 from get3d.geometry.flexicubes import (
     CubeWeights,
@@ -47,33 +54,26 @@ from get3d.geometry.measures import (
     vertex_normals,
 )
 from get3d.geometry.normals import SplitNormals, split_normals
-from get3d.geometry.pieces import (
-    Kept,
-    compact,
-    piece_volumes,
-    remove_floaters,
-    remove_hidden_pieces,
-)
 from get3d.geometry.regularizers import (
     crossing_losses,
     empty_penalties,
     mean_by_shape,
-    rescue_empty,
     sdf_sign_change_loss,
     sign_change_losses,
+    with_fallback_surfaces,
 )
 from get3d.geometry.slivers import Tidied, face_flatness, remove_slivers
-from get3d.geometry.tet_grid import TetGrid, bcc_cells, bcc_grid, load_grid, make_grid
-from get3d.geometry.topology import SurfaceTopology, crossed_edges
-from get3d.geometry.tracing import (
+from get3d.geometry.sparse_extraction import (
     KnownSurface,
     PackedField,
-    TracedCubes,
-    TracedSurface,
-    trace_cubes,
-    trace_surface,
-    traced_meshes,
+    SparseCubes,
+    SparseSurface,
+    extract_sparse_cubes,
+    extract_sparse_surface,
+    sparse_meshes,
 )
+from get3d.geometry.tet_grid import TetGrid, bcc_cells, bcc_grid, load_grid, make_grid
+from get3d.geometry.topology import SurfaceTopology, crossed_edges
 from get3d.geometry.voxel_grid import (
     VoxelGrid,
     cube_corner_steps,
@@ -89,13 +89,13 @@ __all__ = [
     "Kept",
     "KnownSurface",
     "PackedField",
+    "SparseCubes",
+    "SparseSurface",
     "SplitNormals",
     "SurfaceSamples",
     "SurfaceTopology",
     "TetGrid",
     "Tidied",
-    "TracedCubes",
-    "TracedSurface",
     "UnitBox",
     "VoxelGrid",
     "bcc_cells",
@@ -109,6 +109,7 @@ __all__ = [
     "check_surface",
     "clip_matrices",
     "compact",
+    "component_volumes",
     "connected_components",
     "crossed_edges",
     "crossing_losses",
@@ -120,6 +121,8 @@ __all__ = [
     "dual_topology",
     "empty_penalties",
     "euler_number",
+    "extract_sparse_cubes",
+    "extract_sparse_surface",
     "face_areas",
     "face_flatness",
     "face_normals",
@@ -132,28 +135,25 @@ __all__ = [
     "marching_tets",
     "mean_by_shape",
     "orbit_cameras",
-    "piece_volumes",
     "place_points",
     "remove_floaters",
-    "remove_hidden_pieces",
+    "remove_hidden_components",
     "remove_slivers",
-    "rescue_empty",
     "roughness",
     "sample_cameras",
     "sample_surface",
     "sdf_sign_change_loss",
     "sign_change_losses",
     "signed_volume",
+    "sparse_meshes",
     "split_normals",
     "surface_area",
     "surface_meshes",
     "surface_topology",
     "to_clip",
-    "trace_cubes",
-    "trace_surface",
-    "traced_meshes",
     "uniform_cameras",
     "unit_box",
     "vertex_normals",
     "voxel_grid",
+    "with_fallback_surfaces",
 ]

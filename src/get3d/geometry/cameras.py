@@ -19,7 +19,7 @@ _POLE = 1e-6  # below this fraction of the distance, a position no longer tells 
 
 @dataclass(frozen=True, kw_only=True)
 class CameraDistribution:
-    """From where the pictures of a dataset were taken; stored with the dataset.
+    """From where the images of a dataset were taken; stored with the dataset.
 
     Attributes:
         radius: Distance of the camera from the origin, in scene units.
@@ -127,7 +127,7 @@ def uniform_cameras(distribution: CameraDistribution, uniform: Float[Tensor, "vi
 def camera_angles(cameras: Cameras) -> Float[Tensor, "views 2"]:
     """Rotation in [0, 2 pi) and polar angle in [0, pi] of each camera's position, in radians.
 
-    This is what a discriminator is told about a picture. Exactly above or below the origin the
+    This is what a discriminator is told about an image. Exactly above or below the origin the
     position does not tell the rotation, and the camera's right-hand axis does.
     """
     x, y, z = camera_origins(cameras).unbind(-1)

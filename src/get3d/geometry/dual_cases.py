@@ -69,7 +69,7 @@ def _groups(case: int, *, separates_inside: bool) -> list[list[int]]:
     return sorted(sorted(group) for group in groups)
 
 
-def _hinge(case: int) -> int:
+def _ambiguous_face(case: int) -> int:
     """The ambiguous face whose two curves belong to one patch; -1 if there is none."""
     groups = _groups(case, separates_inside=True)
     for face in range(6):
@@ -103,7 +103,7 @@ EDGE_ORDER = np.array(
 )
 """[512, 12] the crossed edges, dual vertex by dual vertex; -1 after the last."""
 
-HINGE = np.array([_hinge(case) for case in range(256)])
+AMBIGUOUS_FACE = np.array([_ambiguous_face(case) for case in range(256)])
 """[256] the ambiguous face at which a case may have to be turned over; -1 for most."""
 
 LAST_EDGES = np.array([edge_between(7, 7 ^ 1 << axis) for axis in range(3)])

@@ -158,20 +158,20 @@ def _group_crossings(
     flat: Int[Tensor, " cubes"], case: Int[Tensor, " cubes"], num_shapes: int, resolution: int
 ) -> _Cubes:
     """Find how the crossings of each cube group."""
-    # Two cubes whose case is a hinge at their common face are turned over together.
+    # Two cubes whose case is a ambiguous face at their common face are turned over together.
     num = resolution
-    hinges = _table(dual_cases.HINGE, flat)
-    hinged = (hinges[case] >= 0).nonzero().squeeze(1)
-    axis, side = hinges[case[hinged]] // 2, hinges[case[hinged]] % 2
+    ambiguous_faces = _table(dual_cases.AMBIGUOUS_FACE, flat)
+    is_ambiguous = (ambiguous_faces[case] >= 0).nonzero().squeeze(1)
+    axis, side = ambiguous_faces[case[is_ambiguous]] // 2, ambiguous_faces[case[is_ambiguous]] % 2
     step = 2 * side - 1
-    along = cube_places(flat[hinged] % num**3, num).gather(1, axis[:, None]).squeeze(1) + step
+    along = cube_places(flat[is_ambiguous] % num**3, num).gather(1, axis[:, None]).squeeze(1) + step
     has_neighbour = (along >= 0) & (along < num)
     strides = torch.tensor([num**2, num, 1], device=flat.device)
-    neighbour = flat[hinged] + step * strides[axis]
+    neighbour = flat[is_ambiguous] + step * strides[axis]
     # It shares the ambiguous face, so it is crossed too.
-    rank = torch.searchsorted(flat, torch.where(has_neighbour, neighbour, flat[hinged]))
-    turns = has_neighbour & (hinges[case[rank]] >= 0)
-    state = case.index_add(0, hinged, 256 * turns)
+    rank = torch.searchsorted(flat, torch.where(has_neighbour, neighbour, flat[is_ambiguous]))
+    turns = has_neighbour & (ambiguous_faces[case[rank]] >= 0)
+    state = case.index_add(0, is_ambiguous, 256 * turns)
     counts = _table(dual_cases.NUM_VERTS, flat)[state]
     return _Cubes(flat, state, counts.cumsum(0) - counts, num_shapes * num**3, num)
 

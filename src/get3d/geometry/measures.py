@@ -10,7 +10,13 @@ from torch import Tensor
 
 from get3d.core.errors import MeshError
 from get3d.core.types import Mesh
-from get3d.geometry.sides import link_labels, next_side, pair_keys, side_ends, twin_sides
+from get3d.geometry.half_edges import (
+    half_edge_ends,
+    link_labels,
+    next_half_edge,
+    opposite_half_edges,
+    pair_keys,
+)
 
 
 @dataclass(frozen=True)
@@ -148,14 +154,14 @@ def connected_components(mesh: Mesh) -> Int[Tensor, " verts"]:
 
 def euler_number(mesh: Mesh) -> int:
     """Vertices - edges + faces, counting only vertices that a face uses; 2 for a closed ball."""
-    starts, ends = side_ends(mesh.faces)
+    starts, ends = half_edge_ends(mesh.faces)
     keys = pair_keys(torch.minimum(starts, ends), torch.maximum(starts, ends))
     return len(torch.unique(mesh.faces)) - len(torch.unique(keys)) + len(mesh.faces)
 
 
 def is_oriented(mesh: Mesh) -> bool:
     """Tell whether neighbouring faces wind alike: no edge is walked twice in one direction."""
-    keys = pair_keys(*side_ends(mesh.faces))
+    keys = pair_keys(*half_edge_ends(mesh.faces))
     return len(torch.unique(keys)) == len(keys)
 
 
@@ -167,7 +173,7 @@ def is_watertight(mesh: Mesh) -> bool:
     """
     if len(mesh.faces) == 0:
         return False
-    starts, ends = side_ends(mesh.faces)
+    starts, ends = half_edge_ends(mesh.faces)
     forward = pair_keys(starts, ends).sort().values
     return torch.equal(forward, pair_keys(ends, starts).sort().values)
 
@@ -178,12 +184,14 @@ def is_manifold(mesh: Mesh) -> bool:
     Each edge borders exactly two faces, which walk it in opposite directions, and the faces about
     each vertex form one fan.
     """
-    starts, ends = side_ends(mesh.faces)
+    starts, ends = half_edge_ends(mesh.faces)
     if (starts == ends).any() or not is_watertight(mesh) or not is_oriented(mesh):
         return False
     # Link the corners of a vertex whose faces share an edge. Side i starts at corner i.
     corners = torch.arange(len(starts), device=starts.device)
-    fans = link_labels(torch.stack([corners, next_side(twin_sides(mesh.faces))], 1), len(corners))
+    fans = link_labels(
+        torch.stack([corners, next_half_edge(opposite_half_edges(mesh.faces))], 1), len(corners)
+    )
     return int(fans.max()) + 1 == len(torch.unique(mesh.faces))
 
 

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from get3d.core.types import Mesh
+from get3d.geometry.half_edges import link_labels, next_half_edge, opposite_half_edges
 from get3d.geometry.measures import face_areas, face_normals, unit_vectors
-from get3d.geometry.sides import link_labels, next_side, twin_sides
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ def split_normals(mesh: Mesh, *, crease_rad: float) -> SplitNormals:
     if not 0 <= crease_rad <= math.pi:
         raise ValueError(f"crease_rad must lie in 0 to pi, got {crease_rad}")
     normals = face_normals(mesh).detach()
-    twins = twin_sides(mesh.faces)
+    twins = opposite_half_edges(mesh.faces)
     side = (twins >= 0).nonzero().squeeze(1)
     bend = (normals[side // 3] * normals[twins[side] // 3]).sum(dim=1)
     side = side[bend > math.cos(crease_rad)]
     # Corner i starts side i, which its twin ends: where the twin's next side starts is the same
     # vertex.
-    links = torch.stack([side, next_side(twins[side])], dim=1)
+    links = torch.stack([side, next_half_edge(twins[side])], dim=1)
     group = link_labels(links, mesh.faces.numel())
     weighted = (normals * face_areas(mesh).detach().unsqueeze(1)).repeat_interleave(3, dim=0)
     num_groups = int(group.max()) + 1 if len(group) else 0

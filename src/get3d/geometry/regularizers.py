@@ -1,4 +1,4 @@
-"""What keeps a learnt signed distance field sane (paper, section 3.1.1 and equation 2)."""
+"""What keeps a learned signed distance field sane (paper, section 3.1.1 and equation 2)."""
 
 import torch
 import torch.nn.functional as F
@@ -86,7 +86,7 @@ def _cross_entropy(values: Float[Tensor, "crossings 2"]) -> Float[Tensor, " cros
 
 
 @torch.no_grad()
-def _rescue_values(
+def _fallback_values(
     sdf: Float[Tensor, "shapes verts"],
 ) -> tuple[Bool[Tensor, " shapes"], Float[Tensor, " shapes"], Float[Tensor, " shapes"]]:
     """Find the shapes of one sign, and the values that give them a surface."""
@@ -94,7 +94,7 @@ def _rescue_values(
     return occupied.all(1) | ~occupied.any(1), 1 - sdf.amin(1), -1 - sdf.amax(1)
 
 
-def rescue_empty(
+def with_fallback_surfaces(
     sdf: Float[Tensor, "shapes verts"], grid: TetGrid | VoxelGrid
 ) -> tuple[Float[Tensor, "shapes verts"], Bool[Tensor, " shapes"]]:
     """Give a shape whose SDF has one sign on the whole grid a surface, as the release does.
@@ -108,26 +108,26 @@ def rescue_empty(
         grid: The grid.
 
     Returns:
-        The field, the very same one where nothing was to be rescued, and which shapes were.
+        The field, the very same one where nothing was to be replaced, and which shapes were.
     """
-    was_rescued, inside, outside = _rescue_values(sdf)
-    if not was_rescued.any():
-        return sdf, was_rescued
-    rescued = sdf.clone()
-    shapes = was_rescued.nonzero()
-    rescued[shapes, grid.boundary] = outside[shapes]
-    rescued[shapes, grid.centre] = inside[shapes]
-    return rescued, was_rescued
+    is_fallback, inside, outside = _fallback_values(sdf)
+    if not is_fallback.any():
+        return sdf, is_fallback
+    replaced = sdf.clone()
+    shapes = is_fallback.nonzero()
+    replaced[shapes, grid.boundary] = outside[shapes]
+    replaced[shapes, grid.centre] = inside[shapes]
+    return replaced, is_fallback
 
 
 def empty_penalties(
-    sdf: Float[Tensor, "shapes verts"], was_rescued: Bool[Tensor, " shapes"]
+    sdf: Float[Tensor, "shapes verts"], is_fallback: Bool[Tensor, " shapes"]
 ) -> Float[Tensor, " shapes"]:
     """Compute mean |SDF| of the shapes without a surface: pulls a field of one sign towards zero.
 
     Args:
         sdf: Signed distances.
-        was_rescued: From `rescue_empty`; the penalty of the other shapes is zero.
+        is_fallback: From `with_fallback_surfaces`; the penalty of the other shapes is zero.
     """
-    shapes = was_rescued.nonzero()[:, 0]
+    shapes = is_fallback.nonzero()[:, 0]
     return sdf.new_zeros(len(sdf)).index_add(0, shapes, sdf[shapes].abs().mean(1))

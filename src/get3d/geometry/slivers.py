@@ -7,8 +7,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from get3d.core.types import Mesh
-from get3d.geometry.pieces import compact
-from get3d.geometry.sides import count_keys, next_side, pair_keys, side_ends, twin_sides
+from get3d.geometry.components import compact
+from get3d.geometry.half_edges import (
+    count_keys,
+    half_edge_ends,
+    next_half_edge,
+    opposite_half_edges,
+    pair_keys,
+)
 
 _ROUNDS = 50
 _RINGS = 2
@@ -102,7 +108,7 @@ def _collapse_needles(mesh: Mesh, is_sliver: Bool[Tensor, " faces"], min_height:
     shortest = lengths.min(dim=1)
     is_needle = is_sliver & (shortest.values <= 2 * min_height * lengths.amax(dim=1))
     picked = is_needle.nonzero().squeeze(1) * 3 + shortest.indices[is_needle]
-    ends = torch.stack(side_ends(mesh.faces), dim=1)[picked].sort(dim=1).values.unique(dim=0)
+    ends = torch.stack(half_edge_ends(mesh.faces), dim=1)[picked].sort(dim=1).values.unique(dim=0)
     ends = ends[ends[:, 0] < ends[:, 1]]
     ends = ends[_may_collapse(mesh.faces, ends)]
     ends = ends[_out_of_reach(mesh, ends)]
@@ -124,7 +130,7 @@ def _may_collapse(
 
     The edge must have two faces, and its ends no common neighbours but these faces' third corners.
     """
-    keys = pair_keys(*side_ends(faces)).sort().values
+    keys = pair_keys(*half_edge_ends(faces)).sort().values
     # Neighbours of each edge's first end: a run of the sorted keys.
     first, second = ends.unbind(dim=1)
     starts = torch.searchsorted(keys, first << 32)
@@ -139,11 +145,11 @@ def _may_collapse(
 
 def _is_inner(faces: Int[Tensor, "faces 3"]) -> Bool[Tensor, " verts"]:
     """Tell which vertices have only edges of two faces, wound alike."""
-    starts, ends = side_ends(faces)
-    has_no_twin = twin_sides(faces) < 0
+    starts, ends = half_edge_ends(faces)
+    has_no_opposite = opposite_half_edges(faces) < 0
     is_inner = torch.ones(int(faces.max()) + 1, dtype=torch.bool, device=faces.device)
-    is_inner[starts[has_no_twin]] = False
-    is_inner[ends[has_no_twin]] = False
+    is_inner[starts[has_no_opposite]] = False
+    is_inner[ends[has_no_opposite]] = False
     return is_inner
 
 
@@ -162,16 +168,16 @@ def _out_of_reach(mesh: Mesh, ends: Int[Tensor, "edges 2"]) -> Bool[Tensor, " ed
 
 def _flip_caps(mesh: Mesh, is_sliver: Bool[Tensor, " faces"]) -> Mesh:
     """Swap the longest sides of slivers for the other diagonals, where that makes better faces."""
-    starts, ends = side_ends(mesh.faces)
+    starts, ends = half_edge_ends(mesh.faces)
     side = is_sliver.nonzero().squeeze(1) * 3 + _side_lengths(mesh)[is_sliver].argmax(dim=1)
     is_inner = _is_inner(mesh.faces)
-    twins = twin_sides(mesh.faces)
+    twins = opposite_half_edges(mesh.faces)
     side = side[twins[side] >= 0]
     pair = mesh.faces[torch.stack([side // 3, twins[side] // 3], dim=1)]
     side = side[is_inner[pair].flatten(1).all(dim=1)]
     twin = twins[side]
     start, end = starts[side], ends[side]
-    tip, far = ends[next_side(side)], ends[next_side(twin)]
+    tip, far = ends[next_half_edge(side)], ends[next_half_edge(twin)]
     new = torch.stack([torch.stack([tip, start, far], 1), torch.stack([tip, far, end], 1)], dim=1)
     exists = count_keys(pair_keys(starts, ends).sort().values, pair_keys(tip, far)) > 0
     both = torch.stack([side // 3, twin // 3], dim=1)

@@ -182,5 +182,5 @@ def _explained(what: str, else_fetch: str = "") -> Iterator[None]:
                 raise OSError(f"{what}: {reason}") from error
         text = " ".join(str(error).split())[:200]
         status = getattr(getattr(error, "response", None), "status_code", None)
-        remedy = _LOG_IN if status in (401, 403) else "check the name and the connection"
-        raise OSError(f"{what} ({type(error).__name__}: {text}); {remedy}") from error
+        suggestion = _LOG_IN if status in (401, 403) else "check the name and the connection"
+        raise OSError(f"{what} ({type(error).__name__}: {text}); {suggestion}") from error

@@ -13,7 +13,13 @@ import torch
 from torch import Tensor
 
 from get3d.geometry import TetGrid, load_grid
-from get3d.models import Discriminator, DiscriminatorConfig, Generator, GeneratorConfig, skeleton
+from get3d.models import (
+    DiscriminatorConfig,
+    DiscriminatorPair,
+    Generator,
+    GeneratorConfig,
+    skeleton,
+)
 
 _GENERATOR_KEYS = {
     "z_dim": "z_dim",
@@ -108,7 +114,7 @@ def load_generator(
         raise ValueError("config lacks one_3d_generator (true: unified, false: separate)")
     is_unified = bool(config["one_3d_generator"])
     if options["iso_surface"] == "flexicubes":
-        options["sdf_inside"] = "negative"  # the sign that these models learnt
+        options["sdf_inside"] = "negative"  # the sign that these models learned
     ours = GeneratorConfig(architecture="unified" if is_unified else "separate", **options)
     rules = _UNIFIED_RULES if is_unified else _SEPARATE_RULES
     # Fitted on paper first: a file's sizes, which may be lies, have not cost any memory yet.
@@ -123,7 +129,7 @@ def load_generator(
 
 def load_discriminator(
     state_dict: Mapping[str, Tensor], *, config: Mapping[str, Any]
-) -> Discriminator:
+) -> DiscriminatorPair:
     """Build both discriminators from a published state dict.
 
     Args:
@@ -142,7 +148,7 @@ def load_discriminator(
     if config.get("architecture", "skip") != "skip":
         raise ValueError(f'architecture must be "skip", got {config["architecture"]!r}')
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
-        discriminator = Discriminator(DiscriminatorConfig(**options))
+        discriminator = DiscriminatorPair(DiscriminatorConfig(**options))
     num_blocks = len(discriminator.rgb.blocks)
     ours = discriminator.state_dict()
     weights = _fit(ours, state_dict, lambda name: _discriminator_name(name, num_blocks))

@@ -11,7 +11,7 @@ from get3d.metrics.coverage import (
 from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.frechet import FeatureMoments, feature_moments, frechet_distance
 from get3d.metrics.hollowness import volume_over_hull
-from get3d.metrics.images import ImageProtocol
+from get3d.metrics.image_sets import ImageProtocol
 from get3d.metrics.inception import load_inception
 from get3d.metrics.kid import KernelProtocol, kernel_distance
 from get3d.metrics.points import PointProtocol, sample_points

@@ -1,4 +1,4 @@
-"""Features of pictures: what Fréchet and kernel distances compare."""
+"""Features of images: what Fréchet and kernel distances compare."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureExtractor:
-    """A network that turns pictures into features, and what has to be saved beside a score.
+    """A network that turns images into features, and what has to be saved beside a score.
 
     Attributes:
         name: Of the network; scores of different names cannot be compared.
         dim: Length of a feature.
-        resize: How pictures of any size become the network's own, in words.
+        resize: How images of any size become the network's own, in words.
         fingerprint: Of the weights: eight hexadecimal digits.
         network: Takes RGB bytes and returns features; in evaluation mode.
-        images_at_once: Pictures in one pass: bounds the memory, not the result.
+        images_at_once: Images in one pass: bounds the memory, not the result.
     """
 
     name: str
@@ -29,7 +29,7 @@ class FeatureExtractor:
 
     @torch.no_grad()
     def __call__(self, images_u8: Shaped[Tensor, "..."]) -> Float[Tensor, "n {self.dim}"]:
-        """Extract the features of pictures.
+        """Extract the features of images.
 
         Convolutions are exact float32 on a GPU too, without TF32.
 
@@ -53,11 +53,11 @@ class FeatureExtractor:
 
 
 def check_images(name: str, images_u8: Shaped[Tensor, "..."]) -> None:
-    """Refuse what is not a batch of RGB pictures in bytes.
+    """Refuse what is not a batch of RGB images in bytes.
 
     Args:
         name: What the caller calls them.
-        images_u8: The pictures.
+        images_u8: The images.
 
     Raises:
         ValueError: If they are no bytes, grey, with alpha, channels last, or none.
@@ -71,13 +71,13 @@ def check_images(name: str, images_u8: Shaped[Tensor, "..."]) -> None:
         raise ValueError(f"{name} must have the axes [n, 3, height, width], got {shape}")
     channels = shape[1]
     if channels != 3:
-        remedy = "permute the axes to [n, 3, height, width]"
+        suggestion = "permute the axes to [n, 3, height, width]"
         if channels == 4:
-            remedy = "put pictures with alpha on their background first (composite)"
+            suggestion = "put images with alpha on their background first (composite)"
         elif channels == 1:
-            remedy = "grey pictures are not what these networks learnt from"
-        raise ValueError(f"{name} must have 3 channels (RGB), got {channels} in {shape}; {remedy}")
-    if 0 in shape:
+            suggestion = "grey images are not what these networks learned from"
         raise ValueError(
-            f"{name} must hold at least one picture of at least one pixel, got {shape}"
+            f"{name} must have 3 channels (RGB), got {channels} in {shape}; {suggestion}"
         )
+    if 0 in shape:
+        raise ValueError(f"{name} must hold at least one image of at least one pixel, got {shape}")

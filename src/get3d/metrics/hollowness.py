@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from get3d.core.types import Mesh
+from get3d.geometry.components import compact, face_components
 from get3d.geometry.measures import face_areas, is_watertight, signed_volume
-from get3d.geometry.pieces import compact, face_pieces
 
 
 def volume_over_hull(mesh: Mesh) -> float:
@@ -52,7 +52,7 @@ def _largest_component(mesh: Mesh) -> Mesh:
     mesh = compact(Mesh(mesh.verts.detach().cpu().double(), mesh.faces.cpu()))
     verts, vert_ids = mesh.verts.unique(dim=0, return_inverse=True)
     mesh = Mesh(verts, vert_ids[mesh.faces])
-    component = face_pieces(mesh)
+    component = face_components(mesh)
     areas = verts.new_zeros(int(component.max()) + 1).index_add_(0, component, face_areas(mesh))
     return compact(Mesh(verts, mesh.faces[component == areas.argmax()]))
 

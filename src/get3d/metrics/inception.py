@@ -32,7 +32,7 @@ def load_inception(
 ) -> FeatureExtractor:
     """Load the network of the FID: 2048 features from its last pooling layer.
 
-    Pictures go through what the StyleGAN family and GET3D do, whose TorchScript port of the same
+    Images go through what the StyleGAN family and GET3D do, whose TorchScript port of the same
     graph is the published one: bytes are resized to 299 x 299 as the first TensorFlow did
     (`resize_like_tensorflow_1`), without antialiasing and without rounding back to bytes, then
     (x - 128) / 128. Everything is float32, on any device. Nothing is downloaded.
@@ -48,7 +48,7 @@ def load_inception(
     """
     file = _find_file() if path is None else Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such file; {_remedy()}")
+        raise FileNotFoundError(f"{file}: no such file; {_suggestion()}")
     tensors = _read_tensors(file)
     _check_layout(file, tensors)
     with torch.device("meta"):
@@ -73,11 +73,11 @@ def _find_file() -> Path:
             if candidate.is_file():
                 return candidate
     raise FileNotFoundError(
-        f"the Inception weights of the FID are not on this machine; {_remedy()}"
+        f"the Inception weights of the FID are not on this machine; {_suggestion()}"
     )
 
 
-def _remedy() -> str:
+def _suggestion() -> str:
     name, url = next(iter(FILE_URLS.items()))
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     return (
@@ -96,12 +96,12 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of pickle, zip, torch, safetensors: they have no common base
         raise ValueError(
-            f"{file}: neither PyTorch nor safetensors can read weights from it; {_remedy()}"
+            f"{file}: neither PyTorch nor safetensors can read weights from it; {_suggestion()}"
         ) from error
     if not isinstance(content, Mapping) or not all(
         isinstance(value, Tensor) for value in content.values()
     ):
-        raise ValueError(f"{file}: holds no state dict of tensors; {_remedy()}")
+        raise ValueError(f"{file}: holds no state dict of tensors; {_suggestion()}")
     return {
         str(name): tensor.float()
         for name, tensor in content.items()
@@ -117,7 +117,7 @@ def _check_layout(file: Path, tensors: dict[str, Tensor]) -> None:
     ):
         raise ValueError(
             f"{file}: these are torchvision's ImageNet weights, not the FID weights, and give "
-            f"other numbers; {_remedy()}"
+            f"other numbers; {_suggestion()}"
         )
     with torch.device("meta"):
         wanted = InceptionV3().state_dict()
@@ -135,4 +135,4 @@ def _check_layout(file: Path, tensors: dict[str, Tensor]) -> None:
         if names:
             problems.append(f"{len(names)} tensors {word}, such as {min(names)}")
     if problems:
-        raise ValueError(f"{file}: not the FID weights: {'; '.join(problems)}; {_remedy()}")
+        raise ValueError(f"{file}: not the FID weights: {'; '.join(problems)}; {_suggestion()}")

@@ -15,7 +15,7 @@ def resize_like_tensorflow_1(
     """Resize bilinearly as `tf.image.resize_bilinear` of TensorFlow 1 did by default.
 
     Output pixel i looks at input position i * in / out, not at (i + 0.5) * in / out - 0.5, so the
-    picture shifts by a fraction of a pixel; the FID has that built in. Large pictures are not
+    image shifts by a fraction of a pixel; the FID has that built in. Large images are not
     averaged: pixels between the looked-up ones are lost, as published.
 
     Args:

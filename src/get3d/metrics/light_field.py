@@ -108,7 +108,7 @@ def light_field_distance(
 def describe_silhouettes(
     silhouettes: Bool[np.ndarray, "images h w"], protocol: LightFieldProtocol = DEFAULT_PROTOCOL
 ) -> UInt8[np.ndarray, "images features"]:
-    """Describe pictures by region and outline; each must cover a pixel."""
+    """Describe images by region and outline; each must cover a pixel."""
     regions, contours = measure_regions(silhouettes), trace_contours(silhouettes)
     shares = [
         zernike_moments(regions) / protocol.zernike_range,

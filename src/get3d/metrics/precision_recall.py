@@ -25,7 +25,7 @@ def precision_recall(
     of the reference they reach. Both depend on the sizes of the sets: compare at equal ones only.
 
     Args:
-        features_generated: Of generated pictures or shapes.
+        features_generated: Of generated images or shapes.
         features_reference: Of real ones.
         k: 3 in the publication.
 

@@ -1,6 +1,6 @@
-"""Features that ship with get3d: a small network that knows procedural shapes by their pictures.
+"""Features that ship with get3d: a small network that knows procedural shapes by their images.
 
-It learnt category and attributes of the shapes of `get3d shapes` from renders on black
+It learned category and attributes of the shapes of `get3d shapes` from renders on black
 (scripts/train_shape_features.py). Scores from its features are called fd_shapes and kd_shapes: they
 compare models trained on like data, and are no FID.
 """
@@ -31,7 +31,7 @@ Heads = dict[str, tuple[str, ...]]
 
 
 def load_shape_features(*, device: torch.device | str) -> FeatureExtractor:
-    """Load the shipped network: 256 features of pictures of any size, on black.
+    """Load the shipped network: 256 features of images of any size, on black.
 
     Args:
         device: Where the network goes.
@@ -162,13 +162,13 @@ class ShapeNetwork(nn.Module):
         return self.encode(resize_by_area(images_u8.float() / 127.5 - 1.0, IMAGE_SIZE))
 
     def encode(self, images: Float[Tensor, "n 3 96 96"]) -> Float[Tensor, "n 256"]:
-        """Extract features of pictures in [-1, 1]."""
+        """Extract features of images in [-1, 1]."""
         x = F.relu(self.stem_norm(self.stem(images)))
         features: Tensor = self.blocks(x).mean((2, 3))
         return features
 
     def classify(self, features: Float[Tensor, "n 256"]) -> dict[str, Float[Tensor, "n _"]]:
-        """Judge every attribute.
+        """Discriminator every attribute.
 
         Returns:
             Logits of the values of each, in the order of `heads`.

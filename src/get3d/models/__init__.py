@@ -18,8 +18,8 @@ options, `layers.py` the equalised and modulated layers, `ops/` operations witho
 parameters, `weights.py` checks of a generator's weights before there is one.
 """
 
-from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
-from get3d.models.discriminator import Discriminator, DiscriminatorConfig
+from get3d.models.config import GeneratorConfig, GridOptions, TrainingRenderConfig
+from get3d.models.discriminator import DiscriminatorConfig, DiscriminatorPair
 from get3d.models.feature_network import FeatureNetwork, load_feature_network
 from get3d.models.fields import Fields
 from get3d.models.generator import Generator
@@ -29,15 +29,15 @@ from get3d.models.surface import Surface
 from get3d.models.weights import check_weight_type, check_weight_values, skeleton
 
 __all__ = [
-    "Discriminator",
     "DiscriminatorConfig",
+    "DiscriminatorPair",
     "FeatureNetwork",
     "Fields",
     "Generator",
     "GeneratorConfig",
     "GridOptions",
-    "ImagingConfig",
     "Surface",
+    "TrainingRenderConfig",
     "check_weight_type",
     "check_weight_values",
     "cross_styles",

@@ -49,7 +49,7 @@ class GeneratorConfig:
     """No layer of the tri-plane backbone is wider."""
 
     plane_noise: bool = True
-    """Add a constant noise image, of learnt strength, in every layer of the tri-plane backbone. A
+    """Add a constant noise image, of learned strength, in every layer of the tri-plane backbone. A
     texel of it runs through the whole cube along one axis: in short runs it shows as streaks."""
 
     mlp_width: int = 32
@@ -75,7 +75,7 @@ class GeneratorConfig:
     its weights (docs/surfaces.md)."""
 
     sdf_inside: Literal["positive", "negative"] = "positive"
-    """Sign of the network's signed distances inside. The published FlexiCubes models learnt
+    """Sign of the network's signed distances inside. The published FlexiCubes models learned
     negative; meshes are the same either way."""
 
     grid_resolution: int = 90
@@ -196,8 +196,8 @@ class GridOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImagingConfig:
-    """How pictures are made of meshes and colour fields."""
+class TrainingRenderConfig:
+    """How images are made of meshes and colour fields."""
 
     composite: Literal["published", "antialiased"] = "published"
     """published: colour where the centre of a pixel is covered, the colour layer's bias elsewhere.

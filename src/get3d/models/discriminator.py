@@ -27,7 +27,7 @@ class DiscriminatorConfig:
     """Size of the two discriminators; the defaults are the published ones."""
 
     image_size: int = 1024
-    """Side of the pictures, in pixels: a power of two, 8 or more."""
+    """Side of the images, in pixels: a power of two, 8 or more."""
 
     channel_base: int = 32768
     """A layer at resolution r is channel_base / r wide."""
@@ -36,7 +36,7 @@ class DiscriminatorConfig:
     """No layer is wider."""
 
     mbstd_group_size: int = 4
-    """Pictures among which the standard deviation is taken; must divide the batch."""
+    """Images among which the standard deviation is taken; must divide the batch."""
 
     camera_condition: bool = True
     """Tell the discriminators the camera's rotation and polar angle."""
@@ -91,7 +91,7 @@ class DiscriminatorBlock(nn.Module):
         """Draw the weights.
 
         Args:
-            image_channels: Of the picture that enters at every resolution.
+            image_channels: Of the image that enters at every resolution.
             in_channels: Of the features that enter.
             out_channels: Of the features that leave.
         """
@@ -122,7 +122,7 @@ def encode_angles(angles_rad: Float[Tensor, "n 2"]) -> Float[Tensor, "n 14"]:
     return torch.cat([*waves, angles_rad], dim=1)
 
 
-class Judge(nn.Module):
+class Discriminator(nn.Module):
     """One discriminator (StyleGAN2, "skip" architecture with projected camera condition)."""
 
     def __init__(self, image_channels: int, config: DiscriminatorConfig) -> None:
@@ -159,19 +159,17 @@ class Judge(nn.Module):
             image = downsample(image)
         assert x is not None  # image_size >= 8, so there is a block
         x = x + self.from_image(image)
-        x = self.conv(append_group_deviation(x, self.group_size))
+        x = self.conv(minibatch_stddev(x, self.group_size))
         x = self.out(self.fc(x.flatten(1)))
         if self.camera is None:
             return x[:, 0]
         return (x * self.camera(camera_angles)).sum(dim=1) / math.sqrt(x.shape[1])
 
 
-def append_group_deviation(
-    x: Float[Tensor, "n c h w"], group_size: int
-) -> Float[Tensor, "n c+1 h w"]:
-    """Append how much the pictures of a group differ, as one constant channel.
+def minibatch_stddev(x: Float[Tensor, "n c h w"], group_size: int) -> Float[Tensor, "n c+1 h w"]:
+    """Append how much the images of a group differ, as one constant channel.
 
-    Groups are interleaved: of n pictures in g groups, picture i is in group i modulo g.
+    Groups are interleaved: of n images in g groups, image i is in group i modulo g.
 
     Raises:
         ValueError: If groups of this size cannot be formed.
@@ -179,22 +177,22 @@ def append_group_deviation(
     num = len(x)
     size = min(group_size, num)
     if num % size:
-        raise ValueError(f"a batch of {num} pictures cannot be split into groups of {size}")
+        raise ValueError(f"a batch of {num} images cannot be split into groups of {size}")
     grouped = x.unflatten(0, (size, -1))
     deviation = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
     channel = deviation.repeat(size)[:, None, None, None].expand(-1, 1, *x.shape[2:])
     return torch.cat([x, channel], dim=1)
 
 
-class Discriminator(nn.Module):
+class DiscriminatorPair(nn.Module):
     """Both judges: of colour and of silhouettes."""
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         """Draw the weights of networks of the given sizes."""
         super().__init__()
         self.config = config
-        self.rgb = Judge(4 if config.rgb_sees_mask else 3, config)
-        self.mask = Judge(1, config)
+        self.rgb = Discriminator(4 if config.rgb_sees_mask else 3, config)
+        self.mask = Discriminator(1, config)
         self.features: FeatureDiscriminator | None = None
         if config.features != "none":
             self.features = FeatureDiscriminator(

@@ -1,4 +1,4 @@
-"""The generator: latent codes to styles, fields, meshes and pictures (paper, section 3.1)."""
+"""The generator: latent codes to styles, fields, meshes and images (paper, section 3.1)."""
 
 import dataclasses
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from get3d.core import Cameras, Images, Mesh, Styles
 from get3d.geometry import TetGrid
 from get3d.models.cavity import make_cavity
-from get3d.models.config import GeneratorConfig, GridOptions, ImagingConfig
+from get3d.models.config import GeneratorConfig, GridOptions, TrainingRenderConfig
 from get3d.models.fields import BaseShape, Fields
-from get3d.models.imaging import render_images
 from get3d.models.mapping import Mapping, repeat_style
 from get3d.models.ops import GridLookup
+from get3d.models.rendering import render_images
 from get3d.models.surface import (
     Grid,
     Surface,
@@ -22,7 +22,7 @@ from get3d.models.surface import (
     grid_cell,
     grid_offsets,
 )
-from get3d.models.synthesis import PLANE_CHANNELS, PlaneSynthesis
+from get3d.models.synthesis import PLANE_CHANNELS, TriplaneSynthesis
 from get3d.models.triplane_fields import Texture, TextureHeads, TriplaneGeometry, TriplaneHeads
 from get3d.models.volume import VolumeGeometry, VolumeHeads
 from get3d.render import LearnedLight, Light
@@ -34,7 +34,7 @@ class UnifiedNetwork(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         """Draw the weights."""
         super().__init__()
-        self.backbone = PlaneSynthesis(config, config.w_dim, outputs=2)
+        self.backbone = TriplaneSynthesis(config, config.w_dim, outputs=2)
         self.geometry = TriplaneHeads(
             PLANE_CHANNELS,
             config.w_dim,
@@ -73,7 +73,7 @@ class SeparateNetwork(nn.Module):
         """Draw the weights."""
         super().__init__()
         self.geometry = VolumeHeads(config)
-        self.backbone = PlaneSynthesis(config, 2 * config.w_dim, outputs=1)
+        self.backbone = TriplaneSynthesis(config, 2 * config.w_dim, outputs=1)
         self.texture = _texture_heads(config, 2 * config.w_dim)
         self.num_geo = self.geometry.num_styles
         self.num_tex = self.backbone.num_styles + config.mlp_hidden_layers + 1
@@ -107,7 +107,7 @@ class SeparateNetwork(nn.Module):
 
 
 class Generator(nn.Module):
-    """Everything from latent codes to meshes and pictures; each step is a method.
+    """Everything from latent codes to meshes and images; each step is a method.
 
     Weights are drawn from torch's global random numbers.
 
@@ -280,7 +280,7 @@ class Generator(nn.Module):
         cameras: Cameras,
         image_size: int,
         *,
-        config: ImagingConfig | None = None,
+        config: TrainingRenderConfig | None = None,
         light: Light | LearnedLight | None = None,
     ) -> Images:
         """Draw the meshes in the colours of their fields.
@@ -296,7 +296,7 @@ class Generator(nn.Module):
         Raises:
             ValueError: If the number of cameras is not a multiple of the number of meshes.
         """
-        config = config or ImagingConfig()
+        config = config or TrainingRenderConfig()
         return render_images(fields, meshes, cameras, image_size, config=config, light=light)
 
 

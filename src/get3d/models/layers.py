@@ -195,7 +195,7 @@ class ModulatedConv(Modulated):
         return activate(x, limit=CLAMP * gain)
 
 
-class ModulatedPoints(Modulated):
+class ModulatedLinear(Modulated):
     """A modulated fully connected layer over the points of each sample."""
 
     def __init__(
@@ -231,7 +231,7 @@ class ModulatedPoints(Modulated):
         return self.finish(torch.baddbmm(bias, x, self.sample_weights(w)))
 
 
-class ToColor(Modulated):
+class ToRGB(Modulated):
     """StyleGAN2's to-RGB: a pointwise modulated linear layer without demodulation."""
 
     def forward(
@@ -255,8 +255,8 @@ class PointMLP(nn.Module):
         """
         super().__init__()
         last = len(widths) - 2
-        self.layers: Stack[ModulatedPoints] = Stack(
-            ModulatedPoints(a, b, w_dim, is_linear=i == last)
+        self.layers: Stack[ModulatedLinear] = Stack(
+            ModulatedLinear(a, b, w_dim, is_linear=i == last)
             for i, (a, b) in enumerate(pairwise(widths))
         )
 

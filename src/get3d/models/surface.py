@@ -13,9 +13,9 @@ from get3d.core import Mesh
 from get3d.geometry import (
     DualTopology,
     KnownSurface,
+    SparseCubes,
+    SparseSurface,
     TetGrid,
-    TracedCubes,
-    TracedSurface,
     VoxelGrid,
     bcc_cells,
     bcc_grid,
@@ -28,16 +28,16 @@ from get3d.geometry import (
     dual_meshes,
     dual_topology,
     empty_penalties,
+    extract_sparse_cubes,
+    extract_sparse_surface,
     mean_by_shape,
     place_points,
-    rescue_empty,
     sign_change_losses,
+    sparse_meshes,
     surface_meshes,
     surface_topology,
-    trace_cubes,
-    trace_surface,
-    traced_meshes,
     voxel_grid,
+    with_fallback_surfaces,
 )
 from get3d.models.config import GeneratorConfig, GridOptions
 from get3d.models.fields import Fields
@@ -52,8 +52,8 @@ class Surface:
     Attributes:
         meshes: One a shape, differentiable.
         sdf: Signed distances on the whole grid, as the network made them but positive inside.
-        rescued_sdf: The same, but shapes without a surface given a small one.
-        was_rescued: Which shapes had no surface.
+        fallback_sdf: The same, but shapes without a surface given a small one.
+        is_fallback: Which shapes had no surface.
         sign_change_loss: Regulariser on the edges that each surface crosses, without its weight; on
             those of the finer grid where there is one.
         empty_penalty: Mean |SDF| of each shape without a surface; 0 for the others.
@@ -66,8 +66,8 @@ class Surface:
 
     meshes: list[Mesh]
     sdf: Float[Tensor, "b grid"]
-    rescued_sdf: Float[Tensor, "b grid"]
-    was_rescued: Bool[Tensor, " b"]
+    fallback_sdf: Float[Tensor, "b grid"]
+    is_fallback: Bool[Tensor, " b"]
     sign_change_loss: Float[Tensor, " b"]
     empty_penalty: Float[Tensor, " b"]
     deviation_loss: Float[Tensor, " b"]
@@ -89,7 +89,7 @@ def grid_cell(config: GeneratorConfig) -> float:
 def grid_offsets(raw: Float[Tensor, "*n 3"], config: GeneratorConfig) -> Float[Tensor, "*n 3"]:
     """Turn the raw deformation into offsets of grid vertices, in scene units.
 
-    What the network learnt are offsets of this size: the same at any fineness of the surface, since
+    The network learned offsets of this size: the same at any fineness of the surface, since
     a finer grid is to show more of the same shape.
     """
     # half a cube, where cubes fill a side of length one
@@ -121,12 +121,12 @@ def extract_surface(
     options = options or GridOptions()
     options.check(config)
     raw = _inward(fields.grid_sdf(), config)
-    sdf, was_rescued = rescue_empty(raw, grid)
+    sdf, is_fallback = with_fallback_surfaces(raw, grid)
     num_own, num_cells = _cells_of(config, config.grid_resolution), _num_cells(config, options)
     if num_cells == num_own:
         found = _on_grid(fields, grid, config, sdf, for_training)
     else:
-        shape, edge = crossed_edges((sdf > 0) & ~was_rescued[:, None], grid.edges)
+        shape, edge = crossed_edges((sdf > 0) & ~is_fallback[:, None], grid.edges)
         known = KnownSurface(
             points=grid.verts[grid.edges[edge].flatten()],
             shape=shape.repeat_interleave(2),
@@ -135,18 +135,18 @@ def extract_surface(
             scale=config.scale,
         )
         found = _traced(fields, config, known, num_cells, for_training)
-        if was_rescued.any():
-            # A rescued shape has its surface on the grid alone: no field knows of it.
+        if is_fallback.any():
+            # A replaced shape has its surface on the grid alone: no field knows of it.
             own = _on_grid(fields, grid, config, sdf, for_training).meshes
-            chosen = zip(was_rescued.tolist(), own, found.meshes, strict=True)
+            chosen = zip(is_fallback.tolist(), own, found.meshes, strict=True)
             found = replace(found, meshes=[a if was else b for was, a, b in chosen])
     return Surface(
         meshes=found.meshes,
         sdf=raw,
-        rescued_sdf=sdf,
-        was_rescued=was_rescued,
+        fallback_sdf=sdf,
+        is_fallback=is_fallback,
         sign_change_loss=found.sign_change_loss,
-        empty_penalty=empty_penalties(raw, was_rescued),
+        empty_penalty=empty_penalties(raw, is_fallback),
         deviation_loss=found.deviation_loss,
         magnitude_loss=found.magnitude_loss,
         is_dual=config.iso_surface == "flexicubes",
@@ -216,7 +216,7 @@ def _traced(
         return _inward(fields.packed(fields.sdf, points, shape), config)
 
     is_cubes = config.iso_surface == "flexicubes"
-    traced = (trace_cubes if is_cubes else trace_surface)(field, known, num_cells)
+    traced = (extract_sparse_cubes if is_cubes else extract_sparse_surface)(field, known, num_cells)
     sdf = traced.sdf
     if torch.is_grad_enabled():
         # The few values that matter, once more. Rounding may turn a sign: the first one holds.
@@ -227,21 +227,21 @@ def _traced(
     edge_shape = traced.shape[traced.edges[:, 0]]
     loss = crossing_losses(sdf[traced.edges], edge_shape, num_shapes=known.num_shapes)
     match traced:
-        case TracedSurface():
-            meshes = traced_meshes(traced, sdf, positions)
+        case SparseSurface():
+            meshes = sparse_meshes(traced, sdf, positions)
             return _Found(meshes, loss, torch.zeros_like(loss), torch.zeros_like(loss))
-        case TracedCubes():
-            corners = _learnt_corners(traced.centres, config)
+        case SparseCubes():
+            corners = _learned_corners(traced.centres, config)
             raw_weights = fields.packed(fields.flexi_weights, corners, traced.topology.cube_shape)
             return _joined(traced.topology, sdf, positions, raw_weights, loss, for_training)
 
 
-def _learnt_corners(
+def _learned_corners(
     centres: Float[Tensor, "cubes 3"], config: GeneratorConfig
 ) -> Float[Tensor, "cubes 8 3"]:
     """Place the corners of cubes as large as in training.
 
-    The network learnt the weights of a cube from the features at its corners. So about a smaller or
+    The network learned weights of a cube from the features at its corners. So about a smaller or
     larger cube it is asked as if it were of that size.
     """
     side = config.scale / (config.grid_resolution << config.subdivisions)

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from get3d.models.config import GeneratorConfig
-from get3d.models.layers import ModulatedConv, Stack, ToColor
+from get3d.models.layers import ModulatedConv, Stack, ToRGB
 from get3d.models.ops import upsample
 
 PLANE_CHANNELS = 32
@@ -49,13 +49,13 @@ class SynthesisBlock(nn.Module):
                 in_channels, out_channels, w_dim, upsamples=True, noise_size=noise_size
             )
         self.conv1 = ModulatedConv(out_channels, out_channels, w_dim, noise_size=noise_size)
-        self.to_planes: Stack[ToColor] = Stack(
-            ToColor(out_channels, 3 * PLANE_CHANNELS, w_dim) for _ in range(outputs)
+        self.to_planes: Stack[ToRGB] = Stack(
+            ToRGB(out_channels, 3 * PLANE_CHANNELS, w_dim) for _ in range(outputs)
         )
 
 
-class PlaneSynthesis(nn.Module):
-    """Paint one or two tri-planes from a learnt constant.
+class TriplaneSynthesis(nn.Module):
+    """Paint one or two tri-planes from a learned constant.
 
     With two outputs (the unified generator) the convolutions and the first tri-plane take the
     geometry styles, the second one takes texture styles, one a block.

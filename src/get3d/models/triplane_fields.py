@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from get3d.core.chunks import in_chunks
-from get3d.models.layers import PointMLP, ToColor
+from get3d.models.layers import PointMLP, ToRGB
 from get3d.models.ops import GridLookup, sample_triplane
 
 
@@ -148,7 +148,7 @@ class TextureHeads(nn.Module):
         """
         super().__init__()
         self.mlp = PointMLP([channels, *[width] * hidden_layers, self.features], w_dim)
-        self.color = ToColor(self.features, 3, color_w_dim)
+        self.color = ToRGB(self.features, 3, color_w_dim)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from get3d.render.fixed_point import CROSSING_SCALE, LAST_FACE
 from get3d.render.rasterizer import Backend, choose_backend
-from get3d.render.snapping import CROSSING_SCALE, LAST_FACE
 from get3d.render.views import Views
 
 

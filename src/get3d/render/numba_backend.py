@@ -12,7 +12,7 @@ from torch import Tensor
 
 from get3d.core.threads import run_jobs
 from get3d.render import numba_kernels as kernels
-from get3d.render.snapping import NO_EDGE, ScreenTriangles, classify, cut_faces, gather_corners
+from get3d.render.fixed_point import NO_EDGE, ScreenTriangles, classify, cut_faces, gather_corners
 from get3d.render.views import Views
 
 MIN_WORK_NS = 3_000_000

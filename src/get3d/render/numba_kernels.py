@@ -10,7 +10,7 @@ from typing import no_type_check
 import numpy as np
 
 from get3d.core import compiled
-from get3d.render.snapping import (
+from get3d.render.fixed_point import (
     CROSSING_SCALE,
     DEPTH_SCALE,
     GUARD_BAND_PX,

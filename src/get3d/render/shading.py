@@ -1,4 +1,4 @@
-"""Pictures of textured meshes, for data sets and contact sheets. Light is added up linearly."""
+"""Images of textured meshes, for data sets and contact sheets. Light is added up linearly."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ def render_textured(
     supersample: int = 4,
     backend: Backend | None = None,
 ) -> Float[Tensor, "views h w 4"]:
-    """Picture a textured mesh.
+    """Image a textured mesh.
 
     Both sides of faces are seen. What lies behind a transparent face is not drawn: its alpha goes
-    into the picture.
+    into the image.
 
     Args:
         textured_mesh: The mesh with its look.
-        cameras: One a picture.
+        cameras: One an image.
         image_size: In pixels, square or (height, width).
         light: None passes the colours through unchanged.
         supersample: Samples each way in a pixel; they are averaged in linear light.
@@ -74,12 +74,12 @@ def render_colored(
     supersample: int = 4,
     backend: Backend | None = None,
 ) -> Float[Tensor, "views h w 4"]:
-    """Picture a mesh whose colour is a function of space, without a texture in between.
+    """Image a mesh whose colour is a function of space, without a texture in between.
 
     Args:
         mesh: The surface.
         color_fn: sRGB colours in [0, 1] at object-space positions.
-        cameras: One a picture.
+        cameras: One an image.
         image_size: In pixels, square or (height, width).
         light: None passes the colours through unchanged.
         supersample: Samples each way in a pixel; every one on the surface asks for its colour.
@@ -109,7 +109,7 @@ def sample_texture(
     """Look up an sRGB texture bilinearly, in linear light; it repeats in both directions.
 
     Args:
-        texture: Picture with alpha, row 0 at v = 1.
+        texture: Image with alpha, row 0 at v = 1.
         uv: Where to look; (0, 0) is the bottom left corner.
 
     Returns:
@@ -161,18 +161,18 @@ def _render(
     supersample: int,
     backend: Backend | None,
 ) -> Float[Tensor, "views h w 4"]:
-    """Draw fine pictures, as many at once as memory allows, and average them down."""
+    """Draw fine images, as many at once as memory allows, and average them down."""
     if supersample < 1:
         raise ValueError(f"supersample must be at least 1, got {supersample}")
     height, width = parse_image_size(image_size)
     fine_size = height * supersample, width * supersample
     step = max(1, SAMPLES_AT_ONCE // (fine_size[0] * fine_size[1]))
-    pictures = [scene.mesh.verts.new_zeros(0, height, width, 4)]
+    images = [scene.mesh.verts.new_zeros(0, height, width, 4)]
     for start in range(0, len(cameras), step):
         samples = _render_samples(scene, cameras[start : start + step], fine_size, backend)
         samples = samples.unflatten(1, (height, supersample)).unflatten(3, (width, supersample))
-        pictures.append(_finish(samples.mean((2, 4))))
-    return torch.cat(pictures)
+        images.append(_finish(samples.mean((2, 4))))
+    return torch.cat(images)
 
 
 def _render_samples(

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from get3d.render.snapping import (
+from get3d.render.fixed_point import (
     CROSSING_SCALE,
     DEPTH_SCALE,
     HALF,

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from get3d.render import triton_kernels as kernels
-from get3d.render.snapping import MAX_KEY, NO_EDGE
+from get3d.render.fixed_point import MAX_KEY, NO_EDGE
 from get3d.render.views import Views
 
 FACES_PER_PROGRAM = 128

@@ -16,18 +16,18 @@ from typing import Any, no_type_check
 import triton
 import triton.language as tl
 
-from get3d.render import snapping
+from get3d.render import fixed_point
 
-SUBPIXELS: tl.constexpr = tl.constexpr(snapping.SUBPIXELS)
-HALF: tl.constexpr = tl.constexpr(snapping.HALF)
-SHIFT: tl.constexpr = tl.constexpr(snapping.SUBPIXELS.bit_length() - 1)
-GUARD_BAND_PX: tl.constexpr = tl.constexpr(snapping.GUARD_BAND_PX)
-LIMIT: tl.constexpr = tl.constexpr(int(2 * snapping.GUARD_BAND_PX) * snapping.SUBPIXELS)
-MIN_W: tl.constexpr = tl.constexpr(snapping.MIN_W)
-NO_EDGE: tl.constexpr = tl.constexpr(snapping.NO_EDGE)
-DEPTH_SCALE: tl.constexpr = tl.constexpr(snapping.DEPTH_SCALE)
-CROSSING_SCALE: tl.constexpr = tl.constexpr(snapping.CROSSING_SCALE)
-LAST_FACE: tl.constexpr = tl.constexpr(snapping.LAST_FACE)
+SUBPIXELS: tl.constexpr = tl.constexpr(fixed_point.SUBPIXELS)
+HALF: tl.constexpr = tl.constexpr(fixed_point.HALF)
+SHIFT: tl.constexpr = tl.constexpr(fixed_point.SUBPIXELS.bit_length() - 1)
+GUARD_BAND_PX: tl.constexpr = tl.constexpr(fixed_point.GUARD_BAND_PX)
+LIMIT: tl.constexpr = tl.constexpr(int(2 * fixed_point.GUARD_BAND_PX) * fixed_point.SUBPIXELS)
+MIN_W: tl.constexpr = tl.constexpr(fixed_point.MIN_W)
+NO_EDGE: tl.constexpr = tl.constexpr(fixed_point.NO_EDGE)
+DEPTH_SCALE: tl.constexpr = tl.constexpr(fixed_point.DEPTH_SCALE)
+CROSSING_SCALE: tl.constexpr = tl.constexpr(fixed_point.CROSSING_SCALE)
+LAST_FACE: tl.constexpr = tl.constexpr(fixed_point.LAST_FACE)
 SMALL: tl.constexpr = tl.constexpr(64)
 """Up to this many pixels around a face, or scan lines, one lane does it alone."""
 SLOTS: tl.constexpr = tl.constexpr(16)

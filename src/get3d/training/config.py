@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Literal
 
-from get3d.core import check_literals
-from get3d.models import DiscriminatorConfig, GeneratorConfig, ImagingConfig
+from get3d.core import FORMERLY, check_literals
+from get3d.models import DiscriminatorConfig, GeneratorConfig, TrainingRenderConfig
 
 MAY_CHANGE = "may_change"
 """Metadata of the fields that may differ from one session of a run to the next: its length, what it
@@ -56,7 +56,7 @@ class LossConfig:
     """Weight of the heads on frozen features (discriminator.features) in the generator's loss."""
 
     real_mask: Literal["binary", "soft"] = "binary"
-    """Silhouettes of real pictures: alpha > 0 (published) or alpha itself."""
+    """Silhouettes of real images: alpha > 0 (published) or alpha itself."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
@@ -122,7 +122,7 @@ class ScheduleConfig:
     batch_size: int = 32
     """Images in one optimiser step."""
 
-    accumulate: int = 1
+    grad_accumulation_steps: int = field(default=1, metadata={FORMERLY: "accumulate"})
     """Parts a batch is split into to save memory; gradients are summed over them."""
 
     views_per_shape: int = 1
@@ -140,11 +140,11 @@ class ScheduleConfig:
     """Probability that a shape's styles are crossed with another's; geometry and texture each."""
 
     reuse_fakes: bool = False
-    """Let the discriminators learn from the pictures the generator just learnt from, instead of new
+    """Let the discriminators learn from the images the generator just learned from, instead of new
     ones (published: new ones). Saves one generator pass a step."""
 
     mirror: bool = False
-    """Show real pictures also mirrored, with the camera's rotation mirrored, so that left-handed
+    """Show real images also mirrored, with the camera's rotation mirrored, so that left-handed
     and right-handed shapes are equally likely."""
 
     ema_half_life_images: int = 10_000
@@ -157,7 +157,7 @@ class ScheduleConfig:
     """Images between two rows of the log."""
 
     sample_every_images: int = _changeable(50_000)
-    """Images between two sample pictures."""
+    """Images between two sample images."""
 
     checkpoint_every_images: int = _changeable(50_000)
     """Images between two checkpoints; a killed run loses at most so many."""
@@ -170,7 +170,7 @@ class ScheduleConfig:
         for name in (
             "total_images",
             "batch_size",
-            "accumulate",
+            "grad_accumulation_steps",
             "views_per_shape",
             "log_every_images",
             "sample_every_images",
@@ -181,16 +181,17 @@ class ScheduleConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not -(2**63) <= self.seed < 2**63:
             raise ValueError(f"seed must be a whole number of 64 bits, got {self.seed}")
-        if self.batch_size % self.accumulate:
+        if self.batch_size % self.grad_accumulation_steps:
             raise ValueError(
-                f"accumulate must divide batch_size, got {self.accumulate} and {self.batch_size}"
+                "grad_accumulation_steps must divide batch_size, got "
+                f"{self.grad_accumulation_steps} and {self.batch_size}"
             )
         if any(num < 1 for num in self.coarse_images):
             raise ValueError(f"coarse_images must be at least 1 each, got {self.coarse_images}")
-        if (self.batch_size // self.accumulate) % self.views_per_shape:
+        if (self.batch_size // self.grad_accumulation_steps) % self.views_per_shape:
             raise ValueError(
                 "views_per_shape must divide batch_size / accumulate "
-                f"({self.batch_size // self.accumulate}), got {self.views_per_shape}"
+                f"({self.batch_size // self.grad_accumulation_steps}), got {self.views_per_shape}"
             )
         for name in ("style_mixing", "ema_ramp_up"):
             if not 0 <= getattr(self, name) <= 1:
@@ -207,7 +208,9 @@ class RunConfig:
 
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    imaging: ImagingConfig = field(default_factory=ImagingConfig)
+    rendering: TrainingRenderConfig = field(
+        default_factory=TrainingRenderConfig, metadata={FORMERLY: "imaging"}
+    )
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
@@ -220,12 +223,12 @@ class RunConfig:
                 f"schedule.coarse_images must have {size.bit_length() - 4} values or fewer, as "
                 f"{size} pixels are not halved below 8; got {num_coarse}"
             )
-        portion = self.schedule.batch_size // self.schedule.accumulate
-        group = min(self.discriminator.mbstd_group_size, portion)
-        if portion % group:
+        chunk = self.schedule.batch_size // self.schedule.grad_accumulation_steps
+        group = min(self.discriminator.mbstd_group_size, chunk)
+        if chunk % group:
             raise ValueError(
-                f"discriminator.mbstd_group_size must divide the {portion} pictures of a portion "
-                f"(schedule.batch_size / schedule.accumulate), got {group}"
+                f"discriminator.mbstd_group_size must divide the {chunk} images of a chunk "
+                f"(schedule.batch_size / schedule.grad_accumulation_steps), got {group}"
             )
 
     def image_size(self, seen_images: int) -> int:

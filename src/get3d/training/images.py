@@ -1,4 +1,4 @@
-"""The real pictures: in memory where they fit, else read when their turn comes."""
+"""The real images: in memory where they fit, else read when their turn comes."""
 
 import hashlib
 import math
@@ -21,9 +21,9 @@ class TrainingImages:
     """What there is to learn from.
 
     Attributes:
-        read: Gives pictures by index, on the CPU: colour composited on black (so already
+        read: Gives images by index, on the CPU: colour composited on black (so already
             multiplied by alpha), and alpha.
-        angles: Rotation and polar angle of each picture's camera, in radians.
+        angles: Rotation and polar angle of each image's camera, in radians.
         distribution: Where the cameras of fakes are drawn from.
         light: How the objects were lit; None if that is not known.
         labels: Class of each image; None without classes.
@@ -43,7 +43,7 @@ class TrainingImages:
         distribution: CameraDistribution,
         light: Light | None = None,
     ) -> "TrainingImages":
-        """Hold all pictures as bytes."""
+        """Hold all images as bytes."""
         return cls(rgba_u8.__getitem__, angles, distribution, light)
 
     @property
@@ -52,7 +52,7 @@ class TrainingImages:
         return hashlib.sha256(self.angles.double().numpy().tobytes()).hexdigest()[:16]
 
     def __len__(self) -> int:
-        """Count the pictures."""
+        """Count the images."""
         return len(self.angles)
 
 

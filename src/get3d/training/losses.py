@@ -29,7 +29,7 @@ def discriminator_loss(
 
 @dataclass(frozen=True)
 class R1Penalty:
-    """Squared gradient norms of the logits with respect to the real pictures, one an image.
+    """Squared gradient norms of the logits with respect to the real images, one an image.
 
     Attributes:
         rgb: Of the colour discriminator.
@@ -45,15 +45,15 @@ def r1_penalty(
     real: Images,
     angles: Float[Tensor, "n 2"],
 ) -> R1Penalty:
-    """Squared norm of each judge's gradient at real pictures.
+    """Squared norm of each judge's gradient at real images.
 
     One backward pass serves both judges: the colour judge reads `rgb`, the other `mask` (where the
     colour judge sees the mask as well, its gradient there counts with the other's). The result
     keeps its graph, so it can be differentiated again.
 
     Args:
-        discriminator: Of colour and of silhouette (`Discriminator.without_features`).
-        real: Real pictures.
+        discriminator: Of colour and of silhouette (`DiscriminatorPair.without_features`).
+        real: Real images.
         angles: Their cameras' rotation and polar angle, in radians.
     """
     leaf = Images(real.rgb.detach().requires_grad_(), real.mask.detach().requires_grad_())

@@ -46,7 +46,7 @@ class Stepper(Protocol):
         """Move once; returns scalars to log. May raise ArithmeticError, having changed nothing."""
 
     def draw_samples(self) -> Image:
-        """Draw the picture by which the run is watched."""
+        """Draw the image by which the run is watched."""
 
     def state_dict(self) -> dict[str, Any]:
         """Collect all that moves: tensors and plain values only."""
@@ -68,7 +68,7 @@ class RunSchedule(Protocol):
 
     @property
     def sample_every_images(self) -> int:
-        """Between two sample pictures."""
+        """Between two sample images."""
 
     @property
     def checkpoint_every_images(self) -> int:

@@ -1,4 +1,4 @@
-"""The picture by which a run is watched: the same shapes from the same sides, again and again."""
+"""The image by which a run is watched: the same shapes from the same sides, again and again."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from get3d.core import Cameras
 from get3d.geometry import CameraDistribution, orbit_cameras
-from get3d.models import Generator, ImagingConfig
+from get3d.models import Generator, TrainingRenderConfig
 from get3d.render import LearnedLight, Light
 from get3d.training.randomness import Purpose, keyed_generator
 
@@ -21,7 +21,7 @@ def render_samples(
     distribution: CameraDistribution,
     *,
     image_size: int,
-    imaging: ImagingConfig,
+    rendering: TrainingRenderConfig,
     light: Light | LearnedLight | None = None,
     seed: int = 0,
     num_shapes: int = 16,
@@ -34,7 +34,7 @@ def render_samples(
         generator: Usually the weight average.
         distribution: Its distance, lens and middle polar angle are used.
         image_size: Pixels on a side.
-        imaging: As in training, so that the picture shows what the judges see.
+        rendering: As in training, so that the image shows what the judges see.
         light: On the shapes; None shows the colour field as it is.
         seed: Of the latent codes.
         num_shapes: Different shapes.
@@ -48,15 +48,15 @@ def render_samples(
     rng = keyed_generator(seed, Purpose.SAMPLES, 0)
     z = torch.randn(2, num_shapes, generator.config.z_dim, generator=rng).to(device)
     views = _turntable(distribution, num_views).to(device)
-    pictures = []
+    rendered = []
     for z_geo, z_tex in zip(z[0].split(_CHUNK), z[1].split(_CHUNK), strict=True):
         fields = generator.fields(generator.map(z_geo, z_tex, truncation=truncation))
         cameras = views[torch.arange(num_views).repeat(len(z_geo))]
         images = generator.render(
-            fields, generator.surface(fields), cameras, image_size, config=imaging, light=light
+            fields, generator.surface(fields), cameras, image_size, config=rendering, light=light
         )
-        pictures.append(torch.cat([images.rgb, images.mask], dim=1))
-    return torch.cat(pictures)
+        rendered.append(torch.cat([images.rgb, images.mask], dim=1))
+    return torch.cat(rendered)
 
 
 def _turntable(distribution: CameraDistribution, num_views: int) -> Cameras:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from get3d.core import DiscriminatorOutput, ImageBatch, Images, Styles
 from get3d.geometry import roughness
-from get3d.models import Discriminator, Surface
+from get3d.models import DiscriminatorPair, Surface
 from get3d.training.config import LossConfig
 from get3d.training.cuda_graphs import accumulate_gradients
 from get3d.training.losses import discriminator_loss, generator_loss, r1_penalty
@@ -115,7 +115,7 @@ class GeneratorLoss:
 
 
 def adversarial_gradient(
-    discriminator: Discriminator, batch: ImageBatch, config: LossConfig
+    discriminator: DiscriminatorPair, batch: ImageBatch, config: LossConfig
 ) -> GeneratorLoss:
     """Differentiate the generator's adversarial loss by the generated images.
 
@@ -199,7 +199,7 @@ def generator_step(
         **loss.terms.named("generator/{}_loss"),
         "generator/sign_change_loss": sign_change.detach(),
         "generator/roughness": rough.detach(),
-        "generator/empty_shapes": surface.was_rescued.float().mean(),
+        "generator/empty_shapes": surface.is_fallback.float().mean(),
         "generator/coverage": batch.images.mask.detach().mean(),
         **loss.logits.named("fake/{}_logit"),
     }
@@ -225,7 +225,7 @@ class DiscriminatorLoss:
 
 
 def discriminator_step(
-    discriminator: Discriminator,
+    discriminator: DiscriminatorPair,
     generated: ImageBatch,
     real: ImageBatch,
     features: Features = (),
@@ -254,7 +254,7 @@ def discriminator_step(
 
 
 def r1_step(
-    discriminator: Discriminator, real: ImageBatch, config: LossConfig, *, weight: float = 1.0
+    discriminator: DiscriminatorPair, real: ImageBatch, config: LossConfig, *, weight: float = 1.0
 ) -> DiscriminatorLoss:
     """Add the gradients of the R1 penalty to `.grad`, weighted for the steps that it stands for.
 
@@ -278,14 +278,14 @@ def r1_step(
     return DiscriminatorLoss(total.detach(), terms.detach())
 
 
-def trained_parameters(discriminator: Discriminator) -> list[torch.nn.Parameter]:
+def trained_parameters(discriminator: DiscriminatorPair) -> list[torch.nn.Parameter]:
     """List the parameters of the discriminators that are not frozen."""
     return [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
 
 
 @torch.no_grad()
 def _frozen_features(
-    discriminator: Discriminator, generated: ImageBatch, real: ImageBatch, known: Features
+    discriminator: DiscriminatorPair, generated: ImageBatch, real: ImageBatch, known: Features
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """Compute frozen features of generated and real images; none without a frozen network."""
     if discriminator.features is None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from get3d.core import Condition, ImageBatch, Styles, contact_sheet, images_to_u8, replicas
 from get3d.geometry import camera_angles
-from get3d.models import Discriminator, Generator, cross_styles
+from get3d.models import DiscriminatorPair, Generator, cross_styles
 from get3d.render import LearnedLight, Light
 from get3d.training.config import RunConfig
 from get3d.training.cuda_graphs import record_networks, recorded
@@ -133,11 +133,11 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):  # initialisation draws from the global generator
             torch.manual_seed(config.schedule.seed)
             self.generator = Generator(config.generator).to(self.device)
-            self.discriminator = Discriminator(config.discriminator).to(self.device)
+            self.discriminator = DiscriminatorPair(config.discriminator).to(self.device)
         heads = self.discriminator.features
         # The config has their path alone, which does not say what the file holds.
         self._features = "" if heads is None else heads.project.network.fingerprint
-        is_light_learned = config.imaging.light == "learned"
+        is_light_learned = config.rendering.light == "learned"
         self.learned_light = LearnedLight().to(self.device) if is_light_learned else None
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         optimizer, loss = config.optimizer, config.loss
@@ -216,7 +216,7 @@ class Trainer:
             self.average,
             self.images.distribution,
             image_size=self.config.discriminator.image_size,
-            imaging=self.config.imaging,
+            rendering=self.config.rendering,
             light=self.light,
             seed=self.config.schedule.seed,
         )
@@ -253,7 +253,7 @@ class Trainer:
         """
         if state["images"] != self.images.fingerprint:
             raise ValueError(
-                "the run was started on other pictures (their cameras differ); use the same data "
+                "the run was started on other images (their cameras differ); use the same data "
                 "or another run folder"
             )
         if state.get("features", self._features) != self._features:
@@ -288,7 +288,7 @@ class Trainer:
     @property
     def light(self) -> Light | LearnedLight | None:
         """What generated shapes are lit by; None where the colour field holds the light."""
-        return self.images.light if self.config.imaging.light == "data" else self.learned_light
+        return self.images.light if self.config.rendering.light == "data" else self.learned_light
 
     @property
     def image_size(self) -> int:
@@ -339,7 +339,7 @@ class Trainer:
             surface.meshes,
             cameras,
             self.image_size,
-            config=self.config.imaging,
+            config=self.config.rendering,
             light=self.light,
         )
         label = None
@@ -427,7 +427,7 @@ class Trainer:
             step,
             batch_size=schedule.batch_size,
             views_per_shape=schedule.views_per_shape,
-            num_chunks=schedule.accumulate,
+            num_chunks=schedule.grad_accumulation_steps,
             num_replicas=replicas.count(),
         )
         return chunks[replicas.index()]
@@ -436,7 +436,7 @@ class Trainer:
         """Record the discriminators' work anew where the resolution has changed."""
         if self._recorded_size == self.image_size:
             return
-        weight = 1 / self.config.schedule.accumulate
+        weight = 1 / self.config.schedule.grad_accumulation_steps
         discriminator, loss, device = self.discriminator, self.config.loss, self.device
         parameters = trained_parameters(discriminator)
         self._adversarial = recorded(
@@ -467,14 +467,14 @@ def _check_images(config: RunConfig, images: TrainingImages) -> None:
     height, width = images.read(torch.zeros(1, dtype=torch.int64)).shape[-2:]
     if (height, width) != (size, size):
         raise ValueError(
-            f"discriminator.image_size is {size}, but the pictures are {width} x {height}"
+            f"discriminator.image_size is {size}, but the images are {width} x {height}"
         )
     if config.schedule.mirror:
         check_mirror(images.distribution)
-    if config.imaging.light == "data" and images.light is None:
+    if config.rendering.light == "data" and images.light is None:
         raise ValueError(
-            'imaging.light is "data", but nothing says how the data set was lit (only '
-            '`get3d render` writes that); use imaging.light "learned" or "none"'
+            'rendering.light is "data", but nothing says how the data set was lit (only '
+            '`get3d render` writes that); use rendering.light "learned" or "none"'
         )
 
 

@@ -38,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 
 
 class MeanColors(nn.Module):
-    """Features that anyone can compute: the colours of the four quarters of a picture."""
+    """Features that anyone can compute: the colours of the four quarters of an image."""
 
     def __init__(self) -> None:
         super().__init__()

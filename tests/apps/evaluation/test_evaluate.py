@@ -321,7 +321,7 @@ def test_a_model_is_evaluated_by_field_and_by_mesh(
         assert (before.points == after.points).all()
 
 
-def test_pictures_agree_with_themselves(
+def test_images_agree_with_themselves(
     data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
     config = replace(IMAGES, generated_light="studio", num_images=40)
@@ -388,7 +388,7 @@ def test_several_processes_measure_the_same(
     assert two.rows == one.rows
 
 
-def test_light_changes_pictures_and_pictures_may_be_filled(
+def test_light_changes_images_and_images_may_be_filled(
     data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
     near = replace(IMAGES, cameras=CameraDistribution(radius=0.6, fovy_deg=40.0))
@@ -511,7 +511,7 @@ def test_scores_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     former = {
         "name": 'a "broken": b',
         "soundness": {"generated": {"broken": 1, "largest_piece_over_99_percent": 0.5}},
-        "protocol": {"pictures": {}},
+        "protocol": {"images": {}},
         "broken": {"generated": []},
     }
     (tmp_path / "scores.json").write_text(json.dumps(former))

@@ -11,7 +11,7 @@ from get3d.apps.evaluation import EvaluationConfig, evaluate, make_plan, measure
 from get3d.apps.evaluation.measure import RGBImages, load_shape
 from get3d.apps.evaluation.plan import Collection, identify
 from get3d.apps.latent import make_shape
-from get3d.core.pictures import images_to_u8
+from get3d.core.contact_sheet import images_to_u8
 from get3d.export import save
 from get3d.geometry import orbit_cameras
 from get3d.metrics import FeatureExtractor
@@ -82,17 +82,17 @@ def test_an_unlit_white_sphere_looks_like_the_same_mesh_as_a_reference(
     assert difference.mean() < 2
 
 
-def _difference_inside(pictures: RGBImages, reference: RGBImages) -> torch.Tensor:
+def _difference_inside(images: RGBImages, reference: RGBImages) -> torch.Tensor:
     """Absolute differences in bytes, without the silhouettes, which are blended differently."""
     is_inside = -torch.nn.functional.max_pool2d(-reference.float(), 3, 1, 1).amin(1) > 60
     assert is_inside.float().mean() > 0.2
-    return (pictures.int() - reference.int()).abs().float().amax(1)[is_inside]
+    return (images.int() - reference.int()).abs().float().amax(1)[is_inside]
 
 
 def test_a_lit_model_is_shown_as_it_is(white_ball: Model, tmp_path: Path) -> None:
     on_field, on_mesh = _images(tmp_path / "model", white_ball)
-    for pictures in (on_field, on_mesh):
-        assert set(pictures[..., 24, 20:28].flatten().tolist()) == {255}
+    for images in (on_field, on_mesh):
+        assert set(images[..., 24, 20:28].flatten().tolist()) == {255}
 
 
 def test_unlit_references_need_no_light(white_ball: Model, tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_unlit_references_need_no_light(white_ball: Model, tmp_path: Path) -> No
 def test_contact_sheets_light_base_colours_once(white_ball: Model, reference: RGBImages) -> None:
     shape = make_shape(white_ball, white_ball.styles(0))
     rgba = shape.render(CAMERAS, 48)
-    pictures = images_to_u8(rgba.permute(0, 3, 1, 2)[:, :3], low=0.0)
-    found = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    images = images_to_u8(rgba.permute(0, 3, 1, 2)[:, :3], low=0.0)
+    found = torch.from_numpy(images).permute(0, 3, 1, 2)
     # Contact sheets light faces flat, and these 600 are large: 11 levels.
     difference = _difference_inside(found, reference)
     assert difference.max() < 16

@@ -93,10 +93,10 @@ def test_signature_is_that_of_the_exact_moments() -> None:
 
 
 def test_shade_is_no_second_color_and_a_stripe_is_one() -> None:
-    picture = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
-    assert math.isnan(second_color_fraction(picture))
+    image = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    assert math.isnan(second_color_fraction(image))
     shades = torch.linspace(0.4, 1, 8)[:, None]
-    picture[0, :, :, 2:6] = (torch.tensor([200.0, 100.0, 50.0])[:, None, None] * shades).byte()
-    assert second_color_fraction(picture) == 0
-    picture[0, :, :2, 2:6] = torch.tensor([20, 40, 200], dtype=torch.uint8)[:, None, None]
-    assert second_color_fraction(picture) == pytest.approx(0.25)
+    image[0, :, :, 2:6] = (torch.tensor([200.0, 100.0, 50.0])[:, None, None] * shades).byte()
+    assert second_color_fraction(image) == 0
+    image[0, :, :2, 2:6] = torch.tensor([20, 40, 200], dtype=torch.uint8)[:, None, None]
+    assert second_color_fraction(image) == pytest.approx(0.25)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from get3d.apps.latent import LatentShape, Stage, make_shape, portrait, read_subject, styles_of
-from get3d.apps.latent.views import film_frame, turn_deg
+from get3d.apps.latent.views import turn_deg, video_frame
 from get3d.core import Mesh
 from get3d.export import save
 from get3d.geometry import clip_matrices, to_clip
@@ -19,14 +19,14 @@ def box(size: tuple[float, float, float], centre=(0.0, 0.0, 0.0)) -> Mesh:
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
 @pytest.mark.parametrize("size", [(1, 1, 1), (0.01, 3, 0.01), (5, 0.1, 0.2)])
-def test_nothing_leaves_the_picture_and_little_is_empty(size, scale: float) -> None:
+def test_nothing_leaves_the_image_and_little_is_empty(size, scale: float) -> None:
     mesh = box(tuple(side * scale for side in size), (3 * scale, -7 * scale, 2 * scale))
     cameras = Stage.around([mesh]).cameras(turn_deg(12))
     clip = to_clip(mesh.verts, clip_matrices(cameras))
     seen = clip[..., :3] / clip[..., 3:]
     assert (clip[..., 3] > 0).all()
     assert seen.abs().max() < 1
-    # Long things are seen from the end too, and then stay half the picture away.
+    # Long things are seen from the end too, and then stay half the image away.
     assert seen[..., :2].abs().max() > 0.5
 
 
@@ -59,33 +59,33 @@ def test_a_turn_is_even_and_has_no_jump() -> None:
     assert len(set(turn_deg(5, turns=0.0))) == 1
 
 
-def test_films_are_laid_over_white() -> None:
+def test_videos_are_laid_over_white() -> None:
     rgba = torch.zeros(1, 2, 4)
     rgba[0, 1] = torch.tensor([1.0, 0.0, 0.0, 0.5])
-    assert film_frame(rgba).tolist() == [[[255, 255, 255], [255, 128, 128]]]
+    assert video_frame(rgba).tolist() == [[[255, 255, 255], [255, 128, 128]]]
 
 
 def test_a_portrait_shows_the_field_s_surface_and_colours(model) -> None:
     shape = make_shape(model, styles_of(model, 0))
     assert isinstance(shape, LatentShape)
-    picture = portrait(shape, 48, rotations_deg=[0.0, 90.0, 180.0])
-    assert picture.shape == (48, 144, 4)
+    image = portrait(shape, 48, rotations_deg=[0.0, 90.0, 180.0])
+    assert image.shape == (48, 144, 4)
     cameras = Stage.around([shape.mesh]).cameras([0.0, 90.0, 180.0])[:1]
     mask = render_mesh(shape.mesh, cameras, 48).mask[0]
-    assert (torch.tensor(picture[:, :48, 3]) / 255 - mask).abs().mean() < 0.02
+    assert (torch.tensor(image[:, :48, 3]) / 255 - mask).abs().mean() < 0.02
     alone = shape.render(cameras, 48)[0]
-    assert (torch.tensor(picture[:, :48]) / 255 - alone).abs().max() < 0.01
+    assert (torch.tensor(image[:, :48]) / 255 - alone).abs().max() < 0.01
 
 
 def test_field_and_texture_look_alike(model, tmp_path) -> None:
-    """A film of the field and one of its exported file show the same."""
+    """A video of the field and one of its exported file show the same."""
     shape = make_shape(model, styles_of(model, 0))
     save(shape.textured(256), tmp_path / "shape.glb")
-    pictures = [
+    images = [
         torch.tensor(portrait(subject, 48)).float()
         for subject in (shape, read_subject(tmp_path / "shape.glb"))
     ]
-    assert (pictures[0] - pictures[1]).abs().mean() < 2
+    assert (images[0] - images[1]).abs().mean() < 2
 
 
 def test_one_shape_at_a_time(model) -> None:
@@ -102,7 +102,7 @@ def test_no_surface_is_no_shape(model) -> None:
 
 
 @pytest.mark.gpu
-def test_pictures_on_a_gpu_are_those_on_the_cpu(model) -> None:
+def test_images_on_a_gpu_are_those_on_the_cpu(model) -> None:
     on_cpu = torch.tensor(portrait(make_shape(model, styles_of(model, 0)), 48)).float()
     on_gpu = make_shape(model.to("cuda"), styles_of(model, 0))
     assert on_gpu.mesh.verts.is_cuda

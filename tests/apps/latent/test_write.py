@@ -19,9 +19,9 @@ from get3d.apps.latent import (
     open_folder,
     styles_of,
     turn_deg,
-    write_film,
+    write_contact_sheet,
     write_shapes,
-    write_sheet,
+    write_video,
 )
 from get3d.apps.latent import write as write_module
 from get3d.geometry import make_grid
@@ -181,10 +181,10 @@ def test_an_obj_without_its_texture_is_not_whole(model, tmp_path) -> None:
         "[]",
         '{"shapes": 3}',
         "[" * 100_000,
-        '{"shapes": {"a": {"files": ["b"]}}, "pictures": {}}',
-        '{"shapes": {"a": {"files": {"b": "large"}}}, "pictures": {}}',
-        '{"shapes": {"a": 3}, "pictures": {}}',
-        '{"shapes": {"a": {"files": {"..": 1}}}, "pictures": {}}',
+        '{"shapes": {"a": {"files": ["b"]}}, "images": {}}',
+        '{"shapes": {"a": {"files": {"b": "large"}}}, "images": {}}',
+        '{"shapes": {"a": 3}, "images": {}}',
+        '{"shapes": {"a": {"files": {"..": 1}}}, "images": {}}',
         None,
     ],
 )
@@ -255,7 +255,7 @@ def test_no_shape_at_all_is_an_error_of_each(model, tmp_path) -> None:
     assert "no surface" in written.errors["shape_0.glb"]
     assert written.made == written.sheets == []
     with pytest.raises(ValueError, match="no surface to show"):
-        film(model, tmp_path, [None, None])
+        video(model, tmp_path, [None, None])
     assert [path.name for path in tmp_path.iterdir()] == [RECORD_NAME]
 
 
@@ -268,12 +268,12 @@ def test_files_that_cannot_be(options, message) -> None:
         ShapeFiles(**options)
 
 
-def film(model, path: Path, subjects, on_progress=None) -> tuple[OutFolder, list]:
+def video(model, path: Path, subjects, on_progress=None) -> tuple[OutFolder, list]:
     folder = take(model, path)
-    stills = write_film(
+    stills = write_video(
         lambda: iter(subjects),
         folder,
-        "film.gif",
+        "video.gif",
         rotations_deg=turn_deg(len(subjects), turns=0.0),
         image_size=24,
         fps=10.0,
@@ -282,26 +282,26 @@ def film(model, path: Path, subjects, on_progress=None) -> tuple[OutFolder, list
     return folder, stills
 
 
-def test_a_film_shows_its_subjects_from_a_shared_distance(model, tmp_path) -> None:
+def test_a_video_shows_its_subjects_from_a_shared_distance(model, tmp_path) -> None:
     shapes = [make_shape(model, styles_of(model, f"0.{i}", truncation=1.0)) for i in range(3)]
     done: list[tuple[int, int]] = []
-    folder, stills = film(model, tmp_path, shapes, lambda *counts: done.append(counts))
+    folder, stills = video(model, tmp_path, shapes, lambda *counts: done.append(counts))
     assert done == [(i, 6) for i in range(1, 7)]  # each is measured, then drawn
     assert len(stills) == 3
     for still in stills:
         assert (still[0] == 255).all()  # nothing touches the border
         assert (still[-1] == 255).all()
         assert (still < 255).any()
-    write_sheet(folder, stills)
-    assert folder.is_whole(folder.pictures, "film.gif")
-    assert folder.is_whole(folder.pictures, "contact_sheet.png")
-    with Image.open(tmp_path / "film.gif") as opened:
+    write_contact_sheet(folder, stills)
+    assert folder.is_whole(folder.images, "video.gif")
+    assert folder.is_whole(folder.images, "contact_sheet.png")
+    with Image.open(tmp_path / "video.gif") as opened:
         assert opened.n_frames == 3
 
 
 def test_a_frame_of_nothing_is_white(model, tmp_path) -> None:
     shape = make_shape(model, styles_of(model, 0))
-    _, stills = film(model, tmp_path, [shape, None])
+    _, stills = video(model, tmp_path, [shape, None])
     assert (stills[0] < 255).any()
     assert (stills[1] == 255).all()
 

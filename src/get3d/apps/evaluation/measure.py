@@ -22,11 +22,11 @@ from get3d.core.processes import run_in_processes
 from get3d.data import load_mesh, normalize_mesh
 from get3d.data.render_object import turn_upright
 from get3d.geometry import check_surface, is_watertight, sample_cameras, vertex_normals
-from get3d.geometry.pieces import face_pieces
+from get3d.geometry.components import face_components
 from get3d.metrics import FeatureExtractor, sample_points, volume_over_hull
-from get3d.metrics.images import composite
+from get3d.metrics.image_sets import composite
 from get3d.metrics.light_field import DEFAULT_PROTOCOL, light_field_descriptor
-from get3d.models import ImagingConfig
+from get3d.models import TrainingRenderConfig
 from get3d.render import Light, render_textured
 
 RGBImages = UInt8[Tensor, "views 3 h w"]
@@ -254,7 +254,7 @@ def measure_soundness(mesh: Mesh) -> Soundness:
     verts, vert_ids = mesh.verts.detach().unique(dim=0, return_inverse=True)
     faces = vert_ids[mesh.faces]
     mesh = Mesh(verts, faces)
-    component = face_pieces(mesh)
+    component = face_components(mesh)
     # About the middle, so that volumes of a distant mesh keep their precision.
     verts = verts.double() - verts.double().mean(0)
     first, second, third = verts[faces].unbind(1)
@@ -316,7 +316,9 @@ def load_shape(collection: Collection, index: int) -> LoadedShape:
             [mesh],
             cameras.to(model.device),
             config.image_size,
-            config=ImagingConfig(composite="antialiased", mask_supersample=config.supersample),
+            config=TrainingRenderConfig(
+                composite="antialiased", mask_supersample=config.supersample
+            ),
             light=light,
         )
         return ((images.rgb + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

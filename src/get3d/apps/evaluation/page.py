@@ -14,8 +14,8 @@ from get3d.apps.evaluation.measure import load_shape
 from get3d.apps.evaluation.plan import Collection
 from get3d.apps.evaluation.scores import Evaluation
 from get3d.core import MeshError
+from get3d.core.contact_sheet import contact_sheet, save_png
 from get3d.core.files import write_text
-from get3d.core.pictures import contact_sheet, save_png
 from get3d.geometry import orbit_cameras
 
 SCORES_NAME, PAGE_NAME = "scores.json", "report.md"
@@ -45,7 +45,7 @@ _NUM_NAMED = 20
 _FORMER_KEYS = {
     "broken": "invalid",
     "largest_piece_over_99_percent": "largest_component_over_99_percent",
-    "pictures": "images",
+    "images": "images",
 }
 _READING = (
     "COV, precision and recall: more is better; MMD, FID, KID and the like: less; 1-NNA: 50 is "

@@ -21,7 +21,7 @@ from get3d.apps.evaluation.scores import (
 )
 from get3d.data.shape_labels import read_labels
 from get3d.metrics import PointProtocol, minimum_matching_distance_by_label
-from get3d.metrics.images import BACKGROUND
+from get3d.metrics.image_sets import BACKGROUND
 from get3d.metrics.light_field import DEFAULT_PROTOCOL
 
 FORMAT = 2
@@ -180,7 +180,7 @@ def _image_protocol(plan: Plan) -> dict[str, Any]:
         "extractor_fingerprint": extractor.fingerprint,
         "resize": extractor.resize,
         "background": list(BACKGROUND),
-        "field_imaging": f"antialiased, mask drawn {config.supersample} times larger",
+        "field_rendering": f"antialiased, mask drawn {config.supersample} times larger",
         "light_of_generated": plan.generated.light,
         "light_of_references": plan.reference.light,
         "num_generated": num_generated,

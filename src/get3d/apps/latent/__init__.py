@@ -1,9 +1,8 @@
-"""Moves through the latent space of a model, and what is made of them: meshes, sheets, films."""
+"""Moves through the latent space of a model, and what is made of them: meshes, sheets, videos."""
 
-from get3d.apps.latent.film import write_film, write_sheet
 from get3d.apps.latent.folder import RECORD_NAME, SHEET_NAME, OutFolder, open_folder
-from get3d.apps.latent.moves import Vary, Walk, mix, perturb, swap, sweep, walk
 from get3d.apps.latent.names import ShapeName, parse_name, split_styles, stack_styles, styles_of
+from get3d.apps.latent.operations import Interpolation, Vary, mix, perturb, swap, sweep, walk
 from get3d.apps.latent.shapes import (
     LatentShape,
     MeshSubject,
@@ -11,6 +10,7 @@ from get3d.apps.latent.shapes import (
     make_shape,
     read_subject,
 )
+from get3d.apps.latent.video import write_contact_sheet, write_video
 from get3d.apps.latent.views import Stage, check_polar, portrait, turn_deg
 from get3d.apps.latent.write import Cell, ShapeFiles, Sheets, Written, write_shapes
 
@@ -18,6 +18,7 @@ __all__ = [
     "RECORD_NAME",
     "SHEET_NAME",
     "Cell",
+    "Interpolation",
     "LatentShape",
     "MeshSubject",
     "OutFolder",
@@ -27,7 +28,6 @@ __all__ = [
     "Stage",
     "Subject",
     "Vary",
-    "Walk",
     "Written",
     "check_polar",
     "make_shape",
@@ -44,7 +44,7 @@ __all__ = [
     "sweep",
     "turn_deg",
     "walk",
-    "write_film",
+    "write_contact_sheet",
     "write_shapes",
-    "write_sheet",
+    "write_video",
 ]

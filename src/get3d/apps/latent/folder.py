@@ -17,7 +17,7 @@ from get3d.core.weights import fingerprint
 RECORD_NAME = "generation.json"
 SHEET_NAME = "contact_sheet.png"
 _SECONDS_BETWEEN_RECORDS = 5.0
-_PARTS = ("shapes", "pictures")
+_PARTS = ("shapes", "images")
 Entry = dict[str, Any]
 
 
@@ -29,13 +29,13 @@ class OutFolder:
         path: The folder.
         identity: What its files depend on: command, model, settings.
         shapes: What is known of each shape, by the name of its file; `files` gives the sizes.
-        pictures: The same of contact sheets and films.
+        images: The same of contact sheets and videos.
     """
 
     path: Path
     identity: Entry
     shapes: dict[str, Entry] = field(default_factory=dict)
-    pictures: dict[str, Entry] = field(default_factory=dict)
+    images: dict[str, Entry] = field(default_factory=dict)
     _written_at: float = 0.0
 
     def is_whole(self, part: dict[str, Entry], name: str) -> bool:
@@ -101,7 +101,7 @@ def open_folder(
     former = _read_record(path)
     folder = OutFolder(path, identity)
     if former is not None and all(former.get(key) == identity.get(key) for key in _IDENTITY):
-        folder.shapes, folder.pictures = former["shapes"], former["pictures"]
+        folder.shapes, folder.images = former["shapes"], former["images"]
     elif former is not None and not overwrite:
         raise ValueError(
             f"{path} was made with other options ({_difference(former, identity)}); use the same "
@@ -142,6 +142,8 @@ def _read_record(path: Path) -> Entry | None:
     """Read what an earlier command says of the folder; None if there is no sound record."""
     try:
         content = json.loads((path / RECORD_NAME).read_text(encoding="utf-8"))
+        if "pictures" in content:  # the name of this part in get3d 0.1
+            content["images"] = content.pop("pictures")
         entries = [entry for part in _PARTS for entry in content[part].values()]
         files = [file for entry in entries for file in dict(entry).get("files", {}).items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The one way from styles to meshes, pictures and files."""
+"""The one way from styles to meshes, images and files."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ _SUPERSAMPLE = 3
 
 @dataclass(frozen=True)
 class LatentShape:
-    """A shape of a model; its pictures ask the field for colours, so they need no texture.
+    """A shape of a model; its images ask the field for colours, so they need no texture.
 
     Attributes:
         model: What made it.
@@ -35,10 +35,10 @@ class LatentShape:
 
     @torch.no_grad()
     def render(self, cameras: Cameras, image_size: int) -> Float[Tensor, "views h w 4"]:
-        """Take pictures.
+        """Take images.
 
         Args:
-            cameras: One a picture.
+            cameras: One an image.
             image_size: Side, in pixels.
 
         Returns:
@@ -105,10 +105,10 @@ class MeshSubject:
         return self.shape.mesh
 
     def render(self, cameras: Cameras, image_size: int) -> Float[Tensor, "views h w 4"]:
-        """Take pictures.
+        """Take images.
 
         Args:
-            cameras: One a picture.
+            cameras: One an image.
             image_size: Side, in pixels.
 
         Returns:
@@ -121,11 +121,11 @@ class MeshSubject:
 
 
 Subject = LatentShape | MeshSubject
-"""What pictures are taken of."""
+"""What images are taken of."""
 
 
 def read_subject(path: Path | str) -> MeshSubject:
-    """Read a mesh file to take pictures of; it is moved to the origin and made one unit long.
+    """Read a mesh file to take images of; it is moved to the origin and made one unit long.
 
     Args:
         path: GLB, glTF, OBJ, PLY, STL or OFF.

@@ -1,4 +1,4 @@
-"""Where pictures are taken from: cameras that circle whatever is shown, at a fitting distance."""
+"""Where images are taken from: cameras that circle whatever is shown, at a fitting distance."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from get3d.apps.latent.shapes import Subject
-from get3d.core.pictures import images_to_u8
+from get3d.core.contact_sheet import images_to_u8
 from get3d.core.types import Cameras, Mesh
 from get3d.geometry import orbit_cameras
 
@@ -50,7 +50,7 @@ class Stage:
         return Stage(low, high)
 
     def cameras(self, rotations_deg: Sequence[float], *, polar_deg: float = POLAR_DEG) -> Cameras:
-        """Put cameras about the middle of the box, as near as nothing leaves the picture.
+        """Put cameras about the middle of the box, as near as nothing leaves the image.
 
         Args:
             rotations_deg: About +y, one a camera.
@@ -90,7 +90,7 @@ class Stage:
 def portrait(
     subject: Subject, image_size: int, *, rotations_deg: Sequence[float] = (FRONT_DEG, BACK_DEG)
 ) -> UInt8[np.ndarray, "h w 4"]:
-    """Show one shape from some sides, side by side; it fills the picture.
+    """Show one shape from some sides, side by side; it fills the image.
 
     Args:
         subject: At any scale, anywhere.
@@ -105,8 +105,8 @@ def portrait(
     return np.concatenate(list(images_to_u8(images.permute(0, 3, 1, 2), low=0.0)), axis=1)
 
 
-def film_frame(rgba: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Lay a picture over white, as films know no alpha."""
+def video_frame(rgba: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Lay an image over white, as videos know no alpha."""
     rgb = rgba[..., :3] * rgba[..., 3:] + (1 - rgba[..., 3:])
     return images_to_u8(rgb.permute(2, 0, 1)[None], low=0.0)[0]
 

@@ -11,7 +11,7 @@ from get3d.apps.latent.folder import SHEET_NAME, Entry, OutFolder
 from get3d.apps.latent.shapes import LatentShape, make_shape
 from get3d.apps.latent.views import BACK_DEG, FRONT_DEG, portrait
 from get3d.apps.model import Model
-from get3d.core.pictures import contact_sheet, save_png
+from get3d.core.contact_sheet import contact_sheet, save_png
 from get3d.core.types import Styles, TexturedMesh
 from get3d.export import (
     JPEG_SUFFIXES,
@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 # So that it shows which views are of one shape.
 _SHAPES_APART_PX = 32
 OnProgress = Callable[[int, int], None]
-Picture = UInt8[np.ndarray, "h w c"]
+Image = UInt8[np.ndarray, "h w c"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Cell:
 
     Attributes:
         name: Of the file, without suffix.
-        label: Under the picture.
+        label: Under the image.
         styles: Gives those of the shape, when its turn comes.
     """
 
@@ -144,25 +144,25 @@ def write_shapes(
             name = SHEET_NAME if start == 0 else SHEET_NAME.replace(".png", f"_{start:04d}.png")
             contents = [cell and cell.name for cell in page]
             is_drawn = sheets is None or (
-                folder.pictures.get(name, {}).get("cells") == contents
-                and folder.is_whole(folder.pictures, name)
+                folder.images.get(name, {}).get("cells") == contents
+                and folder.is_whole(folder.images, name)
             )
-            pictures: list[Picture | None] = []
+            images: list[Image | None] = []
             for cell in page:
-                picture = None
+                image = None
                 if cell is not None:
                     shape = _write_shape(model, cell, folder, files, written, needed=not is_drawn)
                     if shape is not None and sheets is not None and not is_drawn:
                         rotations = sheets.rotations_deg
-                        picture = portrait(shape, sheets.view_size, rotations_deg=rotations)
+                        image = portrait(shape, sheets.view_size, rotations_deg=rotations)
                     folder.write_record(is_urgent=False)
                     done += 1
                     if on_progress is not None:
                         on_progress(done, total)
-                pictures.append(picture)
-            if sheets is not None and any(picture is not None for picture in pictures):
-                _draw_sheet(folder, name, page, pictures, sheets)
-            if folder.is_whole(folder.pictures, name):
+                images.append(image)
+            if sheets is not None and any(image is not None for image in images):
+                _draw_contact_sheet(folder, name, page, images, sheets)
+            if folder.is_whole(folder.images, name):
                 written.sheets.append(name)
     finally:
         folder.write_record()
@@ -178,7 +178,7 @@ def _write_shape(
     *,
     needed: bool,
 ) -> LatentShape | None:
-    """Write a shape unless it is there; give it where a picture is needed, None if it failed."""
+    """Write a shape unless it is there; give it where an image is needed, None if it failed."""
     name = cell.name + files.suffix
     is_kept = folder.is_whole(folder.shapes, name)
     if is_kept and name not in written.made + written.kept:
@@ -224,26 +224,26 @@ def _save(textured: TexturedMesh, folder: OutFolder, name: str, files: ShapeFile
     }
 
 
-def _draw_sheet(
+def _draw_contact_sheet(
     folder: OutFolder,
     name: str,
     page: Sequence[Cell | None],
-    pictures: Sequence[Picture | None],
+    images: Sequence[Image | None],
     sheets: Sheets,
 ) -> None:
     """Draw a page; a shape that failed leaves its place empty, and says so."""
     size = sheets.view_size
     empty = np.zeros((size, size * len(sheets.rotations_deg), 4), np.uint8)
     labels = [
-        "" if cell is None else cell.label if picture is not None else f"{cell.label}: failed"
-        for cell, picture in zip(page, pictures, strict=True)
+        "" if cell is None else cell.label if image is not None else f"{cell.label}: failed"
+        for cell, image in zip(page, images, strict=True)
     ]
     sheet = contact_sheet(
-        [empty if picture is None else picture for picture in pictures],
+        [empty if image is None else image for image in images],
         columns=min(sheets.columns, len(page)),
         labels=labels,
         gap_px=_SHAPES_APART_PX if len(sheets.rotations_deg) > 1 else 6,
     )
     save_png(folder.path / name, sheet, durable=False)
     contents = [cell and cell.name for cell in page]
-    folder.pictures[name] = {"files": folder.sizes(name), "cells": contents}
+    folder.images[name] = {"files": folder.sizes(name), "cells": contents}

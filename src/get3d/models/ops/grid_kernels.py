@@ -38,7 +38,7 @@ def evaluate(
 
 
 @compiled(reassociates=True)
-def _portion(
+def _chunk(
     rows: np.ndarray,
     index: np.ndarray,
     weight: np.ndarray,
@@ -96,4 +96,4 @@ def differentiate(
     """
     for start in range(0, len(index), _PORTION):
         part = slice(start, start + _PORTION)
-        grad_weight += _portion(rows, index[part], weight, limit, grad[part], grad_rows)
+        grad_weight += _chunk(rows, index[part], weight, limit, grad[part], grad_rows)

@@ -1,4 +1,4 @@
-"""Sheets show every picture, and PNG files return what was written."""
+"""Sheets show every image, and PNG files return what was written."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def test_bytes_cover_the_range_and_clip() -> None:
     assert images_to_u8(images, low=0.0)[0, 0, :, 0].tolist() == [0, 0, 0, 255, 255]
 
 
-def test_every_picture_is_at_its_place() -> None:
+def test_every_image_is_at_its_place() -> None:
     images = np.arange(5, dtype=np.uint8)[:, None, None, None] * 40 + np.zeros(
         (5, 6, 4, 3), np.uint8
     )

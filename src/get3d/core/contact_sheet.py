@@ -1,4 +1,4 @@
-"""Pictures for people: many small ones on one sheet, and PNG files."""
+"""Images for people: many small ones on one sheet, and PNG files."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -19,14 +19,14 @@ _LABEL_COLOR = (40, 40, 40)
 def images_to_u8(
     images: Float[Tensor, "n c h w"], *, low: float = -1.0
 ) -> UInt8[np.ndarray, "n h w c"]:
-    """Turn network pictures into bytes, channels last; values outside the range are clipped.
+    """Turn network images into bytes, channels last; values outside the range are clipped.
 
     Args:
-        images: Pictures with values in [low, 1].
+        images: Images with values in [low, 1].
         low: The value of black: -1 inside networks, 0 elsewhere.
 
     Returns:
-        The same pictures as bytes.
+        The same images as bytes.
 
     Example:
         >>> images_to_u8(torch.tensor([-1.0, 0.0, 3.0]).view(1, 3, 1, 1))[0, 0, 0].tolist()
@@ -44,45 +44,45 @@ def contact_sheet(
     labels: Sequence[str] | None = None,
     gap_px: int = 6,
 ) -> Image.Image:
-    """Put pictures side by side on one sheet, row by row.
+    """Put images side by side on one sheet, row by row.
 
-    Pictures with alpha are shown on white; smaller ones stand at the top left of a cell.
+    Images with alpha are shown on white; smaller ones stand at the top left of a cell.
 
     Args:
-        images_u8: Grey, RGB or RGBA (straight alpha) pictures; an array `[n, h, w, c]` will do.
-        columns: Pictures in a row; by default about as many as there are rows.
-        labels: One line under each picture, cut to its width.
-        gap_px: Space between pictures.
+        images_u8: Grey, RGB or RGBA (straight alpha) images; an array `[n, h, w, c]` will do.
+        columns: Images in a row; by default about as many as there are rows.
+        labels: One line under each image, cut to its width.
+        gap_px: Space between images.
 
     Returns:
         The sheet, RGB.
 
     Raises:
-        ValueError: If there is no picture, `columns` is below 1, or the labels do not match.
+        ValueError: If there is no image, `columns` is below 1, or the labels do not match.
 
     Example:
         >>> contact_sheet(np.zeros((5, 8, 8, 3), np.uint8), columns=3, gap_px=0).size
         (24, 16)
     """
-    pictures = [_from_bytes(image).convert("RGBA") for image in images_u8]
-    if not pictures:
-        raise ValueError("images_u8 is empty: a contact sheet needs at least one picture")
+    images = [_from_bytes(image).convert("RGBA") for image in images_u8]
+    if not images:
+        raise ValueError("images_u8 is empty: a contact sheet needs at least one image")
     if columns is not None and columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
-    if labels is not None and len(labels) != len(pictures):
-        raise ValueError(f"labels must be one a picture: {len(labels)} for {len(pictures)}")
-    columns = columns or math.ceil(math.sqrt(len(pictures)))
-    rows = math.ceil(len(pictures) / columns)
-    width = max(picture.width for picture in pictures)
-    height = max(picture.height for picture in pictures)
+    if labels is not None and len(labels) != len(images):
+        raise ValueError(f"labels must be one an image: {len(labels)} for {len(images)}")
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    width = max(image.width for image in images)
+    height = max(image.height for image in images)
     step_x = width + gap_px
     step_y = height + gap_px + (_LABEL_HEIGHT_PX if labels else 0)
     sheet = Image.new("RGBA", (columns * step_x - gap_px, rows * step_y - gap_px), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default()
-    for index, picture in enumerate(pictures):
+    for index, image in enumerate(images):
         left, top = index % columns * step_x, index // columns * step_y
-        sheet.alpha_composite(picture, (left, top))
+        sheet.alpha_composite(image, (left, top))
         if labels:
             # The font has Latin letters only; others would stop the bitmap version of it.
             text = labels[index].encode("latin-1", "replace").decode("latin-1")
@@ -112,5 +112,5 @@ def save_png(
 def _from_bytes(image_u8: UInt8[np.ndarray, "h w c"]) -> Image.Image:
     """Wrap an array as a Pillow image of the mode that its channels say."""
     if image_u8.shape[-1] not in (1, 3, 4):
-        raise ValueError(f"a picture has 1, 3 or 4 channels, got {image_u8.shape[-1]}")
+        raise ValueError(f"an image has 1, 3 or 4 channels, got {image_u8.shape[-1]}")
     return Image.fromarray(image_u8[..., 0] if image_u8.shape[-1] == 1 else image_u8)

@@ -12,8 +12,8 @@ from torch import Tensor
 from get3d.core import Mesh
 from get3d.geometry import (
     KnownSurface,
-    TracedCubes,
-    TracedSurface,
+    SparseCubes,
+    SparseSurface,
     bcc_cells,
     bcc_grid,
     connected_components,
@@ -21,17 +21,17 @@ from get3d.geometry import (
     cube_corners,
     cube_weights,
     dual_meshes,
+    extract_sparse_cubes,
+    extract_sparse_surface,
     flexicubes,
     is_manifold,
     is_oriented,
     is_watertight,
     place_points,
     signed_volume,
+    sparse_meshes,
     surface_meshes,
     surface_topology,
-    trace_cubes,
-    trace_surface,
-    traced_meshes,
     tracing,
     voxel_grid,
 )
@@ -76,7 +76,7 @@ def whole(field: Field, resolution: int, *, scale: float = 1.0) -> Mesh:
 
 def trace(
     fields: list[Field], resolution: int, *, coarse: int = COARSE, scale: float = 1.0
-) -> tuple[TracedSurface, int]:
+) -> tuple[SparseSurface, int]:
     """The surface, and how often a field was asked."""
     grid = bcc_grid(coarse, scale=scale)
     verts = grid.verts.double()
@@ -97,11 +97,11 @@ def trace(
         num_cells=bcc_cells(coarse),
         scale=scale,
     )
-    return trace_surface(sdf, known, bcc_cells(resolution)), num_asked
+    return extract_sparse_surface(sdf, known, bcc_cells(resolution)), num_asked
 
 
-def meshes_of(traced: TracedSurface) -> list[Mesh]:
-    return traced_meshes(traced, traced.sdf, traced.points)
+def meshes_of(traced: SparseSurface) -> list[Mesh]:
+    return sparse_meshes(traced, traced.sdf, traced.points)
 
 
 @pytest.mark.parametrize("field", [ball(0.3, 0.02, 0.01, 0.03), torus, box])
@@ -224,7 +224,7 @@ def test_gradients() -> None:
     probes = [torch.randn(len(m.verts), 3, generator=rng).double() for m in meshes_of(traced)]
 
     def total(sdf: Tensor, positions: Tensor) -> Tensor:
-        meshes = traced_meshes(traced, sdf, positions)
+        meshes = sparse_meshes(traced, sdf, positions)
         return sum((m.verts * probe).sum() for m, probe in zip(meshes, probes, strict=True))
 
     grads = torch.autograd.grad(total(sdf, positions), (sdf, positions))
@@ -262,7 +262,7 @@ class TestCubes:
 
     COARSE = 12
 
-    def trace(self, fields: list[Field], resolution: int, scale: float = 1.0) -> TracedCubes:
+    def trace(self, fields: list[Field], resolution: int, scale: float = 1.0) -> SparseCubes:
         grid = voxel_grid(self.COARSE, scale=scale)
         verts = grid.verts.double()
         occupied = torch.stack([field(verts) for field in fields]) > 0
@@ -280,9 +280,9 @@ class TestCubes:
             values = torch.stack([field(points) for field in fields])
             return values[shape, torch.arange(len(points))]
 
-        return trace_cubes(sdf, known, resolution)
+        return extract_sparse_cubes(sdf, known, resolution)
 
-    def meshes(self, traced: TracedCubes) -> list[Mesh]:
+    def meshes(self, traced: SparseCubes) -> list[Mesh]:
         weights = cube_weights(traced.points.new_zeros(len(traced.centres), 21))
         points = place_points(traced.topology, traced.sdf, traced.points, weights)
         return dual_meshes(traced.topology, points.verts, weights, splits_in_four=False)
@@ -372,7 +372,7 @@ def test_gpu_agrees_with_cpu() -> None:
             num_cells=bcc_cells(COARSE),
             scale=1.0,
         )
-        traced = trace_surface(lambda points, _: torus(points), known, bcc_cells(64))
+        traced = extract_sparse_surface(lambda points, _: torus(points), known, bcc_cells(64))
         [mesh] = meshes_of(traced)
         found.append(Mesh(mesh.verts.cpu(), mesh.faces.cpu()))
     assert_same_surface(*found, atol=1e-5)
@@ -392,6 +392,6 @@ def test_cubes_on_a_gpu_agree_with_the_cpu() -> None:
             num_cells=12,
             scale=1.0,
         )
-        [mesh] = TestCubes().meshes(trace_cubes(lambda p, _: torus(p), known, 40))
+        [mesh] = TestCubes().meshes(extract_sparse_cubes(lambda p, _: torus(p), known, 40))
         found.append(Mesh(mesh.verts.cpu(), mesh.faces.cpu()))
     assert_same_surface(*found, atol=1e-5)

@@ -8,10 +8,10 @@ import trimesh
 from get3d.core import Mesh
 from get3d.geometry import (
     compact,
+    component_volumes,
     is_watertight,
-    piece_volumes,
     remove_floaters,
-    remove_hidden_pieces,
+    remove_hidden_components,
     signed_volume,
 )
 
@@ -37,14 +37,14 @@ def test_volumes_of_pieces():
     mesh = Mesh(torch.cat([mesh.verts, torch.zeros(3, 3)]), mesh.faces)
     one = signed_volume(ball(1.0)).item()
     expected = torch.tensor([one, one / 8, one / 64]).double()
-    torch.testing.assert_close(piece_volumes(mesh), expected, rtol=1e-3, atol=0)
+    torch.testing.assert_close(component_volumes(mesh), expected, rtol=1e-3, atol=0)
 
 
 def test_floaters_go_by_their_share_of_the_largest():
     body, small, tiny = ball(1.0), ball(0.5, 3.0), ball(0.1, -3.0)
     mesh = joined(tiny, body, small)
     kept = remove_floaters(mesh, 0.01)
-    assert (kept.num_pieces, kept.num_faces) == (1, len(tiny.faces))
+    assert (kept.num_components, kept.num_faces) == (1, len(tiny.faces))
     assert torch.equal(kept.mesh.verts, torch.cat([body.verts, small.verts]))
     assert is_watertight(kept.mesh)
     assert len(remove_floaters(mesh, 0.2).mesh.faces) == len(body.faces)
@@ -56,18 +56,18 @@ def test_pieces_inside_a_closed_one_go():
     outer, wall, core = ball(1.0), ball(0.8, inward=True), ball(0.3, 0.1)
     beside, corner = ball(0.5, 3.0), Mesh(ball(0.1).verts + 0.85, ball(0.1).faces)
     mesh = joined(core, wall, outer, beside, corner)
-    kept = remove_hidden_pieces(mesh)
-    assert kept.num_pieces == 2
+    kept = remove_hidden_components(mesh)
+    assert kept.num_components == 2
     expected = torch.cat([outer.verts, beside.verts, corner.verts])
     assert torch.equal(kept.mesh.verts, expected)
 
 
 def test_pieces_that_can_be_seen_stay():
     poking = joined(ball(1.0), ball(0.3, 0.8))
-    assert remove_hidden_pieces(poking).mesh is poking
+    assert remove_hidden_components(poking).mesh is poking
     holed = ball(1.0)
     holed = joined(Mesh(holed.verts, holed.faces[1:]), ball(0.3))
-    assert remove_hidden_pieces(holed).mesh is holed
+    assert remove_hidden_components(holed).mesh is holed
 
 
 def extruded(*outline: tuple[float, float]) -> Mesh:
@@ -119,10 +119,10 @@ def test_a_rung_whose_ends_lie_in_the_legs_stays(turn):
     """All its corners are inside the arch, its middle is in plain sight."""
     assert is_watertight(arch())
     mesh = turn(joined(arch(), box((0.5, 1.0, 0.4), (3.5, 1.2, 0.6))))
-    assert remove_hidden_pieces(mesh).mesh is mesh
+    assert remove_hidden_components(mesh).mesh is mesh
     # One wholly within the seat goes.
     within = turn(joined(arch(), box((0.2, 3.2, 0.4), (3.8, 3.6, 0.6))))
-    assert remove_hidden_pieces(within).num_pieces == 1
+    assert remove_hidden_components(within).num_components == 1
 
 
 @pytest.mark.parametrize("turn", [turned, lambda mesh: mesh])
@@ -130,21 +130,21 @@ def test_a_ball_in_the_gap_stays(turn):
     """It lies in the box of the arch, not in the arch."""
     small = ball(0.3)
     mesh = turn(joined(arch(), Mesh(small.verts + torch.tensor([2.0, 1.5, 0.5]), small.faces)))
-    assert remove_hidden_pieces(mesh).mesh is mesh
+    assert remove_hidden_components(mesh).mesh is mesh
 
 
 @pytest.mark.parametrize("scale", [2.0**-20, 1.0, 2.0**20])
 def test_nested_shells_go_whatever_their_order_and_size(scale):
     shells = [ball(radius) for radius in (0.3, 1.0, 0.5, 0.9, 0.1)]
     mesh = joined(*shells)
-    kept = remove_hidden_pieces(Mesh(mesh.verts * scale, mesh.faces))
-    assert kept.num_pieces == 4
+    kept = remove_hidden_components(Mesh(mesh.verts * scale, mesh.faces))
+    assert kept.num_components == 4
     assert torch.equal(kept.mesh.verts, shells[1].verts * scale)
 
 
 def test_pieces_that_touch_stay():
     mesh = joined(box((-1, -1, -1), (1, 1, 1)), box((-0.5, -0.5, -0.5), (0.5, 0.5, 1)))
-    assert remove_hidden_pieces(turned(mesh)).num_pieces == 0
+    assert remove_hidden_components(turned(mesh)).num_components == 0
 
 
 def test_many_crumbs_take_time_in_step_with_their_faces():
@@ -153,9 +153,9 @@ def test_many_crumbs_take_time_in_step_with_their_faces():
     shell = Mesh(torch.tensor(shape.vertices).float(), torch.tensor(shape.faces).long())
     places = torch.rand(300, 3, generator=torch.Generator().manual_seed(0)) - 0.5
     crumbs = [Mesh(ball(0.01).verts + place, ball(0.01).faces) for place in places]
-    remove_hidden_pieces(joined(ball(), ball(0.5)))  # compiles
+    remove_hidden_components(joined(ball(), ball(0.5)))  # compiles
     start = time.process_time()
-    assert remove_hidden_pieces(joined(shell, *crumbs)).num_pieces == 300
+    assert remove_hidden_components(joined(shell, *crumbs)).num_components == 300
     # It takes about 0.3 s; with a ray from 26 corners of each crumb to all triangles, over 20 s.
     assert time.process_time() - start < 5
 
@@ -177,21 +177,21 @@ def test_flat_pieces_go_by_their_area(dtype):
     """What volume they have is rounding, and must not decide."""
     alike = joined(*(sheet(1.0, 3.0 * i, 0.7 + i) for i in range(5)))
     alike = Mesh(alike.verts.to(dtype), alike.faces)
-    assert piece_volumes(alike).tolist() == [0.0] * 5
-    assert remove_floaters(alike, 1.0 - 1e-6).num_pieces == 0
+    assert component_volumes(alike).tolist() == [0.0] * 5
+    assert remove_floaters(alike, 1.0 - 1e-6).num_components == 0
     # A large sheet beside a closed crumb, and a tiny sheet beside both.
     mesh = joined(ball(0.05), sheet(2.0, 1.0, 0.7), sheet(0.1, -1.0, 0.7))
     kept = remove_floaters(Mesh(mesh.verts.to(dtype), mesh.faces), 0.01)
-    assert (kept.num_pieces, kept.num_faces) == (1, 200)
+    assert (kept.num_components, kept.num_faces) == (1, 200)
 
 
 def test_one_piece_and_none():
     one = ball()
     none = Mesh(one.verts, one.faces[:0])
     for mesh in (one, none):
-        assert remove_hidden_pieces(mesh).num_pieces == 0
-        assert remove_floaters(mesh, 1.0).num_pieces == 0
-    assert len(piece_volumes(none)) == 0
+        assert remove_hidden_components(mesh).num_components == 0
+        assert remove_floaters(mesh, 1.0).num_components == 0
+    assert len(component_volumes(none)) == 0
     assert len(compact(none).verts) == 0
 
 

@@ -1,4 +1,4 @@
-"""Textures as bytes, and as the picture files of every format."""
+"""Textures as bytes, and as the image files of every format."""
 
 import io
 from typing import Literal
@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 
-def material_picture(texture: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w c"]:
+def material_image(texture: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w c"]:
     """Turn a material's texture into bytes; alpha is left out where it is 1 everywhere.
 
     Args:
@@ -20,23 +20,23 @@ def material_picture(texture: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w 
         Three or four channels.
     """
     scaled = texture.detach().clamp(0, 1).mul_(255).add_(0.5)
-    picture_u8 = scaled.to(torch.uint8).cpu().numpy()
-    is_opaque = bool((picture_u8[..., 3] == 255).all())
-    return np.ascontiguousarray(picture_u8[..., :3] if is_opaque else picture_u8)
+    image_u8 = scaled.to(torch.uint8).cpu().numpy()
+    is_opaque = bool((image_u8[..., 3] == 255).all())
+    return np.ascontiguousarray(image_u8[..., :3] if is_opaque else image_u8)
 
 
-def encode_picture(
-    picture_u8: UInt8[np.ndarray, "h w c"], jpeg_quality: int | None
+def encode_image(
+    image_u8: UInt8[np.ndarray, "h w c"], jpeg_quality: int | None
 ) -> tuple[bytes, Literal["png", "jpeg"]]:
-    """Write a picture's file and name its kind; JPEG has no alpha, so it is for opaque ones.
+    """Write an image's file and name its kind; JPEG has no alpha, so it is for opaque ones.
 
     Args:
-        picture_u8: From `material_picture`.
-        jpeg_quality: Of opaque pictures; None: PNG.
+        image_u8: From `material_image`.
+        jpeg_quality: Of opaque images; None: PNG.
     """
     buffer = io.BytesIO()
-    image = Image.fromarray(picture_u8)
-    if jpeg_quality is None or picture_u8.shape[-1] == 4:
+    image = Image.fromarray(image_u8)
+    if jpeg_quality is None or image_u8.shape[-1] == 4:
         image.save(buffer, format="PNG")
         return buffer.getvalue(), "png"
     image.save(buffer, format="JPEG", quality=jpeg_quality, subsampling=0)

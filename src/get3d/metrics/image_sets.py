@@ -1,4 +1,4 @@
-"""How pictures for scores are taken, and what two sets must have in common to be compared."""
+"""How images for scores are taken, and what two sets must have in common to be compared."""
 
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -19,15 +19,15 @@ _COUNTS = ("num_generated", "num_reference")
 
 @dataclass(frozen=True, kw_only=True)
 class ImageProtocol:
-    """How pictures become a score: saved beside it, so that two numbers are comparable or not.
+    """How images become a score: saved beside it, so that two numbers are comparable or not.
 
-    The defaults are the published ones: 50 000 generated pictures from random cameras.
+    The defaults are the published ones: 50 000 generated images from random cameras.
 
     Attributes:
         extractor: Name of the network that makes the features.
         extractor_fingerprint: Of its weights.
-        resize: How it brings pictures to its own size.
-        image_size: Side of the square pictures, in pixels, before that.
+        resize: How it brings images to its own size.
+        image_size: Side of the square images, in pixels, before that.
         background: sRGB bytes behind the objects.
         source: "field" renders the colour field of a generator (FID-Ori), "mesh" the exported
             textured mesh (FID-3D).
@@ -37,9 +37,9 @@ class ImageProtocol:
         fovy_deg: Vertical field of view.
         rotation_deg: Lowest and highest rotation about the upright axis, drawn uniformly.
         polar_deg: Lowest and highest angle from +y, drawn uniformly; 90 is the horizon.
-        views_per_shape: Pictures of each generated shape.
-        num_generated: Generated pictures.
-        num_reference: Pictures of the data.
+        views_per_shape: Images of each generated shape.
+        num_generated: Generated images.
+        num_reference: Images of the data.
         seed: Of shapes and cameras.
     """
 
@@ -61,14 +61,14 @@ class ImageProtocol:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no set of pictures can be."""
+        """Refuse what no set of images can be."""
         for name in ("image_size", "supersample", "views_per_shape"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in _COUNTS:
             if getattr(self, name) < 2:
                 raise ValueError(
-                    f"{name} must be at least 2, since one picture has no spread, "
+                    f"{name} must be at least 2, since one image has no spread, "
                     f"got {getattr(self, name)}"
                 )
         if not all(0 <= value <= 255 for value in self.background):
@@ -98,15 +98,15 @@ def composite(
     *,
     may_fill: bool = False,
 ) -> UInt8[Tensor, "n 3 h w"]:
-    """Put pictures with straight alpha on a background, in sRGB as viewers do.
+    """Put images with straight alpha on a background, in sRGB as viewers do.
 
     Args:
         rgba_u8: RGB, then alpha.
         background: sRGB bytes.
-        may_fill: Objects may fill a picture, since a renderer that is known made them.
+        may_fill: Objects may fill an image, since a renderer that is known made them.
 
     Raises:
-        ValueError: If a picture of unknown origin has no transparent pixel, so that its own
+        ValueError: If an image of unknown origin has no transparent pixel, so that its own
             background is painted in.
 
     Example:
@@ -118,7 +118,7 @@ def composite(
     if is_opaque.any() and not may_fill:
         first = int(is_opaque.nonzero()[0])
         raise ValueError(
-            f"{int(is_opaque.sum())} of {len(rgba_u8)} pictures have no transparent pixel, the "
+            f"{int(is_opaque.sum())} of {len(rgba_u8)} images have no transparent pixel, the "
             f"first is {first}: their background is painted in; render them with alpha"
         )
     alpha = rgba_u8[:, 3:].float() / 255.0
@@ -127,13 +127,13 @@ def composite(
 
 
 def check_image_set(name: str, images_u8: Shaped[Tensor, "..."], protocol: ImageProtocol) -> None:
-    """Refuse pictures of another size, kind or background than the protocol says.
+    """Refuse images of another size, kind or background than the protocol says.
 
-    A part of a set may be checked too: the number of pictures is `check_counts`'.
+    A part of a set may be checked too: the number of images is `check_counts`'.
 
     Args:
         name: What the caller calls the set, for the message.
-        images_u8: Pictures `[n, 3, h, w]`.
+        images_u8: Images `[n, 3, h, w]`.
         protocol: What they are said to be.
 
     Raises:
@@ -168,6 +168,6 @@ def check_counts(num_generated: int, num_reference: int, protocol: ImageProtocol
     for name, num in zip(_COUNTS, (num_generated, num_reference), strict=True):
         if num != getattr(protocol, name):
             raise ValueError(
-                f"{name}: there are {num} pictures, but the protocol says "
+                f"{name}: there are {num} images, but the protocol says "
                 f"{getattr(protocol, name)}; the score depends on it"
             )

@@ -1,4 +1,4 @@
-"""One picture with its mask, from a PNG file."""
+"""One image with its mask, from a PNG file."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ _ALPHA_MODES = ("RGBA", "LA", "PA")
 
 
 def read_image(path: Path, *, image_size: int | None = None) -> Image.Image:
-    """Read a square picture with alpha.
+    """Read a square image with alpha.
 
     Args:
         path: PNG file.
-        image_size: Side that all pictures of the dataset share, in pixels; None takes any.
+        image_size: Side that all images of the dataset share, in pixels; None takes any.
 
     Returns:
-        The decoded picture, RGBA with straight alpha.
+        The decoded image, RGBA with straight alpha.
 
     Raises:
         DatasetError: If the file is missing or cut off, has no alpha, or is of another size.
@@ -55,7 +55,7 @@ def read_image(path: Path, *, image_size: int | None = None) -> Image.Image:
 def premultiplied(
     image: Image.Image, *, image_size: int | None = None
 ) -> UInt8[np.ndarray, "4 h w"]:
-    """Composite a picture on black and, if asked, shrink it by averaging areas.
+    """Composite an image on black and, if asked, shrink it by averaging areas.
 
     Averaging colours that are already multiplied by alpha keeps the hidden colours of transparent
     pixels out of the result.

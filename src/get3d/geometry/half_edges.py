@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 
-def side_ends(
+def half_edge_ends(
     faces: Int[Tensor, "faces 3"],
 ) -> tuple[Int[Tensor, " sides"], Int[Tensor, " sides"]]:
     """Vertices at which the sides of all faces start and end."""
@@ -25,12 +25,12 @@ def count_keys(ordered: Int[Tensor, " keys"], wanted: Int[Tensor, " n"]) -> Int[
     return torch.searchsorted(ordered, wanted, right=True) - torch.searchsorted(ordered, wanted)
 
 
-def next_side(side: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+def next_half_edge(side: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
     """The following side of the same face."""
     return torch.where(side % 3 == 2, side - 2, side + 1)
 
 
-def twin_sides(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, " sides"]:
+def opposite_half_edges(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, " sides"]:
     """Find the side that runs the other way along the same edge.
 
     Args:
@@ -39,7 +39,7 @@ def twin_sides(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, " sides"]:
     Returns:
         Its index; -1 where an edge has other than two faces, or they do not wind alike.
     """
-    starts, ends = side_ends(faces)
+    starts, ends = half_edge_ends(faces)
     forward, backward = pair_keys(starts, ends), pair_keys(ends, starts)
     ordered, order = forward.sort()
     is_single = (count_keys(ordered, forward) == 1) & (count_keys(ordered, backward) == 1)

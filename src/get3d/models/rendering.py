@@ -1,4 +1,4 @@
-"""Pictures of meshes in the colours of their fields (paper, section 3.1.2)."""
+"""Images of meshes in the colours of their fields (paper, section 3.1.2)."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from get3d.core import Cameras, Images, Mesh
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.geometry import camera_origins, vertex_normals
-from get3d.models.config import ImagingConfig
+from get3d.models.config import TrainingRenderConfig
 from get3d.models.fields import Fields
 from get3d.render import (
     LearnedLight,
@@ -37,7 +37,7 @@ def render_images(
     cameras: Cameras,
     image_size: int,
     *,
-    config: ImagingConfig,
+    config: TrainingRenderConfig,
     light: Light | LearnedLight | None = None,
 ) -> Images:
     """Draw meshes, asking the colour field only where something is seen.

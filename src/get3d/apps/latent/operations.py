@@ -21,7 +21,7 @@ _NOISE_STREAM = 0x6E6F6973  # so that the noise of seed n is not the shapes of s
 
 
 @dataclass(frozen=True)
-class Walk:
+class Interpolation:
     """A way through the latent space, frame by frame.
 
     Attributes:
@@ -43,7 +43,7 @@ def walk(
     vary: Vary = "both",
     loop: bool = False,
     truncation: float = 0.7,
-) -> Walk:
+) -> Interpolation:
     """Go straight through W from each shape to the next, in even steps.
 
     Every named shape is a frame; where the frames cannot be shared out evenly, some ways have one
@@ -55,7 +55,7 @@ def walk(
         textures: Where their textures come from, one a shape; None: from the shapes themselves.
         frames: How many in all.
         vary: What changes; the rest stays that of the first shape.
-        loop: Go back to the first shape in the end, so that a film in a loop has no jump.
+        loop: Go back to the first shape in the end, so that a video in a loop has no jump.
         truncation: As for `Model.generate`.
 
     Raises:
@@ -93,7 +93,7 @@ def walk(
         geo = keys.geo[:1].expand_as(geo)
     if vary == "geometry":
         tex = keys.tex[:1].expand_as(tex)
-    return Walk(Styles(geo, tex), tuple(key_frames[: len(names)]))
+    return Interpolation(Styles(geo, tex), tuple(key_frames[: len(names)]))
 
 
 @torch.no_grad()

@@ -1,11 +1,11 @@
-"""Sets of pictures that cannot be compared are refused."""
+"""Sets of images that cannot be compared are refused."""
 
 from dataclasses import replace
 
 import pytest
 import torch
 
-from get3d.metrics.images import (
+from get3d.metrics.image_sets import (
     ImageProtocol,
     check_counts,
     check_image_set,
@@ -30,12 +30,12 @@ def renders(background: tuple[int, int, int] = (0, 0, 0), num: int = 4) -> torch
     return images
 
 
-def test_same_pictures_pass() -> None:
+def test_same_images_pass() -> None:
     check_image_set("generated", renders(), PROTOCOL)
     check_image_set("generated", renders((5, 9, 0)), PROTOCOL)  # nearly black
     check_image_set("data", renders((255, 255, 255)), replace(PROTOCOL, background=(255,) * 3))
     full = renders()
-    full[0] = 120  # one object that fills its picture
+    full[0] = 120  # one object that fills its image
     check_image_set("generated", full, PROTOCOL)
     check_counts(4, 4, PROTOCOL)
 
@@ -50,13 +50,13 @@ def test_same_pictures_pass() -> None:
         (renders().float(), "bytes"),
     ],
 )
-def test_other_pictures_are_refused(images, message) -> None:
+def test_other_images_are_refused(images, message) -> None:
     with pytest.raises(ValueError, match=message):
         check_image_set("generated", images, PROTOCOL)
 
 
 def test_counts() -> None:
-    with pytest.raises(ValueError, match=r"num_reference: there are 3 pictures.*says 4"):
+    with pytest.raises(ValueError, match=r"num_reference: there are 3 images.*says 4"):
         check_counts(4, 3, PROTOCOL)
     with pytest.raises(ValueError, match="num_generated must be at least 2"):
         replace(PROTOCOL, num_generated=1)
@@ -73,7 +73,7 @@ def test_composite() -> None:
     rgba[0, :, 0, 2] = torch.tensor([200, 100, 0, 0])  # hidden colour
     assert composite(rgba)[0, :, 0].T.tolist() == [[200, 100, 0], [100, 50, 0], [0, 0, 0]]
     assert composite(rgba, (255, 255, 255))[0, :, 0, 2].tolist() == [255, 255, 255]
-    with pytest.raises(ValueError, match=r"1 of 1 pictures have no transparent pixel"):
+    with pytest.raises(ValueError, match=r"1 of 1 images have no transparent pixel"):
         composite(rgba[..., :1])
 
 

@@ -8,9 +8,9 @@ import trimesh
 from get3d.core import Material, Mesh, TexturedMesh
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.geometry import orbit_cameras, vertex_normals
-from get3d.models import Generator, GeneratorConfig, ImagingConfig
+from get3d.models import Generator, GeneratorConfig, TrainingRenderConfig
 from get3d.models.fields import Fields
-from get3d.models.imaging import interpolated_normals, lit_colors, nearest_covered
+from get3d.models.rendering import interpolated_normals, lit_colors, nearest_covered
 from get3d.render import (
     LearnedLight,
     Light,
@@ -23,8 +23,8 @@ from get3d.render import (
 )
 
 SIZE = 32
-PUBLISHED = ImagingConfig()
-SMOOTH = ImagingConfig(composite="antialiased", mask_supersample=4)
+PUBLISHED = TrainingRenderConfig()
+SMOOTH = TrainingRenderConfig(composite="antialiased", mask_supersample=4)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_both_composites_agree_where_the_pixel_is_full(scene) -> None:  # type: 
     generator, fields, meshes = scene
     hard = generator.render(fields, meshes, cameras(2), SIZE, config=PUBLISHED)
     soft = generator.render(
-        fields, meshes, cameras(2), SIZE, config=ImagingConfig(composite="antialiased")
+        fields, meshes, cameras(2), SIZE, config=TrainingRenderConfig(composite="antialiased")
     )
     is_full = (soft.mask == 1).expand_as(soft.rgb)
     torch.testing.assert_close(hard.rgb[is_full], soft.rgb[is_full])
@@ -103,7 +103,7 @@ def test_colour_moves_the_surface_only_if_asked(scene) -> None:  # type: ignore[
             [Mesh(verts, meshes[0].faces)],
             cameras(1),
             SIZE,
-            config=ImagingConfig(detach_positions=detach),
+            config=TrainingRenderConfig(detach_positions=detach),
         )
         (gradient,) = torch.autograd.grad(images.rgb.sum() + 0 * images.mask.sum(), verts)
         assert bool(gradient.any()) != detach
@@ -155,7 +155,7 @@ def test_occlusion_contours_are_blended_and_move_vertices(scene) -> None:  # typ
         torch.tensor([-math.pi / 2]), torch.tensor([1.5]), radius=1.4, fovy_rad=math.radians(40)
     )
     for side in (1, 4):
-        config = ImagingConfig(composite="antialiased", mask_supersample=side)
+        config = TrainingRenderConfig(composite="antialiased", mask_supersample=side)
         images, gradients = [], []
         for is_on in (False, True):
             verts = mesh.verts.clone().requires_grad_()
@@ -193,7 +193,7 @@ def test_nothing_changes_without_occlusions(scene) -> None:  # type: ignore[no-u
 
 def test_occlusions_need_the_composite_antialiased() -> None:
     with pytest.raises(ValueError, match="antialias_occlusions"):
-        ImagingConfig(antialias_occlusions=True)
+        TrainingRenderConfig(antialias_occlusions=True)
 
 
 def ball(level: int = 4, *, centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Mesh:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from get3d.core.types import Mesh
 from get3d.geometry.checks import unit_box
+from get3d.geometry.component_kernels import bin_triangles, lies_inside
 from get3d.geometry.measures import connected_components, face_areas, is_watertight
-from get3d.geometry.piece_kernels import bin_triangles, lies_inside
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,12 @@ class Kept:
 
     Attributes:
         mesh: What stayed; vertices that no face uses are gone.
-        num_pieces: How many pieces went.
+        num_components: How many pieces went.
         num_faces: How many faces these had.
     """
 
     mesh: Mesh
-    num_pieces: int
+    num_components: int
     num_faces: int
 
 
@@ -43,22 +43,22 @@ def remove_floaters(mesh: Mesh, min_volume: float) -> Kept:
     """
     if not 0 <= min_volume <= 1:
         raise ValueError(f"min_volume must lie in 0 to 1, got {min_volume}")
-    piece_of_face = face_pieces(mesh)
-    volumes = piece_volumes(mesh)
+    component_of_face = face_components(mesh)
+    volumes = component_volumes(mesh)
     if len(volumes) == 0:
         return Kept(mesh, 0, 0)
-    areas = _piece_areas(mesh, piece_of_face)
+    areas = _component_areas(mesh, component_of_face)
     is_large = volumes >= min_volume * volumes.max()
     is_wide = areas >= min_volume ** (2 / 3) * areas.max()
-    return _keep(mesh, piece_of_face, torch.where(volumes > 0, is_large, is_wide))
+    return _keep(mesh, component_of_face, torch.where(volumes > 0, is_large, is_wide))
 
 
-def piece_volumes(mesh: Mesh) -> Float[Tensor, " pieces"]:
+def component_volumes(mesh: Mesh) -> Float[Tensor, " pieces"]:
     """Volume of each connected piece in cubic scene units, never negative, by first vertex.
 
     Volumes that rounding positions to float32 may make of flat pieces are 0.
     """
-    piece = face_pieces(mesh)
+    piece = face_components(mesh)
     num = int(piece.max()) + 1 if len(piece) else 0
     corners = mesh.verts.detach().double()[mesh.faces]
     counts = torch.bincount(piece, minlength=num).unsqueeze(1)
@@ -69,16 +69,16 @@ def piece_volumes(mesh: Mesh) -> Float[Tensor, " pieces"]:
     farthest = corners.new_zeros(num).scatter_reduce(
         0, piece, corners.abs().amax(dim=(1, 2)), "amax"
     )
-    rounding = torch.finfo(torch.float32).eps * farthest * _piece_areas(mesh, piece)
+    rounding = torch.finfo(torch.float32).eps * farthest * _component_areas(mesh, piece)
     return torch.where(volumes > rounding, volumes, 0.0)
 
 
-def _piece_areas(mesh: Mesh, piece: Int[Tensor, " faces"]) -> Float[Tensor, " pieces"]:
+def _component_areas(mesh: Mesh, piece: Int[Tensor, " faces"]) -> Float[Tensor, " pieces"]:
     areas = face_areas(Mesh(mesh.verts.detach().double(), mesh.faces))
     return areas.new_zeros(int(piece.max()) + 1 if len(piece) else 0).index_add_(0, piece, areas)
 
 
-def remove_hidden_pieces(mesh: Mesh) -> Kept:
+def remove_hidden_components(mesh: Mesh) -> Kept:
     """Remove pieces that lie inside a closed one, where no view from outside can see them.
 
     A piece is inside if one of its corners is and the two surfaces do not meet: what hangs together
@@ -87,12 +87,12 @@ def remove_hidden_pieces(mesh: Mesh) -> Kept:
     Args:
         mesh: Any triangles; pieces with holes hide nothing.
     """
-    piece_of_face = face_pieces(mesh)
-    num = int(piece_of_face.max()) + 1 if len(piece_of_face) else 0
+    component_of_face = face_components(mesh)
+    num = int(component_of_face.max()) + 1 if len(component_of_face) else 0
     if num < 2:
         return Kept(mesh, 0, 0)
-    faces = mesh.faces[piece_of_face.argsort(stable=True)].cpu()
-    ends = piece_of_face.bincount(minlength=num).cumsum(0).cpu().numpy()
+    faces = mesh.faces[component_of_face.argsort(stable=True)].cpu()
+    ends = component_of_face.bincount(minlength=num).cumsum(0).cpu().numpy()
     starts = np.concatenate([[0], ends[:-1]])
     verts = unit_box(mesh.verts).shrink(mesh.verts).cpu() @ _turn()
     triangles = verts[faces].numpy()
@@ -114,7 +114,7 @@ def remove_hidden_pieces(mesh: Mesh) -> Kept:
         for inner in fits:
             part = triangles[starts[inner] : ends[inner]]
             is_hidden[inner] = lies_inside(part, triangles[own], low, high, *columns)
-    return _keep(mesh, piece_of_face, ~torch.from_numpy(is_hidden).to(mesh.faces.device))
+    return _keep(mesh, component_of_face, ~torch.from_numpy(is_hidden).to(mesh.faces.device))
 
 
 def compact(mesh: Mesh) -> Mesh:
@@ -124,17 +124,17 @@ def compact(mesh: Mesh) -> Mesh:
 
 
 def _keep(
-    mesh: Mesh, piece_of_face: Int[Tensor, " faces"], is_kept: Bool[Tensor, " pieces"]
+    mesh: Mesh, component_of_face: Int[Tensor, " faces"], is_kept: Bool[Tensor, " pieces"]
 ) -> Kept:
     if is_kept.all():
         return Kept(mesh, 0, 0)
-    stays = is_kept[piece_of_face]
+    stays = is_kept[component_of_face]
     return Kept(
         compact(Mesh(mesh.verts, mesh.faces[stays])), int((~is_kept).sum()), int((~stays).sum())
     )
 
 
-def face_pieces(mesh: Mesh) -> Int[Tensor, " faces"]:
+def face_components(mesh: Mesh) -> Int[Tensor, " faces"]:
     """Label faces by their piece; vertices without a face are no pieces."""
     return connected_components(mesh)[mesh.faces[:, 0]].unique(return_inverse=True)[1]
 

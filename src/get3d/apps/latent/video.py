@@ -1,4 +1,4 @@
-"""Films of what is shown from a moving or standing camera, into a folder."""
+"""Videos of what is shown from a moving or standing camera, into a folder."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from get3d.apps.latent.folder import SHEET_NAME, OutFolder
 from get3d.apps.latent.shapes import Subject
-from get3d.apps.latent.views import POLAR_DEG, Stage, film_frame
-from get3d.apps.latent.write import OnProgress, Picture
-from get3d.core.pictures import contact_sheet, save_png
+from get3d.apps.latent.views import POLAR_DEG, Stage, video_frame
+from get3d.apps.latent.write import Image, OnProgress
+from get3d.core.contact_sheet import contact_sheet, save_png
 from get3d.core.types import Mesh
 from get3d.core.video import Frame, save_video
 
 _SHEET_FRAMES = 16
 
 
-def write_film(
+def write_video(
     subjects: Callable[[], Iterator[Subject | None]],
     folder: OutFolder,
     name: str,
@@ -26,15 +26,15 @@ def write_film(
     polar_deg: float = POLAR_DEG,
     on_progress: OnProgress | None = None,
 ) -> list[Frame]:
-    """Write a film: one frame a camera, all of them about the same point at the same distance.
+    """Write a video: one frame a camera, all of them about the same point at the same distance.
 
     Args:
         subjects: Gives what is seen, frame by frame; asked twice, first to find a distance from
-            which nothing leaves the picture. None leaves a frame white.
+            which nothing leaves the image. None leaves a frame white.
         folder: From `open_folder`.
         name: Of the file; the suffix picks the format.
         rotations_deg: Of the cameras.
-        image_size: Side of the film, in pixels.
+        image_size: Side of the video, in pixels.
         fps: Frames a second.
         polar_deg: Of the cameras: 0 looks straight down, 90 is the horizon.
         on_progress: Called with how many are done, and of how many: every frame counts twice, once
@@ -65,36 +65,36 @@ def write_film(
         for index, subject in enumerate(subjects()):
             frame = np.full((image_size, image_size, 3), 255, np.uint8)
             if subject is not None:
-                frame = film_frame(subject.render(cameras[index : index + 1], image_size)[0])
+                frame = video_frame(subject.render(cameras[index : index + 1], image_size)[0])
             if index in picked:
                 kept.append(frame)
             show(num + index + 1, 2 * num)
             yield frame
 
     save_video(folder.path / name, frames(), fps=fps)
-    folder.pictures[name] = {"files": folder.sizes(name), "frames": num}
+    folder.images[name] = {"files": folder.sizes(name), "frames": num}
     return kept
 
 
-def write_sheet(
+def write_contact_sheet(
     folder: OutFolder,
-    pictures: Sequence[Picture],
+    images: Sequence[Image],
     *,
     columns: int = 4,
     labels: Sequence[str] | None = None,
 ) -> None:
-    """Write a contact sheet of pictures that are there already, and the record.
+    """Write a contact sheet of images that are there already, and the record.
 
     Args:
         folder: From `open_folder`.
-        pictures: At least one.
-        columns: Pictures in a row.
-        labels: One under each picture.
+        images: At least one.
+        columns: Images in a row.
+        labels: One under each image.
 
     Raises:
         OSError: If it cannot be written.
     """
-    sheet = contact_sheet(pictures, columns=min(columns, len(pictures)), labels=labels)
+    sheet = contact_sheet(images, columns=min(columns, len(images)), labels=labels)
     save_png(folder.path / SHEET_NAME, sheet, durable=False)
-    folder.pictures[SHEET_NAME] = {"files": folder.sizes(SHEET_NAME)}
+    folder.images[SHEET_NAME] = {"files": folder.sizes(SHEET_NAME)}
     folder.write_record()

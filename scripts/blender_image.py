@@ -1,8 +1,8 @@
-"""A picture of generated shapes as Blender shows them, for docs/assets.md: Cycles, lamp and floor.
+"""An image of generated shapes as Blender shows them, for docs/assets.md: Cycles, lamp and floor.
 
     python -m venv VENV && VENV/bin/pip install bpy
-    python scripts/blender_picture.py --blender VENV/bin/python
-    GET3D_BLENDER_PYTHON=VENV/bin/python python scripts/blender_picture.py models/chairs --seed 3
+    python scripts/blender_image.py --blender VENV/bin/python
+    GET3D_BLENDER_PYTHON=VENV/bin/python python scripts/blender_image.py models/chairs --seed 3
 
 Shapes 0 to N - 1 of the seed, not picked. Each goes through a GLB file, as users' shapes do.
 """
@@ -28,7 +28,7 @@ MAX_BYTES = 300_000
 
 @dataclass(frozen=True)
 class Args:
-    """Picture generated shapes with Blender."""
+    """Image generated shapes with Blender."""
 
     model: tyro.conf.Positional[str | None] = None
     """As for `get3d generate`; the bundled model if left out."""
@@ -37,7 +37,7 @@ class Args:
     """A Python with `bpy`; by default the one that GET3D_BLENDER_PYTHON names."""
 
     out: Path = ROOT / "docs/images/blender.png"
-    """The picture, of at most 300 kB."""
+    """The image, of at most 300 kB."""
 
     num: int = 8
     """Shapes."""
@@ -49,23 +49,23 @@ class Args:
     """Side of the textures, in texels."""
 
     width: int = 1000
-    """Of the picture, in pixels."""
+    """Of the image, in pixels."""
 
     samples: int = 32
     """Of Cycles, a pixel; then the noise is filtered out."""
 
 
-def write_small(picture: Image.Image, path: Path) -> None:
+def write_small(image: Image.Image, path: Path) -> None:
     """Save as it is if that fits the limit, else with fewer colours."""
-    few = [picture.quantize(colors, kmeans=1) for colors in (256, 128, 64)]
-    for candidate in (picture, *(picture.quantize(palette=palette) for palette in few)):
+    few = [image.quantize(colors, kmeans=1) for colors in (256, 128, 64)]
+    for candidate in (image, *(image.quantize(palette=palette) for palette in few)):
         content = io.BytesIO()
         candidate.save(content, format="PNG", optimize=True)
         if content.tell() <= MAX_BYTES:
             with atomic_path(path) as temp_path:
                 temp_path.write_bytes(content.getvalue())
             return
-    sys.exit(f"the picture is larger than {MAX_BYTES} bytes: take a smaller --width")
+    sys.exit(f"the image is larger than {MAX_BYTES} bytes: take a smaller --width")
 
 
 def main(args: Args) -> None:
@@ -92,8 +92,8 @@ def main(args: Args) -> None:
         )
         if done.returncode or not photo.exists():
             sys.exit(f"Blender failed:\n{done.stdout}{done.stderr}")
-        with Image.open(photo) as picture:
-            write_small(picture.convert("RGB"), args.out)
+        with Image.open(photo) as image:
+            write_small(image.convert("RGB"), args.out)
     print(f"{args.out}: {args.out.stat().st_size} bytes")
 
 

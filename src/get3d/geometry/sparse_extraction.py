@@ -51,7 +51,7 @@ class KnownSurface:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TracedSurface:
+class SparseSurface:
     """What `bcc_grid` of some fineness has at the surfaces of a batch, and nowhere else.
 
     Attributes:
@@ -75,7 +75,7 @@ class TracedSurface:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TracedCubes:
+class SparseCubes:
     """What `voxel_grid` of some fineness has at the surfaces of a batch, and nowhere else.
 
     Attributes:
@@ -117,7 +117,7 @@ class _Values:
 
 
 @torch.no_grad()
-def trace_surface(sdf: PackedField, known: KnownSurface, num_cells: int) -> TracedSurface:
+def extract_sparse_surface(sdf: PackedField, known: KnownSurface, num_cells: int) -> SparseSurface:
     """Find the surface of tetrahedra of another fineness than a known one's, without gradient.
 
     From lattice to lattice, each at most twice as fine as the one before: the field is evaluated in
@@ -140,7 +140,7 @@ def trace_surface(sdf: PackedField, known: KnownSurface, num_cells: int) -> Trac
     edges, tet_edges = edge_table(tets, len(keys))
     found = values.at(keys)
     owner, places = lattice.unpack(keys, wanted.vert_side)
-    return TracedSurface(
+    return SparseSurface(
         points=wanted.positions(places, like=found),
         shape=owner,
         sdf=found,
@@ -150,8 +150,8 @@ def trace_surface(sdf: PackedField, known: KnownSurface, num_cells: int) -> Trac
 
 
 @torch.no_grad()
-def trace_cubes(sdf: PackedField, known: KnownSurface, num_cells: int) -> TracedCubes:
-    """Find where a surface of FlexiCubes lies, as `trace_surface` does for tetrahedra.
+def extract_sparse_cubes(sdf: PackedField, known: KnownSurface, num_cells: int) -> SparseCubes:
+    """Find where a surface of FlexiCubes lies, as `extract_sparse_surface` does for tetrahedra.
 
     Args:
         sdf: The field.
@@ -167,7 +167,7 @@ def trace_cubes(sdf: PackedField, known: KnownSurface, num_cells: int) -> Traced
     _, places = lattice.unpack(numbers, wanted.vert_side)
     found = values.at(numbers)
     _, cubes = lattice.unpack(cells, num_cells)
-    return TracedCubes(
+    return SparseCubes(
         points=wanted.positions(places, like=found),
         sdf=found,
         centres=wanted.positions(cubes + 0.5, like=found),
@@ -175,8 +175,8 @@ def trace_cubes(sdf: PackedField, known: KnownSurface, num_cells: int) -> Traced
     )
 
 
-def traced_meshes(
-    traced: TracedSurface, sdf: Float[Tensor, " points"], positions: Float[Tensor, "points 3"]
+def sparse_meshes(
+    traced: SparseSurface, sdf: Float[Tensor, " points"], positions: Float[Tensor, "points 3"]
 ) -> list[Mesh]:
     """Place the vertices: `surface_meshes` of a traced surface.
 

@@ -1,6 +1,6 @@
 import torch
 
-from get3d.render.snapping import NO_EDGE, SUBPIXELS, classify, cut_faces, snap
+from get3d.render.fixed_point import NO_EDGE, SUBPIXELS, classify, cut_faces, snap
 
 
 def test_snapping_keeps_quarter_pixels() -> None:

@@ -1,8 +1,8 @@
 """Draw docs/images/results-growth.png from results/growth.json.
 
-    python scripts/growth_picture.py
+    python scripts/growth_image.py
 
-The picture carries a digest of its numbers; scripts/results.py --check compares it.
+The image carries a digest of its numbers; scripts/results.py --check compares it.
 """
 
 import json
