@@ -1,4 +1,4 @@
-"""How long it takes to clean, unwrap and bake a shape, and how well its atlas is used.
+"""Times of cleaning, unwrapping and baking of a shape, and the utilisation of its atlas.
 
     python benchmarks/atlas.py [--faces 50000 400000] [--size 1024] [--rough 0.3] [--out atlas.json]
 

@@ -1,4 +1,4 @@
-"""What one textured shape of the published full-size networks costs, stage by stage.
+"""Time and memory of one textured shape of the published full-size networks by stage.
 
     python benchmarks/generate.py [--device cuda] [--threads 2] [--repeats 3] [--out times.json]
     python benchmarks/generate.py --growth --threads 1 --clock processor --out results/growth.json
@@ -45,7 +45,7 @@ class Stages:
     """Collects the least time of each stage."""
 
     def __init__(self, device: torch.device, clock: Callable[[], float]) -> None:
-        """Start without times; CUDA work is waited for before the clock is read."""
+        """Start without times; on CUDA, calls are synchronised."""
         self.device, self.clock, self.seconds = device, clock, dict[str, float]()
 
     def __call__(self, name: str, work: Callable[[], T]) -> T:
@@ -110,7 +110,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         peak = torch.cuda.max_memory_allocated(device)
     else:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    # The SDF is asked for twice above, to show its share.
+    # The SDF is evaluated twice above, to show its part of the time.
     without_sdf = {k: v for k, v in stages.seconds.items() if k != "SDF on the grid"}
     return {
         "architecture": args.architecture,
@@ -163,7 +163,7 @@ def print_run(run: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Print the times, and write them as JSON where asked."""
+    """Print the times, and write them as JSON if `--out` is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--architecture", default="unified", choices=["unified", "separate"])
     parser.add_argument("--grid", type=int, default=PUBLISHED_GRID)

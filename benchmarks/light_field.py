@@ -1,4 +1,4 @@
-"""How long light-field descriptors and distances take.
+"""Times of light-field descriptors and distances.
 
     python benchmarks/light_field.py [--faces 1280 5120 20480] [--shapes 300] [--out times.json]
 
@@ -23,7 +23,7 @@ from get3d.metrics.light_field_matrix import light_field_matrix
 
 
 def make_shape(num_faces: int) -> Mesh:
-    """A ball of about so many faces (20 x 4^k), with waves."""
+    """Make a wavy ball of about `num_faces` faces (20 x 4^k)."""
     ball = trimesh.creation.icosphere(max(0, round(math.log(num_faces / 20, 4))))
     verts = torch.tensor(ball.vertices)
     verts = verts * (1 + 0.2 * (5 * verts).sin().sum(1, keepdim=True))

@@ -1,4 +1,4 @@
-"""What a benchmark ran on, and the memory that it needs."""
+"""Machine and memory of a benchmark."""
 
 import ctypes
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def machine_name() -> str:
-    """Name the processor and count its cores, as the system tells them."""
+    """Return the name of the processor and the number of its cores."""
     name = platform.processor() or platform.machine()
     cpu_info = Path("/proc/cpuinfo")
     if cpu_info.is_file():
@@ -18,7 +18,7 @@ def machine_name() -> str:
 
 
 def resident_mb(*, peak: bool) -> float:
-    """Memory of this process: now, from when on the peak is counted anew; or that peak.
+    """Return the memory of this process in MB: now, which resets the peak, or the peak since.
 
     Linux only.
     """

@@ -29,7 +29,7 @@ PUBLISHED_PAIRS = 1000 * 5000
 
 
 def make_chair(random: np.random.Generator) -> Mesh:
-    """A seat, a back and four legs of any proportions: as near to one another as a category is."""
+    """Make a chair of a seat, a back and four legs with random proportions."""
     width, depth, seat, back = random.uniform([0.4, 0.4, 0.3, 0.2], [0.7, 0.7, 0.6, 0.7])
     thick, leg = random.uniform(0.02, 0.08, 2)
     boxes = [
@@ -41,19 +41,19 @@ def make_chair(random: np.random.Generator) -> Mesh:
             for z in (-1, 1)
         ),
     ]
-    whole = trimesh.util.concatenate(
+    chair = trimesh.util.concatenate(
         [
             trimesh.creation.box(size, trimesh.transformations.translation_matrix(middle))
             for size, middle in boxes
         ]
     )
     middle_height = (seat + back) / 2
-    verts = torch.tensor(whole.vertices).float() - torch.tensor([0.0, middle_height, 0.0])
-    return Mesh(verts, torch.tensor(whole.faces).long())
+    verts = torch.tensor(chair.vertices).float() - torch.tensor([0.0, middle_height, 0.0])
+    return Mesh(verts, torch.tensor(chair.faces).long())
 
 
 def make_points(num_shapes: int, num_points: int, seed: int) -> torch.Tensor:
-    """Points [shapes, points, 3] of different chairs."""
+    """Sample points [shapes, points, 3] of different chairs."""
     random = np.random.default_rng(seed)
     protocol = PointProtocol(num_points=num_points, seed=seed)
     shapes = [
@@ -63,7 +63,7 @@ def make_points(num_shapes: int, num_points: int, seed: int) -> torch.Tensor:
 
 
 def tree_job(a: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
-    """The same matrix by scipy; the trees are built now."""
+    """Prepare the same matrix by scipy; the trees are built now."""
     trees_a, trees_b = [cKDTree(points) for points in a], [cKDTree(points) for points in b]
 
     def compare(row: int) -> list[float]:
@@ -94,7 +94,7 @@ def least_ms(jobs: dict[str, tuple[Callable[[], object], int]], seconds: float) 
 
 
 def main() -> None:
-    """Print a table, and write it as JSON where asked."""
+    """Print a table, and write it as JSON if `--out` is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shapes", type=int, default=24, help="in each of the two sets")
     parser.add_argument("--points", type=int, default=2048)

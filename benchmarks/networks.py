@@ -1,4 +1,4 @@
-"""How long the networks take, stage by stage: full size for generation, tiny for training.
+"""Times of the networks by stage: full size for generation, tiny for training.
 
     python benchmarks/networks.py [--only full tiny] [--threads 2] [--repeats 5] [--out times.json]
 
@@ -36,13 +36,13 @@ def best_ms(work: Callable[[], object], repeats: int) -> float:
 
 @torch.inference_mode()
 def generation(architecture: str, repeats: int) -> dict[str, float]:
-    """One shape of the published size: features, surface, texels."""
+    """Time one shape of the published size: features, surface, texels."""
     config = GeneratorConfig(architecture=architecture, sdf_base="sphere", sdf_base_weight=1e-3)
     generator = Generator(config)
     z = torch.randn(2, 1, config.z_dim)
     points = torch.rand(1, NUM_TEXELS, 3) - 0.5
     points = points / points.norm(dim=2, keepdim=True) * 0.35
-    points = points[:, points[0, :, 2].argsort()]  # neighbours in the list are near in space
+    points = points[:, points[0, :, 2].argsort()]  # neighbours in the list are neighbours in space
     fields = generator.fields(generator.map(z[0], z[1]))
     times = {
         "features": best_ms(lambda: generator.fields(generator.map(z[0], z[1])), repeats),
@@ -53,7 +53,7 @@ def generation(architecture: str, repeats: int) -> dict[str, float]:
 
 
 def training(repeats: int) -> dict[str, float]:
-    """The parts of a step at the size of the small preset, without rendering."""
+    """Time the parts of a training step of the small preset, without rendering."""
     generator = Generator(
         GeneratorConfig(
             z_dim=128, w_dim=128, plane_resolution=64, grid_resolution=64, sdf_base="sphere", **TINY
@@ -72,12 +72,12 @@ def training(repeats: int) -> dict[str, float]:
         loss = surface.sign_change_loss.sum() + sum(mesh.verts.sum() for mesh in surface.meshes)
         (loss + fields.color(points).sum()).backward()
 
-    def judge(*, num: int = 1) -> None:
+    def discriminate(*, num: int = 1) -> None:
         for _ in range(num):
             logits = discriminator(images, angles)
             (logits.rgb + logits.mask).sum().backward()
 
-    def penalise() -> None:
+    def r1() -> None:
         leaf = rgba.clone().requires_grad_()
         logits = discriminator(Images(leaf[:, :3], leaf[:, 3:]), angles)
         (gradient,) = torch.autograd.grad((logits.rgb + logits.mask).sum(), leaf, create_graph=True)
@@ -85,15 +85,16 @@ def training(repeats: int) -> dict[str, float]:
 
     times = {
         "generator": best_ms(generate, repeats),
-        "discriminator": best_ms(judge, repeats),
-        "R1": best_ms(penalise, repeats),
+        "discriminator": best_ms(discriminate, repeats),
+        "R1": best_ms(r1, repeats),
     }
-    # A step judges the generator's rgba, then fakes and real ones; R1 is due every 16 steps.
+    # A step has three discriminator passes: generator step, generated and real; R1 every 16 steps.
     step = times["generator"] + 3 * times["discriminator"] + times["R1"] / 16
     return times | {"step": step, "images per second": BATCH / step * 1e3}
 
 
 def main() -> None:
+    """Print times, and write them as JSON if `--out` is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=["full", "tiny"], default=["full", "tiny"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -1,4 +1,4 @@
-"""How long rasterising 25.6 thousand faces takes, beside a plain loop and other rasterisers.
+"""Times of rasterising 25.6 thousand faces, with a plain loop and other rasterisers for comparison.
 
     python benchmarks/rasterize.py [--sizes 64 128 256 512 1024] [--views 8] [--out times.json]
     python benchmarks/rasterize.py --device cuda --views 64
@@ -32,7 +32,7 @@ from get3d.render.rasterizer import Backend
 
 @numba.njit(nogil=True, error_model="numpy")
 def plain_z_buffer(clip, faces, height, width):
-    """Draw as anyone would: the yardstick. No clipping, no fill rule, ties as they come."""
+    """Rasterise by a plain z-buffer loop, for comparison: no clipping, no fill rule."""
     num = clip.shape[0]
     screen = np.empty((num, 3), np.float32)
     for i in range(num):
@@ -87,7 +87,7 @@ def make_scene(num_views: int) -> tuple[torch.Tensor, torch.Tensor]:
 def own_jobs(
     clip: torch.Tensor, faces: torch.Tensor, size: int
 ) -> dict[str, tuple[Callable[[], object], int]]:
-    """What to time at one size: a call, and how many views it draws."""
+    """Return calls to time at one size, with the number of views that each renders."""
     num_views = clip.shape[0]
     arrays = clip.numpy(), faces.numpy()
     mask, train = mask_jobs(clip, faces, size, None)
@@ -232,7 +232,7 @@ def print_row(size: int, times: dict[str, float], *, is_first: bool) -> None:
 
 
 def main() -> None:
-    """Print a table, and write it as JSON where asked."""
+    """Print a table, and write it as JSON if `--out` is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024])
     parser.add_argument("--views", type=int, default=8)

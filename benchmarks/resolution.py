@@ -1,4 +1,4 @@
-"""What surfaces of growing resolution cost and show, along the surface and on the whole grid.
+"""Cost and quality of surfaces by resolution: sparse extraction against the whole grid.
 
     python benchmarks/resolution.py [--model folder] [--out results/resolution.json]
 
@@ -43,10 +43,10 @@ RESOLUTIONS = (64, 96, 128, 192, 256, 512, 1024)
 
 
 def whole_grid(model: Model, resolution: int) -> Model:
-    """Give a model a grid of another resolution, all of which is evaluated."""
+    """Make a model with a dense grid of another resolution."""
     config = model.generator.config
-    share = config.grid_resolution / resolution  # offsets keep the size that the network learned
-    multiplier = config.deformation_multiplier * share
+    # Offsets keep the size that the network learned.
+    multiplier = config.deformation_multiplier * config.grid_resolution / resolution
     generator = Generator(
         replace(config, grid_resolution=resolution, deformation_multiplier=multiplier)
     )
@@ -56,12 +56,12 @@ def whole_grid(model: Model, resolution: int) -> Model:
 
 @torch.no_grad()
 def measure(way: str, resolution: int, source: str | None, repeats: int) -> dict[str, Any]:
-    """Extract one surface in one way."""
+    """Measure the extraction of one surface, "traced" (sparse) or "dense"."""
     model = load(source)
     styles = model.styles(0, seed=1)
     if way == "traced" and resolution < model.generator.config.grid_resolution:
         return {}
-    # Compile the loops with the model's own grid, so that compiling is in no number.
+    # Compile the loops with the model's own grid, so that no time includes compilation.
     model.surface(model.generator.fields(styles))
     before, times = resident_mb(peak=False), []
     for repeat in range(repeats + 1):
@@ -83,7 +83,7 @@ def measure(way: str, resolution: int, source: str | None, repeats: int) -> dict
 
 
 def measure_training(source: str | None, repeats: int, batch: int = 8) -> dict[str, Any]:
-    """Extract a batch of surfaces, and send a gradient back to the features."""
+    """Measure a batch of surfaces and the gradient of the features."""
     model = load(source)
     own = model.generator.config.grid_resolution
     found: dict[str, Any] = {"batch": batch}
@@ -112,37 +112,37 @@ def measure_training(source: str | None, repeats: int, batch: int = 8) -> dict[s
 
 
 def num_components(mesh: Mesh) -> int:
-    """Count the connected pieces of a mesh."""
+    """Count the connected components of a mesh."""
     return len(connected_components(mesh).unique())
 
 
 @torch.no_grad()
 def measure_lost(source: str | None, num: int = 48) -> list[dict[str, Any]]:
-    """Compare what is found along the surface with the whole grid, over many shapes."""
+    """Compare sparse extraction with the whole grid, over many shapes."""
     model, found = load(source), []
     own = model.generator.config.grid_resolution
     for resolution in (3 * own // 2, 3 * own):
         dense, options = whole_grid(model, resolution), GridOptions(grid_resolution=resolution)
-        counts = dict.fromkeys(("shapes", "whole", "pieces", "lost_components"), 0)
+        counts = dict.fromkeys(("shapes", "whole", "pieces", "lost_pieces"), 0)
         triangles = np.zeros(2, dtype=int)
         for truncation in (0.7, 1.0):
             for index in range(num):
                 styles = model.styles(index, seed=3, truncation=truncation)
-                traced = model.surface(model.generator.fields(styles), grid=options)
-                wanted = dense.surface(dense.generator.fields(styles))
-                sizes = len(traced.faces), len(wanted.faces)
+                sparse = model.surface(model.generator.fields(styles), grid=options)
+                expected = dense.surface(dense.generator.fields(styles))
+                sizes = len(sparse.faces), len(expected.faces)
                 triangles += sizes
                 counts["shapes"] += 1
                 counts["whole"] += sizes[0] == sizes[1]
-                counts["pieces"] += num_components(wanted)
-                counts["lost_components"] += num_components(wanted) - num_components(traced)
-        share = float(1 - triangles[0] / triangles[1])
-        found.append({"resolution": resolution} | counts | {"lost_triangles": share})
+                counts["pieces"] += num_components(expected)
+                counts["lost_pieces"] += num_components(expected) - num_components(sparse)
+        lost = float(1 - triangles[0] / triangles[1])
+        found.append({"resolution": resolution} | counts | {"lost_triangles": lost})
     return found
 
 
 def mean_distance(start: Mesh, goal: Mesh, num: int = 20_000) -> float:
-    """Mean distance from points of one surface to another, to faces exactly."""
+    """Compute the mean distance from points of one surface to the nearest faces of another."""
     rng = torch.Generator().manual_seed(0)
     points = sample_surface(start, num, generator=rng).points.double().numpy()
     dense = sample_surface(goal, 10 * num, generator=rng)
@@ -156,7 +156,7 @@ def mean_distance(start: Mesh, goal: Mesh, num: int = 20_000) -> float:
 
 @torch.no_grad()
 def measure_offsets(source: str | None, num: int = 3) -> list[dict[str, Any]]:
-    """Compare finer surfaces with those of the own grid, for two lengths of offsets."""
+    """Compare finer surfaces with those of the model's grid, for two lengths of offsets."""
     model, found = load(source), []
     own, config = model.generator.config.grid_resolution, model.generator.config
     for resolution in (own, 2 * own, 4 * own):
@@ -204,7 +204,7 @@ def measure_here(args: argparse.Namespace) -> Any:
 
 
 def main() -> None:
-    """Print the costs, and write them as JSON where asked."""
+    """Print the costs, and write them as JSON if `--out` is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="model folder; the bundled model if left out")
     parser.add_argument("--resolutions", type=int, nargs="+", default=list(RESOLUTIONS))

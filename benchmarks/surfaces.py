@@ -1,4 +1,4 @@
-"""How well three iso-surfaces catch sharp edges and thin parts, and at what price.
+"""Accuracy and cost of three iso-surfaces at sharp edges and thin parts.
 
     python benchmarks/surfaces.py [--shapes plate torus] [--out results/surfaces.json]
 
@@ -86,7 +86,7 @@ class Extracted:
 
 
 def turned(points: Tensor) -> Tensor:
-    """Turn about two axes, so that nothing lies along a grid."""
+    """Rotate about two axes, so that no part is aligned with a grid."""
     a, b = math.radians(23), math.radians(37)
     about_z = torch.tensor(
         [[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]]
@@ -98,7 +98,7 @@ def turned(points: Tensor) -> Tensor:
 
 
 def boxes(*parts: tuple[tuple[float, float, float], tuple[float, float, float]]) -> Truth:
-    """Turned union of boxes, each of a centre and half sides."""
+    """Make a rotated union of boxes, each with a centre and half extents."""
     centres, halves = (torch.tensor([part[i] for part in parts]) for i in (0, 1))
     turn = turned(torch.eye(3))
 
@@ -161,7 +161,7 @@ class Tetrahedra:
         self.free = [{"params": [self.sdf], "lr": 0.05 * self.cell}, {"params": [self.offsets]}]
 
     def extract(self) -> Extracted:
-        """Make the meshes of what is free now."""
+        """Extract the meshes of the current parameters."""
         sdf = self.sdf[None]
         topology = surface_topology(self.grid, sdf.detach())
         active = topology.active_verts
@@ -174,8 +174,8 @@ class Tetrahedra:
 class Split:
     """Marching tetrahedra, split once: free are distances and offsets near the surface.
 
-    What a network would say at vertices of the fine lattice are free numbers here. There is one at
-    each vertex where the field is asked for the exact distances; beyond, these stay as they are.
+    In place of a network's output at vertices of the fine lattice there are free parameters: one at
+    each vertex where the field is queried for the exact distances; others stay as they are.
     """
 
     def __init__(self, resolution: int, truth: Truth) -> None:
@@ -183,19 +183,17 @@ class Split:
         self.grid, self.cell = bcc_grid(resolution), 1 / (2 * resolution)
         self.exact, self.coarse = truth.sdf, truth.sdf(self.grid.verts)
         self.num_coarse = bcc_cells(resolution)
-        asked = []
+        queried = []
 
         def field(points: Tensor, _: Tensor) -> Tensor:
-            asked.append(points)
+            queried.append(points)
             return truth.sdf(points)
 
         self._trace(self.coarse, field)
-        if not asked:
-            raise ValueError(
-                f"a grid of {resolution} is too coarse to see the shape; take more cubes"
-            )
-        self.keys, order = self._keys(torch.cat(asked)).sort()
-        self.sdf = truth.sdf(torch.cat(asked)[order]).requires_grad_()
+        if not queried:
+            raise ValueError(f"a grid of {resolution} is too coarse for the shape; take more cubes")
+        self.keys, order = self._keys(torch.cat(queried)).sort()
+        self.sdf = truth.sdf(torch.cat(queried)[order]).requires_grad_()
         self.offsets = torch.zeros(len(self.keys), 3, requires_grad=True)
         self.free = [{"params": [self.sdf], "lr": 0.05 * self.cell}, {"params": [self.offsets]}]
         # Every vertex of the grid is one of the fine lattice.
@@ -203,7 +201,7 @@ class Split:
         self.shared = is_free.nonzero().squeeze(1), place[is_free]
 
     def extract(self) -> Extracted:
-        """Make the meshes of what is free now."""
+        """Extract the meshes of the current parameters."""
         coarse, values = self.coarse.clone(), self.sdf.detach()
         coarse[self.shared[0]] = values[self.shared[1]]
 
@@ -213,20 +211,20 @@ class Split:
             found[~is_free] = self.exact(points[~is_free])
             return found
 
-        traced = self._trace(coarse, field)
-        place, is_free = self._find(traced.points)
-        sdf = torch.where(is_free, self.sdf[place], traced.sdf)
+        sparse = self._trace(coarse, field)
+        place, is_free = self._find(sparse.points)
+        sdf = torch.where(is_free, self.sdf[place], sparse.sdf)
         offsets = torch.where(is_free[:, None], self.offsets[place].tanh() * self.cell, 0)
-        [mesh] = sparse_meshes(traced, sdf, traced.points + offsets)
+        [mesh] = sparse_meshes(sparse, sdf, sparse.points + offsets)
         sign_change = crossing_losses(
-            sdf[traced.topology.edge_verts],
-            torch.zeros(len(traced.topology.edge_verts), dtype=torch.int64),
+            sdf[sparse.topology.edge_verts],
+            torch.zeros(len(sparse.topology.edge_verts), dtype=torch.int64),
             num_shapes=1,
         ).sum()
         return Extracted(mesh, mesh, sdf.new_zeros(()), sign_change)
 
     def _trace(self, coarse: Tensor, field: Callable[[Tensor, Tensor], Tensor]) -> SparseSurface:
-        """Find the fine surface from the distances on the grid."""
+        """Extract the sparse fine surface from the distances on the grid."""
         active = surface_topology(self.grid, coarse[None]).active_verts
         known = KnownSurface(
             points=self.grid.verts[active],
@@ -244,7 +242,7 @@ class Split:
         return (x * (halves + 1) + y) * (halves + 1) + z
 
     def _find(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Find vertices of the fine lattice among the free ones, and tell which are there."""
+        """Find vertices of the fine lattice among the free ones; return which were found too."""
         keys = self._keys(points)
         place = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
         return place, self.keys[place] == keys
@@ -265,7 +263,7 @@ class Cubes:
         ]
 
     def extract(self) -> Extracted:
-        """Make the meshes of what is free now."""
+        """Extract the meshes of the current parameters."""
         sdf = self.sdf[None]
         topology = dual_topology(self.grid, sdf.detach())
         active, raw = topology.active_verts, self.raw[topology.cubes]
@@ -377,7 +375,7 @@ def crossing(mesh: Mesh) -> float:
 
 
 def segments_pass(start: np.ndarray, end: np.ndarray, triangle: np.ndarray) -> np.ndarray:
-    """Tell which segments [n, 3] pass through the inside of their triangle [n, 3, 3]."""
+    """Return which segments [n, 3] pass through the inside of their triangle [n, 3, 3]."""
     one, two = triangle[:, 1] - triangle[:, 0], triangle[:, 2] - triangle[:, 0]
     along, offset = end - start, start - triangle[:, 0]
     across = np.cross(along, two)
@@ -411,7 +409,7 @@ def equal_resolutions(cubes: int, truth: Truth) -> dict[str, int]:
 
 
 def backward(extracted: Extracted) -> None:
-    """Give all that is free a gradient, without points to fit."""
+    """Backpropagate to all free parameters, without points to fit."""
     moved = extracted.fine.verts.square().sum()
     (moved + extracted.regulariser + extracted.sign_change).backward()
 
@@ -480,7 +478,7 @@ def measure_apart(*setting: Any) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the measures, and write them as JSON where asked."""
+    """Print the measures, and write them as JSON if `--out` is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--exact-cubes", type=int, default=64, help="along each side")
     parser.add_argument("--fitted-cubes", type=int, default=32, help="along each side")

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes.
+"""Times of the stages of a training step.
 
 Times each stage of a step by itself and the whole step, on made-up images (their content does not
 change the cost).
@@ -26,7 +26,7 @@ from get3d.training.losses import generator_loss, r1_penalty
 
 
 def make_images(config: RunConfig) -> TrainingImages:
-    """Discs of random colours: as good as any images for timing."""
+    """Make images of discs of random colours, as the content does not change the times."""
     size, num = config.discriminator.image_size, 64
     axis = torch.linspace(-1, 1, size).square()
     alpha = (axis[:, None] + axis[None, :] < 0.5).float().expand(num, 1, size, size)
@@ -45,12 +45,12 @@ class Stopwatch:
     """Collects wall times by name."""
 
     def __init__(self, device: torch.device) -> None:
-        """Start without times; CUDA work is waited for before the clock is read."""
+        """Start without times; on CUDA, calls are synchronised."""
         self.device = device
         self.times_s: dict[str, list[float]] = {}
 
     def __call__(self, name: str, work: Callable[[], T]) -> T:
-        """Run and time one piece of work."""
+        """Run and time one stage."""
         self._wait()
         start = time.perf_counter()
         result = work()
@@ -59,43 +59,46 @@ class Stopwatch:
         return result
 
     def _wait(self) -> None:
+        """Wait for CUDA kernels."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
 
 def time_stages(trainer: Trainer, watch: Stopwatch, seed: int) -> None:
-    """One generator pass and one discriminator pass, stage by stage, without optimiser steps."""
-    config, generator, judge = trainer.config, trainer.generator, trainer.discriminator
+    """Time a generator pass and a discriminator pass by stage, without optimiser steps."""
+    config, generator, discriminator = trainer.config, trainer.generator, trainer.discriminator
     batch, size = config.schedule.batch_size, config.discriminator.image_size
     rng = torch.Generator().manual_seed(seed)
     cameras = sample_cameras(trainer.images.distribution, batch, generator=rng).to(trainer.device)
     angles = camera_angles(cameras)
     generator.zero_grad(set_to_none=True)
-    judge.zero_grad(set_to_none=True)
+    discriminator.zero_grad(set_to_none=True)
 
     styles = watch("map", lambda: trainer._sample_styles(seed, torch.arange(batch)))
-    fields = watch("paint planes", lambda: generator.fields(styles))
+    fields = watch("synthesize tri-planes", lambda: generator.fields(styles))
     surface = watch("SDF on the grid, surface", lambda: generator.extract(fields))
     images = watch(
         "rasterise, colour",
         lambda: generator.render(fields, surface.meshes, cameras, size, config=config.rendering),
     )
-    judge.requires_grad_(False)
-    verdict = watch("judge the fakes", lambda: judge(images, angles))
-    loss = generator_loss(verdict.rgb).mean() + generator_loss(verdict.mask).mean()
+    discriminator.requires_grad_(False)
+    logits = watch("discriminate generated images", lambda: discriminator(images, angles))
+    loss = generator_loss(logits.rgb).mean() + generator_loss(logits.mask).mean()
     watch("generator's backward", loss.backward)
-    judge.requires_grad_(True)
+    discriminator.requires_grad_(True)
     real = read_images(trainer.images, torch.arange(batch), seed=0, is_mirrored=False)
     real = real.to_batch(trainer.device, image_size=size)
-    verdict = watch("judge the real ones", lambda: judge(real.images, real.condition.angles))
-    watch("judges' backward", (verdict.rgb.mean() + verdict.mask.mean()).backward)
-    judge.zero_grad(set_to_none=True)
-    penalty = watch("R1", lambda: r1_penalty(judge, real.images, real.condition.angles))
+    logits = watch(
+        "discriminate real images", lambda: discriminator(real.images, real.condition.angles)
+    )
+    watch("discriminators' backward", (logits.rgb.mean() + logits.mask.mean()).backward)
+    discriminator.zero_grad(set_to_none=True)
+    penalty = watch("R1", lambda: r1_penalty(discriminator, real.images, real.condition.angles))
     watch("R1's backward", (penalty.rgb.mean() + penalty.mask.mean()).backward)
 
 
 def main() -> None:
-    """Print a table; the minimum and the median of several repetitions."""
+    """Print minimum and median times, and write them as JSON if `--out` is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", nargs="?", default="tiny-64", help="preset or YAML file")
     parser.add_argument("--grid-resolution", type=int, help="in place of the config's")

@@ -1,4 +1,4 @@
-"""An image of generated shapes as Blender shows them, for docs/assets.md: Cycles, lamp and floor.
+"""Render generated shapes with Blender, for docs/assets.md: Cycles, a lamp and a floor.
 
     python -m venv VENV && VENV/bin/pip install bpy
     python scripts/blender_image.py --blender VENV/bin/python
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import tyro
 from PIL import Image
+from stages import run_main
 
 from get3d.apps import load
 from get3d.core.files import atomic_path
@@ -28,35 +29,35 @@ MAX_BYTES = 300_000
 
 @dataclass(frozen=True)
 class Args:
-    """Image generated shapes with Blender."""
+    """Render generated shapes with Blender."""
 
     model: tyro.conf.Positional[str | None] = None
-    """As for `get3d generate`; the bundled model if left out."""
+    """Model, as for `get3d generate`; the bundled model if left out."""
 
     blender: str = os.environ.get("GET3D_BLENDER_PYTHON", "")
     """A Python with `bpy`; by default the one that GET3D_BLENDER_PYTHON names."""
 
     out: Path = ROOT / "docs/images/blender.png"
-    """The image, of at most 300 kB."""
+    """PNG file to write, of at most 300 kB."""
 
     num: int = 8
-    """Shapes."""
+    """Number of shapes."""
 
     seed: int = 0
-    """Of the shapes."""
+    """Random seed of the shapes."""
 
     texture_size: int = 512
-    """Side of the textures, in texels."""
+    """Width and height of the textures, in texels."""
 
     width: int = 1000
-    """Of the image, in pixels."""
+    """Width of the image, in pixels."""
 
     samples: int = 32
-    """Of Cycles, a pixel; then the noise is filtered out."""
+    """Samples per pixel of Cycles, before denoising."""
 
 
 def write_small(image: Image.Image, path: Path) -> None:
-    """Save as it is if that fits the limit, else with fewer colours."""
+    """Save an image, with fewer colours if it exceeds the size limit."""
     few = [image.quantize(colors, kmeans=1) for colors in (256, 128, 64)]
     for candidate in (image, *(image.quantize(palette=palette) for palette in few)):
         content = io.BytesIO()
@@ -84,21 +85,19 @@ def main(args: Args) -> None:
         )
         for shape, path in zip(shapes, paths, strict=True):
             save_glb(shape, path)
-        photo = Path(folder) / "photo.png"
+        rendered = Path(folder) / "rendered.png"
         scene = [args.blender, ROOT / "scripts/blender_scene.py"]
         numbers = [str(args.width), str(args.samples)]
         done = subprocess.run(
-            [*scene, photo, *numbers, *paths], capture_output=True, text=True, check=False
+            [*scene, rendered, *numbers, *paths], capture_output=True, text=True, check=False
         )
-        if done.returncode or not photo.exists():
+        if done.returncode or not rendered.exists():
             sys.exit(f"Blender failed:\n{done.stdout}{done.stderr}")
-        with Image.open(photo) as image:
+        with Image.open(rendered) as image:
             write_small(image.convert("RGB"), args.out)
     print(f"{args.out}: {args.out.stat().st_size} bytes")
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Args, description=__doc__))
-    except (ValueError, OSError) as error:
-        sys.exit(str(error))
+    arguments = tyro.cli(Args, description=__doc__)
+    run_main("blender_image", lambda: main(arguments))

@@ -18,7 +18,7 @@ PITCH_RAD = math.radians(30)  # of the camera: rows do not hide one another
 
 
 def place(path: str, spot: tuple[float, float]) -> None:
-    """Import a shape, turn it a little, and stand it on the floor."""
+    """Import a shape, rotate it a little, and place it on the floor."""
     bpy.ops.import_scene.gltf(filepath=path)
     for thing in [thing for thing in bpy.context.selected_objects if thing.type == "MESH"]:
         turn = Matrix.Rotation(TURN_RAD, 4, "Z") @ thing.matrix_world
@@ -28,13 +28,13 @@ def place(path: str, spot: tuple[float, float]) -> None:
 
 
 def aim(thing: bpy.types.Object, place: Vector, target: Vector) -> None:
-    """Put a camera or a lamp somewhere, looking at a point."""
+    """Place a camera or a lamp, looking at a point."""
     thing.location = place
     thing.rotation_euler = (target - place).to_track_quat("-Z", "Y").to_euler()
 
 
 def add_stage(scene: bpy.types.Scene) -> None:
-    """A grey floor, a wide sun from the left, and a little light from everywhere."""
+    """Add a grey floor, a wide sun from the left, and a little ambient light."""
     bpy.ops.mesh.primitive_plane_add(size=200)
     floor = bpy.data.materials.new("floor")
     floor.use_nodes = True
@@ -53,7 +53,7 @@ def add_stage(scene: bpy.types.Scene) -> None:
 
 
 def add_camera(scene: bpy.types.Scene, width: float) -> None:
-    """A camera far away in front and above that sees so many scene units across."""
+    """Add a distant camera in front and above, with a view `width` scene units wide."""
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     camera.data.angle = math.radians(20)
     distance = width / 2 / math.tan(camera.data.angle / 2)

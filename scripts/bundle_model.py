@@ -1,4 +1,4 @@
-"""Put a trained and evaluated model where get3d ships it: weights, card, images, results.
+"""Copy a trained and evaluated model to where get3d ships it: weights, card, images, results.
 
     python scripts/bundle_model.py runs/bundled --about "two cores of an Intel Xeon" --hours 2
     python scripts/bundle_model.py runs/chairs --category chair --about ... --hours 1
@@ -38,7 +38,7 @@ CONTENTS = {
     "chair": "Chairs, stools, rocking chairs and armchairs",
     "vehicle": "Cars, vans, trucks and buses",
 }
-IMAGENET = """ A frozen EfficientNet-Lite0 (Apache-2.0, see NOTICE) judged
+IMAGENET = """ A frozen EfficientNet-Lite0 (Apache-2.0, see NOTICE) scored
 images in training; nothing of it is in the model."""
 PANELS = {
     "losses": ("generator/rgb_loss", "generator/mask_loss", "discriminator/rgb_loss"),
@@ -50,29 +50,29 @@ PANELS = {
 
 @dataclass(frozen=True)
 class Args:
-    """Put a trained and evaluated model where get3d ships it."""
+    """Copy a trained and evaluated model to where get3d ships it."""
 
     folder: tyro.conf.Positional[Path]
-    """Of scripts/reproduce_model.py."""
+    """Output folder of scripts/reproduce_model.py."""
 
     about: str = tyro.MISSING
-    """The machine it was trained on."""
+    """Machine that it was trained on."""
 
     hours: float = tyro.MISSING
-    """How long that took."""
+    """Hours of training."""
 
     category: Literal["vessel", "chair", "vehicle"] = "vessel"
     """Procedural category; names the bundled model."""
 
     history: str = ""
-    """What else happened in training, in a sentence or two."""
+    """Other facts about the training, in a sentence or two."""
 
     limits: str = ""
-    """What to know before use, in a sentence or two."""
+    """Limitations, in a sentence or two."""
 
 
 def draw_curves(log: Path, path: Path) -> int:
-    """Draw the training log; return how many images were shown."""
+    """Plot the training log; return the number of training images."""
     with log.open(encoding="utf-8") as file:
         rows = [{name: float(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
     figure, axes = pyplot.subplots(1, len(PANELS), figsize=(15, 3.2), layout="constrained")
@@ -87,13 +87,13 @@ def draw_curves(log: Path, path: Path) -> int:
 
 
 def copy_image(source: Path, path: Path) -> None:
-    """Copy an image with 256 colours: a third of the size, and no one sees it."""
+    """Copy an image with 256 colours, at a third of the size."""
     with Image.open(source) as image, atomic_path(path) as temp_path:
         image.convert("RGB").quantize(256).save(temp_path, optimize=True)
 
 
 def model_name(args: Args, image_size: int) -> str:
-    """Name of the model: what it makes, and the side of the images it learned from."""
+    """Return the name of the model, with the size of its training images."""
     return f"{args.category}s-{image_size}"
 
 
@@ -109,12 +109,12 @@ def card(
     """Write the model card.
 
     Args:
-        args: What is known of the training.
-        name: Of the model.
-        num_images: How many images were shown.
-        content: Of scores.json.
-        is_unlit: Whether the textures hold no light.
-        uses_imagenet: Whether frozen ImageNet features were beside the discriminators.
+        args: Facts about the training.
+        name: Name of the model.
+        num_images: Number of training images.
+        content: Content of scores.json.
+        is_unlit: Whether the textures are base colours.
+        uses_imagenet: Whether there was a discriminator on frozen ImageNet features.
     """
     default = "   # vessel is the default" if args.category == "vessel" else ""
     light = (
@@ -162,7 +162,7 @@ get3d generate {args.category} --num 16 --out shapes{default}
 
 
 def main(args: Args) -> None:
-    """Do it."""
+    """Copy the files, and write the card and the results page."""
     run, scores = args.folder / "run", args.folder / "scores"
     model = load(args.folder / "model" if (args.folder / "model").is_dir() else run)
     folder, prefix = BUNDLED / args.category, image_prefix(args.category)

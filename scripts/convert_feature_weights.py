@@ -42,14 +42,14 @@ class Args:
     """Convert EfficientNet-Lite0."""
 
     weights: Path = ROOT / "src/get3d/models/weights/efficientnet-lite0.safetensors"
-    """Where the weights go."""
+    """File for the weights."""
 
     fixture: Path = ROOT / "tests/fixtures/feature_network.npz"
-    """Where the features of the original network go."""
+    """File for the features of the original network."""
 
 
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of one convolution in place of a convolution and its normalisation."""
+    """Fold batch normalisation into a convolution; return its weight and bias."""
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     weight = conv.weight.double() * scale[:, None, None, None]
     return weight, norm.bias.double() - norm.running_mean.double() * scale
@@ -78,7 +78,7 @@ def original_features(original: EfficientNet, images_u8: Tensor) -> list[Tensor]
 
 
 def make_images(shape: tuple[int, ...]) -> Tensor:
-    """Smooth and fine stripes, of another kind in every channel."""
+    """Make images of smooth and fine stripes that differ by channel."""
     n, c, y, x = np.ogrid[: shape[0], : shape[1], : shape[2], : shape[3]]
     return torch.from_numpy((x * y // (3 + c) + (2 + n) * x + 5 * c * y) % 256).to(torch.uint8)
 
@@ -94,7 +94,7 @@ def main(args: Args) -> None:
     tensors = folded_tensors(original)
     with atomic_path(args.weights) as temp_path:
         save_file(tensors, temp_path, metadata=METADATA)
-        temp_path.chmod(0o644)  # safetensors makes it the owner's alone
+        temp_path.chmod(0o644)  # safetensors makes the file private
     recorded = {}
     for number, shape in enumerate(IMAGE_SHAPES):
         images_u8 = make_images(shape)

@@ -1,4 +1,4 @@
-"""How time and memory grow: what results/growth.json says, in words and for the image."""
+"""Growth of time and memory, from results/growth.json, as text and for the plot."""
 
 import hashlib
 import json
@@ -13,15 +13,15 @@ from get3d.apps.evaluation.page import table
 
 Run = dict[str, Any]
 DRAWN = Path(__file__).resolve().parent.parent / "docs" / "images" / "results-growth.png"
-DIGEST = "numbers"  # name of the PNG's text that tells which numbers were drawn
+DIGEST = "numbers"  # key of the PNG's text chunk with the digest of the plotted numbers
 SERIES = ("grid", "texture", "batch")
 START = {"grid": 90, "texture": 512, "batch": 1}
-"""Where the fits begin: below 90, the grid is another one."""
+"""Start of the fits: below 90 the grid is another one."""
 
 
 @dataclass(frozen=True)
 class Law:
-    """A fixed part and one that grows with a power of what is varied."""
+    """A constant plus a power law."""
 
     fixed: float
     factor: float
@@ -46,7 +46,7 @@ def fit_law(x: np.ndarray, y: np.ndarray, powers: np.ndarray) -> Law:
 
 
 def series(growth: Run, name: str) -> list[Run]:
-    """Pick the runs in which one thing varies."""
+    """Select the runs in which one quantity varies."""
     return [run for run in growth["runs"] if run["series"] == name]
 
 
@@ -54,7 +54,7 @@ def laws(growth: Run, name: str) -> dict[str, Law]:
     """Fit time and memory of a series."""
     runs = [run for run in series(growth, name) if run[name] >= START[name]]
     x = np.array([float(run[name]) for run in runs])
-    # Three numbers of shapes are too few for a power: every shape costs as much as another.
+    # Three numbers of shapes are too few to fit a power: the law is linear.
     powers = np.array([1.0]) if name == "batch" else np.arange(1.0, 3.05, 0.1)
     return {
         key: fit_law(x, np.array([run[key] for run in runs]), powers)
@@ -63,7 +63,7 @@ def laws(growth: Run, name: str) -> dict[str, Law]:
 
 
 def law_text(law: Law, name: str, unit: str) -> str:
-    """Write a law about the start of its fit, rounded."""
+    """Format a law relative to the start of its fit, rounded."""
     start = START[name]
     fixed = f"{law.fixed:.2f} + " if law.fixed >= 0.005 else ""
     factor = f"{fixed}{law.factor * start**law.power:.2g}"
@@ -74,7 +74,7 @@ def law_text(law: Law, name: str, unit: str) -> str:
 
 
 def growth_text(growth: Run) -> str:
-    """Write the part of the page."""
+    """Format the section of the page."""
     head = ["grid", "texture", "shapes", "faces of one", "seconds", "peak, GB"]
     head += ["planes", "surface", "atlas", "bake", "write"]
     stages = ("planes", "SDF and surface", "atlas", "bake", "write")
@@ -89,7 +89,7 @@ def growth_text(growth: Run) -> str:
     ]
     clock = "seconds of the processor" if growth["clock"] == "processor" else "seconds"
     found = {name: laws(growth, name) for name in SERIES}
-    told = [
+    lines = [
         f"- {what}: {law_text(found[name]['seconds_in_all'], name, 's')}, "
         f"{law_text(found[name]['peak_gb'], name, 'GB')}"
         for name, what in (
@@ -105,19 +105,19 @@ def growth_text(growth: Run) -> str:
         "`--grid-resolution` with the published grid of 90, below it the network's own. Several "
         "shapes: meshes only, without atlas, texture and file.\n\n"
         "![Growth](images/results-growth.png)\n\nFitted, relative errors least:\n\n"
-        + "\n".join(told)
+        + "\n".join(lines)
         + "\n\n"
         + table(head, rows)
     )
 
 
 def digest(growth: Run) -> str:
-    """Name the numbers by what they are."""
+    """Hash the numbers."""
     return hashlib.sha256(json.dumps(growth, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def is_drawn_from(growth: Run, image: Path = DRAWN) -> bool:
-    """Tell whether the image was drawn from these numbers."""
+    """Return whether the plot was made from these numbers."""
     if not image.is_file():
         return False
     with Image.open(image) as opened:

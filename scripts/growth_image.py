@@ -38,12 +38,12 @@ LEAST_S = 0.003  # times below are not drawn
 
 
 def formula(law: Law, name: str, unit: str) -> str:
-    """Write a law for matplotlib, which sets powers high."""
+    """Format a law for matplotlib, with superscripts."""
     return re.sub(r"\^([\d.]+)", r"$^{\1}$", law_text(law, name, unit))
 
 
 def draw(axis: Axes, growth: dict[str, Any], name: str, key: str, unit: str) -> None:
-    """Draw what was measured, and the law fitted to it."""
+    """Plot measurements and the fitted law."""
     runs, law = series(growth, name), laws(growth, name)[key]
     x = [run[name] for run in runs]
     fine = np.geomspace(START[name], max(x), 100)
@@ -59,7 +59,7 @@ def draw(axis: Axes, growth: dict[str, Any], name: str, key: str, unit: str) -> 
 
 
 def draw_stages(axis: Axes, growth: dict[str, Any], name: str) -> None:
-    """Draw the stages below the whole."""
+    """Plot the stages below the total."""
     for stage, (label, color) in STAGES.items():
         found = [
             (run[name], run["seconds"][stage])
@@ -71,7 +71,7 @@ def draw_stages(axis: Axes, growth: dict[str, Any], name: str) -> None:
 
 
 def main() -> None:
-    """Draw and save."""
+    """Plot and save."""
     growth = json.loads(NUMBERS.read_text(encoding="utf-8"))
     figure, axes = pyplot.subplots(
         2, len(SERIES), figsize=(11, 6.4), layout="constrained", sharex="col", sharey="row"

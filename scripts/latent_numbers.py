@@ -1,4 +1,4 @@
-"""Numbers and images about the latent space of a model, for docs/latent.md.
+"""Measurements and images of the latent space of a model, for docs/latent.md.
 
     python scripts/latent_numbers.py                              # the bundled model, numbers only
     python scripts/latent_numbers.py --out out/latent --images docs/images --page docs/latent.md
@@ -24,11 +24,9 @@ from scipy.spatial import cKDTree
 
 import get3d
 from get3d.apps import Model
-from get3d.apps.latent import make_shape, perturb, split_styles, styles_of, walk
+from get3d.apps.latent import generate_shape, interpolate_styles, perturb, split_styles, styles_of
 from get3d.apps.latent.shapes import LatentShape
-from get3d.apps.model import field_color
-from get3d.core import Mesh, Styles
-from get3d.core.files import write_text
+from get3d.core import DataError, Mesh, Styles, write_text
 from get3d.geometry import sample_surface
 from get3d.metrics import PointProtocol, chamfer_distance, sample_points
 
@@ -47,31 +45,31 @@ class Args:
     """Folder for numbers.json and the commands' own files."""
 
     shapes: int = 16
-    """Shapes that are measured; shapes 0 to N - 1 of the seed, not picked."""
+    """Number of measured shapes; shapes 0 to N - 1 of the seed, not selected."""
 
     frames: int = 60
-    """Steps of each walk."""
+    """Frames of each interpolation."""
 
     walks: int = 4
-    """Walks between neighbouring shapes."""
+    """Number of interpolations between successive shapes."""
 
     seed: int = 0
-    """Of the shapes and of the points on them."""
+    """Random seed of the shapes and of points on them."""
 
     truncation: float = 0.7
-    """As for `get3d generate`."""
+    """Truncation, as for `get3d generate`."""
 
     images: Path | None = None
     """Folder for the images of the page."""
 
     page: Path | None = None
-    """Page whose table is renewed."""
+    """Page whose table is replaced."""
 
 
 def surface_distance(a: Mesh, b: Mesh, rng: torch.Generator, num: int = 4000) -> float:
-    """Mean distance from points of each surface to the other, in scene units, both ways.
+    """Compute the mean distance from points of each surface to the other, in scene units, summed.
 
-    The nearest faces are looked for among those of many points, and then measured exactly: two
+    Candidates for the nearest face are those of nearby points; distances to them are exact: two
     equal surfaces are at distance 0, however they are sampled.
     """
 
@@ -90,12 +88,12 @@ def surface_distance(a: Mesh, b: Mesh, rng: torch.Generator, num: int = 4000) ->
 
 
 def smoothness(model: Model, args: Args) -> dict[str, object]:
-    """Measure how evenly shapes change along walks."""
+    """Measure how evenly shapes change along interpolations."""
     found = []
     for index in range(args.walks):
         names = [f"{args.seed}.{index}", f"{args.seed}.{index + 1}"]
-        way = walk(model, names, frames=args.frames, truncation=args.truncation)
-        meshes = [make_shape(model, styles).mesh for styles in split_styles(way.styles)]
+        path = interpolate_styles(model, names, frames=args.frames, truncation=args.truncation)
+        meshes = [generate_shape(model, styles).mesh for styles in split_styles(path.styles)]
         rng = torch.Generator().manual_seed(args.seed)
         steps = np.array([surface_distance(a, b, rng) for a, b in pairwise(meshes)])
         found.append(
@@ -111,10 +109,10 @@ def smoothness(model: Model, args: Args) -> dict[str, object]:
 
 
 def perturbation(model: Model, args: Args) -> dict[str, object]:
-    """Measure how far shapes move with noise of each size, by Chamfer distance times 1000."""
+    """Measure how much noise of each size changes shapes, by Chamfer distance times 1000."""
     protocol = PointProtocol()
     names = [f"{args.seed}.{i}" for i in range(args.shapes)]
-    shapes = [make_shape(model, styles_of(model, n, truncation=args.truncation)) for n in names]
+    shapes = [generate_shape(model, styles_of(model, n, truncation=args.truncation)) for n in names]
     points = [sample_points(s.mesh, protocol, seed=i) for i, s in enumerate(shapes)]
     factor = 1000.0
 
@@ -132,7 +130,7 @@ def perturbation(model: Model, args: Args) -> dict[str, object]:
         for i, name in enumerate(names):
             styles = perturb(model, name, num=2, size=size, truncation=args.truncation)
             for j, one in enumerate(split_styles(styles)):
-                mesh = make_shape(model, one).mesh
+                mesh = generate_shape(model, one).mesh
                 sampled = sample_points(mesh, protocol, seed=(2 + j) * args.shapes + i)
                 moved.append(float(chamfer_distance(points[i], sampled)))
         by_size[str(size)] = median(moved)
@@ -144,15 +142,15 @@ def perturbation(model: Model, args: Args) -> dict[str, object]:
 
 
 def surface_colors(shape: LatentShape, seed: int, num: int = 8192) -> np.ndarray:
-    """Colours of points spread evenly over a surface, sRGB 0 to 255, each channel sorted."""
+    """Sample colours of a surface uniformly, sRGB 0 to 255, each channel sorted."""
     rng = torch.Generator().manual_seed(seed)
     points = sample_surface(shape.mesh, num, generator=rng).points
     with torch.no_grad():
-        return np.sort(255 * field_color(shape.fields)(points).numpy(), axis=0)
+        return np.sort(255 * shape.fields.appearance.evaluate(points).numpy(), axis=0)
 
 
 def disentanglement(model: Model, args: Args) -> dict[str, object]:
-    """Measure what one code changes of the other's part.
+    """Measure how each code changes geometry and colours.
 
     The distance of two colour distributions is the mean over channels of the 1D Wasserstein
     distance: 0 to 255.
@@ -163,7 +161,7 @@ def disentanglement(model: Model, args: Args) -> dict[str, object]:
     num_changed, colors = 0, []
     for i, (one, other) in enumerate(pairwise([*styles, styles[0]])):
         plain, retextured, reshaped, both = (
-            make_shape(model, codes)
+            generate_shape(model, codes)
             for codes in (
                 one,
                 Styles(one.geo, other.tex),
@@ -191,20 +189,20 @@ def disentanglement(model: Model, args: Args) -> dict[str, object]:
                 )
             ]
         )
-    floor, texture, geometry, whole = np.median(colors, axis=0)
+    floor, texture, geometry, both_codes = np.median(colors, axis=0)
     return {
         "vertices_changed_by_texture_code": num_changed,
         "color_change": {
             "same_surface_sampled_twice": float(floor),
             "texture_code": float(texture),
             "geometry_code": float(geometry),
-            "both_codes": float(whole),
+            "both_codes": float(both_codes),
         },
     }
 
 
 def table(numbers: dict[str, dict]) -> str:  # type: ignore[type-arg]
-    """Write the numbers as a Markdown table."""
+    """Format the numbers as a Markdown table."""
     walks = numbers["smoothness"]["walks"]
     noise, apart = numbers["perturbation"], numbers["disentanglement"]
     sizes = noise["chamfer_x1000_by_size"]
@@ -213,11 +211,11 @@ def table(numbers: dict[str, dict]) -> str:  # type: ignore[type-arg]
     worst = max(walk["largest_over_median"] for walk in walks)
     rows = [
         (
-            f"surface distance from one end of a walk to the other, and from frame to frame "
-            f"({numbers['smoothness']['frames']} frames, median of {len(walks)} walks)",
+            f"surface distance between the ends of an interpolation, and from frame to frame "
+            f"({numbers['smoothness']['frames']} frames, median of {len(walks)} interpolations)",
             f"{middle[1]:.4f}, {middle[0]:.4f} scene units",
         ),
-        ("largest step of a walk over its median step, worst walk", f"{worst:.1f}"),
+        ("largest step of an interpolation over its median step, worst of all", f"{worst:.1f}"),
         (
             f"Chamfer distance x 1000 after noise of size {', '.join(sizes)}",
             ", ".join(f"{value:.2f}" for value in sizes.values()),
@@ -246,11 +244,11 @@ def table(numbers: dict[str, dict]) -> str:  # type: ignore[type-arg]
 
 
 def renew(page: Path, text: str) -> None:
-    """Put the table between its marks."""
+    """Replace the table between its marks; raise DataError if the page has none."""
     old = page.read_text(encoding="utf-8")
     pattern = re.compile(re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1]), re.DOTALL)
     if not pattern.search(old):
-        raise ValueError(f"{page} has no place for numbers: a line {MARKS[0]} and one {MARKS[1]}")
+        raise DataError(f"{page} has no place for numbers: a line {MARKS[0]} and one {MARKS[1]}")
     new = f"{MARKS[0]}\n{text}\n{MARKS[1]}"
     write_text(page, pattern.sub(lambda _: new, old))
 

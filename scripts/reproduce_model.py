@@ -1,7 +1,7 @@
-"""Make the bundled model again, from nothing: shapes, images, training, evaluation.
+"""Reproduce the bundled model: shapes, images, training, evaluation.
 
-Every stage goes on where it was stopped and is skipped once it is done, so the same command can be
-given again at any time.
+Every stage is resumed where it was stopped and skipped once it is done, so the same command can be
+repeated at any time.
 
     python scripts/reproduce_model.py --out runs/bundled
 
@@ -39,7 +39,7 @@ Stage = Literal["shapes", "render", "train", "evaluate"]
 
 @dataclass(frozen=True)
 class Args:
-    """Make the bundled model again."""
+    """Reproduce the bundled model."""
 
     out: Path = Path("runs/bundled")
     """Folder for everything."""
@@ -48,38 +48,38 @@ class Args:
     """Procedural category."""
 
     num_train: int = 2400
-    """Shapes to learn from."""
+    """Number of training shapes."""
 
     num_test: int = 100
-    """Shapes that the evaluation compares with; five times as many are generated."""
+    """Number of test shapes; five times as many are generated for the evaluation."""
 
     texture_size: int = 256
-    """Side of textures of shapes, and of those of generated shapes in the evaluation."""
+    """Width of the textures of shapes, and of generated shapes in the evaluation, in texels."""
 
     views: int = 10
     """Images of each shape."""
 
     size: int = 64
-    """Side of the images, in pixels."""
+    """Width of the images, in pixels."""
 
     polar_deg: tuple[float, float] = (30.0, 90.0)
-    """Lowest and highest angle of cameras from +y; below 60, hollows are seen."""
+    """Range of the cameras' polar angle; below 60 degrees, cavities of vessels are visible."""
 
     longest_side: float | None = None
-    """What shapes are scaled to; None: as fits the category."""
+    """Longest side to which shapes are scaled; None: by category."""
 
     mirror: bool | None = None
-    """Mirrored images too; None: where the category is symmetric."""
+    """Mirror images at random; None: if the category is symmetric."""
 
     light: Literal["studio", "none"] = "studio"
-    """How the training images are lit."""
+    """Light on the training images."""
 
     evaluate_light: Literal["studio", "none"] | None = None
-    """How references are lit in the evaluation; None: as the model shows its shapes, which is
-    without light if rendering.light of the run is not none."""
+    """Light on references in the evaluation; None: as on generated shapes, which is none if
+    rendering.light of the run is not none."""
 
     preset: str = "tiny-64"
-    """What is trained."""
+    """Preset of the training."""
 
     workers: int | None = None
     """Processes; None takes one for each core."""
@@ -95,13 +95,13 @@ class Args:
 
 
 def longest_side(args: Args) -> float:
-    """What shapes are scaled to."""
+    """Return the longest side to which shapes are scaled."""
     given = args.longest_side
     return CATEGORIES[args.category].longest_side if given is None else given
 
 
 def train_args(args: Args) -> Sequence[object]:
-    """Arguments of `get3d train`."""
+    """Return the arguments of `get3d train`."""
     mirrors = CATEGORIES[args.category].is_mirrored if args.mirror is None else args.mirror
     flags = (
         *mirror_flags(args.preset, is_mirrored=mirrors),
@@ -111,7 +111,7 @@ def train_args(args: Args) -> Sequence[object]:
 
 
 def evaluate_args(args: Args) -> Sequence[object]:
-    """Arguments of `get3d evaluate`: images as those of the training."""
+    """Return the arguments of `get3d evaluate`, with images like those of the training."""
     light = args.evaluate_light
     if light is None:
         path = args.out / "run" / "config.yaml"
@@ -134,7 +134,7 @@ def evaluate_args(args: Args) -> Sequence[object]:
 
 def main(args: Args) -> None:
     """Run the stages in order."""
-    train_args(args)  # what is wrong there is said before any long work
+    train_args(args)  # fails before the long work
     split_flags(args.evaluate_flags, "--evaluate-flags")
     shapes = args.out / "shapes"
     workers = () if args.workers is None else ("--workers", args.workers)

@@ -1,7 +1,7 @@
 """Make docs/results.md, and the tables of docs/surfaces.md and docs/training.md, from results/.
 
     python scripts/results.py            # write the pages
-    python scripts/results.py --check    # fail if a page is not what the numbers say
+    python scripts/results.py --check    # fail if a page does not match the numbers
 
 results/published.json holds the paper's tables; results/bundled-*.json are the scores.json of the
 bundled model (scripts/reproduce_model.py); results/search.json is written by scripts/search.py with
@@ -25,7 +25,7 @@ from search_tables import fill_search
 from stages import image_prefix
 
 from get3d.apps.evaluation.page import page, read_scores, table
-from get3d.core.files import write_text
+from get3d.core import DataError, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, DOCS = ROOT / "results", ROOT / "docs"
@@ -42,7 +42,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "lost": lambda: surfaces.lost(read("resolution")),
     "offsets": lambda: surfaces.offsets(read("resolution")),
 }
-"""What goes between the marks of docs/surfaces.md, by the name in the mark."""
+"""Generated parts of docs/surfaces.md, by the name in their marks."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Args:
 
 
 def read(name: str) -> Any:
-    """Read one file of saved numbers."""
+    """Read one JSON file of results/."""
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def published() -> str:
-    """The paper's table."""
+    """Format the paper's table."""
     content = read("published")
     head = ["data", "model", "COV (LFD) %", "COV (CD) %", "MMD (LFD)", "MMD (CD) x 1000"]
     head += ["FID-Ori", "FID-3D"]
@@ -71,7 +71,7 @@ def published() -> str:
 
 
 def bundled(category: str) -> str:
-    """Our model beside its oracles, with all that the scores depend on."""
+    """Format the scores of a bundled model and its oracles, with their settings."""
     content = read_scores(RESULTS / f"bundled-{category}.json")
     body = page(content).split("\n", 2)[2]  # without its own heading
     protocol = content["protocol"]
@@ -97,7 +97,7 @@ def bundled(category: str) -> str:
 
 
 def model_section(category: str) -> list[str]:
-    """Scores and images of a bundled model."""
+    """Format scores and images of a bundled model."""
     prefix = image_prefix(category)
     return [
         f"### {category.capitalize()}s",
@@ -115,7 +115,7 @@ def model_section(category: str) -> list[str]:
 
 
 def rasterizer() -> str:
-    """Milliseconds a view."""
+    """Format milliseconds per view of rasterisers."""
     content = read("rasterize")
     sizes = list(content["ms_per_view"])
     names = list(content["ms_per_view"][sizes[0]])
@@ -130,7 +130,7 @@ def rasterizer() -> str:
 
 
 def networks() -> str:
-    """Milliseconds a stage, of generation and of training."""
+    """Format milliseconds per stage, of generation and of training."""
     content = read("networks")
     rows = [
         [part, name, f"{value:.0f}"]
@@ -142,7 +142,7 @@ def networks() -> str:
 
 
 def generation() -> str:
-    """Seconds a stage of one full-size shape, and how they grow."""
+    """Format seconds per stage of one full-size shape, and their growth."""
     content, growth = read("generate"), read("growth")
     run = content["runs"][0]
     rows = [[name, f"{value:.2f}"] for name, value in run["seconds"].items()]
@@ -158,7 +158,7 @@ def generation() -> str:
 
 
 def training() -> str:
-    """Milliseconds a stage of a step."""
+    """Format milliseconds per stage of a training step."""
     content = read("train_step")
     rows = [[name, f"{1000 * value:.0f}"] for name, value in content["median_s"].items()]
     return (
@@ -168,7 +168,7 @@ def training() -> str:
 
 
 def metrics() -> str:
-    """What scores cost."""
+    """Format times of the metrics."""
     chamfer, light_field = read("metrics"), read("light_field")
     times, shapes = chamfer["ms_per_pair"], light_field["descriptor_ms_by_faces"]
     described = ", ".join(f"{ms:.0f} ms for {faces} faces" for faces, ms in shapes.items())
@@ -185,7 +185,7 @@ def metrics() -> str:
 
 
 def make_page() -> str:
-    """Put the page together."""
+    """Format the whole page."""
     parts = [
         "# Results",
         "Made by `scripts/results.py` from the numbers in [results/](../results/); do not edit.",
@@ -217,14 +217,14 @@ def make_page() -> str:
 
 
 def fill(page: str, parts: dict[str, Callable[[], str]]) -> str:
-    """Put parts between the marks of a page that is written by hand.
+    """Replace the generated parts between the marks of a page.
 
     Raises:
-        ValueError: If a part is marked more than once or never, or there is no such part.
+        DataError: If a part is marked more than once or never, or there is no such part.
     """
     names = sorted(match[2] for match in MARKED.finditer(page))
     if names != sorted(parts):
-        raise ValueError(f"the page marks {names}, the parts are {sorted(parts)}")
+        raise DataError(f"the page marks {names}, the parts are {sorted(parts)}")
     return MARKED.sub(lambda match: f"{match[1]}{parts[match[2]]()}\n{match[3]}", page)
 
 
@@ -240,7 +240,7 @@ def main(args: Args) -> None:
         if not args.check:
             write_text(path, text)
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-            sys.exit(f"{path} is not what results/ says; run python scripts/results.py")
+            sys.exit(f"{path} does not match results/; run python scripts/results.py")
     if not is_drawn_from(read("growth")):
         sys.exit(f"{DRAWN} is not of results/growth.json; run python scripts/growth_image.py")
 

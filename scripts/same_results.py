@@ -1,4 +1,4 @@
-"""Whether a refactoring changed a result: the same probes with the code of two commits.
+"""Check whether a refactoring changed results: the same probes with the code of two commits.
 
     python scripts/same_results.py --against main
     python scripts/same_results.py --against HEAD~3 --only glb training
@@ -37,15 +37,15 @@ EXCEPTIONS: dict[str, str] = {
     "training/*": "draws are keyed by image, and regularisers are means over shapes, since fd76e76",
     "glb/*": "the bundled vessels are hollow (cavity_wall), since ff2d705",
 }
-"""Why a result may differ, by its name; * stands for any part of a name."""
+"""Reasons for expected differences, by name of the result; * matches any part of a name."""
 
 RENAMED = (
     # old, new
-    ("grad_accumulation_steps", "grad_accumulation_steps"),
-    ("rendering", "rendering"),
-    ("TrainingRenderConfig", "TrainingRenderConfig"),
+    ("accumulate", "grad_accumulation_steps"),
+    ("imaging", "rendering"),
+    ("ImagingConfig", "TrainingRenderConfig"),
     ("broken", "invalid"),
-    ("protocol.images", "protocol.images"),
+    ("protocol.pictures", "protocol.images"),
     ("largest_piece_over_99_percent", "largest_component_over_99_percent"),
 )
 """Words of flags, config fields, log columns, report keys and Python names, whole between dots
@@ -61,13 +61,13 @@ INPUTS = "inputs"
 
 @dataclass(frozen=True)
 class Difference:
-    """Two results that are not the same.
+    """A difference of two results.
 
     Attributes:
-        name: Of the result.
+        name: Name of the result.
         size: Largest difference over the largest absolute old value; infinite where the results
             cannot be subtracted.
-        text: Where, and what became of what.
+        text: Position, old and new value.
     """
 
     name: str
@@ -79,17 +79,17 @@ class Difference:
 
 
 def spellings(word: str) -> list[str]:
-    """List how a word may be spelled, the word itself first.
+    """List the old and new names of a word, itself first.
 
     Example:
-        >>> spellings("grad_accumulation_steps")
+        >>> spellings("accumulate")
         ['accumulate', 'grad_accumulation_steps']
     """
     return [word, *(new for old, new in RENAMED if old == word)]
 
 
 def old_name(name: str) -> str:
-    """Translate what follows the probe in the name of a result to its old spelling.
+    """Translate the part of a result's name after the probe to its old name.
 
     Example:
         >>> old_name("metrics/soundness.invalid")
@@ -105,7 +105,7 @@ def old_name(name: str) -> str:
 
 
 def translate(record: Record) -> Record:
-    """Give all results their old names.
+    """Rename all results to their old names.
 
     Raises:
         ValueError: If two get the same name.
@@ -158,17 +158,17 @@ def find_differences(old: Record, new: Record) -> list[Difference]:
 
 
 def find_reason(name: str, exceptions: dict[str, str]) -> str | None:
-    """Find the reason for which a result may differ."""
+    """Find the reason of an expected difference."""
     return next((why for key, why in exceptions.items() if fnmatchcase(name, key)), None)
 
 
 def report(
     probe: str, old: Record, new: Record, exceptions: dict[str, str]
 ) -> tuple[bool, list[str]]:
-    """Say what became of the results of a probe.
+    """Report the differences of a probe.
 
     Returns:
-        Whether nothing differs but for a reason, and the lines to print.
+        Whether there are no unexpected differences, and the lines to print.
     """
     old, new = (
         {name: value for name, value in record.items() if name.startswith(f"{probe}/")}
@@ -214,8 +214,8 @@ def run_probes(root: Path, probes: Sequence[str], inputs: bytes | None) -> Recor
 
     Args:
         root: The working tree or another.
-        probes: Which ones.
-        inputs: From the record of another run; None makes them.
+        probes: Names of the probes.
+        inputs: Inputs from the record of another run; None makes them.
 
     Returns:
         The results, and the inputs.

@@ -3,7 +3,7 @@
     PYTHONPATH=src python scripts/same_results_probes.py --src src --inputs FOLDER --out FILE glb
 
 Runs with the `get3d` of any commit, so it goes through the command line and the names that stay
-(docs/design.md). Flags, config fields, functions and classes are found under either spelling of
+(docs/design.md). Flags, config fields, functions and classes are found under either name of
 their words in RENAMED.
 """
 
@@ -48,7 +48,7 @@ PARTS = ("rows", "ratios", "soundness", "hollowness", "matching_by_label", "copy
 
 
 def choose(name: str, known: Collection[str]) -> str:
-    """Find the spelling of a dotted name that is known here.
+    """Find which name of a dotted name exists in this version.
 
     Raises:
         LookupError: If none is; RENAMED has to say what it is called now.
@@ -61,7 +61,7 @@ def choose(name: str, known: Collection[str]) -> str:
 
 
 def find(package: str, name: str) -> Any:
-    """Find a function or class under one of its spellings in a package or the modules in it.
+    """Find a function or class by one of its names in a package or its modules.
 
     Raises:
         LookupError: If there is none.
@@ -81,7 +81,7 @@ def find(package: str, name: str) -> Any:
 
 
 def make(kind: type, **options: Any) -> Any:
-    """Make a config dataclass, with fields and choices under the spelling that it knows."""
+    """Make a config dataclass, with fields and choices by the names of this version."""
     types = typing.get_type_hints(kind)
     values = {}
     for name, value in options.items():
@@ -117,7 +117,7 @@ def run_command(*args: str | Path) -> str:
 
 
 def to_flags(options: dict[str, Any], known: set[str]) -> list[str]:
-    """Write options as flags, each under the spelling that the command knows.
+    """Format options as flags, by the names of this version.
 
     Args:
         options: By dotted name; True and False are flags without a value.
@@ -138,7 +138,7 @@ def to_flags(options: dict[str, Any], known: set[str]) -> list[str]:
 
 
 def digest(content: bytes) -> np.ndarray:
-    """Stand for content that is too large to keep."""
+    """Hash content that is too large to keep."""
     return np.array(hashlib.sha256(content).hexdigest())
 
 
@@ -254,15 +254,15 @@ TRAINING = {
         "schedule.total_images": 8 * 8,
         "schedule.log_every_images": 8,
         "schedule.views_per_shape": 2,
-        "schedule.grad_accumulation_steps": 2,
+        "schedule.accumulate": 2,
         "schedule.reuse_fakes": False,
         "schedule.coarse_images": 3 * 8,
         "discriminator.features": "imagenet",
         "discriminator.mbstd_group_size": 4,
-        "rendering.light": "data",
-        "rendering.detach_positions": False,
-        "rendering.normal_smoothing": 2,
-        "rendering.antialias_occlusions": True,
+        "imaging.light": "data",
+        "imaging.detach_positions": False,
+        "imaging.normal_smoothing": 2,
+        "imaging.antialias_occlusions": True,
         "loss.roughness_weight": 1,
         "loss.r1_interval": 4,
         "generator.iso_surface": "flexicubes",
@@ -465,7 +465,7 @@ def probe_images(work: Path, inputs: Path) -> Record:
         generator.zero_grad()
         styles = generator.map(*torch.randn(2, 2, 16, generator=torch.Generator().manual_seed(1)))
         fields = generator.fields(styles)
-        config = make(find("get3d.models", "TrainingRenderConfig"), **options)
+        config = make(find("get3d.models", "ImagingConfig"), **options)
         light = get3d.render.Light() if "light" in options else None
         images = generator.render(
             fields, generator.surface(fields), fixed_cameras(4), SIZE, config=config, light=light
@@ -509,7 +509,7 @@ def main() -> None:
                     if is_made
                     else globals()[f"probe_{name}"](work, args.inputs)
                 )
-            except Exception:  # the other probes still have something to say
+            except Exception:  # the other probes go on
                 results = {"failed": np.array(traceback.format_exc()[-3000:])}
         record |= {f"{name}/{key}": value for key, value in results.items()}
         print(f"  {name}: {time.process_time() - start_s:.0f} s of CPU", flush=True)

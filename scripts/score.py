@@ -2,7 +2,7 @@
 
     python scripts/score.py runs/a runs/b --data runs/bundled/shapes --num 200
 
-The scores are those of `get3d evaluate` (truncation 1), without its look for copies, images of
+The scores are those of `get3d evaluate` (truncation 1), without its search for copies, images of
 results and oracle of halves. "/oracle" is over what as many training shapes score. References and
 training shapes are measured once and found again by later calls with the same --num and --work.
 
@@ -37,6 +37,7 @@ from get3d.apps.evaluation import (
 from get3d.apps.evaluation.page import score_text
 from get3d.apps.evaluation.plan import LEAST, Metric
 from get3d.cli.device import pick_device
+from get3d.core import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLED = "bundled"
@@ -48,13 +49,13 @@ class Args:
     """Compare training variants quickly: one line of scores for each model."""
 
     models: tyro.conf.Positional[tuple[str, ...]] = (BUNDLED,)
-    """Folders of models or of training runs, or `bundled`."""
+    """Model or run folders, or `bundled`."""
 
     data: Path = tyro.MISSING
-    """Folder with `test` and `train`, as of `get3d shapes`."""
+    """Folder with `test` and `train`, from `get3d shapes`."""
 
     num: int = 200
-    """Shapes to generate of each model, and training shapes of the oracle."""
+    """Number of shapes to generate per model, and of training shapes of the oracle."""
 
     lfd: bool = False
     """Light-field distance too."""
@@ -66,19 +67,19 @@ class Args:
     """Images of each shape, for --features."""
 
     image_size: int = 64
-    """Side of these images, in pixels."""
+    """Width of these images, in pixels."""
 
     longest_side: float = 0.75
-    """What references are scaled to for images, as they were for training."""
+    """Longest side to which references are scaled for images, as for training."""
 
     polar_deg: tuple[float, float] = (60.0, 90.0)
-    """Lowest and highest angle of cameras from +y, as of the training's images."""
+    """Range of the cameras' polar angle, as for training."""
 
     seed: int = 0
-    """Of latent codes, points and cameras."""
+    """Random seed of latent codes, points and cameras."""
 
     work: Path = ROOT / "runs" / "score-work"
-    """Where measured shapes are kept."""
+    """Folder for measurements."""
 
     json: Path | None = None
     """Append all numbers to this file, one JSON object a line for each model."""
@@ -91,13 +92,9 @@ class Args:
 
 
 def make_config(args: Args) -> EvaluationConfig:
-    """Settings of the evaluation that the flags ask for.
-
-    Raises:
-        ValueError: If they give no score.
-    """
+    """Make the settings of the evaluation; raise ConfigError if no score can be computed."""
     if args.num < LEAST or args.views < 1:
-        raise ValueError(
+        raise ConfigError(
             f"--num must be at least {LEAST} and --views at least 1, got {args.num} and "
             f"{args.views}"
         )
@@ -117,17 +114,17 @@ def make_config(args: Args) -> EvaluationConfig:
 
 
 class Scorer:
-    """Scores models against one data set; what concerns the data alone is computed once."""
+    """Scores models against one data set; measurements of the data set are made once."""
 
     def __init__(
         self, args: Args, *, on_progress: Callable[[str, int, int], None] | None = None
     ) -> None:
-        """Remember the settings.
+        """Store the settings.
 
         Args:
-            args: Of the command line; `models` is not used.
-            on_progress: Called with what is done, how much of it, and of how much; by default it
-                is shown on the terminal.
+            args: Command line; `models` is not used.
+            on_progress: Called with the current task, the steps done and their number; by default
+                they are printed.
         """
         self.args, self.config = args, make_config(args)
         self._on_progress = on_progress or show_progress
@@ -176,19 +173,19 @@ class Scorer:
 
 
 def show_progress(label: str, done: int, total: int) -> None:
-    """Overwrite one line of the terminal; nothing where the output is a file."""
+    """Overwrite one line of the terminal; print nothing if the output is a file."""
     if sys.stderr.isatty():
         text = f"{label} {done}/{total}"
         print(f"\r{text:<70}", end="" if done < total else "\r", file=sys.stderr, flush=True)
 
 
 def columns(content: dict[str, Any], row: int, role: str) -> dict[str, str]:
-    """Cells of one line by their title.
+    """Format the cells of one line, by title.
 
     Args:
-        content: From `Scorer.score`.
-        row: Of the scores: 0 is the model, 1 the oracle.
-        role: Of the shapes in the soundness and the hollowness: generated or training.
+        content: Numbers, from `Scorer.score`.
+        row: Row of the scores: 0 is the model, 1 the oracle.
+        role: Shapes of soundness and hollowness: generated or training.
     """
     scores, ratios = content["rows"][row]["scores"], content["ratios"]
     cells = {}
@@ -214,7 +211,7 @@ def columns(content: dict[str, Any], row: int, role: str) -> dict[str, str]:
 
 
 def hollowness_cells(content: dict[str, Any], role: str) -> dict[str, str]:
-    """Quantiles of the volume over that of the hull."""
+    """Format quantiles of the volume over that of the convex hull."""
     quantiles = content["hollowness"]["volume_over_hull"][role]["quantiles"]
     return {
         f"hull {name}%": "-" if quantiles is None else f"{quantiles[name]:.2f}"
@@ -223,16 +220,16 @@ def hollowness_cells(content: dict[str, Any], role: str) -> dict[str, str]:
 
 
 def line(name: str, cells: dict[str, str], titles: list[str], width: int) -> str:
-    """One aligned line; cells that are not there are left empty."""
+    """Format one aligned line; missing cells are empty."""
     shown = " ".join(f"{cells.get(title, ''):>{len(title)}}" for title in titles)
     return f"{name[-width:]:<{width}} {shown}"
 
 
 def main(args: Args) -> None:
-    """Score each model and print its line as soon as it is there."""
+    """Score each model and print its line."""
     scorer = Scorer(args)
     if args.json is not None:
-        with args.json.open("a", encoding="utf-8"):  # where it cannot be, say so before the work
+        with args.json.open("a", encoding="utf-8"):  # fails before the work if it cannot be written
             pass
     width = max(15, min(40, max(map(len, args.models))))
     titles: list[str] = []

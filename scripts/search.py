@@ -30,29 +30,22 @@ from variants import VARIANTS, Trial, configure, make_trial
 
 from get3d.apps.evaluation.plan import LEAST
 from get3d.config import load_config
+from get3d.core import ConfigError
 
-# LEAST shapes on either side of a score.
+# Scores need LEAST generated and reference shapes.
 LEAST_VALUES = {"threads": 1, "parallel": 1, "num_train": 1, "num_test": LEAST, "num": LEAST}
 
 
 def split_names(text: str, what: str) -> list[str]:
-    """Split a list with commas.
-
-    Raises:
-        ValueError: If it is empty or names something twice.
-    """
+    """Split a comma-separated list; raise ConfigError if it is empty or has a name twice."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"{what} must be different names with commas between them, got {text!r}")
+        raise ConfigError(f"{what} must be different names with commas between them, got {text!r}")
     return names
 
 
 def make_trials(args: Args) -> list[Trial]:
-    """Find what is to be trained, each once.
-
-    Raises:
-        ValueError: If a variant is unknown.
-    """
+    """List the trials to train; raise ConfigError if a variant is unknown."""
     if args.variants is None and args.adopt:
         return []
     text = args.variants or "plain,all"
@@ -64,18 +57,18 @@ def make_runs(args: Args) -> list[Run]:
     """List all runs; every variant has its first seed before any has its second.
 
     Raises:
-        ValueError: If a category, variant or seed is unknown, or flags do not fit the preset.
+        ConfigError: If a category, variant or seed is unknown, or flags do not fit the preset.
         FileNotFoundError: If an adopted run is missing.
     """
     for name, least in LEAST_VALUES.items():
         if getattr(args, name) < least:
             option = name.replace("_", "-")
-            raise ValueError(f"--{option} must be at least {least}, got {getattr(args, name)}")
+            raise ConfigError(f"--{option} must be at least {least}, got {getattr(args, name)}")
     categories = split_names(args.category, "--category")
     if unknown := [name for name in categories if name not in CATEGORIES]:
-        raise ValueError(f"unknown category {unknown[0]}; known: {', '.join(CATEGORIES)}")
+        raise ConfigError(f"unknown category {unknown[0]}; known: {', '.join(CATEGORIES)}")
     if not all(seed.isdecimal() for seed in split_names(args.seeds, "--seeds")):
-        raise ValueError(f"--seeds must be whole numbers, got {args.seeds}")
+        raise ConfigError(f"--seeds must be whole numbers, got {args.seeds}")
     seeds = [int(seed) for seed in split_names(args.seeds, "--seeds")]
     runs = [adopted_run(text, categories, args.preset) for text in args.adopt]
     for trial in make_trials(args):
@@ -87,29 +80,29 @@ def make_runs(args: Args) -> list[Run]:
                 folder = args.out / category / f"{args.preset}-{args.images}" / trial.name
                 folder /= f"seed-{seed}"
                 common = (trial.name, category, seed, args.images, args.preset)
-                # Here and not where runs are done: reading flags is not for several threads.
+                # Here and not in the threads of the runs: parsing of flags is not thread-safe.
                 config = configure(args.preset, flags)
                 runs.append(Run(*common, flags=flags, config=config, folder=folder))
     return sorted(runs, key=lambda run: (categories.index(run.category), run.seed))
 
 
 def adopted_run(text: str, categories: Sequence[str], preset: str) -> Run:
-    """Take up a run that was trained by hand.
+    """Add a run that was trained by hand.
 
     Args:
         text: NAME=RUNFOLDER.
-        categories: Of the search; there must be one.
-        preset: What its config is compared with.
+        categories: Categories of the search; there must be one.
+        preset: Preset that its config is compared with.
 
     Raises:
-        ValueError: If the text is of another form, or there are several categories.
+        ConfigError: If the text is of another form, or there are several categories.
         FileNotFoundError: If the folder is no run with a model.
     """
     name, mark, path = text.partition("=")
     if not (name and mark and path):
-        raise ValueError(f"--adopt must be NAME=RUNFOLDER, got {text}")
+        raise ConfigError(f"--adopt must be NAME=RUNFOLDER, got {text}")
     if len(categories) != 1:
-        raise ValueError("--adopt needs one --category: that of the run")
+        raise ConfigError("--adopt needs one --category: that of the run")
     folder = Path(path)
     if not (folder / "config.yaml").is_file() or seen_images(folder) == 0:
         raise FileNotFoundError(f"{folder} is no folder of a training run with a checkpoint")
@@ -129,7 +122,7 @@ def print_list(runs: Sequence[Run], args: Args) -> None:
 
 
 def interrupt(*_: object) -> NoReturn:
-    """Take SIGTERM as Ctrl-C."""
+    """Handle SIGTERM like Ctrl-C."""
     raise KeyboardInterrupt
 
 
@@ -137,7 +130,7 @@ def main(args: Args) -> None:
     """Prepare, train and score."""
     try:
         runs = make_runs(args)
-    except (ValueError, FileNotFoundError) as error:
+    except (ConfigError, FileNotFoundError) as error:
         sys.exit(f"search: {error}")
     if args.list:
         print_list(runs, args)

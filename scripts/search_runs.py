@@ -1,4 +1,4 @@
-"""Training and scoring the runs of scripts/search.py, some at once, each from where it stopped."""
+"""Training and scoring of the runs of scripts/search.py, in parallel and resumable."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ from search_tables import Row, merge_rows, read_speed, score_row
 from stages import CATEGORIES, get3d_command, render_args, run_get3d, shapes_args
 from variants import differing_flags
 
+from get3d.cli.errors import is_expected
 from get3d.config import load_config
-from get3d.core.files import write_text
+from get3d.core import ConfigError, DataError, write_text
 from get3d.core.processes import num_cores
 from get3d.training import RunConfig
 from get3d.training.checkpoints import list_checkpoints
@@ -49,29 +51,29 @@ class Args:
     """Folder for everything."""
 
     category: str = "vessel"
-    """Procedural categories, with commas between them."""
+    """Comma-separated procedural categories."""
 
     variants: str | None = None
-    """Names, with commas between them; `every` for all. Default: plain,all, or with --adopt
+    """Comma-separated names; `every` for all. Default: plain,all, or with --adopt
     none."""
 
     base: str = "all"
-    """What variants are compared with: what it has is taken out of it, the rest added to it."""
+    """Variant to compare with: its own parts are removed from it, others added to it."""
 
     images: int = 40_000
     """Budget: real images shown in each run."""
 
     seeds: str = "0"
-    """Seeds of the training, with commas between them."""
+    """Comma-separated seeds of the training."""
 
     preset: str = "tiny-64"
-    """What the flags of the variants change."""
+    """Preset that the flags of the variants change."""
 
     threads: int = 1
-    """Of each run."""
+    """Threads of each run."""
 
     parallel: int = 1
-    """Runs at once."""
+    """Number of runs in parallel."""
 
     json: Path | None = None
     """File for the numbers; default: search.json in the folder. Others' rows are kept."""
@@ -80,16 +82,16 @@ class Args:
     """NAME=RUNFOLDER: score a run that was trained by hand, under a name."""
 
     machine: str | None = None
-    """Where adopted runs were trained, if not on this machine."""
+    """Machine on which adopted runs were trained, if not this one."""
 
     num_train: int = 2400
-    """Shapes for training."""
+    """Number of training shapes."""
 
     num_test: int = 100
-    """Shapes that scores compare with."""
+    """Number of test shapes."""
 
     num: int = 200
-    """Shapes to generate of each model for the scores."""
+    """Number of shapes to generate per model for the scores."""
 
     lfd: bool = False
     """Score by light-field distance too."""
@@ -101,13 +103,13 @@ class Args:
     """Folder with `train` and `test` that is there already; {category} stands for the category."""
 
     data: str | None = None
-    """Likewise, the data set of images."""
+    """Existing data set of images, likewise."""
 
     device: str = "cpu"
     """cpu, cuda or auto."""
 
     only: tuple[Stage, ...] = STAGES
-    """Stages to do."""
+    """Stages to run."""
 
     list: bool = False
     """Print what would be trained, with all flags, and end."""
@@ -119,13 +121,13 @@ class Run:
 
     Attributes:
         variant: Name of the variant, or of an adopted run.
-        category: Of the shapes.
-        seed: Of the training.
-        images: Budget.
-        preset: What the flags change.
-        flags: Of `get3d train` besides paths; empty for an adopted run.
-        config: What the flags make of the preset; of an adopted run, what its folder says.
-        folder: Its run folder.
+        category: Category of the shapes.
+        seed: Random seed of the training.
+        images: Budget of training images.
+        preset: Preset that the flags change.
+        flags: Flags of `get3d train` besides paths; empty for an adopted run.
+        config: Resolved config; for an adopted run that of its folder.
+        folder: Run folder.
         is_adopted: Whether it was trained by hand.
     """
 
@@ -141,30 +143,30 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """What the training prints."""
+        """File for the output of the training."""
         return self.folder.with_suffix(".log")
 
     @property
     def label(self) -> str:
-        """Name in messages."""
+        """Name for messages."""
         return f"{self.variant}, {self.category}, seed {self.seed}"
 
 
 class StoppedError(Exception):
-    """The search was asked to stop."""
+    """The search is stopping."""
 
 
 def seen_images(folder: Path) -> int:
-    """Images that a run had seen at its newest checkpoint; 0 without one."""
+    """Return the training images of a run at its newest checkpoint; 0 without one."""
     checkpoints = list_checkpoints(folder / "checkpoints")
     return int(checkpoints[-1].stem.removeprefix("images-")) if checkpoints else 0
 
 
 def is_trained(run: Run) -> bool:
-    """Say whether a run has reached its budget.
+    """Return whether a run has reached its budget.
 
     Raises:
-        ValueError: If it has, but with other flags than those of the variant now.
+        ConfigError: If it has, but with other flags than the variant has now.
     """
     if run.is_adopted:
         return True
@@ -173,7 +175,7 @@ def is_trained(run: Run) -> bool:
     found = differing_flags(load_config(run.folder / "config.yaml"), run.preset)
     wanted = differing_flags(run.config, run.preset)
     if found != wanted:
-        raise ValueError(
+        raise ConfigError(
             f"{run.folder} was trained with {shlex.join(found) or 'no flags'}, now the variant is "
             f"{shlex.join(wanted) or 'without flags'}; move the folder away"
         )
@@ -181,16 +183,16 @@ def is_trained(run: Run) -> bool:
 
 
 class Search:
-    """Trains and scores runs, some at once; what concerns them all."""
+    """Trains and scores runs in parallel; state that all runs share."""
 
     def __init__(
         self, args: Args, *, train_command: Callable[..., list[str]] = get3d_command
     ) -> None:
-        """Remember the settings.
+        """Store the settings.
 
         Args:
-            args: Of the command line.
-            train_command: From the arguments of get3d to a command line.
+            args: Command line.
+            train_command: Function from the arguments of get3d to a command line.
         """
         self.args = args
         self.json = args.json or args.out / "search.json"
@@ -202,7 +204,7 @@ class Search:
         self._scorers: dict[str, Scorer] = {}
 
     def shapes(self, category: str) -> Path:
-        """Folder of the category's shapes."""
+        """Return the folder of the category's shapes."""
         given = self.args.shapes
         return (
             Path(given.replace("{category}", category))
@@ -211,7 +213,7 @@ class Search:
         )
 
     def data(self, category: str) -> Path:
-        """Folder of the category's images."""
+        """Return the data set of the category's images."""
         given = self.args.data
         if not given:
             return self.args.out / category / "data"
@@ -254,14 +256,14 @@ class Search:
                 raise
 
     def stop(self) -> None:
-        """Have every training save and end, and start no other."""
+        """Make every training save and end, and start no other."""
         with self._lock:
             self._is_stopping = True
             for child in self._children:
                 child.terminate()
 
     def do(self, run: Run) -> None:
-        """Train and score one run, from where it was stopped; what goes wrong becomes a row."""
+        """Train and score one run, resuming it; an error becomes a row."""
         try:
             if "train" in self.args.only and not is_trained(run):
                 self.train(run)
@@ -269,7 +271,9 @@ class Search:
                 self.score(run)
         except StoppedError:
             return
-        except Exception as error:  # whatever it is, the other runs go on
+        except Exception as error:  # the other runs go on
+            if not is_expected(error) and type(error) is not RuntimeError:
+                traceback.print_exception(error)
             reason = " ".join(str(error).split()) or type(error).__name__
             self.failures.append(f"{run.label}: {reason}")
             print(f"failed: {self.failures[-1]}", file=sys.stderr, flush=True)
@@ -280,7 +284,7 @@ class Search:
         """Train a run to its budget.
 
         Raises:
-            StoppedError: If the search was asked to stop.
+            StoppedError: If the search is stopping.
             RuntimeError: If the training failed.
         """
         if self._is_stopping:
@@ -322,7 +326,7 @@ class Search:
         """Score a run and save its row, unless it is there.
 
         Raises:
-            StoppedError: If the search was asked to stop.
+            StoppedError: If the search is stopping.
         """
         row = self.row(run)
         if any(row.items() <= old.items() and "scores" in old for old in self.saved()):
@@ -341,7 +345,7 @@ class Search:
         print(f"scored {run.label}", flush=True)
 
     def row(self, run: Run) -> Row:
-        """What is known of a run before it is scored."""
+        """Make the row of a run, without its scores."""
         args = self.args
         return {
             "variant": run.variant,
@@ -354,23 +358,19 @@ class Search:
         }
 
     def saved(self) -> list[Row]:
-        """Rows of the JSON file.
-
-        Raises:
-            ValueError: If it is damaged.
-        """
+        """Read the rows of the JSON file; raise DataError if it is damaged."""
         if not self.json.is_file():
             return []
         try:
             rows: list[Row] = json.loads(self.json.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ValueError(f"{self.json}: damaged ({error}); move it away") from error
+            raise DataError(f"{self.json}: damaged ({error}); move it away") from error
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise ValueError(f"{self.json}: not a list of results of a search; move it away")
+            raise DataError(f"{self.json}: not a list of results of a search; move it away")
         return rows
 
     def save(self, row: Row) -> None:
-        """Put a row in the place of that of the same run, or behind the others."""
+        """Replace the row of the same run, or append the row."""
         with self._lock:
             rows = merge_rows(self.saved(), row)
             write_text(self.json, json.dumps(rows, indent=1, allow_nan=False) + "\n")
@@ -412,7 +412,7 @@ def lock_file(log: BinaryIO, folder: Path) -> None:
 
 
 def last_line(path: Path) -> str:
-    """Last line of a log that is not empty, without the progress bar it may overwrite."""
+    """Return the last non-empty line of a log, without progress bars that it overwrites."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     lines = [line.split("\r")[-1].strip() for line in text.splitlines()]
     return next((line for line in reversed(lines) if line), "no output")

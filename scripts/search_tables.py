@@ -11,10 +11,11 @@ from stages import CATEGORIES
 from variants import VARIANTS, read_flags, write_flags
 
 from get3d.apps.evaluation.page import score_text, table
+from get3d.core import DataError
 
 Row = dict[str, Any]
 KEY = ("variant", "flags", "preset", "category", "images", "settings")
-"""What rows of one line of the table share; they differ in the seed."""
+"""Keys that all rows of one line of the table share; they differ in the seed."""
 NONE_YET = (
     "No runs are saved yet; `python scripts/search.py --json results/search.json` makes some."
 )
@@ -35,14 +36,14 @@ HEAD = [
 
 
 def row_key(row: Row) -> tuple[str, ...]:
-    """Name a run among the rows: a later one of the same name takes its place."""
+    """Return the key of a run; a later row with the same key replaces it."""
     return tuple(str(row[name]) for name in ("variant", "preset", "category", "images", "seed"))
 
 
 def merge_rows(rows: Sequence[Row], row: Row) -> list[Row]:
-    """Put a row in the place of that of the same run, or behind the others.
+    """Replace the row of the same run, or append the row.
 
-    A failure does not take the place of scores: what failed is then a later attempt to score anew.
+    A failure does not replace scores, as it is then that of a repeated scoring.
     """
     before = [old for old in rows if row_key(old) == row_key(row)]
     if "error" in row and any("scores" in old for old in before):
@@ -53,7 +54,7 @@ def merge_rows(rows: Sequence[Row], row: Row) -> list[Row]:
 
 
 def read_speed(log: Path) -> float | None:
-    """Images a second over a whole run, samples drawn and all; None without a log."""
+    """Return images per second of a whole run, including samples; None without a log."""
     if not log.is_file():
         return None
     seconds, before = 0.0, 0
@@ -66,10 +67,10 @@ def read_speed(log: Path) -> float | None:
 
 
 def score_row(content: Row) -> Row:
-    """Take from an evaluation what a row keeps.
+    """Extract the numbers of a row from an evaluation.
 
     Args:
-        content: From `Scorer.score`.
+        content: Numbers, from `Scorer.score`.
     """
     rows, soundness = content["rows"], content["soundness"]
     by_role = content["hollowness"]["volume_over_hull"]
@@ -88,7 +89,7 @@ def score_row(content: Row) -> Row:
 
 
 def differences(row: Row) -> str:
-    """Write what a run changes in the preset; mirroring as its category has it is left out."""
+    """Format the flags of a run, except the mirroring of its category."""
     options = read_flags(row["flags"])
     category = CATEGORIES.get(row["category"])
     if category is not None and not category.is_mirrored:
@@ -97,12 +98,12 @@ def differences(row: Row) -> str:
 
 
 def shown_mean(rows: Sequence[Row], read: Callable[[Row], float | None], name: str) -> str:
-    """Write the mean over seeds, with the least and the largest where there are several.
+    """Format the mean over seeds, with the minimum and maximum if there are several.
 
     Args:
-        rows: Of one variant.
-        read: Takes the value from a row.
-        name: Of a score with the same unit, as `score_text` knows it.
+        rows: Rows of one variant.
+        read: Function from a row to the value.
+        name: Name of a score with the same unit, for `score_text`.
     """
     values = [value for value in map(read, rows) if value is not None]
     if not values:
@@ -114,13 +115,13 @@ def shown_mean(rows: Sequence[Row], read: Callable[[Row], float | None], name: s
 
 
 def hull_median(row: Row, role: str) -> float | None:
-    """Median volume over that of the hull."""
+    """Return the median volume over that of the convex hull."""
     quantiles = row["volume_over_hull"].get(role)
     return quantiles and quantiles["50"]
 
 
 def line(rows: Sequence[Row]) -> list[str]:
-    """Cells of one variant: all its seeds."""
+    """Format the cells of one variant with all its seeds."""
     first, scored = rows[0], [row for row in rows if "scores" in row]
     cells = [first["variant"], differences(first), first["category"], f"{first['images']:,}"]
     cells.append(", ".join(str(row["seed"]) for row in rows))
@@ -141,10 +142,10 @@ def line(rows: Sequence[Row]) -> list[str]:
 
 
 def search_table(rows: Sequence[Row]) -> str:
-    """Write the table of all variants, of every one the mean over its seeds.
+    """Format the table of all variants, with means over seeds.
 
     Args:
-        rows: Of results/search.json; those that lost and those that failed are shown too.
+        rows: Rows of results/search.json, including those that failed.
     """
     if not rows:
         return NONE_YET
@@ -165,7 +166,7 @@ def search_table(rows: Sequence[Row]) -> str:
 
 
 def protocol(rows: Sequence[Row]) -> str:
-    """Say how the numbers were made."""
+    """Describe the settings of the search."""
     scored = [row for row in rows if "scores" in row]
     counts = sorted({f"{row['num_generated']} : {row['num_reference']}" for row in scored})
     machines = sorted({f"{row['machine']} ({threads(row)})" for row in scored})
@@ -179,18 +180,14 @@ def protocol(rows: Sequence[Row]) -> str:
 
 
 def threads(row: Row) -> str:
-    """Say how much of the machine a run had."""
+    """Describe the threads of a run."""
     if row["threads"] is None:
         return "by hand"
     return f"threads {row['threads']}, runs at once {row['parallel']}"
 
 
 def fill_search(page: str, rows: Sequence[Row]) -> str:
-    """Put the table between its marks in a page that is written by hand.
-
-    Raises:
-        ValueError: If the page does not have the marks exactly once.
-    """
+    """Replace the table between its marks; raise DataError unless the page has them once."""
     if len(MARKED.findall(page)) != 1:
-        raise ValueError("the page must have <!-- search --> and <!-- /search --> once")
+        raise DataError("the page must have <!-- search --> and <!-- /search --> once")
     return MARKED.sub(lambda match: f"{match[1]}{search_table(rows)}\n{match[2]}", page)

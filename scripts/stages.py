@@ -1,6 +1,6 @@
-"""Shapes and images for a training run, for scripts/search.py and scripts/reproduce_model.py.
+"""Stages of scripts/search.py and scripts/reproduce_model.py: shapes, images, training.
 
-Whether a category is mirrored and how large its shapes are drawn is decided here, by measurement:
+Mirroring and scale of each category were chosen by measurement:
 
 - Mirroring is across x = 0. Vehicles are symmetric there, as are chairs but for the five-legged
   bases of a tenth of them; handles of vessels are at +x and spouts at -x.
@@ -18,14 +18,15 @@ from pathlib import Path
 
 from get3d.cli.errors import describe, is_expected
 from get3d.config import load_config
+from get3d.core import ConfigError
 
 
 @dataclass(frozen=True)
 class Category:
-    """How a procedural category is trained.
+    """Training settings of a procedural category.
 
     Attributes:
-        longest_side: Of a shape's box in the images, in scene units.
+        longest_side: Longest side of a shape in the images, in scene units.
         is_mirrored: Whether mirrored shapes are as likely as the shapes themselves.
     """
 
@@ -44,8 +45,8 @@ def run_main(name: str, main: Callable[[], None]) -> None:
     """Run a script; an error that its user can mend becomes one line.
 
     Args:
-        name: Of the script.
-        main: What it does.
+        name: Name of the script.
+        main: Main function of the script.
     """
     try:
         main()
@@ -56,24 +57,20 @@ def run_main(name: str, main: Callable[[], None]) -> None:
 
 
 def split_flags(text: str, what: str) -> list[str]:
-    """Split flags as a shell does.
-
-    Raises:
-        ValueError: If a quotation is not closed.
-    """
+    """Split flags as a shell does; raise ConfigError if a quotation is not closed."""
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise ValueError(f"{what}: {str(error).lower()} in {text!r}") from error
+        raise ConfigError(f"{what}: {str(error).lower()} in {text!r}") from error
 
 
 def get3d_command(*args: object) -> list[str]:
-    """Command line of one command of the package."""
+    """Return the command line of a get3d command."""
     return [sys.executable, "-m", "get3d", *map(str, args)]
 
 
 def run_get3d(*args: object) -> None:
-    """Run one command of the package; its failure ends the script."""
+    """Run a get3d command; its failure ends the script."""
     command = get3d_command(*args)
     print("$", shlex.join(command[2:]), flush=True)
     code = subprocess.run(command, check=False).returncode
@@ -84,7 +81,7 @@ def run_get3d(*args: object) -> None:
 def shapes_args(
     category: str, split: str, num: int, folder: Path, *, texture_size: int
 ) -> Sequence[object]:
-    """Arguments of `get3d shapes`."""
+    """Return the arguments of `get3d shapes`."""
     sizes = ("--num", num, "--texture-size", texture_size)
     return ("shapes", category, "--split", split, "--out", folder, *sizes)
 
@@ -99,7 +96,7 @@ def render_args(
     longest_side: float,
     polar_deg: tuple[float, float],
 ) -> Sequence[object]:
-    """Arguments of `get3d render`: all shapes are for training, the test shapes are others."""
+    """Return the arguments of `get3d render`, without a test split."""
     images = ("--views", views, "--size", size, "--supersample", 3)
     cameras = ("--longest-side", longest_side, "--polar-deg", *polar_deg)
     names = ("--category", category, "--test-fraction", 0)
@@ -107,12 +104,12 @@ def render_args(
 
 
 def mirror_flags(preset: str, *, is_mirrored: bool) -> tuple[str, ...]:
-    """Flags of `get3d train` that mirror the images or do not; none if the preset says so."""
+    """Return flags of `get3d train` that mirror images or do not; none if the preset has them."""
     if load_config(preset).schedule.mirror == is_mirrored:
         return ()
     return ("--schedule.mirror" if is_mirrored else "--schedule.no-mirror",)
 
 
 def image_prefix(category: str) -> str:
-    """How the names of a bundled model's images in docs/images begin."""
+    """Return the prefix of a bundled model's images in docs/images."""
     return "results" if category == "vessel" else f"results-{category}"

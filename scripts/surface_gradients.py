@@ -1,4 +1,4 @@
-"""Which way do the discriminators push the surface, and how sure are they of it?
+"""Direction and noise of the discriminators' gradient at the surface.
 
     python scripts/surface_gradients.py runs/mine --data data/mine
 
@@ -7,7 +7,7 @@ with respect to the vertices. For vertices on top of a shape (normals up, seen f
 its sides it prints the mean inward component of a descent step, its standard error over shapes, and
 its standard deviation over vertices. Hollows are carved only where the mean over a lid is positive
 and not far below the noise. Each line is one way to make the images; the discriminators are the
-same, so the lines tell what each way adds to the gradient, not what training with it would give.
+same, so the lines compare gradients, not trainings.
 """
 
 import math
@@ -35,7 +35,7 @@ WAYS = {
     "normals not smoothed": {"normal_smoothing": 0},
     "normals smoothed 4 times": {"normal_smoothing": 4},
 }
-STEEPEST_VIEW_RAD = math.radians(60.0)  # polar angle up to which a view looks into a vessel
+STEEPEST_VIEW_RAD = math.radians(60.0)  # largest polar angle that shows the inside of a vessel
 LID_DEPTH = 0.08  # below the highest vertex, in scene units
 FEWEST_VERTICES = 50
 
@@ -48,14 +48,14 @@ class Args:
     """Run folder with a checkpoint."""
 
     data: Path = tyro.MISSING
-    """Its data set."""
+    """Data set of the run."""
 
     batches: int = 6
-    """Batches of generated shapes."""
+    """Number of batches of generated shapes."""
 
 
 def inward_push(trainer: Trainer, batches: int) -> dict[str, Tensor]:
-    """Measure lids and sides of generated shapes.
+    """Measure the inward gradient at lids and sides of generated shapes.
 
     Returns:
         For each part, rows of the mean and the standard deviation over a shape's vertices.
@@ -88,7 +88,7 @@ def inward_push(trainer: Trainer, batches: int) -> dict[str, Tensor]:
 
 
 def main(args: Args) -> None:
-    """Print a line for each way to make images and each part of the surface."""
+    """Print a line per way to make images and per part of the surface."""
     newest = list_checkpoints(args.run / "checkpoints")[-1]
     config = from_dict(RunConfig, yaml.safe_load((args.run / "config.yaml").read_text()))
     dataset = open_dataset(args.data).split("train")

@@ -1,8 +1,9 @@
-"""What results/surfaces.json and results/resolution.json say, as parts of docs/surfaces.md."""
+"""Tables of docs/surfaces.md, from results/surfaces.json and results/resolution.json."""
 
 from typing import Any
 
 from get3d.apps.evaluation.page import table
+from get3d.core import DataError
 from get3d.geometry import bcc_cells
 
 Row = dict[str, Any]
@@ -14,13 +15,13 @@ SURFACES = {
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """Write the least and the largest of some numbers."""
+    """Format the minimum and maximum of numbers."""
     low, high = (f"{each:.{digits}f}" for each in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"
 
 
 def thousands(value: float) -> str:
-    """Write a large number in groups of three digits."""
+    """Format a large number in groups of three digits."""
     return f"{value:,.0f}".replace(",", " ")
 
 
@@ -47,18 +48,18 @@ def measured_surfaces(content: Row, part: str) -> str:
 
 
 def about(content: Row) -> str:
-    """Name the machine."""
+    """Describe the machine."""
     threads = content["threads"]
     return f"{content['machine']}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def spread_of_fits(row: Row) -> str:
-    """Write the least and the largest Chamfer distance of several fits."""
+    """Format the minimum and maximum Chamfer distance of several fits."""
     return f" ({spread(row['chamfer_of_each'])})" if row["fits"] > 1 else ""
 
 
 def chosen(content: Row, **values: int) -> list[Row]:
-    """Pick the rows with these values."""
+    """Select the rows with these values."""
     return [row for row in content["runs"] if values.items() <= row.items()]
 
 
@@ -95,25 +96,23 @@ def couples(rows: list[Row]) -> list[tuple[Row, Row]]:
 
 
 def resolutions(content: Row) -> str:
-    """Compare tracing with the whole grid, resolution by resolution."""
-    head = ["resolution", "triangles", "traced: s a shape", "MB", "dense: s, first shape"]
+    """Compare sparse extraction with the whole grid by resolution."""
+    head = ["resolution", "triangles", "sparse: s per shape", "MB", "dense: s, first shape"]
     head += ["s, further ones", "MB"]
     ways: dict[int, dict[str, Row]] = {}
     for run in content["runs"]:
         ways.setdefault(run["resolution"], {})[run["way"]] = run
     rows = []
     for resolution, found in ways.items():
-        traced, dense = found["traced"], found.get("dense")
-        if dense and dense["triangles"] != traced["triangles"]:
-            raise ValueError(
-                f"traced and dense have other triangles at {resolution}: the page says they agree"
-            )
+        sparse, dense = found["traced"], found.get("dense")
+        if dense and dense["triangles"] != sparse["triangles"]:
+            raise DataError(f"sparse and dense surfaces differ at resolution {resolution}")
         rows.append(
             [
                 str(resolution),
-                thousands(traced["triangles"]),
-                f"{traced['next_s']:.2f}",
-                thousands(traced["peak_mb"]),
+                thousands(sparse["triangles"]),
+                f"{sparse['next_s']:.2f}",
+                thousands(sparse["peak_mb"]),
                 *(
                     [
                         f"{dense['first_s']:.2f}",
@@ -125,15 +124,15 @@ def resolutions(content: Row) -> str:
                 ),
             ]
         )
-    told = (
+    about_model = (
         f"{about(content)}; the first shape of seed 1 of the {content['model']} model, whose own "
         f"grid has resolution {content['own_grid']}.\n\n"
     )
-    return told + table(head, rows)
+    return about_model + table(head, rows)
 
 
 def training(content: Row) -> str:
-    """Tell what a batch costs in training."""
+    """Describe the cost of a batch in training."""
     found, own = content["training"], content["own_grid"]
     return (
         f"In training, surfaces of a batch of {found['batch']} with their gradient take "
@@ -143,18 +142,18 @@ def training(content: Row) -> str:
 
 
 def lost(content: Row) -> str:
-    """Tell what tracing did not find."""
-    told = [
+    """Describe what sparse extraction did not find."""
+    lines = [
         f"at resolution {each['resolution']}, "
         f"{'all' if each['whole'] == each['shapes'] else each['whole']} have as many triangles as "
-        f"on the whole grid, and {each['lost_components'] or 'none'} of {each['pieces']} pieces "
-        f"{'is' if each['lost_components'] < 2 else 'are'} lost"
+        f"on the whole grid, and {each['lost_pieces'] or 'none'} of {each['pieces']} "
+        f"components {'is' if each['lost_pieces'] < 2 else 'are'} lost"
         for each in content["lost"]
     ]
     shapes = content["lost"][0]["shapes"]
     return (
         f"Of {shapes} shapes of the bundled model (seed 3, truncation 0.7 and 1): "
-        + "; ".join(told)
+        + "; ".join(lines)
         + "."
     )
 

@@ -35,7 +35,7 @@ from get3d.data import RenderConfig, load_mesh, normalize_mesh
 from get3d.geometry.cameras import sample_cameras
 from get3d.metrics.shape_features import (
     IMAGE_SIZE,
-    NAME,
+    SHAPE_FEATURES_NAME,
     Heads,
     ShapeNetwork,
     load_shape_network,
@@ -54,10 +54,10 @@ class Args:
     """Train the feature network."""
 
     shapes: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of `get3d shapes`, one a category, each with train/ and validation/."""
+    """Folders of `get3d shapes`, one per category, each with train/ and validation/."""
 
     out: Path = shipped_weights().parent
-    """Where the weights and their card go."""
+    """Folder for the weights and their card."""
 
     views: int = 12
     """Images of each shape."""
@@ -66,25 +66,25 @@ class Args:
     """Passes over all images."""
 
     batch: int = 512
-    """Images in a step."""
+    """Batch size."""
 
     learning_rate: float = 2e-3
-    """At its highest; warm-up, then half a cosine down to nothing."""
+    """Peak learning rate; warm-up, then cosine decay to 0."""
 
     weight_decay: float = 0.05
-    """Of AdamW."""
+    """Weight decay of AdamW."""
 
     seed: int = 0
-    """Of cameras, lights, weights, order and augmentation."""
+    """Random seed of cameras, lights, weights, order and augmentation."""
 
     workers: int | None = None
-    """Processes that render; None takes one for each core."""
+    """Processes that render; None takes one per core."""
 
     device: str = "auto"
     """auto, cpu, cuda."""
 
     sheet: Path | None = None
-    """PNG file for augmented training images, to look at."""
+    """PNG file for a contact sheet of augmented training images."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def label_indices(entries: list[Entry], heads: Heads) -> Int[Tensor, "shapes hea
     return torch.tensor(rows)
 
 
-def take_images(
+def render_views(
     job: tuple[int, Path], views: int, seed: int
 ) -> tuple[int, UInt8[np.ndarray, "views size size 3"]]:
     """Render a shape on black from random cameras, in several sizes and lights."""
@@ -175,13 +175,13 @@ def take_images(
 def render_split(
     entries: list[Entry], heads: Heads, args: Args, views: int, device: torch.device
 ) -> Split:
-    """Render all shapes with all cores."""
+    """Render all shapes on all cores."""
     images = np.zeros((len(entries), views, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     jobs = [(index, path) for index, (path, _) in enumerate(entries)]
-    task = partial(take_images, views=views, seed=args.seed)
+    task = partial(render_views, views=views, seed=args.seed)
     with progress_bar("images") as progress:
         bar = progress.add_task("", total=len(jobs))
-        # The first one here: what it compiles is then read from the disk by all processes.
+        # The first one in this process, so that others read its compiled code from disk.
         images[0] = task(jobs[0])[1]
         for index, rendered in run_in_processes(task, jobs[1:], workers=args.workers):
             images[index] = rendered
@@ -195,8 +195,8 @@ def augment(
 ) -> Float[Tensor, "b 3 size size"]:
     """Mirror, zoom and shift; brightness, contrast, blur and noise; in [-1, 1].
 
-    Hues stay, because colours are among the labels; all of it is mild, because features that do not
-    see blur and noise at all would not score them either.
+    Hues stay, because colours are labels; all of it is mild, because features that are invariant to
+    blur and noise would not score these.
     """
     images = images_u8.permute(0, 3, 1, 2).float() / 255.0
     num, device = len(images), images.device
@@ -236,7 +236,7 @@ def loss_of(network: ShapeNetwork, images: Tensor, labels: Int[Tensor, "b heads"
 
 
 def train(split: Split, heads: Heads, args: Args, device: torch.device) -> ShapeNetwork:
-    """Train from nothing."""
+    """Train the network from random weights."""
     torch.manual_seed(args.seed)
     torch.backends.cudnn.deterministic = True
     network = ShapeNetwork(heads).to(device, memory_format=torch.channels_last)
@@ -277,7 +277,7 @@ def train(split: Split, heads: Heads, args: Args, device: torch.device) -> Shape
 
 @torch.no_grad()
 def accuracies(network: ShapeNetwork, split: Split, heads: Heads) -> dict[str, dict[str, float]]:
-    """Share of images whose attribute is told right, beside that of the most frequent value."""
+    """Compute the accuracy of each attribute, and that of its most frequent value."""
     logits: dict[str, list[Tensor]] = {name: [] for name in heads}
     for part in split.images_u8.split(256):
         for name, scores in network.classify(network(part.permute(0, 3, 1, 2))).items():
@@ -306,7 +306,7 @@ def write_card(
         if name not in ("shapes", "out", "sheet", "workers", "device")
     }
     card = {
-        "name": NAME,
+        "name": SHAPE_FEATURES_NAME,
         "date": datetime.now(UTC).date().isoformat(),
         "weights": sum(weight.numel() for weight in network.parameters()),
         "image_size": IMAGE_SIZE,
@@ -320,7 +320,7 @@ def write_card(
 
 
 def main(args: Args) -> None:
-    """Render, train, judge, write."""
+    """Render, train, test, write."""
     device = pick_device(args.device)
     entries = {split: read_entries(args.shapes, split) for split in ("train", "validation")}
     heads = find_heads(entries["train"])
@@ -333,7 +333,7 @@ def main(args: Args) -> None:
     print(f"{len(data['train'].images_u8)} images in {rendered - start:.0f} s")
     network = train(data["train"], heads, args, device)
     trained = time.monotonic()
-    weights = args.out / f"{NAME}.safetensors"
+    weights = args.out / f"{SHAPE_FEATURES_NAME}.safetensors"
     save_shape_network(network, weights)
     network = load_shape_network(weights, device=device)  # as rounded for the file
     scores = accuracies(network, data["validation"], heads)

@@ -1,4 +1,4 @@
-"""The training variants of scripts/search.py: one table, and what their flags make of a preset."""
+"""The training variants of scripts/search.py, and the configs that they make of a preset."""
 
 import contextlib
 import difflib
@@ -12,6 +12,7 @@ import tyro
 
 from get3d.cli.parsing import read_frame
 from get3d.config import load_config
+from get3d.core import ConfigError
 from get3d.training import RunConfig
 
 PLAIN = "plain"
@@ -24,7 +25,7 @@ BOOKKEEPING = (
     "schedule.checkpoint_every_images",
     "schedule.keep_checkpoints",
 )
-"""What differs between runs of the same variant."""
+"""Settings that differ between runs of the same variant."""
 
 Options = dict[str, tuple[str, ...]]
 """Values by option; flags have none."""
@@ -35,9 +36,9 @@ class Variant:
     """A change of a preset.
 
     Attributes:
-        name: In tables, on the command line and of folders.
-        question: What the run is to find out.
-        flags: Of `get3d train`; {coarse_images} is COARSE_FRACTION of the images of the run.
+        name: Name in tables, on the command line and of folders.
+        question: Question that the run answers.
+        flags: Flags of `get3d train`; {coarse_images} is COARSE_FRACTION of the run's images.
         parts: Names of variants whose flags come before its own.
     """
 
@@ -61,7 +62,7 @@ VARIANTS = [
     ),
     Variant(
         "smooth-normals",
-        "Do normals that bumps smaller than a pixel do not move shade more truly?",
+        "Do normals smoothed below the size of a pixel improve shading?",
         "--rendering.normal-smoothing 4",
         parts=("light",),
     ),
@@ -77,7 +78,7 @@ VARIANTS = [
     ),
     Variant(
         "occlusions",
-        "Does antialiasing contours inside the outline move handles and rims?",
+        "Does antialiasing contours inside the outline give handles and rims gradients?",
         "--rendering.antialias-occlusions",
     ),
     Variant("sign-0.02", "Is a weak SDF regulariser enough?", "--loss.sign-change-weight 0.02"),
@@ -142,7 +143,7 @@ VARIANTS = [
     ),
     Variant(
         "learned-light",
-        "As light, but where nothing says how the images were lit?",
+        "Light, without knowledge of the light in the training images?",
         "--rendering.light learned",
         parts=("positions",),
     ),
@@ -166,12 +167,12 @@ _BY_NAME = {variant.name: variant for variant in VARIANTS}
 
 @dataclass(frozen=True)
 class Trial:
-    """What is trained: a variant against a base.
+    """A training of a variant against a base.
 
     Attributes:
-        name: The variant's; against a base other than `plain`, also the base's.
-        question: The variant's.
-        flags: Of `get3d train`.
+        name: Name of the variant, with that of a base other than `plain`.
+        question: Question of the variant.
+        flags: Flags of `get3d train`.
     """
 
     name: str
@@ -180,20 +181,16 @@ class Trial:
 
 
 def find_variant(name: str) -> Variant:
-    """Find a variant by its name.
-
-    Raises:
-        ValueError: If there is none; the message lists the known ones.
-    """
+    """Find a variant by its name; raise ConfigError with the known names if there is none."""
     if name in _BY_NAME:
         return _BY_NAME[name]
     close = difflib.get_close_matches(name, _BY_NAME, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise ValueError(f"unknown variant {name}; {hint}known: {', '.join(_BY_NAME)}")
+    raise ConfigError(f"unknown variant {name}; {hint}known: {', '.join(_BY_NAME)}")
 
 
 def read_flags(flags: str | Sequence[str]) -> Options:
-    """Read flags into values by option.
+    """Parse flags into values by option.
 
     Example:
         >>> read_flags("--loss.mask-weight 4 --rendering.no-detach-positions")
@@ -211,12 +208,12 @@ def read_flags(flags: str | Sequence[str]) -> Options:
 
 
 def write_flags(options: Options) -> tuple[str, ...]:
-    """Write options as a command line."""
+    """Format options as a command line."""
     return tuple(word for name, values in options.items() for word in (name, *values))
 
 
 def variant_options(variant: Variant) -> Options:
-    """Collect the options of a variant's parts and its own, the later of two winning."""
+    """Collect the options of a variant's parts and its own; later ones override."""
     options: Options = {}
     for part in variant.parts:
         options |= variant_options(find_variant(part))
@@ -224,15 +221,15 @@ def variant_options(variant: Variant) -> Options:
 
 
 def make_trial(name: str, *, base: str, num_images: int) -> Trial:
-    """Decide what is trained for a variant against a base.
+    """Make the trial of a variant against a base.
 
-    What the base has is taken out of it, anything else is added to it or changed in it. The base
-    itself and `plain` stand for themselves.
+    Options that the base has are removed from it, others are added to it or changed in it. The base
+    itself and `plain` are not changed.
 
     Args:
-        name: Of the variant.
+        name: Name of the variant.
         base: Name of the variant that it is compared with.
-        num_images: Budget of the run.
+        num_images: Budget of training images.
 
     Raises:
         ValueError: If either is unknown.
@@ -257,7 +254,7 @@ def configure(preset: str, flags: Sequence[str]) -> RunConfig:
     """Apply flags to a preset, as `get3d train` does.
 
     Raises:
-        ValueError: If the flags are not understood or do not go together.
+        ConfigError: If the flags are not understood or do not go together.
     """
     box = io.StringIO()
     try:
@@ -270,14 +267,14 @@ def configure(preset: str, flags: Sequence[str]) -> RunConfig:
             )
     except SystemExit as request:
         reason = read_frame(box.getvalue())
-        raise ValueError(f"get3d train {preset} {shlex.join(flags)}: {reason}") from request
+        raise ConfigError(f"get3d train {preset} {shlex.join(flags)}: {reason}") from request
 
 
 def differing_flags(config: RunConfig, preset: str) -> tuple[str, ...]:
-    """Write the flags that make a config of a preset, without BOOKKEEPING.
+    """Return the flags that make a config of a preset, without BOOKKEEPING.
 
     Args:
-        config: Of a run.
+        config: Config of a run.
         preset: Name of the preset, or a YAML file.
     """
     base = load_config(preset)

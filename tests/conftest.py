@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture
 def no_space() -> Callable[[], AbstractContextManager[None]]:
-    """Make the system refuse every file above 2000 bytes: as on a full disk, but without one."""
+    """Limit file sizes to 2000 bytes, which simulates a full disk."""
     resource = pytest.importorskip("resource")  # not on Windows
 
     @contextmanager

@@ -44,7 +44,7 @@ def test_there_are_presets_for_both_ends() -> None:
         ("just words", r"mine\.yaml: the configuration must be named values"),
     ],
 )
-def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+def test_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):

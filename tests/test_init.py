@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -12,11 +13,50 @@ def test_every_public_name_is_there(name):
     assert name in dir(get3d)
 
 
-def test_names_that_stay():
-    assert callable(get3d.render.rasterize)
-    assert callable(get3d.geometry.marching_tets)
-    assert callable(get3d.interop.published.load_generator)
-    assert callable(get3d.metrics.chamfer_distance)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "apps.Model.generate",
+        "models.Generator.map",
+        "models.Generator.fields",
+        "models.Generator.surface",
+        "models.fields.Fields.sdf",
+        "models.fields.Fields.deformation",
+        "models.fields.Fields.color",
+        "render.rasterize",
+        "render.render_mesh",
+        "geometry.marching_tets",
+        "metrics.chamfer_distance",
+        "metrics.light_field_distance",
+        "metrics.coverage",
+        "metrics.minimum_matching_distance",
+        "metrics.nearest_neighbour_accuracy",
+        "metrics.frechet_distance",
+        "interop.published.load_generator",
+        "interop.published.load_discriminator",
+        "load",
+        "save",
+    ],
+)
+def test_names_that_stay(path):
+    """Names that notebooks and other programs rely on (docs/design.md)."""
+    found = get3d
+    for name in path.split("."):
+        found = getattr(found, name)
+    assert callable(found)
+
+
+def test_fields_of_results_that_stay():
+    """Attributes of the dataclasses that these functions return."""
+    for kind, names in {
+        get3d.core.Styles: {"geo", "tex"},
+        get3d.core.Mesh: {"verts", "faces"},
+        get3d.core.GBuffer: {"face_id", "mask", "position", "depth"},
+        get3d.core.DiscriminatorOutput: {"rgb", "mask"},
+        get3d.core.Condition: {"angles", "label"},
+        get3d.core.ImageBatch: {"images", "condition"},
+    }.items():
+        assert names <= {field.name for field in dataclasses.fields(kind)}
 
 
 def test_unknown_name():

@@ -34,7 +34,7 @@ def test_a_marked_part_is_filled_and_the_rest_left_alone(script: ModuleType) -> 
     assert script.fill(filled, {"one": lambda: "new"}) == filled
 
 
-def test_a_part_without_a_mark_and_a_mark_without_a_part_are_refused(script: ModuleType) -> None:
+def test_parts_and_marks_must_match(script: ModuleType) -> None:
     page = "<!-- numbers: scripts/results.py one -->\n<!-- end of numbers -->\n"
     with pytest.raises(ValueError, match="marks"):
         script.fill(page, {"one": lambda: "", "two": lambda: ""})
@@ -68,7 +68,7 @@ def test_a_law_is_found_again(script: ModuleType) -> None:
     assert growth.fit_law(x, 3e-6 * x**2 - 0.01, np.array([2.0])).fixed == 0
 
 
-def test_an_image_of_other_numbers_is_refused(script: ModuleType, tmp_path: Path) -> None:
+def test_plot_of_other_numbers_raises(script: ModuleType, tmp_path: Path) -> None:
     growth = importlib.import_module("growth")
     numbers, image = {"runs": [1]}, tmp_path / "growth.png"
     assert not growth.is_drawn_from(numbers, image)

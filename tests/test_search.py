@@ -337,7 +337,7 @@ def test_a_failing_run_is_reported_and_the_others_go_on(
     assert len(rows_of(tmp_path)) == 2
 
 
-def test_a_finished_run_of_other_flags_is_refused(search: ModuleType, tmp_path: Path) -> None:
+def test_finished_run_with_other_flags_raises(search: ModuleType, tmp_path: Path) -> None:
     search_runs = importlib.import_module("search_runs")
     args = make_args(search, tmp_path, variants="sign-0.1")
     [run] = search.make_runs(args)
@@ -457,7 +457,7 @@ def test_a_speed_is_over_the_whole_run(tables: ModuleType, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["threads", "parallel", "num", "num_test", "num_train"])
-def test_numbers_that_give_no_result_are_refused_first(search: ModuleType, name: str) -> None:
+def test_numbers_out_of_range_raise(search: ModuleType, name: str) -> None:
     option = name.replace("_", "-")
     with pytest.raises(SystemExit, match=f"search: --{option} must be at least"):
         search.main(search.Args(**{name: 0}))
@@ -480,7 +480,7 @@ def test_other_braces_in_paths_are_kept(search: ModuleType) -> None:
     assert found.data("chair") == Path("{}")
 
 
-def test_scores_of_too_few_shapes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_too_few_shapes_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     score = load_script("score", monkeypatch)
     for wrong in ({"num": 0}, {"views": -1}):
         with pytest.raises(ValueError, match="--num must be at least 4 and --views at least 1"):

@@ -17,27 +17,44 @@ if TYPE_CHECKING:
         training,
     )
     from get3d.apps import Model, ModelInfo, load, save_model
-    from get3d.core import Cameras, Material, Mesh, TexturedMesh
+    from get3d.core import (
+        Cameras,
+        ConfigError,
+        DataError,
+        Get3DError,
+        Material,
+        Mesh,
+        MeshError,
+        MissingDependencyError,
+        ModelError,
+        TexturedMesh,
+    )
     from get3d.export import save
     from get3d.models import DiscriminatorConfig, DiscriminatorPair, Generator, GeneratorConfig
 
-# Loaded when first asked for: `get3d --help` must not wait for PyTorch.
-_HOMES = {
+# Imported on first use: `get3d --help` must not wait for PyTorch.
+_MODULE_OF = {
     "Cameras": "get3d.core",
+    "ConfigError": "get3d.core",
+    "DataError": "get3d.core",
     "DiscriminatorPair": "get3d.models",
     "DiscriminatorConfig": "get3d.models",
     "Generator": "get3d.models",
     "GeneratorConfig": "get3d.models",
+    "Get3DError": "get3d.core",
     "Material": "get3d.core",
     "Mesh": "get3d.core",
+    "MeshError": "get3d.core",
+    "MissingDependencyError": "get3d.core",
     "Model": "get3d.apps",
+    "ModelError": "get3d.core",
     "ModelInfo": "get3d.apps",
     "TexturedMesh": "get3d.core",
     "load": "get3d.apps",
     "save": "get3d.export",
     "save_model": "get3d.apps",
 }
-_ROOMS = (
+_PACKAGES = (
     "apps",
     "core",
     "data",
@@ -52,13 +69,19 @@ _ROOMS = (
 
 __all__ = [
     "Cameras",
+    "ConfigError",
+    "DataError",
     "DiscriminatorConfig",
     "DiscriminatorPair",
     "Generator",
     "GeneratorConfig",
+    "Get3DError",
     "Material",
     "Mesh",
+    "MeshError",
+    "MissingDependencyError",
     "Model",
+    "ModelError",
     "ModelInfo",
     "TexturedMesh",
     "apps",
@@ -78,11 +101,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name or a room when it is first used."""
-    if name in _ROOMS:
+    """Import a public name or a package when it is first used."""
+    if name in _PACKAGES:
         return importlib.import_module(f"get3d.{name}")
-    if name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'get3d' has no attribute {name!r}")

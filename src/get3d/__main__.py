@@ -1,4 +1,4 @@
-"""`python -m get3d` is the `get3d` command."""
+"""Run the `get3d` command with `python -m get3d`."""
 
 import sys
 

@@ -1,10 +1,10 @@
-"""From a YAML file, a preset's name and flags to one frozen `RunConfig`."""
+"""Run configurations from YAML files and presets."""
 
 from pathlib import Path
 
 import yaml
 
-from get3d.core import find_config, from_dict
+from get3d.core import ConfigError, find_config, from_dict
 from get3d.training import RunConfig
 
 
@@ -19,15 +19,15 @@ def load_config(source: str | Path) -> RunConfig:
 
     Raises:
         FileNotFoundError: If there is neither such a file nor such a preset.
-        ValueError: If the file is no YAML mapping, has an unknown key or a wrong value.
+        ConfigError: If the file is no YAML mapping, has an unknown key or a wrong value.
     """
     path = find_config(str(source))
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is no valid YAML: {reason}") from error
+        raise ConfigError(f"{path} is no valid YAML: {reason}") from error
     try:
         return from_dict(RunConfig, {} if content is None else content)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error

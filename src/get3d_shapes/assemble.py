@@ -1,4 +1,4 @@
-"""Parts to one closed textured mesh: union, atlas, painting."""
+"""Assembly of parts to one watertight textured mesh: union, atlas, texture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from get3d_shapes.design import Part, Rng
 from get3d_shapes.finishes import Finish
 from get3d_shapes.solids import Solid
 
-_SPECK_M3 = 1e-7  # what unions leave where parts touch
-_WELD_M = 5e-6  # points of one solid closer than this are one
+_SPECK_M3 = 1e-7  # unions leave smaller components where parts touch
+_WELD_M = 5e-6  # points of one solid that are closer than this are merged
 _BINS = 1 << 21
 
 
 class DisconnectedError(ValueError):
-    """The parts do not touch one another."""
+    """The union of the parts is not connected; another random design is drawn then."""
 
 
 @dataclass(frozen=True)
 class _Surface:
-    """The outer surface of a union, before it is painted."""
+    """The outer surface of a union, without a texture."""
 
     verts: Float[np.ndarray, "verts 3"]  # positions, in metres
     faces: Int[np.ndarray, "faces 3"]  # indices into `verts`
@@ -38,21 +38,22 @@ class _Surface:
 def assemble(
     parts: Sequence[Part], *, texture_size: int, rng: Rng
 ) -> tuple[TexturedMesh, Int[Tensor, " faces"]]:
-    """Unite parts to one closed surface with an atlas, centred, the longest side of its box 1.
+    """Unite parts to one watertight textured mesh, centred, with a longest side of 1.
 
-    Only what can be seen from outside gets room in the atlas.
+    The atlas has only the outer surface.
 
     Args:
-        parts: At least one.
-        texture_size: Side of the square texture, in texels.
-        rng: For the places of grain.
+        parts: At least one part.
+        texture_size: Width and height of the texture, in texels.
+        rng: Random numbers for the offsets of grain.
 
     Returns:
-        The mesh, and the index of the part that each face belongs to.
+        The mesh, and the index of the part of each face.
 
     Raises:
-        DisconnectedError: If the union is not one piece.
-        ValueError: If a part's solid is not closed, or the texture is too small for the parts.
+        DisconnectedError: If the union is not connected.
+        ConfigError: If the texture is too small for the parts.
+        ValueError: If a part's solid is not closed.
     """
     patches = [
         (part.sides.get(patch.side, part.finish), number)
@@ -66,8 +67,8 @@ def assemble(
     low, high = np.full((len(seen), 2), np.inf), np.full((len(seen), 2), -np.inf)
     np.minimum.at(low, rect, surface.flat)
     np.maximum.at(high, rect, surface.flat)
-    atlas = pack(low, high, side=texture_size)
-    texture = _paint(atlas, [patches[index][0] for index in seen], rng)
+    atlas = pack(low, high, texture_size=texture_size)
+    texture = _bake(atlas, [patches[index][0] for index in seen], rng)
     part_of_patch = np.array([part for _, part in patches])
     face_part = part_of_patch[surface.flat_patch[surface.flat_faces[:, 0]]]
     box_low, box_high = surface.verts.min(0), surface.verts.max(0)
@@ -83,8 +84,8 @@ def assemble(
 
 
 def _unite(parts: Sequence[Part]) -> _Surface:
-    """Take the union of all parts; vertex properties carry (flat coordinates, patch)."""
-    whole, first_patch = [], 0
+    """Compute the union of all parts; its vertex properties are (flat coordinates, patch)."""
+    solids, first_patch = [], 0
     for part in parts:
         made = []
         for solid in (part.solid, *part.cuts):
@@ -92,13 +93,13 @@ def _unite(parts: Sequence[Part]) -> _Surface:
             first_patch += len(solid.patches)
         if len(made) > 1:
             made = [manifold3d.Manifold.batch_boolean(made, manifold3d.OpType.Subtract)]
-        whole += made
-    union = manifold3d.Manifold.batch_boolean(whole, manifold3d.OpType.Add)
-    # Hollows inside are pieces too, of negative volume: without them they are filled.
-    pieces = [piece for piece in union.decompose() if piece.volume() > _SPECK_M3]
-    if len(pieces) != 1:
-        raise DisconnectedError(f"the parts make {len(pieces)} pieces instead of one")
-    mesh = pieces[0].to_mesh()
+        solids += made
+    union = manifold3d.Manifold.batch_boolean(solids, manifold3d.OpType.Add)
+    # Cavities are components of negative volume; they are filled.
+    components = [each for each in union.decompose() if each.volume() > _SPECK_M3]
+    if len(components) != 1:
+        raise DisconnectedError(f"the parts make {len(components)} components instead of one")
+    mesh = components[0].to_mesh()
     values = np.asarray(mesh.vert_properties, np.float64)
     flat_faces = np.asarray(mesh.tri_verts).astype(np.int64)
     root = np.arange(len(values))
@@ -114,7 +115,7 @@ def _unite(parts: Sequence[Part]) -> _Surface:
 
 
 def _manifold(solid: Solid, first_patch: int, name: str) -> manifold3d.Manifold:
-    """Weld the patches of a solid; each corner keeps its flat coordinates and its patch."""
+    """Merge the vertices of a solid's patches; corners keep their flat coordinates and patch."""
     patches = solid.patches
     verts = np.concatenate([patch.verts for patch in patches])
     starts = np.cumsum([0] + [len(patch.verts) for patch in patches[:-1]])
@@ -141,15 +142,15 @@ def _manifold(solid: Solid, first_patch: int, name: str) -> manifold3d.Manifold:
 
 
 def _weld(verts: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
-    """Index of the first point at the place of each."""
+    """Return for each point the index of the first point at the same position."""
     cells = np.rint(verts / _WELD_M).astype(np.int64) + _BINS // 2
     key = (cells[:, 0] * _BINS + cells[:, 1]) * _BINS + cells[:, 2]
     _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
     return first[inverse.reshape(-1)]
 
 
-def _paint(atlas: Atlas, finishes: Sequence[Finish], rng: Rng) -> Float[np.ndarray, "side side 4"]:
-    """Paint every rectangle, all of one finish at once."""
+def _bake(atlas: Atlas, finishes: Sequence[Finish], rng: Rng) -> Float[np.ndarray, "size size 4"]:
+    """Bake the texture, for all rectangles of a finish at once."""
     shifts = rng.uniform(0, 1, (len(finishes), 2)).astype(np.float32)
     groups: dict[Finish, list[int]] = {}
     for rect, finish in enumerate(finishes):
@@ -160,11 +161,11 @@ def _paint(atlas: Atlas, finishes: Sequence[Finish], rng: Rng) -> Float[np.ndarr
         sizes = [flat[..., 0].size for flat in flats]
         shift = np.repeat(shifts[rects], sizes, axis=0)
         colors = finish.paint(np.concatenate([flat.reshape(-1, 2) for flat in flats]), shift)
-        pieces = np.split(np.clip(colors, 0, 1), np.cumsum(sizes)[:-1])
-        for rect, flat, piece in zip(rects, flats, pieces, strict=True):
-            blocks[rect] = piece.reshape((*flat.shape[:2], 3))
-    # What is left empty has the mean colour, as programs that shrink the texture mix it in.
-    texture = np.ones((atlas.side, atlas.side, 4), np.float32)
+        split = np.split(np.clip(colors, 0, 1), np.cumsum(sizes)[:-1])
+        for rect, flat, block in zip(rects, flats, split, strict=True):
+            blocks[rect] = block.reshape((*flat.shape[:2], 3))
+    # Unused texels have the mean colour, as mipmaps blend them in.
+    texture = np.ones((atlas.texture_size, atlas.texture_size, 4), np.float32)
     texture[..., :3] = np.mean([block.mean((0, 1)) for block in blocks.values()], axis=0)
     for rect, block in blocks.items():
         (x, y), (width, height) = atlas.corners[rect], atlas.sizes[rect]

@@ -1,4 +1,4 @@
-"""The categories, and how a seed becomes a shape."""
+"""The procedural categories, and their shapes by seed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
+from get3d.core import ConfigError
 from get3d.core.types import TexturedMesh
 from get3d_shapes.assemble import DisconnectedError, assemble
 from get3d_shapes.chair import make_chair
@@ -16,22 +17,21 @@ from get3d_shapes.vessel import make_vessel
 
 CATEGORIES: dict[str, Maker] = {"chair": make_chair, "vehicle": make_vehicle, "vessel": make_vessel}
 GENERATOR_VERSION = 4
-"""Counts up whenever a seed gives another shape than before."""
+"""Version of the generator; increases whenever a seed gives another shape."""
 SPLITS = ("train", "validation", "test")
 _TRIES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A procedural shape and the truth about it.
+    """A procedural shape with its ground truth.
 
     Attributes:
-        mesh: One closed surface, upright, centred, the longest side of its box 1, its front
-            towards +z.
-        part_names: Of the parts it was made of; several may have the same name.
-        face_parts: Index into `part_names`, one a face.
+        mesh: One watertight surface, upright, centred, with a longest side of 1, front towards +z.
+        part_names: Names of its parts; several may have the same name.
+        face_parts: Index into `part_names` of each face.
         labels: Attributes by name.
-        caption: What a person would call it.
+        caption: Description in a few words.
     """
 
     mesh: TexturedMesh
@@ -42,13 +42,13 @@ class Shape:
 
 
 def shape_seed(category: str, split: str, seed: int, index: int) -> int:
-    """Derive a shape's seed: another one for every category, split, base seed and index.
+    """Derive a shape's seed from category, split, base seed and index.
 
     Args:
-        category: Of the shape.
+        category: Category of the shape.
         split: One of `SPLITS`.
-        seed: Of the whole collection.
-        index: Of the shape in its split.
+        seed: Base seed of the collection.
+        index: Index of the shape in its split.
 
     Returns:
         52 bits of a hash of all four (any JSON reader keeps those), so that splits share no shape.
@@ -58,22 +58,19 @@ def shape_seed(category: str, split: str, seed: int, index: int) -> int:
 
 
 def build_shape(category: str, seed: int, *, texture_size: int = 512) -> Shape:
-    """Make a shape.
+    """Make a shape; the same arguments give the same shape.
 
     Args:
         category: A name in `CATEGORIES`.
-        seed: From `shape_seed`, or any other number that is not negative.
-        texture_size: Side of the atlas, in texels.
-
-    Returns:
-        The same shape for the same arguments.
+        seed: Random seed, from `shape_seed` or any other non-negative number.
+        texture_size: Width and height of the texture, in texels.
 
     Raises:
-        ValueError: If the category is unknown.
-        RuntimeError: If the maker fails again and again, which is a bug of the maker.
+        ConfigError: If the category is unknown, or the texture is too small.
+        RuntimeError: If no design of several is connected, which is a bug of the category.
     """
     if category not in CATEGORIES:
-        raise ValueError(f"unknown category {category!r}; there are {', '.join(CATEGORIES)}")
+        raise ConfigError(f"unknown category {category!r}; there are {', '.join(CATEGORIES)}")
     for attempt in range(_TRIES):
         rng = np.random.default_rng([seed, attempt])
         design = CATEGORIES[category](rng)

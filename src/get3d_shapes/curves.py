@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 Outline = Float[np.ndarray, "_ 2"]
-Number = float | int  # said out loud, as the tests check types at run time
+Number = float | int  # the tests check types at run time
 
 
 def rectangle(width: Number, depth: Number, radius: Number = 0.0, steps: int = 3) -> Outline:
@@ -56,7 +56,7 @@ def inset(outline: Outline, distance: Number) -> Outline:
 
 
 def subdivided(outline: Outline, longest: Number) -> Outline:
-    """Put points on the sides of an outline that are longer than `longest`, so that it can bend."""
+    """Subdivide the edges of an outline that are longer than `longest`, so that it can bend."""
     pieces = []
     for start, end in zip(outline, np.roll(outline, -1, 0), strict=True):
         count = max(1, int(np.ceil(np.linalg.norm(end - start) / longest)))
@@ -65,14 +65,14 @@ def subdivided(outline: Outline, longest: Number) -> Outline:
 
 
 def middle(outline: Outline) -> Float[np.ndarray, "2"]:
-    """Middle of the box around an outline."""
+    """Return the centre of the bounding box of an outline."""
     return (outline.max(0) + outline.min(0)) / 2
 
 
 def smooth(
     points: Sequence[Sequence[Number]] | Float[np.ndarray, "n d"], steps: int = 6
 ) -> Float[np.ndarray, "m d"]:
-    """Lay a Catmull-Rom curve through points of the plane or of space, `steps` between two."""
+    """Compute a Catmull-Rom curve through 2D or 3D points, with `steps` segments between two."""
     given = np.asarray(points, float)
     padded = np.concatenate([[2 * given[0] - given[1]], given, [2 * given[-1] - given[-2]]])
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
@@ -103,6 +103,6 @@ def rounded(
 
 
 def lengths(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-    """Length of a polyline up to each of its points."""
+    """Compute the length of a polyline up to each of its points."""
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     return np.concatenate([[0.0], np.cumsum(steps)])

@@ -1,4 +1,4 @@
-"""What the maker of a category hands over: parts with finishes, labels and a caption."""
+"""Designs of procedural shapes: parts with finishes, labels and a caption."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ class Part:
     """A solid with its finish.
 
     Attributes:
-        name: What people call it.
-        solid: In metres; parts must overlap, not only touch.
-        finish: What covers it.
-        cuts: Solids that are taken away from this part; the cut shows the same finish.
-        sides: Other finishes for some of its sides (see `Patch.side`).
+        name: Name of the part.
+        solid: Solid in metres; parts must overlap, not only touch.
+        finish: Finish of its surface.
+        cuts: Solids that are subtracted from this part; cuts have the same finish.
+        sides: Finishes of sides of the solid that differ (see `Patch.side`).
     """
 
     name: str
@@ -32,12 +32,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Design:
-    """A shape as it was drawn, before its parts are united.
+    """A shape before its parts are united.
 
     Attributes:
         parts: Solids with their finishes, in metres; y is up, the front looks along +z.
         labels: Attributes by name; each name has the same few values in the whole category.
-        caption: What a person would call it, in a few words.
+        caption: Description in a few words.
     """
 
     parts: tuple[Part, ...]

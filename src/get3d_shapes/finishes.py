@@ -10,68 +10,68 @@ from jaxtyping import Float
 Color = tuple[float, float, float]
 Flat = Float[np.ndarray, "n 2"]
 Colors = Float[np.ndarray, "n 3"]
-Shares = Float[np.ndarray, " n"]
+Scalars = Float[np.ndarray, " n"]
 PATTERNS = ("plain", "stripes", "thin stripes", "checks", "dots", "zigzag", "diamonds")
-_SIDE, _TABLES = 512, 8
+_SIZE, _TABLES = 512, 8
 
 
 @runtime_checkable
 class Finish(Protocol):
-    """What covers a part. Finishes are frozen and hashable: equal ones are painted together."""
+    """Appearance of a part's surface. Finishes are hashable: equal ones are evaluated together."""
 
     @property
     def kind(self) -> str:
-        """Kind of material, such as "wood"; a label."""
+        """Kind of material for labels, such as "wood"."""
 
     @property
     def color_name(self) -> str:
-        """Such as "walnut"; a label."""
+        """Name of the colour for labels, such as "walnut"."""
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
-        """Colour points of patches.
+        """Compute the colours of points of patches.
 
         Args:
-            flat: Flat coordinates on the patch, in metres: patterns with a place use these.
-            shift: A random offset, the same for all points of one patch: add it for grain that
-                should differ from patch to patch.
+            flat: Flat coordinates on the patch, in metres.
+            shift: A random offset per patch, added for grain that differs from patch to patch.
 
         Returns:
             sRGB in [0, 1]; values outside are clipped.
         """
 
 
-def noise(s: Shares, t: Shares, *, seed: int, grain: float) -> Shares:
-    """Read a smooth field with mean 0 and variance 1 that repeats every unit.
+def noise(s: Scalars, t: Scalars, *, seed: int, grain: float) -> Scalars:
+    """Sample smooth noise with mean 0, variance 1 and period 1.
 
     Args:
         s: First coordinate; scale it for finer or coarser noise.
         t: Second coordinate.
-        seed: Of one of a few fields.
-        grain: Width of its features, as a share of the unit.
+        seed: Random seed of the noise, modulo 8.
+        grain: Width of its features, as a fraction of the period.
     """
     table = _table(seed % _TABLES, grain)
-    column = (s * _SIDE).astype(np.int32) & (_SIDE - 1)
-    row = (t * _SIDE).astype(np.int32) & (_SIDE - 1)
+    column = (s * _SIZE).astype(np.int32) & (_SIZE - 1)
+    row = (t * _SIZE).astype(np.int32) & (_SIZE - 1)
     return table[row, column]
 
 
 @cache
 def _table(seed: int, grain: float) -> Float[np.ndarray, "512 512"]:
+    """Make a table of periodic noise by a Gaussian filter in frequency space."""
     rng = np.random.default_rng(seed)
-    spectrum = np.fft.rfft2(rng.standard_normal((_SIDE, _SIDE)))
-    fy, fx = np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)[None, :]
-    spectrum *= np.exp(-((fx**2 + fy**2) * (2 * grain * _SIDE) ** 2))
-    values = np.fft.irfft2(spectrum, s=(_SIDE, _SIDE))
+    spectrum = np.fft.rfft2(rng.standard_normal((_SIZE, _SIZE)))
+    fy, fx = np.fft.fftfreq(_SIZE)[:, None], np.fft.rfftfreq(_SIZE)[None, :]
+    spectrum *= np.exp(-((fx**2 + fy**2) * (2 * grain * _SIZE) ** 2))
+    values = np.fft.irfft2(spectrum, s=(_SIZE, _SIZE))
     return ((values - values.mean()) / values.std()).astype(np.float32)
 
 
-def mix(first: Color, second: Color, share: Shares) -> Colors:
-    """Blend two colours: share 0 is the first."""
+def blend(first: Color, second: Color, fraction: Scalars) -> Colors:
+    """Blend two colours linearly; fraction 0 is the first."""
     start, end = np.array(first, np.float32), np.array(second, np.float32)
-    return start + (end - start) * share[:, None].astype(np.float32)
+    return start + (end - start) * fraction[:, None].astype(np.float32)
 
 
-def edge(distance: Shares, softness: float) -> Shares:
+def edge(distance: Scalars, softness: float) -> Scalars:
     """Step from 0 to 1 where a distance passes 0, over `softness`."""
     return np.clip(distance / softness + 0.5, 0, 1)
 
@@ -88,7 +88,7 @@ class Wood:
     kind: str = "wood"  # a label
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
-        """Colour points; see `Finish`."""
+        """Compute colours; see `Finish`."""
         s, t = (flat + shift).T
         bend = noise(s * 0.8, t * 0.22, seed=self.seed, grain=0.05)
         tone = noise(s * 1.3, t * 0.4, seed=self.seed + 2, grain=0.08)
@@ -96,8 +96,8 @@ class Wood:
         phase = (s + 1.3 * self.ring * bend) / self.ring
         phase = phase - np.floor(phase)
         late = np.minimum(phase**1.6, (1 - phase) * 6)
-        share = 0.10 + 0.62 * late + 0.13 * streak + 0.10 * tone
-        return mix(self.light, self.dark, np.clip(share, 0, 1.15))
+        fraction = 0.10 + 0.62 * late + 0.13 * streak + 0.10 * tone
+        return blend(self.light, self.dark, np.clip(fraction, 0, 1.15))
 
 
 @dataclass(frozen=True)
@@ -113,20 +113,20 @@ class Fabric:
     kind: str = "fabric"  # a label
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
-        """Colour points; see `Finish`."""
+        """Compute colours; see `Finish`."""
         s, t = flat.T
-        color = mix(self.color, self.second, pattern_share(self.pattern, s, t, self.repeat))
+        color = blend(self.color, self.second, pattern_fraction(self.pattern, s, t, self.repeat))
         weave = np.sin(s * (2 * np.pi / 0.011)) * np.sin(t * (2 * np.pi / 0.011))
         worn = noise(s * 2 + shift[:, 0], t * 2 + shift[:, 1], seed=self.seed, grain=0.05)
         return color * (1 + 0.045 * weave + 0.016 * worn)[:, None]
 
 
-def pattern_share(pattern: str, s: Shares, t: Shares, repeat: float) -> Shares:
-    """How much of the second colour a pattern has at each point, in [0, 1]."""
+def pattern_fraction(pattern: str, s: Scalars, t: Scalars, repeat: float) -> Scalars:
+    """Return the fraction of the second colour of a pattern at each point, in [0, 1]."""
     u, v = s / repeat, t / repeat
     softness = 0.06
 
-    def wave(x: Shares) -> Shares:  # distance from the middle of each repeat
+    def wave(x: Scalars) -> Scalars:  # distance from the middle of each repeat
         return np.abs(x - np.floor(x) - 0.5)
 
     match pattern:
@@ -157,7 +157,7 @@ class Plain:
     seed: int = 0  # of unevenness
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
-        """Colour points; see `Finish`."""
+        """Compute colours; see `Finish`."""
         s, t = (flat + shift).T
         match self.kind:
             case "painted wood":  # brush marks along the grain
@@ -176,7 +176,7 @@ class Plain:
 
 @dataclass(frozen=True)
 class _Covered:
-    """Something drawn on another finish, whose labels it takes."""
+    """A finish on top of another one, whose labels it has."""
 
     base: Finish
 
@@ -198,7 +198,7 @@ class Banded(_Covered):
     bands: tuple[tuple[float, float, Finish], ...]  # from and to along the second axis, in metres
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
-        """Colour points; see `Finish`."""
+        """Compute colours; see `Finish`."""
         colors = self.base.paint(flat, shift)
         for start, end, finish in self.bands:
             inside = (flat[:, 1] >= start) & (flat[:, 1] < end)
@@ -216,7 +216,7 @@ class Decal(_Covered):
     height: float  # of the image, in metres; its letters are square
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
-        """Colour points; see `Finish`."""
+        """Compute colours; see `Finish`."""
         colors = self.base.paint(flat, shift)
         cell = self.height / len(self.mask)
         drawn = np.array([[letter == "#" for letter in row] for row in self.mask])

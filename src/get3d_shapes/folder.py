@@ -1,4 +1,4 @@
-"""Procedural shapes on disk: a folder of GLB files with an index, made by all cores."""
+"""Folders of procedural shapes: GLB files with an index, made by all cores."""
 
 import json
 import time
@@ -10,9 +10,17 @@ from typing import Any
 
 import torch
 
-from get3d.core.contact_sheet import contact_sheet, images_to_u8, save_png
-from get3d.core.files import atomic_path, remove_leftovers, write_text
-from get3d.core.processes import run_in_processes
+from get3d.core import (
+    ConfigError,
+    DataError,
+    atomic_path,
+    contact_sheet,
+    images_to_u8,
+    remove_leftovers,
+    run_in_processes,
+    save_png,
+    write_text,
+)
 from get3d.data import load_mesh
 from get3d.data.shape_labels import INDEX_NAME
 from get3d.export import encode_glb
@@ -28,20 +36,20 @@ from get3d_shapes.category import (
 
 SHEET_NAME = "contact_sheet.png"
 _JPEG_QUALITY = 93
-_SHEET_SHAPES, _SHEET_COLUMNS, _SHEET_SIDE = 32, 8, 176
+_SHEET_SHAPES, _SHEET_COLUMNS, _SHEET_IMAGE_SIZE = 32, 8, 176
 _SECONDS_BETWEEN_INDICES = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShapesConfig:
-    """Which shapes.
+    """Settings of `write_shape_folder`.
 
     Attributes:
         category: One of the procedural categories.
-        num: How many; a larger number later adds to the same folder.
-        seed: Another seed gives other shapes.
+        num: Number of shapes; a larger number later adds to the same folder.
+        seed: Random seed of the shapes.
         split: train, validation or test: no shape is in two of them.
-        texture_size: Side of each shape's texture, in texels.
+        texture_size: Width and height of each shape's texture, in texels.
     """
 
     category: str
@@ -51,28 +59,28 @@ class ShapesConfig:
     texture_size: int = 512
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be made."""
+        """Validate the settings; raise ConfigError."""
         if self.category not in CATEGORIES:
             known = ", ".join(CATEGORIES)
-            raise ValueError(f"unknown category {self.category!r}; known are {known}")
+            raise ConfigError(f"unknown category {self.category!r}; known are {known}")
         if self.split not in SPLITS:
-            raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {self.split!r}")
+            raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {self.split!r}")
         if self.num < 1:
-            raise ValueError(f"num must be at least 1, got {self.num}")
+            raise ConfigError(f"num must be at least 1, got {self.num}")
         if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
+            raise ConfigError(f"seed must not be negative, got {self.seed}")
         if not 128 <= self.texture_size <= 4096:
-            raise ValueError(f"texture_size must lie in 128 to 4096, got {self.texture_size}")
+            raise ConfigError(f"texture_size must lie in 128 to 4096, got {self.texture_size}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShapesReport:
-    """What a run of `write_shape_folder` did.
+    """Result of `write_shape_folder`.
 
     Attributes:
-        folder: Of the split.
-        num_made: Shapes made now.
-        num_kept: Shapes that were there already.
+        folder: Folder of the split.
+        num_made: Number of shapes made now.
+        num_kept: Number of shapes of earlier runs.
     """
 
     folder: Path
@@ -89,21 +97,18 @@ def write_shape_folder(
 ) -> ShapesReport:
     """Make shapes and write `OUT/SPLIT/CATEGORY-000000.glb` and so on, an index and an image.
 
-    A run that was stopped goes on where it was, and a larger `num` adds to what is there. The index
-    (`shapes.json`) has the caption, labels, part names and seed of each shape. A script that calls
-    this with several workers needs the usual `if __name__ == "__main__":` around its own code.
+    A stopped run is resumed, and a larger `num` adds shapes. The index (`shapes.json`) has the
+    caption, labels, part names and seed of each shape. A script that calls this with several
+    workers needs the usual `if __name__ == "__main__":` around its own code.
 
     Args:
-        config: Which shapes.
-        out: Made if absent.
-        workers: Processes; None takes one for each core.
-        on_progress: Called in this process with how many shapes there are, and of how many.
-
-    Returns:
-        What was done.
+        config: Settings.
+        out: Output folder; made if absent.
+        workers: Processes; None takes one per core.
+        on_progress: Called in this process with the number of shapes done and of all.
 
     Raises:
-        ValueError: If the folder holds something else, or shapes of other settings.
+        DataError: If the folder holds something else, or shapes of other settings.
         OSError: If a file cannot be written.
     """
     folder = Path(out) / config.split
@@ -133,6 +138,7 @@ def write_shape_folder(
 
 
 def _name(config: ShapesConfig, index: int) -> str:
+    """Return the file name of a shape."""
     return f"{config.category}-{index:06d}.glb"
 
 
@@ -141,7 +147,7 @@ def _make_file(index: int, folder: Path, config: ShapesConfig) -> dict[str, Any]
     seed = shape_seed(config.category, config.split, config.seed, index)
     shape = build_shape(config.category, seed, texture_size=config.texture_size)
     name = _name(config, index)
-    # Any file can be made again, so none needs to wait for the disk.
+    # Any file can be made again, so none needs fsync.
     with atomic_path(folder / name, durable=False) as temp_path:
         temp_path.write_bytes(encode_glb(shape.mesh, jpeg_quality=_JPEG_QUALITY))
     return {
@@ -154,30 +160,30 @@ def _make_file(index: int, folder: Path, config: ShapesConfig) -> dict[str, Any]
 
 
 def _identity(config: ShapesConfig) -> dict[str, Any]:
-    """What all shapes of a folder share."""
+    """Return the settings that all shapes of a folder share."""
     same = {item.name: getattr(config, item.name) for item in fields(config) if item.name != "num"}
     return same | {"generator_version": GENERATOR_VERSION}
 
 
 def _read_entries(folder: Path, config: ShapesConfig) -> dict[str, dict[str, Any]]:
-    """Entries of an earlier run in the same folder, by file, after checking that it fits."""
+    """Read the entries of an earlier run by file; raise DataError if its settings differ."""
     path = folder / INDEX_NAME
     if not path.is_file():
         if folder.is_dir() and any(folder.iterdir()):
-            raise ValueError(f"{folder}: not empty and without {INDEX_NAME}; choose another folder")
+            raise DataError(f"{folder}: not empty and without {INDEX_NAME}; choose another folder")
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = {entry["file"]: entry for entry in content["shapes"]}
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: damaged ({error}); choose another folder") from error
+        raise DataError(f"{path}: damaged ({error}); choose another folder") from error
     differences = [
         f"{name} {content.get(name)!r}, now {value!r}"
         for name, value in _identity(config).items()
         if content.get(name) != value
     ]
     if differences:
-        raise ValueError(
+        raise DataError(
             f"{folder}: has shapes of other settings ({'; '.join(differences)}); use the same ones "
             "to go on, or choose another folder"
         )
@@ -185,6 +191,7 @@ def _read_entries(folder: Path, config: ShapesConfig) -> dict[str, dict[str, Any
 
 
 def _write_index(folder: Path, config: ShapesConfig, entries: dict[str, dict[str, Any]]) -> None:
+    """Write the index, one shape per line."""
     shapes = [json.dumps(entries[name], ensure_ascii=False) for name in sorted(entries)]
     head = json.dumps(_identity(config), indent=1)[:-2]
     text = f'{head},\n "shapes": [\n  ' + ",\n  ".join(shapes) + "\n ]\n}\n"
@@ -192,12 +199,12 @@ def _write_index(folder: Path, config: ShapesConfig, entries: dict[str, dict[str
 
 
 def _draw_contact_sheet(folder: Path, names: list[str]) -> None:
-    """Show some shapes from the front, from their left and a little from above."""
+    """Write a contact sheet of shapes, viewed from the front left and a little from above."""
     cameras = orbit_cameras(torch.tensor([3.75]), torch.tensor([1.2]), radius=1.9, fovy_rad=0.7)
     images = []
     for name in names:
         image = render_textured(
-            load_mesh(folder / name), cameras, _SHEET_SIDE, light=Light(), supersample=2
+            load_mesh(folder / name), cameras, _SHEET_IMAGE_SIZE, light=Light(), supersample=2
         )
         images.append(images_to_u8(image.permute(0, 3, 1, 2), low=0.0)[0])
     save_png(folder / SHEET_NAME, contact_sheet(images, columns=_SHEET_COLUMNS), durable=False)

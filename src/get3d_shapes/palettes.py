@@ -63,8 +63,8 @@ _PARTNERS: dict[str, tuple[str, ...]] = {
 
 def pick(rng: Rng, names: Sequence[str], weights: Sequence[float] | None = None) -> str:
     """Draw one of several names."""
-    share = None if weights is None else np.array(weights, float) / np.sum(weights)
-    return names[int(rng.choice(len(names), p=share))]
+    fraction = None if weights is None else np.array(weights, float) / np.sum(weights)
+    return names[int(rng.choice(len(names), p=fraction))]
 
 
 def draw_wood(rng: Rng, name: str | None = None) -> Wood:
@@ -121,4 +121,5 @@ def varied(rng: Rng, color: Color) -> Color:
 
 
 def _seed(rng: Rng) -> int:
+    """Draw a seed of noise."""
     return int(rng.integers(1 << 16))

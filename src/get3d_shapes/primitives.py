@@ -1,6 +1,6 @@
-"""Solids to build with: plates and cushions, boxes, turned and swept ones, shells.
+"""Primitive solids: plates and cushions, boxes, surfaces of revolution, sweeps, shells.
 
-All stand upright (y up) about the origin, in metres; `Solid.moved` and others put them in place.
+All are upright (y up) at the origin, in metres; `Solid.moved` and others place them.
 """
 
 import manifold3d
@@ -39,7 +39,7 @@ def plate(
         outline: Corners; the second axis points to -z, so an outline drawn with its front at the
             bottom lies with its front towards +z.
         thickness: Along y.
-        bevel: Of the edges.
+        bevel: Width of the bevels of the edges.
         rounds: Facets of each bevel; several make it round.
         crown: How far the middle of the top swells; negative: a dish. The outline must then be
             star-shaped about its middle.
@@ -109,7 +109,7 @@ def panel_in_place(
 
 
 def lathe(profile: Float[np.ndarray, "rows 2"], segments: int = 20) -> Solid:
-    """Turn a profile of (radius, y) about the y axis.
+    """Revolve a profile of (radius, y) about the y axis.
 
     The profile may double back (walls of a mug). Its ends are closed by flat caps where their
     radius is not 0. Flat coordinates: (angle from +x towards -z times the largest radius, length
@@ -176,7 +176,7 @@ def bar(
     Args:
         start: Middle of its first end.
         end: Middle of its last end.
-        size: Of the section at the start: along x (or z, if it runs along x), and across.
+        size: Size of the section at the start: along x (or z, if it runs along x), and across.
         end_size: At the end; None: the same.
         is_round: Whether the section is an ellipse, or else a rectangle with bevelled edges.
         steps: Points along it; more let it be bent.
@@ -191,11 +191,11 @@ def bar(
 
 
 def shell(points: Rings, thickness: Number) -> Solid:
-    """Thicken an open sheet of points to a closed solid: bucket seats, bent plywood, fenders.
+    """Thicken an open surface to a closed solid: bucket seats, bent plywood, fenders.
 
     Args:
-        points: The middle of the sheet, row by row.
-        thickness: Small against how tightly the sheet bends.
+        points: Points of the mid-surface, row by row.
+        thickness: Thickness, small against the radius of curvature.
     """
     across = np.gradient(points, axis=1)
     along = np.gradient(points, axis=0)
@@ -219,7 +219,7 @@ def _wall(
     around: Float[np.ndarray, " n"] | None = None,
     along: Float[np.ndarray, " rows"] | None = None,
 ) -> Patch:
-    """Join closed rings of as many points each; flat coordinates that are None are measured."""
+    """Triangulate closed rings of equal size; flat coordinates that are None are measured."""
     rings = np.concatenate([rings, rings[:, :1]], 1)
     around = lengths(rings[len(rings) // 2]) if around is None else around
     along = lengths(rings[:, 0]) if along is None else along
@@ -228,7 +228,7 @@ def _wall(
 
 
 def _grid(points: Rings, flat: Float[np.ndarray, "rows around 2"], side: str) -> Patch:
-    """Join rows of as many points each by triangles."""
+    """Triangulate rows of equal size."""
     rows, columns = points.shape[:2]
     index = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
@@ -239,7 +239,7 @@ def _grid(points: Rings, flat: Float[np.ndarray, "rows around 2"], side: str) ->
 def _lift(
     outlines: Float[np.ndarray, "*rows around 2"], y: Number | Float[np.ndarray, " rows"]
 ) -> Float[np.ndarray, "*rows around 3"]:
-    """Lay outlines of the (x, -z) plane at a height each."""
+    """Place outlines of the (x, -z) plane at heights y."""
     height = np.broadcast_to(np.asarray(y)[..., None], outlines.shape[:-1])
     return np.stack([outlines[..., 0], height, -outlines[..., 1]], -1)
 
@@ -256,9 +256,9 @@ def _lid(outline: Outline, y: Number, swell: Number, rings: int, *, up: bool) ->
     rings = max(rings, 3 if swell else 0)
     if not rings:
         return _cap(_lift(outline, y), outline, side)
-    shares = np.linspace(1, 0, rings + 1) ** 0.85
-    rows = middle(outline) + (outline - middle(outline)) * shares[:, None, None]
-    points = _lift(rows, y + swell * (1 - shares**2.5))
+    fractions = np.linspace(1, 0, rings + 1) ** 0.85
+    rows = middle(outline) + (outline - middle(outline)) * fractions[:, None, None]
+    points = _lift(rows, y + swell * (1 - fractions**2.5))
     points = np.concatenate([points, points[:, :1]], 1)
     flat = np.concatenate([rows, rows[:, :1]], 1)
     patch = _grid(points, flat, side)
@@ -268,7 +268,7 @@ def _lid(outline: Outline, y: Number, swell: Number, rings: int, *, up: bool) ->
 def _frames(
     path: Float[np.ndarray, "n 3"], up: tuple[Number, Number, Number] | None
 ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
-    """Two unit vectors across a path at each of its points."""
+    """Compute two unit vectors across a path at each of its points."""
     tangent = np.gradient(path, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     if up is not None:

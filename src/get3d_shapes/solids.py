@@ -14,15 +14,15 @@ Points = Float[np.ndarray, "points 3"]
 
 @dataclass(frozen=True)
 class Patch:
-    """A piece of surface that one rectangle of the atlas covers.
+    """A part of a surface that has one rectangle of the atlas.
 
     Attributes:
         verts: Positions, in metres.
         faces: Vertex indices, counter-clockwise seen from outside.
-        flat: Where each vertex lies on the flattened patch, in metres; grain and stripes run along
-            the second axis.
-        side: Which side of its solid it is, so that it can have a finish of its own: "wall",
-            "bottom", "top" (or the start and the end of what was swept).
+        flat: Flat coordinates of the vertices, in metres; grain and stripes run along the second
+            axis.
+        side: Side of its solid, which may have its own finish: "wall", "bottom", "top" (or the
+            start and the end of a sweep).
     """
 
     verts: Float[np.ndarray, "verts 3"]
@@ -37,7 +37,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Solid:
-    """Patches whose borders meet exactly, so that together they are closed."""
+    """A closed surface of patches with coinciding borders."""
 
     patches: tuple[Patch, ...]
 
@@ -46,7 +46,7 @@ class Solid:
         return Solid(tuple(replace(patch, verts=move(patch.verts)) for patch in self.patches))
 
     def moved(self, x: Number, y: Number, z: Number) -> "Solid":
-        """Shift."""
+        """Translate."""
         return self.warped(lambda verts: verts + np.array([x, y, z]))
 
     def turned(self, axis: Literal["x", "y", "z"], angle_rad: Number) -> "Solid":

@@ -76,7 +76,7 @@ class _Frame:
     roof: float  # height of the roof
     wheel: float  # radius of the wheels
     axles: tuple[float, ...]  # where the axles are along z, from the front
-    lean: float  # share of its width by which the roof is narrower
+    lean: float  # fraction of its width by which the roof is narrower
     body: Finish  # finish of the lower body, its flat sides included
     top: Finish  # finish of the roof
     rim: Finish  # finish of the wheels' middles
@@ -102,6 +102,7 @@ def make_vehicle(rng: Rng) -> Design:
 
 
 def _caption(labels: dict[str, str]) -> str:
+    """Write the caption of a vehicle from its labels."""
     looks = {"two-tone": ["a broad stripe"], "number": ["a number on its doors"]}
     details = looks.get(labels["look"], [])
     if labels["roof_color"] != labels["color"]:
@@ -117,6 +118,7 @@ def _caption(labels: dict[str, str]) -> str:
 
 
 def _draw_frame(kind: str, rng: Rng) -> tuple[_Frame, str]:
+    """Draw a vehicle's sizes and finishes."""
     u = rng.uniform
     # Every kind is drawn, so that a seed gives the same vehicle as ever.
     drawn = {name: [u(*limits) for limits in sizes] for name, sizes in _SIZES.items()}
@@ -211,9 +213,9 @@ def _cabin(frame: _Frame, outline: Outline, rng: Rng) -> list[Part]:
     has_blind = frame.kind == "van" and rng.random() < 0.6
     for i in range(count):
         is_blind = has_blind and i == 0
-        share = (i + 0.55) / count
+        fraction = (i + 0.55) / count
         wide = (high - low) * (0.42 if is_blind else 0.025 if is_bus else 0.045)
-        middle = low + (high - low) * (share if is_bus else share * 0.62 + 0.12)
+        middle = low + (high - low) * (fraction if is_bus else fraction * 0.62 + 0.12)
         if is_blind:
             middle = low + 0.27 * (high - low)
         strip = _slice(outline, middle - wide / 2, middle + wide / 2)
@@ -302,7 +304,7 @@ def _wheels(frame: _Frame, rng: Rng) -> list[Part]:
 
 
 def _arches(frame: _Frame) -> tuple[Solid, ...]:
-    """What is cut out of the body around the wheels."""
+    """Make the solids that are cut out of the body around the wheels."""
     radius, deep = frame.wheel * 1.16, frame.width * 0.26
     cuts = []
     for z in frame.axles:
@@ -338,7 +340,7 @@ def _lamps(frame: _Frame, rng: Rng) -> list[Part]:
 
 
 def _extras(frame: _Frame, rng: Rng, cargo: str) -> tuple[list[Part], str]:
-    """What stands on the roof or the tail."""
+    """Make parts on the roof or the tail."""
     draw = rng.random()
     if frame.kind in ("lorry", "bus") or draw < 0.7:
         return [], "none"
@@ -406,11 +408,12 @@ def _arched(frame: _Frame, solid: Solid) -> Solid:
 
 
 def _widened(verts: Verts, factor: Float[np.ndarray, " n"]) -> Verts:
+    """Scale vertices along x."""
     return verts * np.stack([factor, np.ones_like(factor), np.ones_like(factor)], 1)
 
 
 def _edge(outline: Outline, y: float, *, rear: bool) -> float:
-    """Where one end of a side view is along z at a height."""
+    """Return the z of one end of a side view at a height."""
     ahead = outline[:, 0]
     middle = (ahead.min() + ahead.max()) / 2
     chosen = outline[ahead < middle if rear else ahead > middle]

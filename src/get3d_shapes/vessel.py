@@ -14,9 +14,9 @@ from get3d_shapes.finishes import (
     Finish,
     Flat,
     Plain,
-    mix,
+    blend,
     noise,
-    pattern_share,
+    pattern_fraction,
 )
 from get3d_shapes.palettes import COLORS, contrasting, draw_wood, pick, varied
 from get3d_shapes.primitives import lathe, sweep, tube
@@ -29,7 +29,7 @@ _KINDS = {
     "mug": 0.17, "cup": 0.08, "jug": 0.13, "teapot": 0.1, "vase": 0.17, "bottle": 0.12,
     "jar": 0.08, "bowl": 0.07, "goblet": 0.04, "amphora": 0.04,
 }  # fmt: skip
-_GRIPS = {  # where handles start and end, as shares of the height
+_GRIPS = {  # where handles start and end, as fractions of the height
     "mug": (0.2, 0.82), "cup": (0.3, 0.85), "jug": (0.35, 0.93), "teapot": (0.22, 0.78),
     "amphora": (0.66, 0.9), "vase": (0.45, 0.82), "bowl": (0.55, 0.85),
 }  # fmt: skip
@@ -70,19 +70,21 @@ class Glaze:
     kind: Literal["ceramic", "glass"] = "ceramic"  # a label
 
     def paint(self, flat: Flat, shift: Flat) -> Colors:
-        """Colour points; see `Finish`."""
+        """Compute colours; see `Finish`."""
         s, t = flat.T
         low, high = self.band
         inside = (t > low) & (t < high)
-        share = inside.astype(float)
+        fraction = inside.astype(float)
         if self.pattern != "solid":
-            share = np.where(inside, pattern_share(self.pattern, s, t - low, self.repeat), 0.0)
+            fraction = np.where(
+                inside, pattern_fraction(self.pattern, s, t - low, self.repeat), 0.0
+            )
         line = 0.04 * self.repeat + 0.0015
         on_line = (np.abs(t - low) < line) | (np.abs(t - high) < line)
-        share = np.where((on_line & (high > low)) | (t > self.rim), 1.0, share)
+        fraction = np.where((on_line & (high > low)) | (t > self.rim), 1.0, fraction)
         u, v = s * 3 + shift[:, 0], t * 3 + shift[:, 1]
         shade = 1 + 0.025 * noise(u, v, seed=self.seed, grain=0.06)
-        return mix(self.color, self.second, share) * shade[:, None].astype(np.float32)
+        return blend(self.color, self.second, fraction) * shade[:, None].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def make_vessel(rng: Rng) -> Design:
 
 
 def _caption(labels: dict[str, str]) -> str:
+    """Write the caption of a vessel from its labels."""
     material = {"wood": " wood", "ceramic": " ceramic"}.get(labels["material"], "")
     details = []
     if labels["handles"] != "0":
@@ -223,7 +226,7 @@ def _goblet(rng: Rng) -> _Body:
 def _turn(
     outer: Curve, inner: Float[np.ndarray, "inner_rows 2"], *, rim: float, bottom: float
 ) -> _Body:
-    """Turn a profile: the outer curve, a rim so much higher, the inner curve, a bottom."""
+    """Revolve a profile: the outer curve, a rim `rim` higher, the inner curve, a bottom."""
     top = (outer[-1] + inner[0]) / 2 + np.array([0, rim])
     profile = np.concatenate([[[0, 0]], outer, [top], inner, [[0, inner[-1, 1] + bottom]]])
     along = lengths(profile)
@@ -234,6 +237,7 @@ def _turn(
 
 
 def _num_handles(kind: str, rng: Rng) -> int:
+    """Draw the number of handles."""
     if kind in ("vase", "jar", "bowl"):
         return 2 if rng.random() < 0.15 else 0
     return {"amphora": 2, "bottle": 0, "goblet": 0}.get(kind, 1)
@@ -258,7 +262,7 @@ def _handle(kind: str, body: _Body, rng: Rng) -> Solid:
 
 
 def _path(points: list[tuple[float, float]]) -> Float[np.ndarray, "n 3"]:
-    """Lay a smooth curve through points of the plane z = 0."""
+    """Compute a smooth curve through points of the plane z = 0."""
     return np.pad(smooth(points, 6), ((0, 0), (0, 1)))
 
 
@@ -279,10 +283,10 @@ def _lip(body: _Body, rng: Rng) -> Solid:
 
     def pull(verts: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
         angle = np.arctan2(verts[:, 2], -verts[:, 0])
-        share = np.clip((verts[:, 1] / h - 0.72) / 0.28, 0, 1.05) ** 2
-        share = share * np.exp(-((angle / 0.42) ** 2))
-        share = share * np.clip(np.hypot(verts[:, 0], verts[:, 2]) / 0.02, 0, 1)
-        return verts + share[:, None] * np.array([-reach, 0.25 * reach, 0.0])
+        fraction = np.clip((verts[:, 1] / h - 0.72) / 0.28, 0, 1.05) ** 2
+        fraction = fraction * np.exp(-((angle / 0.42) ** 2))
+        fraction = fraction * np.clip(np.hypot(verts[:, 0], verts[:, 2]) / 0.02, 0, 1)
+        return verts + fraction[:, None] * np.array([-reach, 0.25 * reach, 0.0])
 
     return body.solid.warped(pull)
 
@@ -317,7 +321,7 @@ def _closure(kind: str, body: _Body, rng: Rng, plain: Finish) -> list[Part]:
 
 
 def _finish(kind: str, body: _Body, rng: Rng) -> tuple[Finish, str]:
-    """Draw what covers the body, and the name of its pattern."""
+    """Draw the finish of the body, and the name of its pattern."""
     seed = int(rng.integers(1 << 16))
     if kind in ("bottle", "goblet") and rng.random() < 0.75:
         name = pick(rng, list(_GLASS))

@@ -116,7 +116,7 @@ def test_a_grid_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (
             "unified_small",
             {"grid_file": GRID},
-            r"grid_64\.npz is a grid of resolution 64, the resolution asked for is 90",
+            r"grid_64\.npz is a grid of resolution 64, the option grid_resolution is 90",
         ),
         ("unified_flexi_small", {"grid_file": GRID}, "a FlexiCubes network takes no tetrahedral"),
         ("unified_small", {"grid_resolution": 2}, "grid_resolution must be from 3 to 2048, got 2"),

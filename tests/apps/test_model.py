@@ -64,7 +64,7 @@ def test_texture_seed_changes_the_texture_codes_alone(model):
 
 
 @pytest.mark.parametrize("truncation", [float("nan"), float("inf")])
-def test_styles_of_a_truncation_that_is_none(model, truncation):
+def test_styles_of_a_truncation_that_is_not_finite_raise(model, truncation):
     with pytest.raises(ValueError, match="truncation must be finite, got"):
         model.styles(0, truncation=truncation)
 
@@ -108,7 +108,7 @@ def test_a_failed_shape_is_named_and_the_next_one_comes(model, monkeypatch):
     assert len(list(shapes)) == 1
 
 
-def test_a_field_without_a_surface_is_an_error_and_no_made_up_blob(model):
+def test_field_without_a_surface_raises_instead_of_a_fallback_surface(model):
     with torch.no_grad():
         model.generator._grid_base.fill_(-100.0)
     with pytest.raises(ValueError, match="shape 0 of seed 0: the signed distances have no surface"):
@@ -134,7 +134,7 @@ def test_no_shapes(model):
     assert model.generate(0) == []
 
 
-def test_a_finer_surface_of_the_bundled_model_is_that_of_the_whole_grid():
+def test_finer_surface_of_the_bundled_model_equals_that_of_the_dense_grid():
     bundled = load()
     generator = bundled.generator.requires_grad_(False)
     resolution = 64
@@ -170,6 +170,6 @@ def test_generating_at_another_resolution(model):
     assert 0 < sizes[3] < sizes[0] / 3
 
 
-def test_more_subdivisions_than_there_are_is_refused_at_once(model):
+def test_more_subdivisions_than_possible_raise_at_once(model):
     with pytest.raises(ValueError, match="subdivisions must be from 0 to 7"):
         model.iter_generate(1, grid=GridOptions(subdivisions=8))

@@ -51,7 +51,7 @@ def test_what_is_saved_is_loaded(model, folder):
     assert torch.equal(first.materials[0].texture, second.materials[0].texture)
 
 
-def test_unlit_models_are_told_from_others_and_from_folders_of_before(model, tmp_path):
+def test_is_unlit_is_saved_and_defaults_to_false(model, tmp_path):
     unlit = replace(model, info=replace(model.info, is_unlit=True))
     save_model(unlit, tmp_path)
     assert load(tmp_path).info.is_unlit
@@ -239,7 +239,7 @@ def test_weights_of_other_types(folder, dtype):
         (lambda v: v[:0], lambda t: t[:0], "tets must not be empty"),
     ],
 )
-def test_grids_that_are_none(model, folder, verts, tets, message):
+def test_invalid_grids_raise(model, folder, verts, tets, message):
     grid = model.generator.grid
     parts = {"grid.verts": verts(grid.verts), "grid.tets": tets(grid.tets)}
     edit_weights(folder, lambda tensors: tensors.update(parts))
@@ -269,7 +269,7 @@ def test_metadata_of_something_else(folder, recorded):
         ({"grid_resolution": 5000}, "grid_resolution must be from 3 to 2048, got 5000"),
     ],
 )
-def test_sizes_that_are_lies_cost_no_memory(folder, monkeypatch, changes, message):
+def test_wrong_sizes_allocate_no_memory(folder, monkeypatch, changes, message):
     content = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     edit_config(folder, generator=content["generator"] | changes)
     edit_weights(folder, lambda tensors: None)
@@ -287,7 +287,7 @@ def test_half_precision_weights_are_read(folder, model):
 
 
 @pytest.mark.parametrize(("number", "suggestion"), [(2, "upgrade get3d"), (0, "save it again")])
-def test_other_formats_say_so(folder, number, suggestion):
+def test_other_formats_raise(folder, number, suggestion):
     edit_config(folder, format=number)
     with pytest.raises(
         ValueError, match=rf"has format {number}, this get3d .* reads 1; {suggestion}"
@@ -326,7 +326,7 @@ def test_config_that_is_no_yaml(folder, content):
     assert len(str(caught.value)) < 500
 
 
-def test_config_that_grows_as_it_is_read(folder):
+def test_config_with_aliases_raises(folder):
     lines = ["l0: &l0 {a: 1}"]
     lines += [f"l{i}: &l{i} {{<<: [{', '.join([f'*l{i - 1}'] * 10)}]}}" for i in range(1, 12)]
     (folder / "config.yaml").write_text("\n".join(lines))
@@ -334,7 +334,7 @@ def test_config_that_grows_as_it_is_read(folder):
         load(folder)
 
 
-def test_long_values_are_shown_in_short(folder):
+def test_long_values_are_shortened(folder):
     edit_config(folder, info={"name": ["x" * 1000] * 1000})
     with pytest.raises(ValueError, match=r"info\.name must be text; got") as caught:
         load(folder)
@@ -347,7 +347,7 @@ def test_unknown_key(folder):
         load(folder)
 
 
-def test_key_of_another_version_says_who_wrote_it(folder):
+def test_key_of_another_version_names_the_version(folder):
     edit_config(folder, written_by="9.0.0", novelty=1)
     with pytest.raises(ValueError, match=r"unknown key novelty.*written by get3d 9\.0\.0, this is"):
         load(folder)

@@ -52,7 +52,7 @@ def test_checkpoints_are_imported_first(folder):
         plan_upload(folder / "car.pt", "maker/chairs")
 
 
-def test_an_unknown_licence_is_sent_only_if_that_is_said(model, tmp_path, monkeypatch):
+def test_unknown_licence_is_sent_only_if_allowed(model, tmp_path, monkeypatch):
     sent = []
     monkeypatch.setattr(sharing, "send_folder", lambda *args, **_: sent.append(args) or "")
     save_model(Model(model.generator), tmp_path)
@@ -88,7 +88,7 @@ def test_card_without_front_matter(folder, card):
 def test_card_of_another_licence(folder, licence):
     head = yaml.safe_dump({"license": licence})
     (folder / "README.md").write_text(f"---\n{head}---\n# Chairs\n")
-    with pytest.raises(ValueError, match=r"says license: .*, config\.yaml means license: mit"):
+    with pytest.raises(ValueError, match=r"has license: .*, config\.yaml means license: mit"):
         plan_upload(folder, "maker/chairs")
 
 

@@ -4,7 +4,7 @@ from get3d.cli import main
 from get3d.cli.doctor import doctor
 
 
-def test_reports_what_works_and_says_so_by_its_exit_code(
+def test_doctor_reports_failures_by_its_exit_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     failures = [finding.label for finding in doctor() if not finding.is_well]

@@ -85,7 +85,7 @@ def test_an_empty_folder_and_one_without_references(
     assert "empty" in capsys.readouterr().err
 
 
-def test_a_file_where_the_results_go_is_told_before_the_work(
+def test_unwritable_output_fails_before_the_work(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "out").write_text("in the way")

@@ -14,7 +14,7 @@ def _generate(model_folder: Path, out: Path, *flags: str) -> int:
     return main(["generate", str(model_folder), "--out", str(out), *sizes, *flags])
 
 
-def test_writes_shapes_a_sheet_and_a_record(model_folder: Path, tmp_path: Path) -> None:
+def test_writes_shapes_a_contact_sheet_and_a_record(model_folder: Path, tmp_path: Path) -> None:
     assert _generate(model_folder, tmp_path) == 0
     record = json.loads((tmp_path / "generation.json").read_text())
     assert record["settings"]["seed"] == 0
@@ -62,13 +62,13 @@ def test_a_file_in_place_of_the_folder_is_one_line(
     assert "choose another folder" in capsys.readouterr().err
 
 
-def test_a_stranger_s_file_is_not_replaced(model_folder: Path, tmp_path: Path) -> None:
+def test_unrecorded_file_is_not_replaced(model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "shape_0000.glb").write_text("mine")
     assert _generate(model_folder, tmp_path) == 1
     assert (tmp_path / "shape_0000.glb").read_text() == "mine"
 
 
-def test_cleaning_is_told_and_recorded(
+def test_cleaning_is_logged_and_recorded(
     model_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     flags = ["--faces", "100", "--slivers", "0.05", "--floaters", "0.01", "--hidden"]
@@ -87,7 +87,7 @@ def test_cleaning_is_told_and_recorded(
         assert b"image/jpeg" in (tmp_path / name).read_bytes()
 
 
-def test_a_sheet_made_anew_shows_the_cleaned_shapes(model_folder: Path, tmp_path: Path) -> None:
+def test_new_contact_sheet_shows_the_cleaned_shapes(model_folder: Path, tmp_path: Path) -> None:
     assert _generate(model_folder, tmp_path, "--faces", "60") == 0
     sheet = tmp_path / "contact_sheet.png"
     first = sheet.read_bytes()

@@ -66,7 +66,7 @@ def test_flexicubes_is_recognised(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert load(tmp_path / "car").generator.config.iso_surface == "flexicubes"
 
 
-def test_a_model_that_is_there_is_kept(
+def test_existing_model_is_kept(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config.yaml").write_text("batch: 8")

@@ -1,4 +1,4 @@
-"""The commands that move through the latent space, as typed."""
+"""Commands of latent operations."""
 
 import errno
 import json
@@ -47,7 +47,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_writes_shapes_a_sheet_and_a_record(
+def test_each_command_writes_shapes_a_contact_sheet_and_a_record(
     command: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(command, model_folder, tmp_path / "one") == 0
@@ -71,20 +71,18 @@ def test_each_writes_shapes_a_sheet_and_a_record(
     assert read(tmp_path / "one") == files
 
 
-def test_a_walk_is_a_video_of_all_frames(model_folder: Path, tmp_path: Path) -> None:
+def test_interpolation_is_a_video_of_all_frames(model_folder: Path, tmp_path: Path) -> None:
     assert call("interpolate", model_folder, tmp_path, "--frames", "5", "--video", "gif") == 0
     with Image.open(tmp_path / "walk.gif") as video:
         assert video.n_frames == 5
         assert video.size == (24, 24)
 
 
-def test_a_shape_of_a_walk_is_the_one_that_generate_makes(
-    model_folder: Path, tmp_path: Path
-) -> None:
+def test_key_frame_equals_the_generated_shape(model_folder: Path, tmp_path: Path) -> None:
     assert call("interpolate", model_folder, tmp_path / "walk", "--seeds", "0.2", "4") == 0
     assert call("generate", model_folder, tmp_path / "shapes", "--num", "3") == 0
-    walked = tmp_path / "walk" / "frame_0000.glb"
-    assert walked.read_bytes() == (tmp_path / "shapes" / "shape_0002.glb").read_bytes()
+    first = tmp_path / "walk" / "frame_0000.glb"
+    assert first.read_bytes() == (tmp_path / "shapes" / "shape_0002.glb").read_bytes()
 
 
 def test_turntables_of_seeds_and_of_files(
@@ -127,7 +125,7 @@ def test_generate_goes_on_and_grows(
     assert (tmp_path / "shape_0001.glb").stat().st_mtime_ns == first
 
 
-def test_generate_knows_a_texture_seed(model_folder: Path, tmp_path: Path) -> None:
+def test_generate_with_a_texture_seed(model_folder: Path, tmp_path: Path) -> None:
     for name, flags in {"a": [], "b": ["--texture-seed", "5"]}.items():
         assert call("generate", model_folder, tmp_path / name, "--num", "1", *flags) == 0
     a, b = (
@@ -210,7 +208,7 @@ def test_turntables_of_what_is_no_mesh(
     "flags",
     [["--truncation", "0.5"], ["--device", "cpu"], ["--subdivisions", "1"]],
 )
-def test_options_of_models_are_refused_for_mesh_files(
+def test_options_of_models_are_an_error_for_mesh_files(
     flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "a.glb").write_text("never read")
@@ -270,7 +268,7 @@ def test_what_lies_beside_an_obj_may_have_changed(model_folder: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_stranger_s_file_is_not_replaced(
+def test_unrecorded_file_is_not_replaced(
     command: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "contact_sheet.png").write_text("mine")
@@ -285,10 +283,10 @@ def test_a_read_only_folder_is_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(path: Path, text: str, *, durable: bool = True) -> None:
+    def fail(path: Path, text: str, *, durable: bool = True) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(folder, "write_text", refuse)  # root may write everywhere
+    monkeypatch.setattr(folder, "write_text", fail)  # root may write everywhere
     assert call("swap", model_folder, tmp_path) == 1
     error = capsys.readouterr().err
     assert "may not be written; choose another --out" in error
@@ -296,7 +294,7 @@ def test_a_read_only_folder_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_encoder_is_said_before_the_work(
+def test_missing_encoder_fails_before_the_work(
     model_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -317,7 +315,7 @@ def test_frames_without_a_surface_are_counted(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    make = interpolate.make_shape
+    make = interpolate.generate_shape
     calls: list[None] = []
 
     def fail_at_frames_1_and_2(model: Model, styles: Styles, *, grid: GridOptions) -> LatentShape:
@@ -326,7 +324,7 @@ def test_frames_without_a_surface_are_counted(
             raise ValueError("the signed distances have no surface")
         return make(model, styles, grid=grid)
 
-    monkeypatch.setattr(interpolate, "make_shape", fail_at_frames_1_and_2)
+    monkeypatch.setattr(interpolate, "generate_shape", fail_at_frames_1_and_2)
     assert call("interpolate", model_folder, tmp_path) == 0
     printed = capsys.readouterr().out
     assert "note: 2 frames are empty, the first of them 1: the signed distances" in printed
@@ -343,7 +341,7 @@ def test_videos_of_files_of_one_name_take_the_names_of_their_folders(tmp_path: P
     assert {path.name for path in out.glob("*.gif")} == {"first_ball.gif", "second_ball.gif"}
 
 
-def test_a_stop_says_how_far_it_came_and_what_to_do(
+def test_ctrl_c_reports_progress(
     model_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -9,6 +9,7 @@ import pytest
 
 from get3d.cli import COMMANDS, main
 from get3d.cli.errors import describe, is_expected
+from get3d.core import ConfigError, DataError, Get3DError, MissingDependencyError
 
 Failing = Callable[[BaseException], None]
 
@@ -29,7 +30,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch) -> Failing:
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (ValueError("size must be\npositive, got 0"), "size must be positive, got 0"),
+        (ConfigError("size must be\npositive, got 0"), "size must be positive, got 0"),
         (FileNotFoundError("no mesh at a.obj"), "no mesh at a.obj"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.obj"), "a.obj: No such"),
         (OSError(errno.ENOSPC, "No space left on device", "b.png"), "b.png: No space left on"),
@@ -40,9 +41,9 @@ def fail_with(monkeypatch: pytest.MonkeyPatch) -> Failing:
         (KeyboardInterrupt("3 of 9 shapes"), "stopped by Ctrl-C; 3 of 9 shapes"),
         (MemoryError(), "out of memory; use smaller settings"),
         (RuntimeError("CUDA out of memory. Tried to allocate"), "out of memory; use smaller"),
-        (ArithmeticError("loss is nan"), "loss is nan"),
-        (ValueError("no \x1b[2J\u202e\x00tensor"), "no ?[2J??tensor"),
-        (ValueError("a" * 10**6 + "; copy it again"), "aaa; copy it again"),
+        (MissingDependencyError("pip install x"), "pip install x"),
+        (DataError("no \x1b[2J\u202e\x00tensor"), "no ?[2J??tensor"),
+        (DataError("a" * 10**6 + "; copy it again"), "aaa; copy it again"),
     ],
 )
 def test_an_expected_error_is_one_line(
@@ -70,22 +71,37 @@ def test_names_that_the_terminal_cannot_show() -> None:
     assert rb"\u65e5\u672c" in done.stdout
 
 
-def test_a_bug_keeps_its_traceback(fail_with: Failing) -> None:
-    fail_with(RuntimeError("shapes do not match"))
-    with pytest.raises(RuntimeError, match="shapes"):
-        main(["doctor"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("shapes do not match"),
+        RuntimeError("shapes do not match"),
+        ArithmeticError("shapes do not match"),
+        ImportError("shapes do not match", name="numpy"),
+    ],
+)
+def test_a_bug_has_a_traceback_and_says_where_to_report_it(
+    error: Exception, fail_with: Failing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail_with(error)
+    for args in (["doctor"], ["--debug", "doctor"]):
+        assert main(args) == 70
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0] == "Traceback (most recent call last):"
+        assert lines[-2] == f"{type(error).__name__}: shapes do not match"
+        assert lines[-1].startswith("get3d doctor: this is a bug of get3d; please report it in the")
 
 
-def test_debug_shows_the_traceback_wherever_it_stands(fail_with: Failing) -> None:
-    fail_with(ValueError("wrong"))
+def test_debug_shows_the_traceback_of_any_error(fail_with: Failing) -> None:
+    fail_with(ConfigError("wrong"))
     for args in (["--debug", "doctor"], ["doctor", "--debug"]):
-        with pytest.raises(ValueError, match="wrong"):
+        with pytest.raises(ConfigError, match="wrong"):
             main(args)
 
 
-def test_an_error_without_words_still_says_what_it_is() -> None:
-    assert is_expected(ValueError())
-    assert describe(ValueError()) == "ValueError"
+def test_an_error_without_a_message_is_described_by_its_class() -> None:
+    assert is_expected(Get3DError())
+    assert describe(Get3DError()) == "Get3DError"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,4 +1,4 @@
-"""What training says that does not fit the memory."""
+"""Messages of training that runs out of memory."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def test_the_largest_smaller_preset_that_fits_is_named(name, gib, text):
     assert text in line
 
 
-def test_no_smaller_batch_than_one_image_is_asked_for():
+def test_batches_below_one_image_are_not_suggested():
     config = load_config("tiny-64")
     one = replace(config.schedule, batch_size=4, grad_accumulation_steps=4)
     line = what_fits("x", replace(config, schedule=one), "cpu", None)
@@ -49,7 +49,7 @@ def test_no_smaller_batch_than_one_image_is_asked_for():
     assert line.endswith(": lower discriminator.image_size and generator.grid_resolution")
 
 
-def test_other_errors_pass(tmp_path):
+def test_other_errors_are_not_changed(tmp_path):
     for error in (RuntimeError("shapes do not match"), ValueError("out of memory")):
         with (
             pytest.raises(type(error), match=str(error)),
@@ -85,11 +85,11 @@ def test_an_error_while_another_is_handled():
         assert is_out_of_memory(caught.value) is expected
 
 
-def test_this_machine_has_memory():
+def test_memory_of_this_machine():
     assert memory_bytes(CPU) > 1 << 28
 
 
-def test_smaller_images_of_the_frozen_network_are_a_way():
+def test_smaller_feature_images_are_suggested():
     config = load_config("tiny-64")
     with_features = replace(config.discriminator, features="imagenet", feature_image_size=128)
     line = what_fits("mine", replace(config, discriminator=with_features), "cpu", 1 << 30)

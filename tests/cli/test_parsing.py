@@ -1,4 +1,4 @@
-"""What is said about wrong command lines."""
+"""Messages for wrong command lines."""
 
 import pytest
 

@@ -79,7 +79,7 @@ def test_dry_run_sends_nothing(
         (RELEASE_LICENCE, "note: check that its terms let you share it at all"),
     ],
 )
-def test_licences_to_think_about(
+def test_licences_with_a_note(
     save: Save,
     licence: str,
     note: str,

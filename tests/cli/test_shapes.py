@@ -44,7 +44,7 @@ def test_wrong_options_are_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_file_in_place_of_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").write_text("I am a file")
     assert _shapes(tmp_path / "out") == 1
     text = capsys.readouterr().err

@@ -104,7 +104,7 @@ def test_a_licence_survives_the_next_checkpoint(tmp_path, data, config, capsys):
     assert yaml.safe_load(path.read_text())["info"]["licence"] == "unknown"
 
 
-def test_the_model_says_whether_its_colours_hold_light(tmp_path, data, config):
+def test_model_records_whether_it_is_unlit(tmp_path, data, config):
     command = ["train", str(config), "--data", str(data), "--device", "cpu"]
     run = tmp_path / "run"
     command += ["--out", str(run), "--rendering.light", "learned"]
@@ -203,7 +203,7 @@ def test_coarse_images_as_flags(tmp_path, data, config, capsys):
 def test_wrong_options_are_one_line(tmp_path, data, config, capsys, flags, message):
     run = tmp_path / "run"
     arguments = ["--data", str(data), "--out", str(run), "--device", "cpu"]
-    # 2 where a section of the config refuses the flag's value, 1 where that shows later.
+    # 2 if a section of the config rejects the flag's value, 1 if the error shows later.
     assert main(["train", str(config), *arguments, *flags]) in (1, 2)
     error = capsys.readouterr().err
     assert message in error
@@ -241,7 +241,7 @@ def test_light_of_the_data(tmp_path, config, monkeypatch, light, expected):
     assert lights == [expected, expected]
 
 
-def test_a_data_set_that_does_not_tell_its_light(tmp_path, data, config, capsys):
+def test_data_set_without_known_light_raises(tmp_path, data, config, capsys):
     """The published layout and NeRF's; and a dataset.json from before it said so."""
     assert open_dataset(data).light is None
     meshes, rendered = tmp_path / "meshes", tmp_path / "rendered"
@@ -265,7 +265,7 @@ def test_a_data_set_that_does_not_tell_its_light(tmp_path, data, config, capsys)
     assert error.count("\n") == 1
 
 
-def test_a_config_behind_the_flags_is_refused_not_ignored(tmp_path, data, config, capsys):
+def test_config_after_flags_is_an_error(tmp_path, data, config, capsys):
     run = tmp_path / "run"
     assert main(["train", "--data", str(data), "--out", str(run), str(config)]) == 2
     error = capsys.readouterr().err
@@ -284,13 +284,13 @@ def test_wrong_data_is_one_line(tmp_path, config, capsys):
         assert error.count("\n") == 1
 
 
-def test_images_larger_than_the_data_are_refused(tmp_path, data, config, capsys):
+def test_image_size_above_that_of_the_data_is_an_error(tmp_path, data, config, capsys):
     arguments = ["--data", str(data), "--out", str(tmp_path / "run")]
     assert main(["train", str(config), *arguments, "--discriminator.image-size", "64"]) == 1
     assert "image_size must lie between 1 and 32" in capsys.readouterr().err
 
 
-def test_flags_that_are_no_numbers_are_refused(tmp_path, data, config, capsys):
+def test_flags_that_are_no_numbers_are_an_error(tmp_path, data, config, capsys):
     arguments = ["--data", str(data), "--out", str(tmp_path / "run")]
     assert main(["train", str(config), *arguments, "--loss.r1-gamma", "nan"]) == 2
     assert "r1_gamma must be a finite number" in capsys.readouterr().err
@@ -312,7 +312,7 @@ def test_a_truncated_image_is_named(tmp_path, data, config, capsys):
         MemoryError("Unable to allocate 3.00 GiB for an array"),
     ],
 )
-def test_what_does_not_fit_the_memory_is_one_line_and_nothing_is_lost(
+def test_out_of_memory_is_one_line_and_keeps_checkpoints(
     tmp_path, data, config, capsys, monkeypatch, error
 ):
     run = tmp_path / "run"

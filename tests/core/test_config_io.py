@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from get3d.core import FORMERLY, check_literals, from_dict, to_dict
+from get3d.core.errors import ConfigError
 from get3d.data import RenderConfig
 from get3d.models import GeneratorConfig, TrainingRenderConfig
 from get3d.training.config import LossConfig
@@ -76,27 +77,27 @@ def test_whole_numbers_become_floats_and_lists_tuples() -> None:
         ("[1]", r"the configuration must be named values"),
     ],
 )
-def test_bad_values_are_refused_by_name(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_bad_values_are_named(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         from_dict(Run, yaml.safe_load(text))
 
 
-def test_a_check_of_the_dataclass_itself_carries_the_path() -> None:
+def test_errors_of_post_init_have_the_path() -> None:
     @dataclass(frozen=True)
     class Positive:
         size: int
 
         def __post_init__(self) -> None:
             if self.size <= 0:
-                raise ValueError(f"size must be positive, got {self.size}")
+                raise ConfigError(f"size must be positive, got {self.size}")
 
-    with pytest.raises(ValueError, match=r"^model: size must be positive, got 0$"):
+    with pytest.raises(ConfigError, match=r"^model: size must be positive, got 0$"):
         from_dict(Positive, {"size": 0}, path="model")
 
 
 def test_literals_are_checked_in_python_too() -> None:
     check_literals(Run(steps=1, kind="unified"))
-    with pytest.raises(ValueError, match="kind must be one of separate, unified; got 'unify'"):
+    with pytest.raises(ConfigError, match="kind must be one of separate, unified; got 'unify'"):
         check_literals(Run(steps=1, kind="unify"))  # type: ignore[arg-type]
 
 
@@ -112,9 +113,9 @@ def test_literals_are_checked_in_python_too() -> None:
         (RenderConfig(), "light"),
     ],
 )
-def test_every_config_does_so(config: Any, name: str) -> None:
-    object.__setattr__(config, name, "x")  # the tests' type checker would refuse first
-    with pytest.raises(ValueError, match=f"{name} must be one of .*; got 'x'"):
+def test_every_config_checks_its_literals(config: Any, name: str) -> None:
+    object.__setattr__(config, name, "x")  # bypasses the tests' type checker
+    with pytest.raises(ConfigError, match=f"{name} must be one of .*; got 'x'"):
         config.__post_init__()
 
 
@@ -127,5 +128,5 @@ class Renamed:
 def test_former_names_of_fields_are_read() -> None:
     assert from_dict(Renamed, {"accumulate": 4}) == Renamed(grad_accumulation_steps=4)
     assert to_dict(Renamed())["grad_accumulation_steps"] == 1
-    with pytest.raises(ValueError, match="accumulate is the former name of grad_accumulation_st"):
+    with pytest.raises(ConfigError, match="accumulate is the former name of grad_accumulation_st"):
         from_dict(Renamed, {"accumulate": 4, "grad_accumulation_steps": 2})

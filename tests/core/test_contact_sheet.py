@@ -1,4 +1,4 @@
-"""Sheets show every image, and PNG files return what was written."""
+"""Contact sheets contain every image, and PNG files round-trip."""
 
 from pathlib import Path
 
@@ -28,13 +28,13 @@ def test_every_image_is_at_its_place() -> None:
     assert (sheet[:, 4] == 255).all()
 
 
-def test_alpha_is_shown_on_white() -> None:
+def test_alpha_is_composited_on_white() -> None:
     clear = np.zeros((2, 2, 4), np.uint8)
     sheet = np.asarray(contact_sheet([clear]))
     assert (sheet == 255).all()
 
 
-def test_labels_take_room_below_and_any_letter_is_accepted() -> None:
+def test_labels_are_below_images_and_may_have_any_letter() -> None:
     images = np.zeros((2, 30, 30, 1), np.uint8)
     plain = contact_sheet(images)
     labelled = np.asarray(contact_sheet(images, labels=["椅子", "a very long name of a chair"]))
@@ -56,7 +56,7 @@ def test_bad_input_is_named() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_png_returns_what_was_written(tmp_path: Path, channels: int) -> None:
+def test_png_round_trip(tmp_path: Path, channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
     save_png(tmp_path / "a.png", image, durable=False)
     with Image.open(tmp_path / "a.png") as read:

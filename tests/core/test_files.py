@@ -1,4 +1,4 @@
-"""A file is the old one or the whole new one."""
+"""Files are written atomically."""
 
 import errno
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from get3d.core import atomic_path, remove_leftovers, write_text
 
 
-def test_new_file_appears_whole_and_alone(tmp_path: Path) -> None:
+def test_new_file_is_complete_and_alone(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "er" / "a.txt"
     with atomic_path(target) as temp_path:
         temp_path.write_text("new")
@@ -37,7 +37,7 @@ def test_failure_keeps_the_old_file_and_removes_the_new(
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_full_disk_says_which_file_and_what_to_do(tmp_path: Path) -> None:
+def test_full_disk_names_the_file_and_what_to_do(tmp_path: Path) -> None:
     def fill() -> None:
         with atomic_path(tmp_path / "model.bin"):
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -93,14 +93,14 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
     remove_leftovers(tmp_path / "missing")
 
 
-def test_errors_name_the_file_that_was_asked_for(tmp_path: Path) -> None:
+def test_errors_name_the_final_path(tmp_path: Path) -> None:
     target = tmp_path / f"{'a' * 250}.txt"
     with pytest.raises(OSError, match="too long") as info, atomic_path(target) as temp_path:
         temp_path.write_text("x")
     assert info.value.filename == str(target)
 
 
-def test_a_folder_is_no_file_and_the_work_does_not_begin(tmp_path: Path) -> None:
+def test_a_folder_fails_before_the_block_begins(tmp_path: Path) -> None:
     with (
         pytest.raises(IsADirectoryError, match="move it away") as info,
         atomic_path(tmp_path),

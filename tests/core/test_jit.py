@@ -1,4 +1,4 @@
-"""Compiled loops give what the plain ones give."""
+"""Compiled loops give the results of plain Python."""
 
 import sys
 from types import ModuleType
@@ -13,7 +13,7 @@ from get3d.core.jit import has_triton
 
 @compiled
 def running_total(values: np.ndarray) -> np.ndarray:
-    """Sum up to each place."""
+    """Return cumulative sums."""
     totals = np.empty_like(values)
     total = 0.0
     for i in range(len(values)):
@@ -27,14 +27,14 @@ def test_same_result_as_plain():
     assert np.array_equal(running_total(values), values.cumsum())
 
 
-def test_works_where_numba_finds_no_place_for_its_cache():
+def test_works_without_a_writable_cache_folder():
     space: dict[str, object] = {}
     exec("def double(x):\n    return 2 * x", space)  # no source file, so no cache
     assert compiled(space["double"])(4) == 8
 
 
 @pytest.mark.parametrize(("error", "expected"), [(None, True), (OSError("no compiler"), False)])
-def test_triton_that_cannot_compile_is_left_alone(
+def test_triton_that_cannot_compile_is_not_used(
     error: Exception | None,
     expected: bool,
     monkeypatch: pytest.MonkeyPatch,

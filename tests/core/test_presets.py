@@ -7,7 +7,7 @@ from get3d.core.presets import find_config, preset_folder, preset_names
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with nothing of the project in it."""
+    """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -21,7 +21,7 @@ def test_presets_are_found_from_any_folder(folder: Path) -> None:
             assert find_config(spelling) == expected
 
 
-def test_a_file_that_exists_wins(folder: Path) -> None:
+def test_an_existing_file_takes_precedence(folder: Path) -> None:
     mine = folder / f"{preset_names()[0]}.yaml"
     mine.write_text("{}")
     assert find_config(mine.name).resolve() == mine

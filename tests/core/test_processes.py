@@ -26,8 +26,8 @@ def test_all_jobs_are_done_once(workers: int) -> None:
     assert sorted(run_in_processes(_square, range(9), workers=workers)) == [n * n for n in range(9)]
 
 
-def test_who_stops_waiting_leaves_no_process_behind() -> None:
-    """As by Ctrl-C: jobs that take minutes are not waited for."""
+def test_stopping_early_terminates_the_processes() -> None:
+    """As on Ctrl-C, without waiting for running jobs."""
     before = set(multiprocessing.active_children())
     results = run_in_processes(_sleep_but_for_the_first, range(9), workers=2)
     assert next(results) == 0
@@ -35,6 +35,6 @@ def test_who_stops_waiting_leaves_no_process_behind() -> None:
     assert set(multiprocessing.active_children()) <= before
 
 
-def test_a_process_that_dies_is_told() -> None:
+def test_a_process_that_dies_is_reported() -> None:
     with pytest.raises(ChildProcessError, match="a worker process died"):
         list(run_in_processes(_die, range(9), workers=2))

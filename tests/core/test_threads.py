@@ -8,7 +8,7 @@ from get3d.core.threads import run_jobs
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("num", [0, 1, 7])
-def test_results_stand_in_the_order_of_the_jobs(threads, num):
+def test_results_are_in_the_order_of_the_jobs(threads, num):
     assert run_jobs(lambda job: job * job, range(num), threads=threads) == [
         job * job for job in range(num)
     ]
@@ -27,7 +27,7 @@ def test_helpers_work_too_and_record_no_gradients():
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("error", [IndexError, ValueError])
-def test_a_failing_job_is_heard(threads, error):
+def test_errors_of_jobs_are_raised(threads, error):
     def task(job):
         raise error("broken")
 
@@ -35,7 +35,7 @@ def test_a_failing_job_is_heard(threads, error):
         run_jobs(task, range(4), threads=threads)
 
 
-def test_a_failing_job_ends_the_others_work():
+def test_a_failing_job_stops_the_others():
     done = []
 
     def task(job):

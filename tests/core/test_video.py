@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from get3d.core import check_video, save_video
+from get3d.core import MissingDependencyError, check_video, save_video
 
 
 def frames(num: int, size: tuple[int, int] = (16, 20)) -> Iterator[np.ndarray]:
@@ -16,7 +16,7 @@ def frames(num: int, size: tuple[int, int] = (16, 20)) -> Iterator[np.ndarray]:
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "WEBP"])
-def test_frames_come_back_in_order(tmp_path: Path, suffix: str) -> None:
+def test_frames_are_read_back_in_order(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"video.{suffix}"
     save_video(path, frames(6), fps=20.0)
     with Image.open(path) as video:
@@ -55,22 +55,24 @@ def test_mp4_pads_odd_sizes(tmp_path: Path) -> None:
     assert np.ptp(levels[4]) <= 3  # no dark border
 
 
-def test_a_missing_encoder_names_the_remedy(
+def test_a_missing_encoder_names_the_suggested_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as if it were not installed
-    with pytest.raises(ImportError, match=r"pip install 'get3d\[video\]'.*webp and gif"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'get3d\[video\]'.*webp and gif"):
         save_video(tmp_path / "video.mp4", frames(2))
     assert not list(tmp_path.iterdir())
 
 
-def test_an_encoder_without_its_program_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoder_without_its_program_names_the_suggested_fix(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Broken:
         def get_ffmpeg_exe(self) -> str:
             raise RuntimeError("No ffmpeg exe could be found")
 
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", Broken())
-    with pytest.raises(ImportError, match="mp4 needs an encoder"):
+    with pytest.raises(MissingDependencyError, match="mp4 needs an encoder"):
         check_video(".mp4", fps=30.0)
 
 
@@ -88,14 +90,14 @@ def test_an_encoder_without_its_program_names_the_remedy(monkeypatch: pytest.Mon
     ],
 )
 @pytest.mark.parametrize("size", [(16, 16), (256, 256)])  # within one buffer, and beyond
-def test_a_half_written_mp4_is_none(
+def test_an_incomplete_mp4_is_removed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     script: str,
     message: str,
     size: tuple[int, int],
 ) -> None:
-    """As on a full disk, where the encoder leaves what it could write."""
+    """As on a full disk, where the encoder leaves a truncated file."""
     encoder = tmp_path / "encoder"
     encoder.write_text(f"#!/bin/sh\nfor video; do :; done\n{script}\n")
     encoder.chmod(0o755)

@@ -3,7 +3,7 @@ import torch
 from get3d.core.weights import fingerprint
 
 
-def test_fingerprint_tells_weights_apart() -> None:
+def test_fingerprint_depends_on_weights() -> None:
     layer = torch.nn.Linear(3, 2)
     before = fingerprint(layer)
     assert fingerprint(layer) == before

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from get3d.data.dataset import ImageDataset, open_dataset
-from get3d.data.layouts import DatasetError
+from get3d.data.layouts import DataError
 from get3d.geometry.cameras import camera_angles, camera_origins, clip_matrices, to_clip
 
 Maker = Callable[..., Path]
@@ -122,7 +122,7 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no dataset here"):
         open_dataset(tmp_path)
     (tmp_path / "img").mkdir()
-    with pytest.raises(DatasetError, match="no objects"):
+    with pytest.raises(DataError, match="no objects"):
         open_dataset(tmp_path)
 
 
@@ -130,16 +130,16 @@ def test_wrong_camera_files_are_named(tmp_path: Path, make_published: Maker) -> 
     root = make_published(tmp_path / "d")
     path = root / "camera/things/thing_1/rotation.npy"
     np.save(path, np.zeros(5))
-    with pytest.raises(DatasetError, match=r"rotation\.npy: 5 angles for 6 images"):
+    with pytest.raises(DataError, match=r"rotation\.npy: 5 angles for 6 images"):
         open_dataset(root)
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(DatasetError, match=r"rotation\.npy: cannot be read"):
+    with pytest.raises(DataError, match=r"rotation\.npy: cannot be read"):
         open_dataset(root)
     np.save(path, np.full(6, np.nan))
-    with pytest.raises(DatasetError, match=r"rotation\.npy: holds values"):
+    with pytest.raises(DataError, match=r"rotation\.npy: holds values"):
         open_dataset(root)
     path.unlink()
-    with pytest.raises(DatasetError, match=r"rotation\.npy: missing"):
+    with pytest.raises(DataError, match=r"rotation\.npy: missing"):
         open_dataset(root)
 
 
@@ -159,9 +159,9 @@ def test_wrong_images_are_named(
 ) -> None:
     dataset = open_dataset(make_published(tmp_path / "d"))
     change(dataset.image_paths[3])
-    with pytest.raises(DatasetError, match=rf"thing_0/003\.png: .*{message}"):
+    with pytest.raises(DataError, match=rf"thing_0/003\.png: .*{message}"):
         dataset[3]
-    with pytest.raises(DatasetError, match=rf"thing_0/003\.png: .*{message}"):
+    with pytest.raises(DataError, match=rf"thing_0/003\.png: .*{message}"):
         dataset.load_all()
 
 
@@ -186,10 +186,10 @@ def test_wrong_transforms_are_named(
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(DataError, match=message):
         open_dataset(tmp_path / "d")
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(DatasetError, match="not valid JSON"):
+    with pytest.raises(DataError, match="not valid JSON"):
         open_dataset(tmp_path / "d")
 
 
@@ -200,5 +200,5 @@ def test_metadata_with_cameras_of_another_form_is_damaged(
     entry = {"name": "a/b", "world_to_camera": matrices, "intrinsics": [[1.0, 1.0, 0.5, 0.5]]}
     content = {"format": "get3d-dataset", "version": 1, "complete": True, "objects": [entry]}
     (tmp_path / "dataset.json").write_text(json.dumps(content))
-    with pytest.raises(DatasetError, match=r"dataset\.json: damaged .*cameras of another form"):
+    with pytest.raises(DataError, match=r"dataset\.json: damaged .*cameras of another form"):
         open_dataset(tmp_path)

@@ -15,6 +15,7 @@ from trimesh.visual.material import PBRMaterial
 from get3d.core.types import TexturedMesh
 from get3d.data.mesh_files import MeshFileError, find_meshes, load_mesh, normalize_mesh
 from get3d.data.mesh_notes import appearance_notes
+from get3d.render import material_channels
 
 
 def triangle_areas(textured_mesh: TexturedMesh) -> torch.Tensor:
@@ -122,9 +123,11 @@ def test_a_part_without_coordinates_leaves_the_others_their_image(tmp_path: Path
 @pytest.mark.parametrize(("mode", "alpha"), [("BLEND", 100 / 255), ("MASK", 0.0), ("OPAQUE", 1.0)])
 def test_alpha_counts_only_where_the_file_says_so(tmp_path: Path, mode: str, alpha: float) -> None:
     textured_square(alphaMode=mode).export(tmp_path / "square.glb")
-    texture = load_mesh(tmp_path / "square.glb").materials[0].texture
-    assert texture is not None
-    assert torch.allclose(texture[..., 3], torch.tensor(alpha))
+    square = load_mesh(tmp_path / "square.glb")
+    assert square.materials[0].alpha_mode == mode
+    weights = torch.full((2, 3), 1 / 3)
+    found = material_channels(square, torch.tensor([0, 1]), weights)["alpha"]
+    assert torch.allclose(found, torch.tensor(alpha))
 
 
 def test_several_materials_and_colours_meet_in_one_mesh(tmp_path: Path) -> None:
@@ -242,7 +245,7 @@ def test_unusable_files_say_why(
     assert caught.value.path == tmp_path / name
 
 
-def test_files_cut_in_half_are_refused(tmp_path: Path) -> None:
+def test_truncated_files_raise(tmp_path: Path) -> None:
     textured_square().export(tmp_path / "a.glb")
     whole = (tmp_path / "a.glb").read_bytes()
     for share in (0.1, 0.5, 0.9):
@@ -251,7 +254,7 @@ def test_files_cut_in_half_are_refused(tmp_path: Path) -> None:
             load_mesh(tmp_path / "a.glb")
 
 
-def test_missing_parts_of_gltf_are_told(tmp_path: Path) -> None:
+def test_missing_parts_of_gltf_are_named(tmp_path: Path) -> None:
     files = trimesh.exchange.gltf.export_gltf(trimesh.Scene(textured_square()))
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -290,7 +293,7 @@ def test_finding_meshes(tmp_path: Path) -> None:
         load_mesh(tmp_path / "gone.glb")
 
 
-def test_what_cannot_be_scaled_is_refused(tmp_path: Path) -> None:
+def test_meshes_that_cannot_be_scaled_raise(tmp_path: Path) -> None:
     trimesh.creation.box().export(tmp_path / "a.stl")
     loaded = load_mesh(tmp_path / "a.stl")
     with pytest.raises(ValueError, match="longest_side must be positive"):

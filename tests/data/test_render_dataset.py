@@ -1,4 +1,4 @@
-"""Rendering gives images that agree with their cameras, resumes, and reports what it left out."""
+"""Rendered images agree with their cameras; rendering resumes and reports skipped files."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ import trimesh
 from PIL import Image
 
 from get3d.data.dataset import open_dataset
-from get3d.data.layouts import DatasetError, angles_to_cameras
+from get3d.data.layouts import DataError, angles_to_cameras
 from get3d.data.render_config import RenderConfig
 from get3d.data.render_dataset import RenderProgress, render_dataset, split_objects
 from get3d.data.render_object import object_cameras
@@ -50,7 +50,7 @@ def all_files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_dataset_is_whole_and_sound(tmp_path: Path, meshes: Path) -> None:
+def test_dataset_is_complete_and_valid(tmp_path: Path, meshes: Path) -> None:
     out = tmp_path / "out"
     config = replace(CONFIG, views=24, size=64, longest_side=0.6)  # no image cuts them off
     report = render_dataset([meshes], out, config)
@@ -66,7 +66,7 @@ def test_dataset_is_whole_and_sound(tmp_path: Path, meshes: Path) -> None:
     assert float(found.statistics["silhouettes explained by their cameras"].rstrip("%")) > 95
     # A hull is never smaller than its object. How much larger depends on the cameras, and they on
     # the names: two objects of one name are named after their paths, which differ between machines.
-    assert 0.58 < float(found.statistics["objects fit a cube of side"].split()[-1]) < 0.9
+    assert 0.58 < float(found.statistics["objects fit a cube of size"].split()[-1]) < 0.9
     with Image.open(out / "contact_sheet.png") as sheet:
         assert sheet.width > 64
 
@@ -127,7 +127,7 @@ def test_stopping_anywhere_and_going_on_gives_the_same_files(tmp_path: Path, mes
     out = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         render_dataset([meshes], out, CONFIG, on_progress=stop)
-    with pytest.raises(DatasetError, match="did not finish"):
+    with pytest.raises(DataError, match="did not finish"):
         open_dataset(out)
     # What a kill -9 in the middle of an object leaves behind.
     cut = next(iter(sorted((out / "img").rglob("003.png"))))
@@ -161,11 +161,11 @@ def test_adding_meshes_keeps_the_names_of_the_others(tmp_path: Path, meshes: Pat
     assert names == ("objects/box", "others/box")
 
 
-def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, meshes: Path) -> None:
+def test_other_settings_in_the_same_folder_raise(tmp_path: Path, meshes: Path) -> None:
     out = tmp_path / "out"
     render_dataset([meshes], out, CONFIG)
     before = all_files(out)
-    with pytest.raises(DatasetError, match=r"size: 32, now 64\); use the same .* another folder"):
+    with pytest.raises(DataError, match=r"size: 32, now 64\); use the same .* another folder"):
         render_dataset([meshes], out, replace(CONFIG, size=64))
     assert all_files(out) == before
 
@@ -173,12 +173,12 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, meshes: P
 def test_foreign_folders_are_left_alone(tmp_path: Path, meshes: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.txt").write_text("mine")
-    with pytest.raises(DatasetError, match="not empty and not written by get3d"):
+    with pytest.raises(DataError, match="not empty and not written by get3d"):
         render_dataset([meshes], tmp_path / "photos", CONFIG)
-    with pytest.raises(DatasetError, match="not empty"):
+    with pytest.raises(DataError, match="not empty"):
         render_dataset([meshes], tmp_path / "photos" / "a.txt", CONFIG)
     (tmp_path / "photos" / "a.txt").rename(tmp_path / "photos" / "dataset.json")
-    with pytest.raises(DatasetError, match="not valid JSON"):
+    with pytest.raises(DataError, match="not valid JSON"):
         render_dataset([meshes], tmp_path / "photos", CONFIG)
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["dataset.json"]
 
@@ -199,7 +199,7 @@ def test_unusable_files_are_reported_and_the_rest_rendered(tmp_path: Path, meshe
 
 def test_nothing_usable_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "broken.glb").write_bytes(b"nothing")
-    with pytest.raises(DatasetError, match=r"none of the 1 .*broken\.glb: cannot be read"):
+    with pytest.raises(DataError, match=r"none of the 1 .*broken\.glb: cannot be read"):
         render_dataset([tmp_path / "broken.glb"], tmp_path / "out", CONFIG)
     assert not any((tmp_path / "out").iterdir())
 
@@ -255,6 +255,6 @@ def test_splits_are_complete_and_depend_on_the_seed_alone() -> None:
         ({"seed": -1}, "seed must not be negative"),
     ],
 )
-def test_bad_settings_are_refused(change: dict[str, object], message: str) -> None:
+def test_config_out_of_range_raises(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RenderConfig(**change)

@@ -1,4 +1,4 @@
-"""Every kind of damage is found and named, and a sound dataset gives no error."""
+"""Every kind of damage is reported, and a valid dataset has no errors."""
 
 import json
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def test_sound_datasets_have_no_errors(
 
 
 @pytest.mark.parametrize("size", [1, 4])
-def test_objects_larger_than_the_generators_cube_are_told(
+def test_objects_larger_than_the_generators_cube_are_a_warning(
     tmp_path: Path, make_blender: Maker, size: int
 ) -> None:
     path = make_blender(tmp_path / "d") / "transforms_train.json"
@@ -77,19 +77,19 @@ def test_objects_larger_than_the_generators_cube_are_told(
             row[3] *= size
     path.write_text(json.dumps(content))
     report = validate_dataset(tmp_path / "d")
-    side = float(report.statistics["objects fit a cube of side"])
+    side = float(report.statistics["objects fit a cube of size"])
     assert side == pytest.approx(0.4 * size, rel=0.25)  # a ball of radius 0.2, on a coarse grid
     assert any("--generator.scale" in text for text in report.warnings) == (size == 4)
 
 
-def test_objects_cut_off_do_not_tell_their_size(tmp_path: Path, make_published: Maker) -> None:
+def test_cropped_objects_have_no_size(tmp_path: Path, make_published: Maker) -> None:
     root = make_published(tmp_path / "d")
     for path in root.rglob("*.png"):
         rgba = np.asarray(Image.open(path)).copy()
         rgba[0] = 255
         Image.fromarray(rgba).save(path)
     report = validate_dataset(root)
-    assert "unknown" in report.statistics["objects fit a cube of side"]
+    assert "unknown" in report.statistics["objects fit a cube of size"]
     assert not any("--generator.scale" in text for text in report.warnings)
 
 

@@ -236,7 +236,7 @@ def test_sizes_of_textures(bad):
 
 def test_no_texture_is_large_enough(monkeypatch):
     monkeypatch.setattr("get3d.export.atlas.MAX_TEXTURE_SIZE", 64)
-    with pytest.raises(ValueError, match="no size up to 64 is enough, so ask for fewer faces"):
+    with pytest.raises(ValueError, match="no size up to 64 is enough, so simplify"):
         unwrap(needles(3000), texture_size=16)
 
 

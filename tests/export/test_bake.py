@@ -125,7 +125,7 @@ def test_faces_without_area_do_no_harm(ball):
 
 
 def test_field_of_another_shape(ball):
-    with pytest.raises(ValueError, match="one RGB colour a point"):
+    with pytest.raises(ValueError, match=r"must return \[\d+, 3\], got"):
         texture_mesh(ball(1), lambda points: points[None], texture_size=32)
 
 

@@ -82,7 +82,7 @@ def test_long_charts_are_cut_between_faces():
     lengths = (lambda low, high: (high - low).max(axis=1))(*chart_boxes(cut.corners, cut.chart_of))
     assert lengths.max() < 0.2 + 0.03
     assert cut.num_charts < 12 * whole.num_charts
-    # Where faces are as long as the chart, cutting would leave crumbs.
+    # Where faces are as long as the chart, cutting would leave small components.
     mesh = rod(radius=0.01, rings=1)
     num_charts = [make_charts(mesh, texel=0.001, longest=far).num_charts for far in (9.0, 0.2)]
     assert num_charts[0] == num_charts[1]

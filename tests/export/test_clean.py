@@ -14,11 +14,11 @@ from get3d.geometry import (
 
 @pytest.fixture
 def messy(ball) -> Mesh:
-    """A ball with a crumb beside it and a bubble in it."""
-    body, crumb, bubble = ball(3), ball(1, radius=0.02), ball(2, radius=0.2)
-    verts = torch.cat([body.verts, crumb.verts + 0.5, bubble.verts])
-    num_body, num_crumb = len(body.verts), len(crumb.verts)
-    faces = [body.faces, crumb.faces + num_body, bubble.faces.flip(1) + num_body + num_crumb]
+    """A ball with a small one beside it and a bubble in it."""
+    body, small, bubble = ball(3), ball(1, radius=0.02), ball(2, radius=0.2)
+    verts = torch.cat([body.verts, small.verts + 0.5, bubble.verts])
+    num_body, num_small = len(body.verts), len(small.verts)
+    faces = [body.faces, small.faces + num_body, bubble.faces.flip(1) + num_body + num_small]
     return Mesh(verts, torch.cat(faces))
 
 
@@ -31,8 +31,8 @@ def test_by_default_nothing_changes(messy):
 def test_every_step_says_what_it_did(messy):
     cleaned = clean_mesh(messy, Cleaning(floaters=0.01, hidden=True, slivers=0.1, faces=500))
     assert cleaned.notes[:3] == (
-        "floaters below 0.01 of the largest piece: removed 1 piece, 80 faces",
-        "hidden: removed 1 piece, 320 faces",
+        "floaters below 0.01 of the largest component: removed 1 component, 80 faces",
+        "hidden: removed 1 component, 320 faces",
         "faces 500: simplified 1280 faces to 500",
     )
     assert cleaned.notes[3].startswith("slivers below 0.1: ")
@@ -52,7 +52,7 @@ def test_decimation_keeps_a_ball_a_ball(ball, num_faces):
 
 @pytest.mark.parametrize("num_faces", [50, 200, 500])
 def test_decimation_of_a_rough_surface_reaches_few_faces_and_spends_them_well(num_faces):
-    """Marching tetrahedra leave needles, at which the collapses got stuck, leaving crumbs."""
+    """Marching tetrahedra leave needles, at which the collapses got stuck, leaving small components."""
     grid = bcc_grid(40)
     x, y, z = (40 * grid.verts).unbind(1)
     waves = 0.01 * (x.sin() + (1.3 * y).sin() + (0.7 * z + x).sin())
@@ -67,15 +67,15 @@ def test_decimation_of_a_rough_surface_reaches_few_faces_and_spends_them_well(nu
 
 
 def test_decimation_leaves_no_sheets_of_two_faces(ball):
-    """A crumb that has collapsed is gone, not two triangles back to back."""
+    """A small component that has collapsed is gone, not two triangles back to back."""
     body = ball(4)
-    crumbs = [ball(1, radius=0.005) for _ in range(20)]
+    small = [ball(1, radius=0.005) for _ in range(20)]
     steps = torch.linspace(-0.4, 0.4, 20)
     verts = [body.verts] + [
-        c.verts + torch.tensor([x, 0.6, 0.0]) for c, x in zip(crumbs, steps, strict=True)
+        c.verts + torch.tensor([x, 0.6, 0.0]) for c, x in zip(small, steps, strict=True)
     ]
     starts = torch.tensor([0] + [len(v) for v in verts[:-1]]).cumsum(0)
-    parts = [body.faces] + [crumb.faces for crumb in crumbs]
+    parts = [body.faces] + [ball.faces for ball in small]
     faces = torch.cat([part + start for part, start in zip(parts, starts, strict=True)])
     fewer = decimate(Mesh(torch.cat(verts), faces), 400)
     corners = fewer.faces.sort(dim=1).values

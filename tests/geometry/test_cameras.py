@@ -1,4 +1,4 @@
-"""Cameras: the published matrices, and what must hold for any angle."""
+"""Cameras: published matrices, and invariants for any angle."""
 
 import math
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from get3d.core.errors import ConfigError
 from get3d.core.types import Cameras
 from get3d.geometry import (
     CameraDistribution,
@@ -141,15 +142,15 @@ def test_gradient_reaches_the_points():
     ],
 )
 def test_bad_distribution_is_named(wrong, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         CameraDistribution(**{"radius": 1.2, "fovy_deg": 49.0, **wrong})
 
 
 def test_bad_arguments_are_named():
     angle = torch.zeros(1)
-    with pytest.raises(ValueError, match="radius"):
+    with pytest.raises(ConfigError, match="radius"):
         orbit_cameras(angle, angle, radius=-1.0, fovy_rad=0.8)
-    with pytest.raises(ValueError, match="fovy_rad"):
+    with pytest.raises(ConfigError, match="fovy_rad"):
         orbit_cameras(angle, angle, radius=1.0, fovy_rad=0.0)
     with pytest.raises(ValueError, match="num"):
         sample_cameras(

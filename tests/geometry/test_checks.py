@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from get3d.core import Mesh
+from get3d.core.errors import MeshError
 from get3d.geometry import check_count, check_finite, check_indices, check_mesh, unit_box
 
 
@@ -16,9 +17,9 @@ def test_good_meshes_pass():
 
 
 @pytest.mark.parametrize("bad", [-1, 3, 50_000_000, -(2**40)])
-def test_faces_name_vertices_that_are_there(bad):
+def test_vertex_indices_in_range(bad):
     message = f"faces has index {bad}, but there are 3 vertices; give indices from 0 to 2"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(MeshError, match=message):
         check_mesh(mesh([[0, 1, 2], [0, bad, 1]]))
 
 
@@ -26,25 +27,25 @@ def test_faces_name_vertices_that_are_there(bad):
 def test_positions_are_finite(bad):
     verts = torch.eye(3)
     verts[1, 2] = bad
-    with pytest.raises(ValueError, match="1 of 3 vertex positions are not finite; remove them"):
+    with pytest.raises(MeshError, match="1 of 3 vertex positions are not finite; remove or rep"):
         check_mesh(Mesh(verts, torch.tensor([[0, 1, 2]])))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_refused(dtype):
+def test_half_precision_is_an_error(dtype):
     with pytest.raises(ValueError, match=f"colours must be float32 or float64, got {dtype}"):
         check_finite("colours", torch.ones(2, 3, dtype=dtype))
 
 
-def test_indices_of_nothing_and_none():
+def test_indices_into_nothing_and_no_indices():
     check_indices("faces", torch.zeros(0, 3, dtype=torch.int64), 0, "vertices")
-    with pytest.raises(ValueError, match="faces has index 0, but there are 0 vertices"):
+    with pytest.raises(MeshError, match="faces has index 0, but there are 0 vertices"):
         check_indices("faces", torch.zeros(1, 3, dtype=torch.int64), 0, "vertices")
 
 
-def test_counts_go_together():
+def test_counts_must_match():
     check_count("normals", 3, 3, "vertices")
-    with pytest.raises(ValueError, match="normals has 2 rows for 3 vertices; give one for each"):
+    with pytest.raises(MeshError, match="normals has 2 rows for 3 vertices; give one for each"):
         check_count("normals", 2, 3, "vertices")
 
 

@@ -1,4 +1,4 @@
-"""The tables of the dual surface, against counts that follow from geometry alone."""
+"""The tables of dual marching cubes, against counts derived from geometry."""
 
 import numpy as np
 import pytest
@@ -19,11 +19,11 @@ CROSSED = INSIDE[:, CUBE_EDGES[:, 0]] ^ INSIDE[:, CUBE_EDGES[:, 1]]
 
 
 def components(corners: list[int]) -> int:
-    """Pieces of a set of corners, joined along edges."""
-    pieces = 0
+    """Count the edge-connected components of a set of corners."""
+    count = 0
     left = set(corners)
     while left:
-        pieces += 1
+        count += 1
         stack = [left.pop()]
         while stack:
             corner = stack.pop()
@@ -32,7 +32,7 @@ def components(corners: list[int]) -> int:
                 if other in left:
                     left.remove(other)
                     stack.append(other)
-    return pieces
+    return count
 
 
 def test_every_crossed_edge_has_a_vertex_and_no_other():
@@ -46,9 +46,9 @@ def test_every_crossed_edge_has_a_vertex_and_no_other():
         assert all((owners == vert).sum() >= 3 for vert in range(NUM_VERTS[state]))
 
 
-def test_inside_corners_are_kept_apart():
-    # Where inside corners are cut off from each other on every face, each edge-connected piece of
-    # them is bounded by patches of its own.
+def test_inside_corners_are_separated():
+    # If inside corners are separated on every face, each edge-connected component of them is
+    # bounded by patches of its own.
     for case in range(256):
         owners = {}
         for edge in np.flatnonzero(CROSSED[case]):
@@ -56,9 +56,9 @@ def test_inside_corners_are_kept_apart():
             corner = int(first if INSIDE[case, first] else second)
             owners.setdefault(int(EDGE_VERT[case, edge]), set()).add(corner)
         for corners in owners.values():
-            piece = [c for c in range(8) if INSIDE[case, c]]
-            if components(piece) > 1:
-                assert components(sorted(corners | set(piece))) == components(piece)
+            inside = [c for c in range(8) if INSIDE[case, c]]
+            if components(inside) > 1:
+                assert components(sorted(corners | set(inside))) == components(inside)
     assert NUM_VERTS[0b10000001] == 2  # opposite corners of the cube
     assert NUM_VERTS[0b00001001] == 2  # of a face
     assert NUM_VERTS[0b11110110] == 1  # the same outside: its crossings are one ring
@@ -66,12 +66,12 @@ def test_inside_corners_are_kept_apart():
     assert NUM_VERTS[0] == NUM_VERTS[255] == 0
 
 
-def test_turning_over_exchanges_inside_and_outside():
+def test_the_other_state_exchanges_inside_and_outside():
     for case in range(256):
         assert (EDGE_VERT[case + 256] == EDGE_VERT[255 - case]).all()
 
 
-def test_hinges_are_the_two_cases_of_the_literature():
+def test_ambiguous_faces_are_the_two_cases_of_the_literature():
     is_ambiguous = np.flatnonzero(AMBIGUOUS_FACE >= 0)
     # 12 of six inside corners and two outside across a face, 24 with one more corner outside.
     assert sorted(INSIDE[is_ambiguous].sum(1).tolist()) == [5] * 24 + [6] * 12

@@ -1,4 +1,4 @@
-"""FlexiCubes: reference values, what holds for every field, and gradients."""
+"""FlexiCubes: reference values, invariants for any field, and gradients."""
 
 import math
 from itertools import product
@@ -41,7 +41,7 @@ def random_weights(grid: VoxelGrid, *, seed: int = 0) -> Tensor:
 
 
 def closed_noise(grid: VoxelGrid, num: int, *, seed: int = 0) -> Tensor:
-    """A random sign at every vertex, outside on the box."""
+    """Random signs at all vertices, outside on the bounding box."""
     sdf = torch.randn(num, len(grid.verts), generator=torch.Generator().manual_seed(seed))
     sdf[:, grid.boundary] = -sdf[:, grid.boundary].abs() - 0.1
     return sdf

@@ -1,4 +1,4 @@
-"""The lattice by arithmetic is the one that `bcc_grid` lists, and a finer one splits its tets."""
+"""The lattice by arithmetic equals `bcc_grid`, and a finer one splits its tets."""
 
 import pytest
 import torch
@@ -20,16 +20,16 @@ def bcc(num_cells: int, scale: float = 1.0) -> lattice.Lattice:
 
 
 def corner_places(keys: Tensor, num_cells: int) -> Tensor:
-    _, places = lattice.unpack(keys.flatten(), bcc(num_cells).vert_side)
+    _, places = lattice.unpack_keys(keys.flatten(), bcc(num_cells).verts_per_axis)
     return places.view(*keys.shape, 3)
 
 
-def test_keys_come_back() -> None:
+def test_keys_round_trip() -> None:
     shape = torch.tensor([0, 0, 2, 7])
     places = torch.tensor([[0, 1, 2], [10, 10, 10], [0, 0, 0], [3, 0, 10]])
-    keys = lattice.pack(shape, places, 11)
+    keys = lattice.pack_keys(shape, places, 11)
     assert torch.equal(keys, keys.sort().values)
-    back = lattice.unpack(keys, 11)
+    back = lattice.unpack_keys(keys, 11)
     assert torch.equal(back[0], shape)
     assert torch.equal(back[1], places)
 
@@ -48,11 +48,11 @@ def test_tets_of_all_cells_are_those_of_the_grid() -> None:
 def test_tets_of_a_batch_come_shape_by_shape() -> None:
     cells = all_cells(3, num_shapes=2)
     tets = lattice.cell_tets(cells, 3)
-    shape = tets // bcc(3).vert_side ** 3
+    shape = tets // bcc(3).verts_per_axis ** 3
     assert torch.equal(shape[:, 0], shape[:, 0].sort().values)
     assert (shape == shape[:, :1]).all()
     half = len(tets) // 2
-    assert torch.equal(tets[:half] + bcc(3).vert_side ** 3, tets[half:])
+    assert torch.equal(tets[:half] + bcc(3).verts_per_axis ** 3, tets[half:])
 
 
 def test_twice_as_many_cells_split_every_tet_into_eight() -> None:
@@ -79,15 +79,15 @@ def test_twice_as_many_cells_split_every_tet_into_eight() -> None:
     assert split <= listed
 
 
-def test_own_vertices_tell_every_mixed_tet() -> None:
-    """Whatever the signs, a tet with both has a cell at its face with both."""
+def test_vertices_of_cells_detect_every_crossed_tet() -> None:
+    """For any signs, a tet with both has an adjacent cell with both."""
     num = 3
     cells = all_cells(num)
     own = bcc(num).cell_verts(cells)
     tets = [lattice.cell_tets(cell[None], num) for cell in cells]
     rng = torch.Generator().manual_seed(0)
     for level in (0.02, 0.5, 0.98):
-        inside = torch.rand(bcc(num).vert_side ** 3, generator=rng) < level
+        inside = torch.rand(bcc(num).verts_per_axis ** 3, generator=rng) < level
         is_mixed = inside[own].any(1) & ~inside[own].all(1)
         told = {tuple(tet) for cell in cells[is_mixed] for tet in tets[cell].tolist()}
         every = lattice.cell_tets(cells, num)
@@ -99,7 +99,7 @@ def test_own_vertices_tell_every_mixed_tet() -> None:
 @pytest.mark.parametrize(("num", "finer"), [(4, 8), (4, 5), (3, 7), (5, 5)])
 def test_finer_cells_cover_a_cell_and_its_neighbours(num: int, finer: int) -> None:
     for cell in (0, num**3 // 2, num**3 - 1):
-        _, place = lattice.unpack(torch.tensor([cell]), num)
+        _, place = lattice.unpack_keys(torch.tensor([cell]), num)
         low, high = (place[0] - 1) * finer, (place[0] + 2) * finer  # in parts of num * finer
         every = torch.cartesian_prod(*[torch.arange(finer)] * 3)
         overlaps = ((every + 1) * num > low) & (every * num < high)

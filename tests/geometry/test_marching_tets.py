@@ -1,4 +1,4 @@
-"""Marching tetrahedra: what holds for every field, and the single tet case by case."""
+"""Marching tetrahedra: invariants for any field, and all cases of a single tet."""
 
 import math
 

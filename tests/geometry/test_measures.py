@@ -1,10 +1,11 @@
-"""Measures against shapes whose values are known."""
+"""Measures against shapes with known values."""
 
 import math
 
 import pytest
 import torch
 
+from get3d.core.errors import MeshError
 from get3d.core.types import Mesh
 from get3d.geometry import (
     bcc_grid,
@@ -58,8 +59,8 @@ def test_tet():
     torch.testing.assert_close(outward.norm(dim=1), torch.ones(4))
 
 
-def wavy_sheet(height: float, *, num: int = 12) -> Mesh:
-    """A square sheet over x and y whose vertices alternate in height."""
+def wavy_surface(height: float, *, num: int = 12) -> Mesh:
+    """An open square surface over x and y whose vertices alternate in height."""
     row, column = torch.meshgrid(torch.arange(num), torch.arange(num), indexing="ij")
     bumps = height * (1 - 2 * ((row + column) % 2))
     verts = torch.stack([column.double(), row.double(), bumps.double()], 2).flatten(0, 1)
@@ -69,23 +70,23 @@ def wavy_sheet(height: float, *, num: int = 12) -> Mesh:
 
 
 def test_roughness():
-    assert roughness([wavy_sheet(0.0)]).abs() < 1e-6
-    slight, strong = roughness([wavy_sheet(0.1)]), roughness([wavy_sheet(0.3)])
+    assert roughness([wavy_surface(0.0)]).abs() < 1e-6
+    slight, strong = roughness([wavy_surface(0.1)]), roughness([wavy_surface(0.3)])
     assert 0 < slight < strong < 1
     assert roughness([empty()]) == 0
-    both = roughness([wavy_sheet(0.0), wavy_sheet(0.3)])
+    both = roughness([wavy_surface(0.0), wavy_surface(0.3)])
     assert both.abs()[0] < 1e-6
     assert both[1] == strong
 
 
 def test_roughness_does_not_depend_on_the_size():
-    mesh = wavy_sheet(0.3)
+    mesh = wavy_surface(0.3)
     small = Mesh(mesh.verts * 1e-3, mesh.faces)
     torch.testing.assert_close(roughness([small]), roughness([mesh]), rtol=1e-3, atol=0)
 
 
 def test_roughness_gradient():
-    mesh = wavy_sheet(0.3, num=4)
+    mesh = wavy_surface(0.3, num=4)
 
     def of(verts):
         return roughness([Mesh(verts, mesh.faces)])
@@ -96,8 +97,8 @@ def test_roughness_gradient():
     assert flat.verts.grad.isfinite().all()
 
 
-def test_smoothing_takes_bumps_out_of_normals():
-    mesh, up = wavy_sheet(0.0), torch.tensor([0.0, 0.0, 1.0]).double()
+def test_smoothing_removes_bumps_from_normals():
+    mesh, up = wavy_surface(0.0), torch.tensor([0.0, 0.0, 1.0]).double()
     mesh.verts[:, 2] = torch.rand(144, generator=torch.Generator().manual_seed(0)).double() * 0.5
     tilt = [
         (vertex_normals(mesh, smoothing_steps=steps) - up).norm(dim=1).mean() for steps in (0, 1, 4)
@@ -109,7 +110,7 @@ def test_smoothing_takes_bumps_out_of_normals():
     assert vertex_normals(empty(), smoothing_steps=2).shape == (0, 3)
 
 
-def test_volume_ignores_where_the_mesh_is_and_follows_its_winding():
+def test_volume_depends_on_winding_but_not_on_position():
     mesh = corner_tet()
     far = Mesh(mesh.verts + 100, mesh.faces)
     torch.testing.assert_close(signed_volume(far), torch.tensor(1 / 6), rtol=1e-4, atol=0)
@@ -162,7 +163,7 @@ def test_holes_flips_and_pinches():
     assert euler_number(two) == 4
 
 
-def test_unused_vertices_count_for_nothing_but_components():
+def test_unreferenced_vertices_count_only_as_components():
     mesh = corner_tet()
     more = Mesh(torch.cat([mesh.verts, torch.ones(2, 3)]), mesh.faces)
     assert euler_number(more) == 2
@@ -205,11 +206,11 @@ def test_samples_lie_on_their_faces_and_follow_area():
     torch.testing.assert_close(drawn.normals, face_normals(mesh)[drawn.face_ids])
     height = ((drawn.points - corners[:, 0]) * drawn.normals).sum(1)
     torch.testing.assert_close(height, torch.zeros(4000), atol=1e-6, rtol=0)
-    pieces = [
+    parts = [
         torch.linalg.cross(corners[:, i] - drawn.points, corners[:, j] - drawn.points).norm(dim=1)
         for i, j in ((0, 1), (1, 2), (2, 0))
     ]
-    torch.testing.assert_close(sum(pieces) / 2, face_areas(mesh)[drawn.face_ids])
+    torch.testing.assert_close(sum(parts) / 2, face_areas(mesh)[drawn.face_ids])
     # half of the area is above the middle: a binomial within 5 standard deviations
     assert abs((drawn.points[:, 1] > 0).sum().item() - 2000) < 5 * math.sqrt(1000)
     again = sample_surface(mesh, 4000, generator=torch.Generator().manual_seed(0))
@@ -237,12 +238,12 @@ def test_samples_carry_gradients():
 
 def test_bad_meshes_are_named():
     generator = torch.Generator()
-    with pytest.raises(ValueError, match="no area"):
+    with pytest.raises(MeshError, match="no area"):
         sample_surface(empty(), 1, generator=generator)
     flat = Mesh(torch.zeros(3, 3), torch.arange(3)[None])
-    with pytest.raises(ValueError, match="no area"):
+    with pytest.raises(MeshError, match="no area"):
         sample_surface(flat, 1, generator=generator)
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(MeshError, match="finite"):
         sample_surface(Mesh(flat.verts * math.nan, flat.faces), 1, generator=generator)
     with pytest.raises(ValueError, match="num"):
         sample_surface(corner_tet(), -1, generator=generator)

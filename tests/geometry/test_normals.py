@@ -5,6 +5,7 @@ import torch
 import trimesh
 
 from get3d.core import Mesh
+from get3d.core.errors import ConfigError
 from get3d.geometry import face_normals, split_normals, vertex_normals
 
 
@@ -12,10 +13,10 @@ def to_mesh(shape) -> Mesh:
     return Mesh(torch.tensor(shape.vertices).float(), torch.tensor(shape.faces).long())
 
 
-def test_a_box_has_six_flat_sides():
+def test_a_box_has_six_flat_faces():
     mesh = to_mesh(trimesh.creation.box())
     split = split_normals(mesh, crease_rad=math.radians(40))
-    assert len(split.normals) == 24  # four corners a side
+    assert len(split.normals) == 24  # four corners per face
     expected = face_normals(mesh)[:, None].expand(-1, 3, -1)
     torch.testing.assert_close(split.normals[split.faces], expected)
 
@@ -33,9 +34,9 @@ def test_a_cylinder_is_smooth_around_and_sharp_at_its_rims():
     upward = split.normals[:, 2].abs()
     assert ((upward > 0.999) | (upward < 1e-3)).all()
     around = split.normals[split.faces][:, :, 2].abs() < 1e-3
-    sides = split.normals[split.faces][around]
+    radial = split.normals[split.faces][around]
     outward = mesh.verts[mesh.faces][around] * torch.tensor([1.0, 1.0, 0.0])
-    assert (sides * outward).sum(dim=1).min() > 0.99
+    assert (radial * outward).sum(dim=1).min() > 0.99
 
 
 def test_open_edges_and_no_faces():
@@ -47,5 +48,5 @@ def test_open_edges_and_no_faces():
 
 
 def test_angle_out_of_range():
-    with pytest.raises(ValueError, match="crease_rad must lie in 0 to pi, got 40"):
+    with pytest.raises(ConfigError, match="crease_rad must lie in 0 to pi, got 40"):
         split_normals(to_mesh(trimesh.creation.box()), crease_rad=40.0)

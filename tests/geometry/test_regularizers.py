@@ -1,4 +1,4 @@
-"""The field's regulariser and the rescue of empty shapes, against the formulas written out."""
+"""The regulariser of the field and fallback surfaces, against explicit formulas."""
 
 import math
 
@@ -65,7 +65,7 @@ def test_without_a_crossing_loss_and_gradient_are_zero():
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_rescue_gives_a_surface_and_leaves_the_rest(sign):
+def test_fallback_surface_changes_only_empty_shapes(sign):
     generator = torch.Generator().manual_seed(0)
     raw = torch.randn(3, len(GRID.verts), generator=generator)
     raw[1] = sign * (0.1 + raw[1].abs())
@@ -88,7 +88,7 @@ def test_rescue_gives_a_surface_and_leaves_the_rest(sign):
     assert all(len(mesh.faces) > 0 for mesh in meshes)
 
 
-def test_nothing_to_rescue_returns_the_field_itself():
+def test_without_empty_shapes_the_field_itself_is_returned():
     sdf = torch.randn(2, len(GRID.verts))
     replaced, is_fallback = with_fallback_surfaces(sdf, GRID)
     assert replaced is sdf

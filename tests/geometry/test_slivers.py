@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from get3d.core import Mesh
+from get3d.core.errors import ConfigError
 from get3d.geometry import (
     bcc_grid,
     euler_number,
@@ -15,7 +16,7 @@ from get3d.geometry import (
 
 @pytest.fixture(scope="module")
 def rough() -> Mesh:
-    """A surface as networks make it: a few in a hundred of its triangles are slivers."""
+    """A surface like those of networks: a few percent of its triangles are slivers."""
     grid = bcc_grid(20)
     waves = (grid.verts * torch.tensor([13.0, 17.0, 11.0])).sin().prod(dim=1)
     return marching_tets(grid.verts, 0.37 - grid.verts.norm(dim=1) + 0.05 * waves, grid.tets)
@@ -29,7 +30,7 @@ def test_flatness():
 
 
 @pytest.mark.parametrize("limit", [0.02, 0.1])
-def test_most_slivers_go_and_the_surface_stays(rough, limit):
+def test_most_slivers_are_removed_and_the_surface_stays(rough, limit):
     assert is_manifold(rough)
     tidied = remove_slivers(rough, limit)
     assert tidied.num_slivers == (face_flatness(rough) < limit).sum() > 5
@@ -42,7 +43,7 @@ def test_most_slivers_go_and_the_surface_stays(rough, limit):
 
 
 def test_a_needle_collapses():
-    """Two tips of an octahedron's doubled corner become one."""
+    """An octahedron's duplicated corner becomes one vertex."""
     verts = torch.tensor(
         [[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0.01, 0, 1], [-0.01, 0, 1], [0, 0, -1]]
     )
@@ -71,7 +72,7 @@ def test_a_cap_is_flipped():
     torch.testing.assert_close(signed_volume(tidied.mesh), signed_volume(mesh), rtol=0.02, atol=0)
 
 
-def test_borders_are_left_alone():
+def test_boundaries_are_unchanged():
     verts = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0.5, 0.001, 0]])
     mesh = Mesh(verts, torch.tensor([[0, 1, 2]]))
     tidied = remove_slivers(mesh, 0.1)
@@ -87,5 +88,5 @@ def test_nothing_to_do(rough):
 
 
 def test_limit_out_of_range(rough):
-    with pytest.raises(ValueError, match=r"min_height must lie in 0 to 0\.5, got 0\.6"):
+    with pytest.raises(ConfigError, match=r"min_height must lie in 0 to 0\.5, got 0\.6"):
         remove_slivers(rough, 0.6)

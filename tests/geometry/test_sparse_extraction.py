@@ -1,4 +1,4 @@
-"""The traced surface is the one of the whole grid; where it is not, it is still closed."""
+"""Sparse extraction equals dense extraction; where it differs, the surface is still closed."""
 
 import math
 from collections.abc import Callable
@@ -29,10 +29,10 @@ from get3d.geometry import (
     is_watertight,
     place_points,
     signed_volume,
+    sparse_extraction,
     sparse_meshes,
     surface_meshes,
     surface_topology,
-    tracing,
     voxel_grid,
 )
 from tests.geometry.surfaces import assert_same_surface, faces_among
@@ -56,7 +56,7 @@ def box(points: Tensor) -> Tensor:
 
 
 def rod(points: Tensor) -> Tensor:
-    """Between the vertices of the coarse lattice, from the origin along x."""
+    """A rod between the vertices of the coarse lattice, from the origin along x."""
     x, y, z = points.unbind(1)
     across = 0.02 - torch.hypot(y - 0.03, z - 0.02)
     return torch.minimum(across, torch.minimum(x + 0.001, 0.446 - x))
@@ -65,8 +65,8 @@ def rod(points: Tensor) -> Tensor:
 SPIN = [[0.0, 0.4, -0.3], [-0.4, 0.0, 0.7], [0.3, -0.7, 0.0]]
 
 
-def whole(field: Field, resolution: int, *, scale: float = 1.0) -> Mesh:
-    """Every vertex of the grid is evaluated."""
+def dense(field: Field, resolution: int, *, scale: float = 1.0) -> Mesh:
+    """Extract a surface with the field evaluated at every vertex of the grid."""
     grid, halves = bcc_grid(resolution), 2 * bcc_cells(resolution)
     verts = ((grid.verts.double() * halves).round() / halves) * scale  # without single rounding
     sdf = field(verts)[None]
@@ -77,15 +77,15 @@ def whole(field: Field, resolution: int, *, scale: float = 1.0) -> Mesh:
 def trace(
     fields: list[Field], resolution: int, *, coarse: int = COARSE, scale: float = 1.0
 ) -> tuple[SparseSurface, int]:
-    """The surface, and how often a field was asked."""
+    """Extract a sparse surface; also return the number of points evaluated."""
     grid = bcc_grid(coarse, scale=scale)
     verts = grid.verts.double()
     topology = surface_topology(grid, torch.stack([field(verts) for field in fields]))
-    num_asked = 0
+    num_evaluated = 0
 
     def sdf(points: Tensor, shape: Tensor) -> Tensor:
-        nonlocal num_asked
-        num_asked += len(points)
+        nonlocal num_evaluated
+        num_evaluated += len(points)
         assert torch.equal(shape, shape.sort().values)
         values = [field(points) for field in fields]
         return torch.stack(values)[shape, torch.arange(len(points))]
@@ -97,29 +97,29 @@ def trace(
         num_cells=bcc_cells(coarse),
         scale=scale,
     )
-    return extract_sparse_surface(sdf, known, bcc_cells(resolution)), num_asked
+    return extract_sparse_surface(sdf, known, bcc_cells(resolution)), num_evaluated
 
 
-def meshes_of(traced: SparseSurface) -> list[Mesh]:
-    return sparse_meshes(traced, traced.sdf, traced.points)
+def meshes_of(sparse: SparseSurface) -> list[Mesh]:
+    return sparse_meshes(sparse, sparse.sdf, sparse.points)
 
 
 @pytest.mark.parametrize("field", [ball(0.3, 0.02, 0.01, 0.03), torus, box])
 @pytest.mark.parametrize("resolution", [26, 36, 51, 77])
-def test_the_same_surface_as_of_the_whole_grid(field: Field, resolution: int) -> None:
+def test_the_same_surface_as_of_the_dense_grid(field: Field, resolution: int) -> None:
     [mesh] = meshes_of(trace([field], resolution)[0])
-    assert_same_surface(mesh, whole(field, resolution))
+    assert_same_surface(mesh, dense(field, resolution))
     assert is_watertight(mesh)
 
 
 def test_of_another_scale_and_open_at_the_boundary() -> None:
     field = ball(0.9, 0.5, 0.1, 0.2)
     [mesh] = meshes_of(trace([field], 64, scale=1.6)[0])
-    assert_same_surface(mesh, whole(field, 64, scale=1.6))
+    assert_same_surface(mesh, dense(field, 64, scale=1.6))
     assert not is_watertight(mesh)
 
 
-def test_shapes_of_a_batch_are_as_alone_and_may_be_empty() -> None:
+def test_shapes_of_a_batch_equal_single_ones_and_may_be_empty() -> None:
     fields = [ball(0.3, 0.02, 0.01, 0.03), ball(-1.0, 0, 0, 0), torus, ball(0.004, 0.013, 0, 0)]
     meshes = meshes_of(trace(fields, 51)[0])
     for field, mesh in zip(fields[::2], meshes[::2], strict=True):
@@ -130,46 +130,46 @@ def test_shapes_of_a_batch_are_as_alone_and_may_be_empty() -> None:
 
 
 def test_no_surface_at_all() -> None:
-    traced, num_asked = trace([ball(-1.0, 0, 0, 0)] * 2, 51)
-    assert num_asked == 0
-    assert [mesh.verts.shape for mesh in meshes_of(traced)] == [(0, 3)] * 2
+    sparse, num_evaluated = trace([ball(-1.0, 0, 0, 0)] * 2, 51)
+    assert num_evaluated == 0
+    assert [mesh.verts.shape for mesh in meshes_of(sparse)] == [(0, 3)] * 2
 
 
-class TestWhatTheCoarseGridMisses:
-    """The coarse grid sees the ball, not the rod and not the bubble."""
+class TestPartsBelowTheCoarseResolution:
+    """The coarse grid contains the ball, but not the rod and the bubble."""
 
     seen = staticmethod(ball(0.151, 0.003, 0.004, 0.002))
     bubble = staticmethod(ball(0.03, -0.37, 0.025, 0.02))
     resolution = 103
 
-    def test_the_coarse_grid_does(self) -> None:
+    def test_the_coarse_grid_misses_them(self) -> None:
         coarse = bcc_grid(COARSE).verts.double()
         beyond = coarse[coarse[:, 0] > 0.16]
         assert (rod(beyond) < 0).all()
         assert (self.bubble(coarse) < 0).all()
 
-    def test_what_hangs_on_a_seen_part_is_found_whole(self) -> None:
+    def test_parts_connected_to_the_coarse_surface_are_found(self) -> None:
         def field(points: Tensor) -> Tensor:
             return torch.maximum(self.seen(points), rod(points))
 
         [mesh] = meshes_of(trace([field], self.resolution)[0])
         assert mesh.verts[:, 0].max() > 0.435
-        assert_same_surface(mesh, whole(field, self.resolution))
+        assert_same_surface(mesh, dense(field, self.resolution))
         assert is_watertight(mesh)
 
-    def test_what_stands_alone_is_not_found_and_nothing_else_is_lost(self) -> None:
+    def test_separate_parts_are_missed_and_nothing_else(self) -> None:
         def field(points: Tensor) -> Tensor:
             return torch.maximum(self.seen(points), self.bubble(points))
 
         [mesh] = meshes_of(trace([field], self.resolution)[0])
-        assert_same_surface(mesh, whole(self.seen, self.resolution))
-        everything = whole(field, self.resolution)
+        assert_same_surface(mesh, dense(self.seen, self.resolution))
+        everything = dense(field, self.resolution)
         assert connected_components(everything).max() == 1
         assert connected_components(mesh).max() == 0
 
 
 class TestNoise:
-    """No relation between the values of neighbours: the worst field that there can be."""
+    """Independent values at all vertices: the worst case."""
 
     resolution = 51
 
@@ -186,45 +186,45 @@ class TestNoise:
         return field
 
     @pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
-    def test_dense_noise_is_found_whole(self, level: float) -> None:
+    def test_dense_noise_is_found_completely(self, level: float) -> None:
         field = self.field(level, 0)
         [mesh] = meshes_of(trace([field], self.resolution)[0])
         assert is_watertight(mesh)
         assert is_oriented(mesh)
         assert is_manifold(mesh)
-        expected = whole(field, self.resolution)
+        expected = dense(field, self.resolution)
         assert len(mesh.faces) == len(expected.faces)
         assert math.isclose(signed_volume(mesh), signed_volume(expected), rel_tol=1e-6)
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_of_sparse_noise_each_piece_is_whole_or_missing(self, seed: int) -> None:
+    def test_components_of_sparse_noise_are_complete_or_missing(self, seed: int) -> None:
         field = self.field(0.004, seed)
         [mesh] = meshes_of(trace([field], self.resolution)[0])
         assert is_watertight(mesh)
-        expected = whole(field, self.resolution)
+        expected = dense(field, self.resolution)
         assert 0 < len(mesh.faces) < len(expected.faces)
         found = torch.tensor(sorted(faces_among(mesh, expected)))
-        pieces = connected_components(expected)[expected.faces[:, 0]]
-        sizes = pieces.bincount()
+        components = connected_components(expected)[expected.faces[:, 0]]
+        sizes = components.bincount()
         found_sizes = connected_components(expected)[found[:, 0]].bincount(minlength=len(sizes))
         assert ((found_sizes == sizes) | (found_sizes == 0)).all()
 
 
 def test_work_grows_with_the_surface() -> None:
-    asked = [trace([torus], resolution)[1] for resolution in (51, 103, 205)]
-    assert asked[2] < 4.5 * asked[1] < 4.5 * 5 * asked[0]
-    assert asked[2] < 0.3 * 2 * bcc_cells(205) ** 3  # two vertices a cell
+    evaluated = [trace([torus], resolution)[1] for resolution in (51, 103, 205)]
+    assert evaluated[2] < 4.5 * evaluated[1] < 4.5 * 5 * evaluated[0]
+    assert evaluated[2] < 0.3 * 2 * bcc_cells(205) ** 3  # two vertices a cell
 
 
 def test_gradients() -> None:
-    traced, _ = trace([box, torus], 36)
-    sdf = traced.sdf.clone().requires_grad_()
-    positions = traced.points.clone().requires_grad_()
+    sparse, _ = trace([box, torus], 36)
+    sdf = sparse.sdf.clone().requires_grad_()
+    positions = sparse.points.clone().requires_grad_()
     rng = torch.Generator().manual_seed(0)
-    probes = [torch.randn(len(m.verts), 3, generator=rng).double() for m in meshes_of(traced)]
+    probes = [torch.randn(len(m.verts), 3, generator=rng).double() for m in meshes_of(sparse)]
 
     def total(sdf: Tensor, positions: Tensor) -> Tensor:
-        meshes = sparse_meshes(traced, sdf, positions)
+        meshes = sparse_meshes(sparse, sdf, positions)
         return sum((m.verts * probe).sum() for m, probe in zip(meshes, probes, strict=True))
 
     grads = torch.autograd.grad(total(sdf, positions), (sdf, positions))
@@ -243,13 +243,13 @@ def test_gradients() -> None:
 @pytest.mark.parametrize("resolution", [8, 16, 25])
 def test_a_coarser_surface_than_the_known_one(field: Field, resolution: int) -> None:
     [mesh] = meshes_of(trace([field], resolution)[0])
-    assert_same_surface(mesh, whole(field, resolution))
+    assert_same_surface(mesh, dense(field, resolution))
 
 
 @pytest.mark.parametrize("coarse", [1, 10, 16, 25])
 def test_each_lattice_on_the_way_is_at_most_twice_as_fine(coarse: int) -> None:
     for wanted in (3, coarse, coarse + 1, 2 * coarse, 2 * coarse + 1, 79, 511, 1016, 2040):
-        levels = [coarse, *tracing._levels(coarse, wanted)]
+        levels = [coarse, *sparse_extraction._levels(coarse, wanted)]
         assert levels[-1] == wanted
         assert len(levels) > 1
         assert all(b <= 2 * a for a, b in pairwise(levels))
@@ -258,7 +258,7 @@ def test_each_lattice_on_the_way_is_at_most_twice_as_fine(coarse: int) -> None:
 
 
 class TestCubes:
-    """The same for FlexiCubes: whatever the fineness, the surface of the whole grid."""
+    """FlexiCubes: at any resolution, the surface of dense extraction."""
 
     COARSE = 12
 
@@ -282,12 +282,12 @@ class TestCubes:
 
         return extract_sparse_cubes(sdf, known, resolution)
 
-    def meshes(self, traced: SparseCubes) -> list[Mesh]:
-        weights = cube_weights(traced.points.new_zeros(len(traced.centres), 21))
-        points = place_points(traced.topology, traced.sdf, traced.points, weights)
-        return dual_meshes(traced.topology, points.verts, weights, splits_in_four=False)
+    def meshes(self, sparse: SparseCubes) -> list[Mesh]:
+        weights = cube_weights(sparse.points.new_zeros(len(sparse.centres), 21))
+        points = place_points(sparse.topology, sparse.sdf, sparse.points, weights)
+        return dual_meshes(sparse.topology, points.verts, weights, splits_in_four=False)
 
-    def whole(self, field: Field, resolution: int, scale: float = 1.0) -> Mesh:
+    def dense(self, field: Field, resolution: int, scale: float = 1.0) -> Mesh:
         places = (voxel_grid(resolution).verts.double() * resolution * 2).round()
         verts = places / (2 * resolution) * scale  # without single rounding
         grid = replace(voxel_grid(resolution, scale=scale), verts=verts)
@@ -295,21 +295,21 @@ class TestCubes:
 
     @pytest.mark.parametrize("field", [ball(0.3, 0.02, 0.01, 0.03), torus, box])
     @pytest.mark.parametrize("resolution", [7, 11, 12, 17, 24, 41])
-    def test_the_same_surface_as_of_the_whole_grid(self, field: Field, resolution: int) -> None:
+    def test_the_same_surface_as_of_the_dense_grid(self, field: Field, resolution: int) -> None:
         [mesh] = self.meshes(self.trace([field], resolution))
-        assert_same_surface(mesh, self.whole(field, resolution))
+        assert_same_surface(mesh, self.dense(field, resolution))
         assert is_watertight(mesh)
 
     def test_of_another_scale_and_open_at_the_boundary(self) -> None:
         field = ball(0.9, 0.5, 0.1, 0.2)
         [mesh] = self.meshes(self.trace([field], 30, scale=1.6))
-        assert_same_surface(mesh, self.whole(field, 30, scale=1.6))
+        assert_same_surface(mesh, self.dense(field, 30, scale=1.6))
         assert not is_watertight(mesh)
 
-    def test_shapes_of_a_batch_are_as_alone_and_may_be_empty(self) -> None:
+    def test_shapes_of_a_batch_equal_single_ones_and_may_be_empty(self) -> None:
         fields = [ball(0.3, 0.02, 0.01, 0.03), ball(-1.0, 0, 0, 0), torus]
-        traced = self.trace(fields, 25)
-        meshes = self.meshes(traced)
+        sparse = self.trace(fields, 25)
+        meshes = self.meshes(sparse)
         for field, mesh in zip(fields[::2], meshes[::2], strict=True):
             [alone] = self.meshes(self.trace([field], 25))
             assert torch.equal(mesh.verts, alone.verts)
@@ -319,22 +319,22 @@ class TestCubes:
         assert nothing.verts.shape == (0, 3)
 
     def test_points_edges_and_centres(self) -> None:
-        traced = self.trace([torus, box], 25)
+        sparse = self.trace([torus, box], 25)
         grid = voxel_grid(25)
         field = torch.stack([torus(grid.verts.double()), box(grid.verts.double())])
-        torch.testing.assert_close(traced.sdf, traced.topology.at_active(field), atol=1e-6, rtol=0)
-        ends = traced.points[traced.edges]
+        torch.testing.assert_close(sparse.sdf, sparse.topology.at_active(field), atol=1e-6, rtol=0)
+        ends = sparse.points[sparse.edges]
         torch.testing.assert_close(
             (ends[:, 1] - ends[:, 0]).norm(dim=1), torch.full((len(ends),), 1 / 25).double()
         )
-        assert ((traced.sdf[traced.edges] > 0).sum(1) == 1).all()
+        assert ((sparse.sdf[sparse.edges] > 0).sum(1) == 1).all()
         shape, _ = crossed_edges(field > 0, grid.edges)
         assert len(ends) == len(shape)
-        corners = grid.verts[cube_corners(traced.topology.cubes, 25)].double()
-        torch.testing.assert_close(traced.centres, corners.mean(1), atol=1e-6, rtol=0)
+        corners = grid.verts[cube_corners(sparse.topology.cubes, 25)].double()
+        torch.testing.assert_close(sparse.centres, corners.mean(1), atol=1e-6, rtol=0)
 
     @pytest.mark.parametrize("level", [0.1, 0.5, 0.9])
-    def test_noise_is_found_whole_and_closed(self, level: float) -> None:
+    def test_noise_is_found_completely_and_closed(self, level: float) -> None:
         resolution = 21
         rng = torch.Generator().manual_seed(0)
         table = level - torch.rand((resolution + 1,) * 3, generator=rng, dtype=torch.float64)
@@ -347,12 +347,12 @@ class TestCubes:
         [mesh] = self.meshes(self.trace([field], resolution))
         assert is_manifold(mesh)
         assert is_watertight(mesh)
-        expected = self.whole(field, resolution)
+        expected = self.dense(field, resolution)
         assert len(mesh.faces) == len(expected.faces)
         assert math.isclose(signed_volume(mesh), signed_volume(expected), rel_tol=1e-6)
 
     def test_keys_far_apart_are_found_without_a_table_of_all(self) -> None:
-        """512^3 cubes would take a table of half a gigabyte; the surface has a millionth."""
+        """A table of 512^3 cubes would take 0.5 GB; the surface has a millionth of them."""
         [mesh] = self.meshes(self.trace([ball(0.02, 0.0, 0.0, 0.0)], 512))
         assert is_manifold(mesh)
         assert math.isclose(signed_volume(mesh), 4 / 3 * math.pi * 0.02**3, rel_tol=0.02)
@@ -372,8 +372,8 @@ def test_gpu_agrees_with_cpu() -> None:
             num_cells=bcc_cells(COARSE),
             scale=1.0,
         )
-        traced = extract_sparse_surface(lambda points, _: torus(points), known, bcc_cells(64))
-        [mesh] = meshes_of(traced)
+        sparse = extract_sparse_surface(lambda points, _: torus(points), known, bcc_cells(64))
+        [mesh] = meshes_of(sparse)
         found.append(Mesh(mesh.verts.cpu(), mesh.faces.cpu()))
     assert_same_surface(*found, atol=1e-5)
 

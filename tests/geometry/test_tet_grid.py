@@ -1,9 +1,10 @@
-"""Tetrahedral grids: they fill the cube, fit together, and their tables are right."""
+"""Tetrahedral grids: they fill the cube conformingly, and their tables are correct."""
 
 import numpy as np
 import pytest
 import torch
 
+from get3d.core.errors import ConfigError, DataError, MeshError
 from get3d.geometry import bcc_grid, load_grid, make_grid
 from get3d.geometry.tet_grid import TET_EDGES, tet_volumes
 
@@ -98,29 +99,29 @@ def test_bad_files_are_named(tmp_path):
         load_grid(tmp_path / "none.npz")
     path = tmp_path / "bad.npz"
     path.write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"bad\.npz"):
+    with pytest.raises(DataError, match=r"bad\.npz"):
         load_grid(path)
     with path.open("wb") as file:
         np.save(file, np.zeros((4, 3)))
-    with pytest.raises(ValueError, match=r"bad\.npz"):
+    with pytest.raises(DataError, match=r"bad\.npz"):
         load_grid(path)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"bad\.npz"):
+    with pytest.raises(DataError, match=r"bad\.npz"):
         load_grid(path)
     np.savez(path, vertices=np.zeros((4, 3)))
-    with pytest.raises(ValueError, match=r"bad.npz.*'tets'"):
+    with pytest.raises(DataError, match=r"bad.npz.*'tets'"):
         load_grid(path)
     np.savez(path, vertices=np.zeros((4, 2)), tets=np.zeros((1, 4), np.int64))
-    with pytest.raises(ValueError, match=r"bad.npz.*\[4, 2\]"):
+    with pytest.raises(DataError, match=r"bad.npz.*\[4, 2\]"):
         load_grid(path)
     np.savez(path, vertices=np.full((4, 3), np.nan), tets=np.zeros((1, 4), np.int64))
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(DataError, match="finite"):
         load_grid(path)
     np.savez(path, vertices=np.zeros((4, 3)), tets=np.zeros((1, 4), np.int64))
-    with pytest.raises(ValueError, match=r"bad\.npz.*one point"):
+    with pytest.raises(DataError, match=r"bad\.npz.*one point"):
         load_grid(path)
     np.savez(path, vertices=np.eye(4)[:, :3], tets=np.array([[0, 1, 2, 9]]))
-    with pytest.raises(ValueError, match=r"bad\.npz.*indices"):
+    with pytest.raises(DataError, match=r"bad\.npz.*indices"):
         load_grid(path)
     for verts, tets in (
         (np.eye(4)[:, :3], np.array([[0.2, 1.7, 2.9, 3.4]])),
@@ -129,21 +130,21 @@ def test_bad_files_are_named(tmp_path):
         (np.zeros((4, 3), dtype=[("a", "f4")]), np.array([[0, 1, 2, 3]])),
     ):
         np.savez(path, vertices=verts, tets=tets)
-        with pytest.raises(ValueError, match=r"bad\.npz must hold numbers as vertices and whole"):
+        with pytest.raises(DataError, match=r"bad\.npz must hold numbers as vertices and whole"):
             load_grid(path)
     cut = tmp_path / "cut.npz"
     np.savez(path, vertices=np.zeros((40, 3)), tets=np.zeros((10, 4), np.int64))
     cut.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"cut\.npz"):
+    with pytest.raises(DataError, match=r"cut\.npz"):
         load_grid(cut)
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match="resolution"):
+    with pytest.raises(ConfigError, match="resolution"):
         bcc_grid(2)
-    with pytest.raises(ValueError, match="scale"):
+    with pytest.raises(ConfigError, match="scale"):
         bcc_grid(8, scale=0.0)
-    with pytest.raises(ValueError, match="indices"):
+    with pytest.raises(MeshError, match="indices"):
         make_grid(torch.rand(3, 3), torch.arange(4)[None], resolution=1)
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(MeshError, match="empty"):
         make_grid(torch.rand(3, 3), torch.zeros(0, 4, dtype=torch.int64), resolution=1)

@@ -1,4 +1,4 @@
-"""The two ways to a surface's topology agree exactly."""
+"""Both implementations of the topology agree exactly."""
 
 from dataclasses import fields
 
@@ -45,7 +45,7 @@ def test_gpu_agrees_with_cpu():
     assert torch.equal(found.edge_active.cpu(), expected.edge_active)
 
 
-def test_tables_of_any_layout_are_taken():
+def test_tables_of_any_memory_layout():
     occupied = torch.rand(len(GRID.verts), 3, generator=torch.Generator().manual_seed(0)) < 0.5
     strided = GRID.tets.t().contiguous().t()
     narrow = (GRID.edges.int(), GRID.tet_edges.int())

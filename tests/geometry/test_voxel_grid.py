@@ -1,8 +1,9 @@
-"""The grid of cubes: its numbering, its tables, and what is refused."""
+"""The grid of cubes: numbering, tables and bad arguments."""
 
 import pytest
 import torch
 
+from get3d.core.errors import ConfigError
 from get3d.geometry import cube_corners, voxel_grid
 from get3d.geometry.voxel_grid import cube_places
 
@@ -44,8 +45,8 @@ def test_every_table_moves_to_a_device():
 
 
 def test_bad_sizes_are_named():
-    with pytest.raises(ValueError, match="resolution must be at least 3, got 2"):
+    with pytest.raises(ConfigError, match="resolution must be at least 3, got 2"):
         voxel_grid(2)
     for scale in (0.0, -1.0, float("inf"), float("nan")):
-        with pytest.raises(ValueError, match="scale"):
+        with pytest.raises(ConfigError, match="scale"):
             voxel_grid(3, scale=scale)

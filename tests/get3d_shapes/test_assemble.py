@@ -65,7 +65,7 @@ def test_hollows_are_filled() -> None:
 
 def test_what_cannot_be_united() -> None:
     apart = Part("far", box(1, 1, 1).moved(3, 0, 0), RED)
-    with pytest.raises(DisconnectedError, match="2 pieces"):
+    with pytest.raises(DisconnectedError, match="2 components"):
         _assemble(Part("near", box(1, 1, 1), RED), apart)
     whole = box(1, 1, 1)
     with pytest.raises(ValueError, match="part 'lid' is not a closed"):

@@ -12,7 +12,7 @@ def _boxes(num: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_rectangles_do_not_overlap_and_keep_one_density() -> None:
     low, high = _boxes(60)
-    atlas = pack(low, high, side=256)
+    atlas = pack(low, high, texture_size=256)
     taken = np.zeros((256, 256), int)
     for (x, y), (width, height) in zip(atlas.corners, atlas.sizes, strict=True):
         assert x + width <= 256
@@ -25,20 +25,20 @@ def test_rectangles_do_not_overlap_and_keep_one_density() -> None:
 
 
 def test_texels_and_uvs_agree() -> None:
-    """The texel that a texture coordinate falls on was painted for that flat coordinate."""
+    """The texel at a texture coordinate has the color of that flat coordinate."""
     low, high = _boxes(20)
-    atlas = pack(low, high, side=256)
+    atlas = pack(low, high, texture_size=256)
     rng = np.random.default_rng(1)
     for rect in range(20):
         flat = rng.uniform(low[rect], high[rect], (5, 2))
         at = atlas.uvs(flat, np.full(5, rect)) * (1, -1) * 256 + (0, 256)
         column, row = np.floor(at).astype(int).T
         x, y = atlas.corners[rect]
-        painted = atlas.texels(rect)[row - y, column - x]
-        assert np.abs(painted - flat).max() <= 0.51 / atlas.density
+        texel = atlas.texels(rect)[row - y, column - x]
+        assert np.abs(texel - flat).max() <= 0.51 / atlas.density
 
 
 def test_too_small() -> None:
     low, high = _boxes(400)
     with pytest.raises(ValueError, match="64 texels is too small for 400 patches"):
-        pack(low, high, side=64)
+        pack(low, high, texture_size=64)

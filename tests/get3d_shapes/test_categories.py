@@ -1,4 +1,4 @@
-"""What every category promises."""
+"""Properties of every category."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ def seeds(category: str, count: int) -> list[int]:
 
 
 @pytest.mark.parametrize("category", ["vehicle", "vessel"])
-def test_shapes_are_one_closed_textured_piece(category: str) -> None:
+def test_shapes_are_connected_watertight_and_textured(category: str) -> None:
     labels: dict[str, set[str]] = {}
     for seed in seeds(category, 8):
         shape = build_shape(category, seed, texture_size=128)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from get3d_shapes.finishes import PATTERNS, Banded, Decal, Plain, pattern_share
+from get3d_shapes.finishes import PATTERNS, Banded, Decal, Plain, pattern_fraction
 from get3d_shapes.palettes import COLORS, draw_fabric, draw_leather, draw_metal, draw_wood
 
 GRID = np.stack(np.meshgrid(np.arange(60) * 0.005, np.arange(60) * 0.005), -1).reshape(-1, 2)
@@ -31,17 +31,17 @@ def test_grain_moves_with_the_shift_and_patterns_do_not() -> None:
     wood = draw_wood(np.random.default_rng(0))
     assert np.abs(wood.paint(GRID, NO_SHIFT) - wood.paint(GRID, NO_SHIFT + 0.3)).max() > 0.05
     s, t = GRID.T
-    assert pattern_share("stripes", s, t, 0.1) == pytest.approx(
-        pattern_share("stripes", s + 0.1, t, 0.1), abs=1e-6
+    assert pattern_fraction("stripes", s, t, 0.1) == pytest.approx(
+        pattern_fraction("stripes", s + 0.1, t, 0.1), abs=1e-6
     )
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_patterns(pattern: str) -> None:
-    share = pattern_share(pattern, *GRID.T, 0.1)
-    assert share.min() >= 0
-    assert share.max() <= 1
-    assert (share.max() > 0.99) == (pattern != "plain")
+    fraction = pattern_fraction(pattern, *GRID.T, 0.1)
+    assert fraction.min() >= 0
+    assert fraction.max() <= 1
+    assert (fraction.max() > 0.99) == (pattern != "plain")
 
 
 def test_bands_and_decals_lie_where_they_should() -> None:

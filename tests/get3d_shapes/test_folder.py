@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _write(tmp_path_factory.mktemp("shapes"))
 
 
-def test_index_tells_of_every_file(folder: Path) -> None:
+def test_index_lists_every_file(folder: Path) -> None:
     index = _index(folder)
     assert folder.name == "train"
     assert (index["category"], index["seed"], index["split"]) == ("chair", 4, "train")
@@ -110,7 +110,7 @@ def test_processes_make_the_same_files(folder: Path, tmp_path: Path) -> None:
         assert path.read_bytes() == (other / path.name).read_bytes()
 
 
-def test_refuses_folders_of_others(folder: Path, tmp_path: Path) -> None:
+def test_other_folders_raise(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"other settings.*seed 4, now 5"):
         _write(folder.parent, seed=5)
     with pytest.raises(ValueError, match="texture_size 128, now 256"):
@@ -134,6 +134,6 @@ def test_refuses_folders_of_others(folder: Path, tmp_path: Path) -> None:
         ({"texture_size": 16}, "texture_size must lie in 128 to 4096"),
     ],
 )
-def test_refuses_settings(changes: dict, message: str) -> None:
+def test_config_out_of_range_raises(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ShapesConfig(**(vars(SMALL) | changes))

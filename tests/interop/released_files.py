@@ -1,4 +1,4 @@
-"""Checkpoint files of the form that the authors published, with weights that names determine."""
+"""Checkpoint files in the published format, with weights determined by their names."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.interop.test_published import FIXTURES, deterministic_tensor
 
 
 def state_dict(name: str, salt: str | None = None) -> dict[str, Tensor]:
-    """The tensors of a reference network; its own salt gives the weights of the reference."""
+    """Tensors of a reference network; its own salt gives the weights of the reference."""
     described = json.loads((FIXTURES / f"{name}.json").read_text())
     return {
         key: deterministic_tensor(key, shape, salt or described["salt"])
@@ -20,7 +20,7 @@ def state_dict(name: str, salt: str | None = None) -> dict[str, Tensor]:
 
 
 def config_of(name: str) -> dict[str, Any]:
-    """The options that a reference network was made with."""
+    """Options of a reference network."""
     config: dict[str, Any] = json.loads((FIXTURES / f"{name}.json").read_text())["config"]
     return config
 

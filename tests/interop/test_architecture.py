@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from get3d.core import ModelError
 from get3d.interop import load_generator, recognise_generator
 from get3d.models import Generator, GeneratorConfig
 from tests.interop.test_published import FIXTURES, read
@@ -54,15 +55,15 @@ def test_the_point_networks_are_measured() -> None:
 @pytest.mark.parametrize("base", [96, 100, 128, 200, 512, 4096])
 @pytest.mark.parametrize("most", [8, 20, 64])
 def test_the_rule_of_widths_gives_the_same_network(base: int, most: int) -> None:
-    widths = {side: min(base // side, most) for side in (4, 8, 16, 32)}
+    widths = {size: min(base // size, most) for size in (4, 8, 16, 32)}
     tensors = {
-        f"{BACKBONE}.b{side}.conv1.weight": torch.empty(width, width, 3, 3, device="meta")
-        for side, width in widths.items()
+        f"{BACKBONE}.b{size}.conv1.weight": torch.empty(width, width, 3, 3, device="meta")
+        for size, width in widths.items()
     }
     tensors["mapping.fc0.weight"] = torch.empty(8, 4, device="meta")
     found = recognise_generator(tensors)
     assert (found["w_dim"], found["z_dim"], found["tri_plane_resolution"]) == (8, 4, 32)
-    again = {side: min(found["channel_base"] // side, found["channel_max"]) for side in widths}
+    again = {size: min(found["channel_base"] // size, found["channel_max"]) for size in widths}
     assert again == widths
 
 
@@ -91,17 +92,17 @@ def test_other_tensors(change: dict[str, tuple[int, ...] | None], message: str) 
         del tensors[name]
         if shape is not None:
             tensors[name] = torch.empty(shape, device="meta")
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ModelError, match=message):
         recognise_generator(tensors)
 
 
 @pytest.mark.parametrize("tensors", [{}, {"layers.0.weight": torch.ones(3, 3)}])
 def test_networks_of_others(tensors: dict[str, Tensor]) -> None:
-    with pytest.raises(ValueError, match="not the tensors of a published GET3D generator"):
+    with pytest.raises(ModelError, match="not the tensors of a published GET3D generator"):
         recognise_generator(tensors)
 
 
-def test_sizes_that_are_lies_cost_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_sizes_need_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few names and a small tensor can claim a network of terabytes."""
 
     def build(self: Generator, config: GeneratorConfig, **_others: Any) -> None:
@@ -110,5 +111,5 @@ def test_sizes_that_are_lies_cost_no_memory(monkeypatch: pytest.MonkeyPatch) -> 
     reference = read("unified_small")
     monkeypatch.setattr(Generator, "__init__", build)
     config = reference.config | {"tri_plane_resolution": 2**20, "channel_base": 2**40}
-    with pytest.raises(ValueError, match="tensors do not fit the configuration"):
+    with pytest.raises(ModelError, match="tensors do not fit the configuration"):
         load_generator(reference.state_dict, config=config)

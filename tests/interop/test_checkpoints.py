@@ -1,4 +1,4 @@
-"""Files that are damaged, of another kind, or out to do harm."""
+"""Checkpoint files that are damaged, of another kind, or malicious."""
 
 import contextlib
 import io
@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from get3d.core import ModelError
 from get3d.interop import read_state_dicts
 
 WEIGHTS = OrderedDict(a=torch.arange(6.0).reshape(2, 3), b=torch.ones(()))
@@ -45,14 +46,14 @@ def with_pickle(path: Path, program: bytes) -> Path:
     return path
 
 
-def assert_refused(path: Path, message: str) -> None:
-    with pytest.raises(ValueError, match=message) as caught:
+def assert_rejected(path: Path, message: str) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
         read_state_dicts(path, "G_ema")
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) < 600
 
 
-def test_reads_what_was_asked_for(tmp_path: Path) -> None:
+def test_reads_the_named_state_dicts(tmp_path: Path) -> None:
     other = {"a": WEIGHTS["a"] + 1}
     path = save(tmp_path / "car.pt", {"G": other, "G_ema": WEIGHTS, "D": {"step": 3}})
     read = read_state_dicts(path, "G_ema", "G")
@@ -83,7 +84,7 @@ class TestFilesThatAreSomethingElse:
             read_state_dicts(tmp_path / "car.pt", "G_ema")
 
     def test_folder(self, tmp_path: Path) -> None:
-        assert_refused(tmp_path, "is a folder, not a checkpoint file")
+        assert_rejected(tmp_path, "is a folder, not a checkpoint file")
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -97,22 +98,22 @@ class TestFilesThatAreSomethingElse:
     def test_other_content(self, tmp_path: Path, content: bytes, message: str) -> None:
         path = tmp_path / "car.pt"
         path.write_bytes(content)
-        assert_refused(path, message)
+        assert_rejected(path, message)
 
     def test_zip_of_something(self, tmp_path: Path) -> None:
         path = tmp_path / "car.pt"
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("notes.txt", "hello")
-        assert_refused(path, r"no file of torch\.save: it has no data\.pkl")
+        assert_rejected(path, r"no file of torch\.save: it has no data\.pkl")
 
     @pytest.mark.parametrize("content", [[1, 2], {"model": WEIGHTS}, WEIGHTS])
     def test_checkpoint_of_another_kind(self, tmp_path: Path, content: object) -> None:
         path = save(tmp_path / "car.pt", content)
-        assert_refused(path, "no checkpoint of the GET3D release: it has no G_ema, only")
+        assert_rejected(path, "no checkpoint of the GET3D release: it has no G_ema, only")
 
     def test_checkpoint_of_our_own_training(self, tmp_path: Path) -> None:
         path = save(tmp_path / "images-8.pt", {"format_version": 1, "config": {}, "state": {}})
-        assert_refused(path, "is a checkpoint of get3d train, which needs no import; name its run")
+        assert_rejected(path, "is a checkpoint of get3d train, which needs no import; name its run")
 
     @pytest.mark.parametrize(
         ("weights", "message"),
@@ -129,30 +130,30 @@ class TestFilesThatAreSomethingElse:
         ],
     )
     def test_values_of_another_kind(self, tmp_path: Path, weights: Any, message: str) -> None:
-        assert_refused(save(tmp_path / "car.pt", {"G_ema": weights}), message)
+        assert_rejected(save(tmp_path / "car.pt", {"G_ema": weights}), message)
 
 
 class TestDamage:
-    @pytest.mark.parametrize("share", [0.01, 0.5, 0.9, 0.999])
-    def test_cut_short(self, tmp_path: Path, share: float) -> None:
+    @pytest.mark.parametrize("fraction", [0.01, 0.5, 0.9, 0.999])
+    def test_cut_short(self, tmp_path: Path, fraction: float) -> None:
         path = save(tmp_path / "car.pt", {"G_ema": {"a": torch.randn(5000)}})
         content = path.read_bytes()
-        path.write_bytes(content[: int(share * len(content))])
-        assert_refused(path, "is cut short or damaged")
+        path.write_bytes(content[: int(fraction * len(content))])
+        assert_rejected(path, "is cut short or damaged")
 
     def test_a_wrong_byte_in_the_numbers(self, tmp_path: Path) -> None:
         path = save(tmp_path / "car.pt", {"G_ema": {"a": torch.zeros(5000)}})
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 64
         path.write_bytes(content)
-        assert_refused(path, "damaged .Bad CRC-32 for file .*data/0")
+        assert_rejected(path, "damaged .Bad CRC-32 for file .*data/0")
 
     @pytest.mark.parametrize(
         "program",
         [b"", b"\x80", b"hello", b"\x80\x02}q\x00", b"\x80\x02h\x07.", b"\x80\x02K\x01R.", b"\xff"],
     )
-    def test_pickles_that_mean_nothing(self, tmp_path: Path, program: bytes) -> None:
-        assert_refused(with_pickle(tmp_path / "car.pt", program), "damaged|release|refused")
+    def test_invalid_pickles(self, tmp_path: Path, program: bytes) -> None:
+        assert_rejected(with_pickle(tmp_path / "car.pt", program), "damaged|release|refused")
 
     def test_wrong_bytes_in_the_pickle_lead_to_no_other_error(self, tmp_path: Path) -> None:
         saved = io.BytesIO()
@@ -165,7 +166,7 @@ class TestDamage:
             changed = bytearray(program)
             changed[place] ^= int(rng.integers(1, 256))
             path = with_pickle(tmp_path / "car.pt", bytes(changed))
-            with contextlib.suppress(ValueError):  # a changed name is still a state dict
+            with contextlib.suppress(ModelError):  # a changed name is still a state dict
                 read_state_dicts(path, "G_ema")
 
 
@@ -180,9 +181,9 @@ class TestHarm:
             "as the whole": Touch(trap),
         }[place]
         path = save(tmp_path / "car.pt", content, pickle_protocol=protocol)
-        assert_refused(path, "refused, nothing was run")
+        assert_rejected(path, "refused, nothing was run")
         if protocol < 4:
-            assert_refused(path, "would run code when it is read: it names .*mkdir")
+            assert_rejected(path, "would run code when it is read: it names .*mkdir")
         assert not trap.exists()
 
     def test_the_trap_works(self, tmp_path: Path) -> None:
@@ -204,13 +205,13 @@ class TestHarm:
             (b"\x80\x02ctorch._utils\n_rebuild_meta_tensor_no_storage\n.", "_meta_tensor"),
         ],
     )
-    def test_what_is_named_is_said(self, tmp_path: Path, program: bytes, named: str) -> None:
+    def test_error_names_the_global(self, tmp_path: Path, program: bytes, named: str) -> None:
         path = with_pickle(tmp_path / "car.pt", program)
-        assert_refused(path, f"would run code when it is read: it names .*{named}")
+        assert_rejected(path, f"would run code when it is read: it names .*{named}")
 
     def test_python_objects_of_ours_are_code_too(self, tmp_path: Path) -> None:
         path = save(tmp_path / "car.pt", {"G_ema": WEIGHTS, "options": np.ones(2)})
-        assert_refused(path, r"it names numpy\..*reconstruct")
+        assert_rejected(path, r"it names numpy\..*reconstruct")
 
     def test_pytorch_alone_runs_nothing_either(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -220,7 +221,7 @@ class TestHarm:
         trap = tmp_path / "was_run"
         for protocol in (2, 4):
             path = save(tmp_path / "car.pt", {"G_ema": Touch(trap)}, pickle_protocol=protocol)
-            assert_refused(path, "holds more than plain tensors")
+            assert_rejected(path, "holds more than plain tensors")
         assert not trap.exists()
 
     @pytest.mark.parametrize(
@@ -235,15 +236,15 @@ class TestHarm:
     )
     def test_instructions_that_torch_does_not_write(self, tmp_path: Path, program: bytes) -> None:
         path = with_pickle(tmp_path / "car.pt", b"\x80\x02" + program)
-        assert_refused(path, "holds more than plain tensors.*refused, nothing was run")
+        assert_rejected(path, "holds more than plain tensors.*refused, nothing was run")
 
     @pytest.mark.parametrize("torch_version", ["2.6.0", "2.9.1+cu126"])
-    def test_a_pytorch_that_files_can_harm(
+    def test_a_vulnerable_pytorch(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch_version: str
     ) -> None:
         path = save(tmp_path / "car.pt", {"G_ema": WEIGHTS})
         monkeypatch.setattr(torch, "__version__", torch_version)
-        assert_refused(
+        assert_rejected(
             path, r"is not read with torch 2\..*pip install 'torch>=2\.10', or run get3d"
         )
 
@@ -251,4 +252,4 @@ class TestHarm:
     def test_tensors_larger_than_the_file(self, tmp_path: Path, size: int) -> None:
         tensor: Tensor = torch.ones(1).expand(size)
         path = save(tmp_path / "car.pt", {"G_ema": {"a": tensor}})
-        assert_refused(path, f"claims tensors of {4 * size} bytes, more than the file holds")
+        assert_rejected(path, f"claims tensors of {4 * size} bytes, more than the file holds")

@@ -1,4 +1,4 @@
-"""Archives that readers take in two ways, and programs that are not those of tensors."""
+"""Archives that two readers interpret differently, and pickles of other things than tensors."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from get3d.interop import checkpoints, read_state_dicts
-from tests.interop.test_checkpoints import WEIGHTS, Touch, assert_refused, save, with_pickle
+from tests.interop.test_checkpoints import WEIGHTS, Touch, assert_rejected, save, with_pickle
 
 G_EMA = b"X\x05\x00\x00\x00G_ema"
 
@@ -38,14 +38,14 @@ def good(prefix: str = "car/") -> list[tuple[str, bytes]]:
 
 
 @pytest.fixture
-def second_net_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Load as everyone used to: whatever the pickle says is done."""
+def unsafe_torch_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `torch.load` execute any pickle, as without weights_only."""
     load = torch.load
     monkeypatch.setattr(torch, "load", lambda path, **_: load(path, weights_only=False))
 
 
 class TestReadersThatDisagree:
-    @pytest.mark.usefixtures("second_net_is_open")
+    @pytest.mark.usefixtures("unsafe_torch_load")
     @pytest.mark.parametrize("name", ["DATA.PKL", "Data.pkl"])
     @pytest.mark.parametrize("place", ["before", "behind"])
     def test_the_checks_before_loading_hold_alone(
@@ -54,10 +54,10 @@ class TestReadersThatDisagree:
         """PyTorch ignores the case of names, and takes one of the two pickles."""
         evil = [(f"car/{name}", entries(Touch(tmp_path / "was_run"))["data.pkl"])]
         pairs = [*evil, *good()] if place == "before" else [*good(), *evil]
-        assert_refused(write(tmp_path / "car.pt", pairs), "would run code.*it names .*mkdir")
+        assert_rejected(write(tmp_path / "car.pt", pairs), "would run code.*it names .*mkdir")
         assert not (tmp_path / "was_run").exists()
 
-    @pytest.mark.usefixtures("second_net_is_open")
+    @pytest.mark.usefixtures("unsafe_torch_load")
     def test_two_lists_of_entries(self, tmp_path: Path) -> None:
         """Python looks for the list directly before the end, PyTorch where the end says."""
         evil = entries({"G_ema": WEIGHTS}) | {"data/0": b"\0" * 1000}
@@ -93,30 +93,30 @@ class TestSizes:
     def test_a_compressed_archive(self, tmp_path: Path) -> None:
         """PyTorch would unpack it, whatever its size."""
         path = write(tmp_path / "car.pt", good(), compression=zipfile.ZIP_DEFLATED)
-        assert_refused(path, "was compressed.*as torch.save wrote it")
+        assert_rejected(path, "was compressed.*as torch.save wrote it")
 
     def test_a_file_larger_than_any_checkpoint(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("get3d.interop.checkpoints._MAX_BYTES", 100)
-        assert_refused(write(tmp_path / "car.pt", good()), "is larger than .* no checkpoint of")
+        assert_rejected(write(tmp_path / "car.pt", good()), "is larger than .* no checkpoint of")
 
-    def test_an_endless_program(self, tmp_path: Path) -> None:
+    def test_a_huge_pickle(self, tmp_path: Path) -> None:
         pairs = [("car/data.pkl", b"\x80\x02" + b"N" * (1 << 22))]
-        assert_refused(write(tmp_path / "car.pt", pairs), r"has a data\.pkl of more than 4 MiB")
+        assert_rejected(write(tmp_path / "car.pt", pairs), r"has a data\.pkl of more than 4 MiB")
 
-    def test_entries_that_lie_on_one_another(self, tmp_path: Path) -> None:
+    def test_overlapping_entries(self, tmp_path: Path) -> None:
         path = write(tmp_path / "car.pt", [("car/data/7", b"\0" * 9000), *good()])
         content = bytearray(path.read_bytes())
         at = content.index(b"PK\x01\x02")
         names = len(b"car/data/7")
         entry = bytes(content[at : at + 46 + names])
-        twins = b"".join(entry[:-1] + bytes([48 + i]) for i in range(2, 7))
-        content[at:at] = twins
+        copies = b"".join(entry[:-1] + bytes([48 + i]) for i in range(2, 7))
+        content[at:at] = copies
         count, _, size = struct.unpack("<HHL", content[-14:-6])
-        content[-14:-6] = struct.pack("<HHL", count + 5, count + 5, size + len(twins))
+        content[-14:-6] = struct.pack("<HHL", count + 5, count + 5, size + len(copies))
         path.write_bytes(content)
-        assert_refused(path, "claim more than the file holds|Overlapped")
+        assert_rejected(path, "claim more than the file holds|Overlapped")
 
     def test_a_storage_larger_than_its_entry(self, tmp_path: Path) -> None:
         """It would go on in whatever follows in the file."""
@@ -124,7 +124,7 @@ class TestSizes:
         program = small["data.pkl"].replace(b"K\x02", b"K\x3c")
         assert program != small["data.pkl"]
         pairs = [("car/" + name, data) for name, data in (small | {"data.pkl": program}).items()]
-        assert_refused(write(tmp_path / "car.pt", pairs), "is cut short or damaged .record size")
+        assert_rejected(write(tmp_path / "car.pt", pairs), "is cut short or damaged .record size")
 
 
 def shared_tuples() -> bytes:
@@ -141,16 +141,16 @@ class TestPrograms:
         [b"K\x01" + b"\x85" * 10**6, shared_tuples(), b"(" + b"K\x01" * 2000 + b"t"],
         ids=["nested", "shared", "long"],
     )
-    def test_tuples_that_stand_for_more_than_they_are(self, tmp_path: Path, key: bytes) -> None:
+    def test_nested_tuples_of_many_items(self, tmp_path: Path, key: bytes) -> None:
         path = with_pickle(tmp_path / "car.pt", b"\x80\x02}" + key + b"K\x01s.")
-        assert_refused(path, "holds a tuple of more than 1000 items")
+        assert_rejected(path, "holds a tuple of more than 1000 items")
 
     @pytest.mark.parametrize("program", [b"t.", b"h\x07.", b"q\x01.", b"K\x01\x87.", b"(\x85u."])
     def test_instructions_that_find_nothing(self, tmp_path: Path, program: bytes) -> None:
-        assert_refused(with_pickle(tmp_path / "car.pt", b"\x80\x02" + program), "is cut short or")
+        assert_rejected(with_pickle(tmp_path / "car.pt", b"\x80\x02" + program), "is cut short or")
 
-    def test_an_endless_program_is_not_listed_first(self) -> None:
-        """The first bad name ends it, however much follows."""
+    def test_scanning_stops_at_the_first_bad_name(self) -> None:
+        """However long the pickle is."""
         harm = checkpoints._find_harm(b"\x80\x02cos\nsystem\n" + b"\xff" * 100)
         assert harm is not None
         assert harm.endswith("it names os.system")

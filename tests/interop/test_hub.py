@@ -48,13 +48,13 @@ class TestNames:
             "hf://maker/a\u0663b",
         ],
     )
-    def test_refused(self, text: str) -> None:
+    def test_malformed(self, text: str) -> None:
         with pytest.raises(ValueError, match="must be hf://owner/name"):
             parse_hub_name(text)
 
 
 class Client(ModuleType):
-    """A stand-in for huggingface_hub that notes its calls, and fails if it is told to."""
+    """A stand-in for huggingface_hub that records its calls, and raises errors on request."""
 
     def __init__(self) -> None:
         super().__init__("huggingface_hub")
@@ -137,7 +137,7 @@ def test_sending_makes_the_repository_and_the_branch(client: Client, tmp_path: P
     }
 
 
-def test_what_is_private_is_not_sent_to_the_public(client: Client, tmp_path: Path) -> None:
+def test_private_models_are_not_sent_to_public_repositories(client: Client, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="exists and is public, so nothing was sent"):
         send_folder(CHAIRS, tmp_path, ["a"], message="", is_private=True)
     assert "upload_folder" not in dict(client.calls)
@@ -195,10 +195,10 @@ def test_an_upload_without_a_connection(
 def test_a_refused_upload_is_one_line(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_args: Any, **_options: Any) -> None:
+    def fail(*_args: Any, **_options: Any) -> None:
         raise client_error("HfHubHTTPError", text="403 Forbidden", status=403)
 
-    monkeypatch.setattr(client, "upload_folder", refuse, raising=False)
+    monkeypatch.setattr(client, "upload_folder", fail, raising=False)
     with pytest.raises(OSError, match=r"does not take the model .*403 Forbidden\); log in once"):
         send_folder(CHAIRS, tmp_path, ["a"], message="", is_private=False)
 

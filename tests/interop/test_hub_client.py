@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-from get3d.interop import hub
-
 pytestmark = pytest.mark.skipif(
     find_spec("huggingface_hub") is None, reason="huggingface_hub is not installed"
 )
@@ -102,9 +100,7 @@ class TestRealClient:
 
     def run(self, code: str, home: Path, url: str, **environment: str) -> str:
         """Run code in a process of its own: the client reads its settings when it is imported."""
-        # Alone, the module starts in no time; its package waits for PyTorch.
-        prelude = f"import sys; sys.path.append({str(Path(hub.__file__).parent)!r})\n"
-        prelude += "from hub import *\n"
+        prelude = "from get3d.interop.hub import *\n"
         settings = {"HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
         done = subprocess.run(
             [sys.executable, "-c", prelude + code],

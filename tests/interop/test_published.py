@@ -1,4 +1,4 @@
-"""Numbers computed once with the authors' release, from weights that any name determines."""
+"""Values computed with the authors' release, from weights determined by their names."""
 
 import json
 import os
@@ -30,7 +30,7 @@ FULL = [pytest.param(name, marks=pytest.mark.slow) for name in ("unified_full", 
 
 @dataclass(frozen=True)
 class Reference:
-    """One set of the reference: the published options, weights, and what came out."""
+    """A reference: published options, weights and results."""
 
     config: dict[str, Any]
     state_dict: dict[str, Tensor]
@@ -227,7 +227,7 @@ def test_discriminators() -> None:
         reference.assert_close(gradient.square().sum((1, 2, 3)), name)
 
 
-class TestRefusals:
+class TestErrors:
     def test_missing_unexpected_and_misshapen_tensors_are_named(self) -> None:
         reference = read("unified_small")
         weights = dict(reference.state_dict)

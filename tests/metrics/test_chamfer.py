@@ -139,7 +139,7 @@ def test_gradient():
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_points_that_are_not_finite_are_refused(value):
+def test_points_that_are_not_finite_raise(value):
     good, bad = torch.zeros(3, 4, 3), torch.zeros(3, 4, 3)
     bad[1, 2, 0] = value
     for compute in (chamfer_matrix, chamfer_distance):
@@ -149,7 +149,7 @@ def test_points_that_are_not_finite_are_refused(value):
             compute(bad, good)
 
 
-def test_shapes_without_points_are_refused():
+def test_shapes_without_points_raise():
     for compute in (chamfer_matrix, chamfer_distance):
         with pytest.raises(ValueError, match="points_b must be one or more points"):
             compute(torch.zeros(2, 4, 3), torch.zeros(2, 0, 3))

@@ -64,7 +64,7 @@ def test_ties_go_to_the_first_reference():
     assert coverage(between) == pytest.approx(2 / 3)
 
 
-def test_invalid_generated_shapes_match_nobody_and_count():
+def test_invalid_generated_shapes_match_no_reference_and_count():
     between = torch.tensor([[0.1, 0.4], [INF, INF], [0.2, 0.3]])
     assert coverage(between) == 0.5
     assert minimum_matching_distance(between) == pytest.approx(0.2)
@@ -111,7 +111,7 @@ def test_ties_count_half():
     assert nearest_neighbour_accuracy(same, same, same) == 0.5
 
 
-def test_invalid_shapes_are_told_apart_and_nobodys_neighbour():
+def test_invalid_shapes_are_classified_correctly_and_no_neighbours():
     # On a line: the invalid one would be next to reference 0 if it counted.
     generated, reference = torch.tensor([[0.0], [5.0], [6.0]]), torch.tensor([[0.1], [5.4], [0.6]])
     between, within = distances(generated, reference), distances(generated, generated)
@@ -125,7 +125,7 @@ def test_invalid_shapes_are_told_apart_and_nobodys_neighbour():
     assert nearest_neighbour_accuracy(nothing, nothing, references) == 1.0
 
 
-def test_invalid_references_are_refused():
+def test_invalid_references_raise():
     between = torch.tensor([[0.1, INF], [0.2, INF]])
     for compute in (coverage, minimum_matching_distance):
         with pytest.raises(ValueError, match="reference shape 1 is invalid"):
@@ -136,7 +136,7 @@ def test_invalid_references_are_refused():
 
 
 @pytest.mark.parametrize("value", [math.nan, -1.0, -INF])
-def test_distances_that_are_none_are_refused(value):
+def test_distances_that_are_none_raise(value):
     between = torch.ones(3, 3)
     bad = between.clone()
     bad[1, 2] = value
@@ -150,13 +150,13 @@ def test_distances_that_are_none_are_refused(value):
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
-def test_empty_sets_are_refused(shape):
+def test_empty_sets_raise(shape):
     for compute in (coverage, minimum_matching_distance):
         with pytest.raises(ValueError, match="at least one generated and one reference"):
             compute(torch.zeros(shape))
 
 
-def test_sets_of_different_sizes_are_refused():
+def test_sets_of_different_sizes_raise():
     with pytest.raises(ValueError, match=r"5 generated and 3 reference shapes; .* first 3"):
         nearest_neighbour_accuracy(torch.ones(5, 3), torch.ones(5, 5), torch.ones(3, 3))
     with pytest.raises(ValueError, match="at least 2"):

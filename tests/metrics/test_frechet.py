@@ -88,7 +88,7 @@ def test_parts_add_up_to_the_whole():
     assert not FeatureMoments.of(values[:4]).has_enough
 
 
-def test_bad_features_are_refused():
+def test_bad_features_raise():
     with pytest.raises(ValueError, match="at least 1 rows"):
         FeatureMoments.of(torch.zeros(0, 4))
     with pytest.raises(ValueError, match="at least 2 features, got 1"):
@@ -99,7 +99,7 @@ def test_bad_features_are_refused():
         FeatureMoments.of(torch.zeros(3, 4)).add(torch.zeros(3, 5))
 
 
-def test_bad_moments_are_refused():
+def test_bad_moments_raise():
     mean, cov = torch.zeros(3), torch.eye(3)
     with pytest.raises(ValueError, match="different numbers of values"):
         frechet_distance(mean, cov, torch.zeros(2), torch.eye(2))

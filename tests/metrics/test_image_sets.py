@@ -1,4 +1,4 @@
-"""Sets of images that cannot be compared are refused."""
+"""Checks of image sets against their protocol."""
 
 from dataclasses import replace
 
@@ -50,7 +50,7 @@ def test_same_images_pass() -> None:
         (renders().float(), "bytes"),
     ],
 )
-def test_other_images_are_refused(images, message) -> None:
+def test_other_images_raise(images, message) -> None:
     with pytest.raises(ValueError, match=message):
         check_image_set("generated", images, PROTOCOL)
 

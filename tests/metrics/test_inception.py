@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from get3d.metrics.features import FeatureExtractor
-from get3d.metrics.inception import FILE_URLS, NAME, load_inception
+from get3d.metrics.inception import FILE_URLS, INCEPTION_NAME, load_inception
 from get3d.metrics.inception_network import InceptionV3, resize_like_tensorflow_1
 
 
@@ -122,9 +122,9 @@ def test_features(extractor) -> None:
     assert features.shape == (3, 2048)
     assert features.dtype == torch.float32
     assert features.isfinite().all()
-    assert features.std(0).mean() > 1e-3  # images are told apart
+    assert features.std(0).mean() > 1e-3  # images differ
     assert extractor.dim == 2048
-    assert extractor.name == NAME
+    assert extractor.name == INCEPTION_NAME
     one_by_one = torch.cat([extractor(image[None]) for image in images])
     torch.testing.assert_close(features, one_by_one, rtol=1e-4, atol=1e-5)
 
@@ -167,12 +167,12 @@ def test_resize_against_a_slow_oracle(height, width, size) -> None:
     np.testing.assert_allclose(fast.numpy(), slow, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("side", [64, 128, 512])
-def test_resize_is_the_affine_grid_of_the_published_port(side) -> None:
-    images = torch.rand(2, 3, side, side + 5, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("size", [64, 128, 512])
+def test_resize_is_the_affine_grid_of_the_published_port(size) -> None:
+    images = torch.rand(2, 3, size, size + 5, generator=torch.Generator().manual_seed(0))
     theta = torch.eye(2, 3)
-    theta[0, 2] = 1 / (side + 5) - 1 / 299
-    theta[1, 2] = 1 / side - 1 / 299
+    theta[0, 2] = 1 / (size + 5) - 1 / 299
+    theta[1, 2] = 1 / size - 1 / 299
     grid = torch.nn.functional.affine_grid(
         theta.expand(2, 2, 3), [2, 3, 299, 299], align_corners=False
     )
@@ -196,7 +196,7 @@ def test_resize_is_the_affine_grid_of_the_published_port(side) -> None:
         (torch.zeros(0, 3, 8, 8, dtype=torch.uint8), "at least one image"),
     ],
 )
-def test_other_images_are_refused(extractor, images, message) -> None:
+def test_other_images_raise(extractor, images, message) -> None:
     with pytest.raises(ValueError, match=message):
         extractor(images)
 
@@ -222,7 +222,7 @@ def test_missing_file(tmp_path) -> None:
         load_inception(tmp_path / "none.pth", device="cpu")
 
 
-def test_torchvision_weights_are_refused(weights, tmp_path) -> None:
+def test_torchvision_weights_raise(weights, tmp_path) -> None:
     path = tmp_path / "inception_v3_google-0cc3c7bd.pth"
     torch.save({"AuxLogits.conv0.conv.weight": torch.zeros(1), "fc.bias": torch.zeros(1000)}, path)
     with pytest.raises(ValueError, match="torchvision's ImageNet weights, not the FID weights"):

@@ -50,7 +50,7 @@ def test_seeds():
     assert first != kernel_distance(a, b, KernelProtocol(num_subsets=2, subset_size=10, seed=1))
 
 
-def test_bad_input_is_refused():
+def test_bad_input_raises():
     with pytest.raises(ValueError, match="features_b are 999, fewer than a subset of 1000"):
         kernel_distance(draw(1000), draw(999))
     protocol = KernelProtocol(subset_size=4)
@@ -61,6 +61,6 @@ def test_bad_input_is_refused():
 
 
 @pytest.mark.parametrize("wrong", [{"num_subsets": 0}, {"subset_size": 1}, {"seed": -1}])
-def test_protocols_without_anything_to_average_are_refused(wrong):
+def test_protocols_without_anything_to_average_raise(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         KernelProtocol(**wrong)

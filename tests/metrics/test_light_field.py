@@ -1,4 +1,4 @@
-"""Light-field descriptors and distances of meshes: what must not matter, and what must."""
+"""Light-field descriptors and distances of meshes: invariances and differences."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_place_and_size_do_not_matter(descriptor: torch.Tensor) -> None:
 def test_finer_triangles_do_not_matter(descriptor: torch.Tensor) -> None:
     shape = trimesh.Trimesh(table().verts, table().faces, process=False)
     fine = light_field_descriptor(to_mesh(shape.subdivide().subdivide()))
-    # New corners lie on the sides but for the last digit: single pixels may change.
+    # New vertices are on the edges up to rounding: single pixels may change.
     assert (fine.int() - descriptor.int()).abs().float().mean() < 0.05
 
 
@@ -119,10 +119,13 @@ def test_distance_is_symmetric_and_zero_for_itself() -> None:
     assert light_field_distance(box, table(), low) == light_field_distance(table(), box, low) > 0
 
 
-def test_open_sheet_can_be_described() -> None:
+def test_open_surfaces_have_descriptors() -> None:
     corners = torch.tensor([[0.0, 0, 0], [4, 0, 0], [4, 1, 0], [0, 1, 0]])
-    sheet = Mesh(corners, torch.tensor([[0, 1, 2], [0, 2, 3]]))
-    assert light_field_distance(sheet, turned(sheet, np.eye(3, dtype=np.float32)[[1, 2, 0]])) < 1500
+    surface = Mesh(corners, torch.tensor([[0, 1, 2], [0, 2, 3]]))
+    assert (
+        light_field_distance(surface, turned(surface, np.eye(3, dtype=np.float32)[[1, 2, 0]]))
+        < 1500
+    )
 
 
 def test_every_setting_changes_the_bytes() -> None:
@@ -146,7 +149,7 @@ def test_values_beyond_a_range_become_255() -> None:
     assert describe_silhouettes(bar, tight).max() == 255
 
 
-def test_refuses_invalid_meshes() -> None:
+def test_invalid_meshes_raise() -> None:
     mesh = table()
     with pytest.raises(MeshError, match="no faces"):
         light_field_descriptor(Mesh(mesh.verts, mesh.faces[:0]))
@@ -160,7 +163,7 @@ def test_refuses_invalid_meshes() -> None:
     ("name", "value"),
     [("image_size", 8), ("zernike_range", 0.0), ("fourier_range", float("inf"))],
 )
-def test_refuses_useless_settings(name: str, value: float) -> None:
+def test_useless_settings_raise(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} must"):
         LightFieldProtocol(**{name: value})
 

@@ -1,4 +1,4 @@
-"""Outlines of silhouettes: how they are walked, bridged, and described."""
+"""Contours of silhouettes: tracing, bridges, descriptors."""
 
 import numpy as np
 import pytest
@@ -110,7 +110,7 @@ def test_circularity_of_known_shapes() -> None:
 
 
 def test_tilted_square_is_as_circular_as_an_upright_one() -> None:
-    """A staircase of pixels is longer than the side that it stands for."""
+    """A staircase of pixels is longer than the edge that it approximates."""
     at = np.arange(256) + 0.5 - 128
     for angle in np.radians([10, 22.5, 45]):
         x = at * np.cos(angle) + at[:, None] * np.sin(angle)

@@ -79,7 +79,7 @@ def test_empty_sets_give_empty_matrices() -> None:
     assert light_field_matrix(random_descriptors(2), random_descriptors(0)).shape == (2, 0)
 
 
-def test_refuses_other_descriptors() -> None:
+def test_other_descriptors_raise() -> None:
     good = random_descriptors(1)
     with pytest.raises(ValueError, match=r"must be \[shapes, 10, 10, 47\], got \[1, 10, 10, 46\]"):
         light_field_matrix(good[..., :46])

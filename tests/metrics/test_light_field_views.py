@@ -21,7 +21,7 @@ SIZE = 64
 FRONT = np.array([[[1.0, 0, 0], [0, 1, 0]]])
 
 
-def sheet() -> Mesh:
+def open_surface() -> Mesh:
     corners = torch.tensor([[0.0, 0, 0], [4, 0, 0], [4, 1, 0], [0, 1, 0]])
     return Mesh(corners, torch.tensor([[0, 1, 2], [0, 2, 3]]))
 
@@ -85,7 +85,7 @@ def test_frames_look_along_the_turned_axes() -> None:
 
 
 def test_silhouette_fills_the_image() -> None:
-    (seen,) = draw(sheet())
+    (seen,) = draw(open_surface())
     rows, columns = seen.any(1).nonzero()[0], seen.any(0).nonzero()[0]
     assert (columns[0], columns[-1]) == (MARGIN_PX, SIZE - 1 - MARGIN_PX)
     assert len(rows) == (SIZE - 2 * MARGIN_PX) / 4
@@ -93,24 +93,26 @@ def test_silhouette_fills_the_image() -> None:
 
 
 def test_place_and_size_do_not_matter() -> None:
-    far = Mesh(1000 * sheet().verts.double() + 1e6, sheet().faces)
+    far = Mesh(1000 * open_surface().verts.double() + 1e6, open_surface().faces)
     frames = image_frames()[0]
-    np.testing.assert_array_equal(draw(far, frames), draw(sheet(), frames))
+    np.testing.assert_array_equal(draw(far, frames), draw(open_surface(), frames))
 
 
-def test_sheet_seen_edge_on_is_a_bar() -> None:
-    (seen,) = draw(sheet(), np.array([[[1.0, 0, 0], [0, 0, 1]]]))
+def test_open_surface_seen_edge_on_is_a_bar() -> None:
+    (seen,) = draw(open_surface(), np.array([[[1.0, 0, 0], [0, 0, 1]]]))
     assert seen.sum() == SIZE - 2 * MARGIN_PX
     assert seen.any(1).sum() == 1
 
 
 def test_unused_vertices_are_ignored() -> None:
-    verts = torch.cat([torch.full((1, 3), torch.nan), sheet().verts, torch.full((1, 3), 99.0)])
-    np.testing.assert_array_equal(draw(Mesh(verts, sheet().faces + 1)), draw(sheet()))
+    verts = torch.cat(
+        [torch.full((1, 3), torch.nan), open_surface().verts, torch.full((1, 3), 99.0)]
+    )
+    np.testing.assert_array_equal(draw(Mesh(verts, open_surface().faces + 1)), draw(open_surface()))
 
 
-def test_refuses_what_has_no_silhouette() -> None:
-    mesh = sheet()
+def test_what_has_no_silhouette_raise() -> None:
+    mesh = open_surface()
     with pytest.raises(MeshError, match="no faces"):
         visible_surface(Mesh(mesh.verts, mesh.faces[:0]))
     for bad in (torch.nan, torch.inf):

@@ -79,7 +79,7 @@ def invalid_meshes() -> dict[str, Mesh]:
 
 
 @pytest.mark.parametrize(("message", "mesh"), invalid_meshes().items())
-def test_invalid_meshes_are_refused(message, mesh):
+def test_invalid_meshes_raise(message, mesh):
     with pytest.raises(MeshError, match=message):
         sample_points(mesh, PROTOCOL, seed=0)
 
@@ -94,6 +94,6 @@ def test_the_protocol_is_plain_text_and_back():
 
 
 @pytest.mark.parametrize("wrong", [{"num_points": 0}, {"seed": -1}])
-def test_protocols_that_no_shape_can_follow_are_refused(wrong):
+def test_protocols_that_no_shape_can_follow_raise(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PointProtocol(**wrong)

@@ -51,7 +51,7 @@ def test_one_feature_again_and_again():
     assert recall == pytest.approx(1 / 50)
 
 
-def test_bad_input_is_refused():
+def test_bad_input_raises():
     with pytest.raises(ValueError, match="features_generated must be at least 4 rows"):
         precision_recall(draw(3), draw(9))
     with pytest.raises(ValueError, match="features_reference must be at least 4 rows"):

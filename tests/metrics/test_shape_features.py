@@ -1,4 +1,4 @@
-"""The shipped network: its file, its resizing, what it knows; and the script that trains it."""
+"""The shipped network: file, resizing, accuracy; and the script that trains it."""
 
 import importlib.util
 import json
@@ -10,13 +10,14 @@ import torch
 import trimesh
 from safetensors.torch import save_file
 
+from get3d.core import ModelError
 from get3d.core.weights import fingerprint
 from get3d.data.mesh_files import normalize_mesh
 from get3d.geometry.cameras import orbit_cameras
 from get3d.metrics import shape_features
 from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.shape_features import (
-    NAME,
+    SHAPE_FEATURES_NAME,
     ShapeNetwork,
     load_shape_features,
     load_shape_network,
@@ -49,7 +50,7 @@ def make_images(num: int, size: int) -> torch.Tensor:
 @pytest.mark.parametrize(("length", "size"), [(12, 4), (16, 12), (7, 5), (5, 7)])
 def test_resize_is_the_mean_of_areas(length, size) -> None:
     image = torch.rand(length, length, generator=torch.Generator().manual_seed(0)).double()
-    # Every input pixel as size x size equal pieces: blocks of length pieces make an output pixel.
+    # Every input pixel as size x size equal parts: blocks of length parts make an output pixel.
     fine = image.repeat_interleave(size, 0).repeat_interleave(size, 1)
     expected = fine.view(size, length, size, length).mean((1, 3))
     resized = resize_by_area(image[None, None], size)[0, 0]
@@ -81,7 +82,7 @@ def test_extractor(tmp_path, monkeypatch) -> None:
         load_shape_features(device="cpu")
     save_shape_network(random_network(), path)
     extractor = load_shape_features(device="cpu")
-    assert (extractor.name, extractor.dim) == (NAME, 256)
+    assert (extractor.name, extractor.dim) == (SHAPE_FEATURES_NAME, 256)
     images = make_images(3, 128)
     one_by_one = torch.cat([extractor(image[None]) for image in images])
     torch.testing.assert_close(extractor(images), one_by_one, rtol=1e-4, atol=1e-5)
@@ -89,19 +90,19 @@ def test_extractor(tmp_path, monkeypatch) -> None:
         extractor(images[:, :1])
 
 
-def test_other_files_are_refused(tmp_path) -> None:
+def test_other_files_raise(tmp_path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=f"w.safetensors: no weights of {NAME}"):
+    with pytest.raises(ModelError, match=f"w.safetensors: no weights of {SHAPE_FEATURES_NAME}"):
         load_shape_network(path, device="cpu")
     weights = {"stem.weight": torch.zeros(1)}
     for metadata, reason in (
         (None, "heads"),
         ({"name": "older", "heads": "{}"}, "it is older, this get3d uses"),
-        ({"name": NAME, "heads": json.dumps(HEADS)}, "Missing key"),
+        ({"name": SHAPE_FEATURES_NAME, "heads": json.dumps(HEADS)}, "Missing key"),
     ):
         save_file(weights, path, metadata=metadata)
-        with pytest.raises(ValueError, match=reason) as caught:
+        with pytest.raises(ModelError, match=reason) as caught:
             load_shape_network(path, device="cpu")
         assert "\n" not in str(caught.value)
 
@@ -139,11 +140,11 @@ def test_script_trains_and_repeats_itself(script, tmp_path, capsys) -> None:
         script.main(
             script.Args((shapes,), out=out, views=2, epochs=2, batch=3, workers=1, device="cpu")
         )
-        network = load_shape_network(out / f"{NAME}.safetensors", device="cpu")
+        network = load_shape_network(out / f"{SHAPE_FEATURES_NAME}.safetensors", device="cpu")
         prints.append(fingerprint(network))
     assert prints[0] == prints[1]
-    assert network.heads == {"toy/kind": ("ball", "box")}  # what never differs is not asked
-    card = json.loads((out / f"{NAME}.json").read_text())
+    assert network.heads == {"toy/kind": ("ball", "box")}  # constant attributes have no head
+    card = json.loads((out / f"{SHAPE_FEATURES_NAME}.json").read_text())
     assert card["shapes"] == {"train": 3, "validation": 3}
     assert card["validation"]["toy/kind"]["most_frequent"] == pytest.approx(2 / 3, abs=1e-4)
     assert "validation accuracy" in capsys.readouterr().out
@@ -187,7 +188,7 @@ def held_out(shipped) -> list[tuple[str, dict[str, str], torch.Tensor]]:
     return shapes
 
 
-def test_held_out_shapes_are_told_apart(shipped, held_out) -> None:
+def test_held_out_shapes_are_classified(shipped, held_out) -> None:
     right, total, by_chance = 0, 0, 0.0
     for category, labels, images in held_out:
         scores = shipped.network.classify(shipped(images))

@@ -1,4 +1,4 @@
-"""Cavities: walls of the wanted thickness, open at the top, the same on the grid and at points."""
+"""Cavities: thickness of walls, open at the top, equal on the grid and at points."""
 
 import math
 from dataclasses import replace
@@ -29,8 +29,8 @@ CONFIG = GeneratorConfig(
 
 def cylinder(points, radius=0.3, half_height=0.3):
     """Signed distance of a solid cylinder along y, positive inside."""
-    side = radius - points[..., [0, 2]].norm(dim=-1)
-    return torch.minimum(side, half_height - points[..., 1].abs())
+    lateral = radius - points[..., [0, 2]].norm(dim=-1)
+    return torch.minimum(lateral, half_height - points[..., 1].abs())
 
 
 def fields_of(generator, num=2):

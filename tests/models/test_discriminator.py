@@ -23,7 +23,7 @@ def make(**changes: object) -> DiscriminatorPair:
         return DiscriminatorPair(DiscriminatorConfig(**(TINY | changes))).double()
 
 
-def test_each_judge_sees_its_own_image() -> None:
+def test_each_discriminator_depends_on_its_own_image() -> None:
     images, angles = make_images()
     discriminator = make()
     before = discriminator(images, angles)
@@ -51,7 +51,7 @@ def test_group_deviation() -> None:
         minibatch_stddev(x.repeat(2, 1, 1, 1)[:6], 4)
 
 
-def test_angles_are_seen_as_waves() -> None:
+def test_angles_are_encoded_by_sines_and_cosines() -> None:
     code = encode_angles(torch.tensor([[0.5, 1.0]]))
     assert code.shape == (1, 14)
     angles = torch.tensor([0.5, 1.0])
@@ -74,12 +74,12 @@ def test_second_derivatives_for_r1() -> None:
 @pytest.mark.parametrize(
     "change", [{"image_size": 48}, {"image_size": 4}, {"channel_base": 4}, {"channel_max": 0}]
 )
-def test_impossible_sizes_are_refused(change: dict[str, int]) -> None:
+def test_impossible_sizes_raise(change: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         DiscriminatorConfig(**(TINY | change))
 
 
-def test_images_of_another_size_are_refused() -> None:
+def test_images_of_another_size_raise() -> None:
     images, angles = make_images(size=16)
     with pytest.raises(ValueError, match=r"must be 8 pixels high and wide.*, got 16 x 16"):
         make()(images, angles)
@@ -108,17 +108,17 @@ def test_smaller_images_enter_at_the_block_of_their_size() -> None:
     assert torch.equal(ours.mask, theirs.mask)
 
 
-class TestColourJudgeAndSilhouette:
-    """`rgb_sees_mask` gives the colour judge a fourth channel."""
+class TestRgbSeesMask:
+    """`rgb_sees_mask` gives the RGB discriminator the mask as a fourth channel."""
 
-    @pytest.mark.parametrize("sees", [False, True])
-    def test_only_then_the_mask_moves_the_colour_verdict(self, sees):
+    @pytest.mark.parametrize("rgb_sees_mask", [False, True])
+    def test_rgb_logits_depend_on_the_mask_only_then(self, rgb_sees_mask):
         torch.manual_seed(0)
         config = DiscriminatorConfig(
-            image_size=16, channel_base=64, channel_max=8, rgb_sees_mask=sees
+            image_size=16, channel_base=64, channel_max=8, rgb_sees_mask=rgb_sees_mask
         )
         discriminator = DiscriminatorPair(config)
         mask = torch.rand(4, 1, 16, 16, requires_grad=True)
-        verdict = discriminator(Images(torch.randn(4, 3, 16, 16), mask), torch.rand(4, 2))
-        (slope,) = torch.autograd.grad(verdict.rgb.sum(), mask, allow_unused=True)
-        assert (slope is not None and bool(slope.abs().sum() > 0)) == sees
+        logits = discriminator(Images(torch.randn(4, 3, 16, 16), mask), torch.rand(4, 2))
+        (slope,) = torch.autograd.grad(logits.rgb.sum(), mask, allow_unused=True)
+        assert (slope is not None and bool(slope.abs().sum() > 0)) == rgb_sees_mask

@@ -1,4 +1,4 @@
-"""Heads on frozen features: what is fixed, what is trained, and a plain version of all of it."""
+"""Heads on frozen features: constant and trained weights, and a plain implementation."""
 
 import math
 
@@ -101,22 +101,22 @@ def test_images_of_every_coarse_size(feature_image_size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("feature_image_size", "image_size", "side"),
+    ("feature_image_size", "image_size", "size"),
     [(64, 32, 64), (64, 16, 32), (64, 8, 32), (128, 32, 128), (128, 16, 64), (256, 8, 64)],
 )
 def test_images_are_scaled_in_proportion(
-    feature_image_size: int, image_size: int, side: int
+    feature_image_size: int, image_size: int, size: int
 ) -> None:
     maps = make(feature_image_size=feature_image_size).project(batch(1, image_size)[0].rgb)
-    assert [level.shape[-1] for level in maps] == [side // stride for stride in (4, 8, 16, 32)]
+    assert [level.shape[-1] for level in maps] == [size // stride for stride in (4, 8, 16, 32)]
 
 
 def test_large_images_are_shrunk_without_aliases() -> None:
-    """Stripes of one pixel are grey to a network that sees half of the pixels."""
+    """Stripes of one pixel become grey at half the size."""
     network, seen = load_feature_network("imagenet"), []
     network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     stripes = torch.tensor([1.0, -1.0]).repeat(32).expand(1, 3, 64, 64)
-    FeatureProjection(network, magnification=0.5, min_side=32)(stripes)
+    FeatureProjection(network, magnification=0.5, min_size=32)(stripes)
     assert seen[0].shape == (1, 3, 32, 32)
     assert seen[0][..., 1:-1].abs().max() < 1e-6
 
@@ -164,8 +164,8 @@ def plain_logits(features: FeatureDiscriminator, rgb: Tensor, angles: Tensor) ->
         u, v = (state[f"{name}.parametrizations.weight.0._{each}"] for each in "uv")
         return matrix / (u @ matrix.flatten(1) @ v)
 
-    side = 64 * rgb.shape[-1] // 32
-    maps = features.project.network(F.interpolate(rgb, size=(side, side), mode="bilinear"))
+    size = 64 * rgb.shape[-1] // 32
+    maps = features.project.network(F.interpolate(rgb, size=(size, size), mode="bilinear"))
     logits, coarser = {}, None
     for level in (3, 2, 1, 0):
         x = F.conv2d(maps[level], state[f"project.channels{level}"])

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from get3d.core import ModelError
 from get3d.models import FeatureNetwork, feature_network, load_feature_network
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "feature_network.npz"
@@ -152,7 +153,7 @@ def test_a_damaged_file_raises(tmp_path: Path) -> None:
     file = tmp_path / "damaged.safetensors"
     for content in (b"", b"no tensors", WEIGHTS.read_bytes()[:-100]):
         file.write_bytes(content)
-        with pytest.raises(ValueError, match=r"damaged.safetensors: no weights of eff.*use \"im"):
+        with pytest.raises(ModelError, match=r"damaged.safetensors: no weights of eff.*use \"im"):
             load_feature_network(str(file))
 
 
@@ -186,7 +187,7 @@ def test_other_tensors_raise(
     tensors = load_file(WEIGHTS)
     change(tensors)
     save_file(tensors, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(ModelError, match=message) as caught:
         load_feature_network(str(tmp_path / "other.safetensors"))
     text = str(caught.value)
     assert "\n" not in text
@@ -196,12 +197,12 @@ def test_other_tensors_raise(
 def test_a_file_that_cannot_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(file: Path) -> None:
+    def fail(file: Path) -> None:
         raise PermissionError("Permission denied (os error 13)")  # so safetensors says it
 
     file = tmp_path / "secret.safetensors"
     file.touch()
-    monkeypatch.setattr(feature_network, "load_file", refuse)
+    monkeypatch.setattr(feature_network, "load_file", fail)
     with pytest.raises(OSError, match=r"secret\.safetensors: cannot be read \(Permission denied"):
         load_feature_network(str(file))
 

@@ -46,7 +46,7 @@ def fields_of(generator: Generator, num: int) -> Fields:
 
 
 def evaluations(kind: str, fields: Fields) -> dict[str, Callable[[Fields], Tensor]]:
-    """Everything that can be asked, by name."""
+    """All evaluations of the fields, by name."""
     rng = torch.Generator().manual_seed(1)
     num, each, grid = len(fields), NUM_POINTS, fields.grid_sdf().shape[1]
     points = torch.rand(each, 3, generator=rng) - 0.5
@@ -81,11 +81,11 @@ def evaluations(kind: str, fields: Fields) -> dict[str, Callable[[Fields], Tenso
     return found
 
 
-def peak_bytes(ask: Callable[[], Tensor]) -> int:
+def peak_bytes(evaluate: Callable[[], Tensor]) -> int:
     """Most memory that is held at a time during a call, all allocations counted, but its result."""
     activity = torch.profiler.ProfilerActivity.CPU
     with torch.profiler.profile(activities=[activity], profile_memory=True) as profile:
-        result = ask()
+        result = evaluate()
     assert profile.profiler is not None
     events = profile.profiler.kineto_results.events()
     changes = [(each.start_ns(), each.nbytes()) for each in events if each.name() == "[memory]"]

@@ -44,8 +44,8 @@ def gradients(generator: Generator, meshes: list[Mesh]) -> dict[str, Tensor]:
 
 def with_whole_grid(generator: Generator, resolution: int) -> Generator:
     """The same, all of whose finer or coarser grid is evaluated; offsets are those of training."""
-    share = generator.config.grid_resolution / resolution
-    return with_config(generator, grid_resolution=resolution, deformation_multiplier=share)
+    fraction = generator.config.grid_resolution / resolution
+    return with_config(generator, grid_resolution=resolution, deformation_multiplier=fraction)
 
 
 def assert_same_gradients(
@@ -114,16 +114,16 @@ def test_gradients_are_those_of_finite_differences() -> None:
     surface = generator.extract(fields_of(generator), for_training=True)
     grads = torch.autograd.grad(total(surface), parts, allow_unused=True)
     found = sum((g * w).sum() for g, w in zip(grads, ways, strict=True) if g is not None)
-    step, sides = 1e-7, []
+    step, surfaces = 1e-7, []
     for sign in (1, -1):
         moved = copy.deepcopy(generator)
         with torch.no_grad():
             for part, way in zip(moved.parameters(), ways, strict=True):
                 part += sign * step * way
-        sides.append(moved.extract(fields_of(moved), for_training=True))
+        surfaces.append(moved.extract(fields_of(moved), for_training=True))
         for mesh, first in zip(sides[-1].meshes, surface.meshes, strict=True):
             assert torch.equal(mesh.faces, first.faces)
-    expected = (total(sides[0]) - total(sides[1])) / (2 * step)
+    expected = (total(surfaces[0]) - total(surfaces[1])) / (2 * step)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -149,7 +149,7 @@ def test_a_fresh_network_gives_closed_surfaces_at_every_fineness() -> None:
             assert is_watertight(mesh)
 
 
-def test_a_rescued_shape_keeps_its_coarse_surface_beside_others() -> None:
+def test_a_fallback_surface_is_on_the_coarse_grid() -> None:
     generator = make()
     fields = fields_of(generator, 2)
 
@@ -170,7 +170,7 @@ def test_a_rescued_shape_keeps_its_coarse_surface_beside_others() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["unified", "separate"])
-def test_a_batch_of_rescued_shapes_alone(architecture: str) -> None:
+def test_a_batch_of_fallback_surfaces_alone(architecture: str) -> None:
     generator = make(architecture=architecture, sdf_base_radius=5.0, subdivisions=1)
     fields = fields_of(generator)
     surface = generator.extract(fields, for_training=True)
@@ -262,25 +262,25 @@ class TestFlexiCubes:
             middles = [each.verts.mean(0) for each in (mesh, trained)]
             assert (middles[0] - middles[1]).norm() < 0.05
 
-    def test_weights_are_asked_of_cubes_as_large_as_in_training(self) -> None:
+    def test_weights_are_evaluated_on_cubes_as_large_as_in_training(self) -> None:
         generator = self.make()
         fields = fields_of(generator)
-        asked = []
+        evaluated = []
 
         class Watched(Fields):
             def flexi_weights(self, corners: Tensor) -> Tensor:
-                asked.append(corners)
+                evaluated.append(corners)
                 return super().flexi_weights(corners)
 
         watched = Watched(**vars(fields))
         generator.extract(watched, grid=GridOptions(grid_resolution=19))
-        sides = asked[0][:, :, 7] - asked[0][:, :, 0]
-        is_cube = sides.abs().amax(2) > 0  # rows are padded with zeros
+        diagonals = evaluated[0][:, :, 7] - evaluated[0][:, :, 0]
+        is_cube = diagonals.abs().amax(2) > 0  # rows are padded with zeros
         torch.testing.assert_close(
-            sides[is_cube], torch.full_like(sides[is_cube], 1 / 8), atol=1e-9, rtol=0
+            diagonals[is_cube], torch.full_like(diagonals[is_cube], 1 / 8), atol=1e-9, rtol=0
         )
 
-    def test_rescued_shapes(self) -> None:
+    def test_fallback_surfaces(self) -> None:
         generator = self.make(sdf_base_radius=5.0, subdivisions=1)
         surface = generator.extract(fields_of(generator), for_training=True)
         assert surface.is_fallback.all()
@@ -300,7 +300,7 @@ def test_coarser_than_in_training(architecture: str, resolution: int) -> None:
         assert_same_surface(mesh, expected, atol=1e-5)
 
 
-class TestRefusals:
+class TestErrors:
     @pytest.mark.parametrize("resolution", [-1, 0, 2, 2049])
     def test_no_resolution(self, resolution: int) -> None:
         with pytest.raises(ValueError, match=f"from 3 to 2048, got {resolution}"):

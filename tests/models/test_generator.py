@@ -198,7 +198,7 @@ class TestSphereBaseLimit:
             GeneratorConfig(**TINY, sdf_base_limit=limit)
 
 
-def test_a_shape_without_a_surface_is_rescued_and_penalised() -> None:
+def test_a_shape_without_a_surface_has_a_fallback_and_a_penalty() -> None:
     generator = Generator(GeneratorConfig(**TINY)).double()
     head = list(generator.network.geometry.sdf.layers)[-1]
     head.bias.data.fill_(100.0)
@@ -210,7 +210,7 @@ def test_a_shape_without_a_surface_is_rescued_and_penalised() -> None:
     assert head.bias.grad.item() == pytest.approx(1.0)
 
 
-def test_moving_average_of_styles_moves_only_when_asked(generator: Generator) -> None:
+def test_moving_average_of_styles_moves_only_by_update_w_avg(generator: Generator) -> None:
     styles = generator.map(*codes(4))
     assert not generator.mapping_geo.w_avg.any()
     generator.update_w_avg(styles, beta=0.0)
@@ -245,7 +245,7 @@ def test_gradients_reach_every_weight(generator: Generator) -> None:
         assert parameter.grad.isfinite().all(), name
 
 
-class TestRefusals:
+class TestErrors:
     def test_wrong_number_of_styles(self, generator: Generator) -> None:
         styles = generator.map(*codes(1))
         with pytest.raises(ValueError, match="geometry and"):

@@ -23,7 +23,7 @@ def test_truncation_pulls_to_the_average() -> None:
     assert torch.equal(some[:, 2], w)
 
 
-def test_average_moves_only_when_asked() -> None:
+def test_average_moves_only_by_update_average() -> None:
     mapping = Mapping(4, 6, num_layers=2)
     w = mapping(torch.ones(3, 4))
     assert torch.equal(mapping.w_avg, torch.zeros(6))
@@ -53,10 +53,10 @@ class TestMixing:
         assert len({geo for geo, _ in crossovers}) > 5
         assert len({tex for _, tex in crossovers}) == 5
 
-    def test_as_often_as_asked(self) -> None:
+    def test_frequency_is_the_probability(self) -> None:
         mixed = sum(bool(self.mixed(0.9, seed).geo.any()) for seed in range(300))
         assert 250 < mixed < 290
 
-    def test_a_probability_above_one_is_refused(self) -> None:
+    def test_a_probability_above_one_raises(self) -> None:
         with pytest.raises(ValueError, match="probability"):
             self.mixed(1.5, 0)

@@ -10,7 +10,13 @@ from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.geometry import orbit_cameras, vertex_normals
 from get3d.models import Generator, GeneratorConfig, TrainingRenderConfig
 from get3d.models.fields import Fields
-from get3d.models.rendering import interpolated_normals, lit_colors, nearest_covered
+from get3d.models.rendering import (
+    interpolated_normals,
+    lit_colors,
+    nearest_covered,
+    render_images,
+)
+from get3d.models.triplane_fields import TextureHeads
 from get3d.render import (
     LearnedLight,
     Light,
@@ -94,7 +100,7 @@ def test_several_views_of_each_shape(scene) -> None:  # type: ignore[no-untyped-
     torch.testing.assert_close(together.mask[3:], second.mask)
 
 
-def test_colour_moves_the_surface_only_if_asked(scene) -> None:  # type: ignore[no-untyped-def]
+def test_colour_moves_the_surface_only_without_detach_positions(scene) -> None:  # type: ignore[no-untyped-def]
     generator, fields, meshes = scene
     for detach in (True, False):
         verts = meshes[0].verts.detach().requires_grad_()
@@ -154,8 +160,8 @@ def test_occlusion_contours_are_blended_and_move_vertices(scene) -> None:  # typ
     views = orbit_cameras(
         torch.tensor([-math.pi / 2]), torch.tensor([1.5]), radius=1.4, fovy_rad=math.radians(40)
     )
-    for side in (1, 4):
-        config = TrainingRenderConfig(composite="antialiased", mask_supersample=side)
+    for factor in (1, 4):
+        config = TrainingRenderConfig(composite="antialiased", mask_supersample=factor)
         images, gradients = [], []
         for is_on in (False, True):
             verts = mesh.verts.clone().requires_grad_()
@@ -364,3 +370,60 @@ class TestLitColors:
         brightness = brightness.clamp(max=1.0)
         inputs = (base.requires_grad_(), brightness.requires_grad_())
         assert torch.autograd.gradcheck(lit_colors, inputs)
+
+
+class TestChannels:
+    """A colour field with more channels than colour, as materials have."""
+
+    @pytest.fixture
+    def scene(self, scene):
+        generator, fields, meshes = scene
+        heads, old = fields.texture.heads, fields.texture.heads.color
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            wide = TextureHeads(
+                16, 8, width=8, hidden_layers=0, color_w_dim=8, outputs={"gloss": 1, "color": 3}
+            )
+        wide.mlp, color = heads.mlp, wide.color
+        color.affine.load_state_dict(old.affine.state_dict())
+        color.weight.data[1:] = old.weight.data
+        color.bias.data[1:] = old.bias.data
+        both = replace(fields, texture=replace(fields.texture, heads=wide))
+        return generator, fields, both, meshes
+
+    def test_colour_is_the_same_beside_others(self, scene):
+        generator, plain, both, meshes = scene
+        points = torch.rand(5, 3) - 0.5
+        assert dict(both.channel_sizes) == {"gloss": 1, "color": 3}
+        assert both.channels(points).shape == (2, 5, 4)
+        torch.testing.assert_close(both.color(points), plain.color(points))
+        for config in (PUBLISHED, SMOOTH):
+            expected, found = (
+                generator.render(fields, meshes, cameras(2), SIZE, config=config)
+                for fields in (plain, both)
+            )
+            torch.testing.assert_close(found.rgb, expected.rgb)
+
+    def test_shadings_read_every_channel(self, scene):
+        _, _, both, meshes = scene
+
+        def gloss(position, normal, to_camera, channels, light):
+            assert list(channels) == ["gloss", "color"]
+            return channels["gloss"].expand(-1, 3)
+
+        images = render_images(
+            both, meshes, cameras(2), SIZE, config=SMOOTH, light=Light(), shading=gloss
+        )
+        assert torch.equal(images.rgb[:, 0], images.rgb[:, 2])
+        assert images.rgb.std() > 0
+
+    def test_appearance_of_one_shape(self, scene):
+        _, _, both, _ = scene
+        points = torch.rand(5, 3) - 0.5
+        appearance = both[1:].appearance
+        values = appearance.split(appearance.evaluate(points))
+        expected = ((both.color(points)[1] + 1) / 2).clamp(0, 1)
+        torch.testing.assert_close(values["color"], expected)
+        assert values["gloss"].shape == (5, 1)
+        with pytest.raises(ValueError, match="an appearance is of one shape, these are fields of"):
+            _ = both.appearance

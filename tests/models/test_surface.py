@@ -1,4 +1,4 @@
-"""The generator's FlexiCubes: what is evaluated where, what the losses see, and what is refused."""
+"""FlexiCubes of the generator: where fields are evaluated, regularisers, errors."""
 
 import math
 from dataclasses import replace
@@ -135,7 +135,7 @@ def test_a_network_of_the_published_sign_makes_the_same_meshes(generator: Genera
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_a_shape_without_a_surface_is_rescued_and_penalised(
+def test_a_shape_without_a_surface_has_a_fallback_and_a_penalty(
     generator: Generator, sign: float
 ) -> None:
     head = list(generator.network.geometry.sdf.layers)[-1]
@@ -168,7 +168,7 @@ def test_a_surface_in_the_outermost_corner_has_no_face_but_can_be_drawn(
     (images.mask.sum() + (surface.deviation_loss + surface.magnitude_loss).sum()).backward()
 
 
-class TestRefusals:
+class TestErrors:
     def test_a_grid_of_tetrahedra(self) -> None:
         with pytest.raises(ValueError, match="flexicubes makes its own grid of cubes"):
             Generator(CONFIG, grid=bcc_grid(8))

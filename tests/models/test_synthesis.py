@@ -33,5 +33,5 @@ def test_without_plane_noise_there_is_nothing_to_learn_its_strength():
 def test_planes_of_both_outputs_have_the_configured_side():
     network = TriplaneSynthesis(small(plane_noise=False), 8, outputs=2)
     styles = torch.randn(3, network.num_styles, 8)
-    painted = network(styles, torch.randn(3, len(network.blocks), 8))
-    assert [tuple(image.shape) for image in painted] == [(3, 96, 8, 8)] * 2
+    planes = network(styles, torch.randn(3, len(network.blocks), 8))
+    assert [tuple(image.shape) for image in planes] == [(3, 96, 8, 8)] * 2

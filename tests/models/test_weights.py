@@ -1,4 +1,4 @@
-"""What is checked of weights before a network is built."""
+"""Checks of weights before a network is built."""
 
 import pytest
 

@@ -49,7 +49,7 @@ def test_gradient_of_the_area_of_shapes(shape, size, sphere, torus, box, cameras
     double = torch.float64
     mesh = {
         "coarse": lambda: sphere(1, dtype=double),
-        "fine": lambda: sphere(5, dtype=double),  # 20,480 faces: three to a pixel
+        "fine": lambda: sphere(5, dtype=double),  # 20,480 faces: three per pixel
         "torus": lambda: torus(60, dtype=double),
         "box": lambda: box(0.5, 0.4, 0.6, dtype=double),
         "two": lambda: two_objects(sphere(3, 0.28, dtype=double), box(0.3, 0.3, 0.3, dtype=double)),
@@ -63,14 +63,14 @@ def two_objects(first: Mesh, second: Mesh) -> Mesh:
     return Mesh(verts, torch.cat([first.faces, second.faces + first.verts.shape[0]]))
 
 
-def test_gradient_where_a_rough_surface_has_several_faces_to_a_pixel(sphere, cameras) -> None:
+def test_gradient_of_a_rough_surface_with_several_faces_per_pixel(sphere, cameras) -> None:
     mesh = sphere(5, dtype=torch.float64)
     noise = torch.rand(
         mesh.verts.shape[0], 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     )
     mesh = Mesh(mesh.verts * (1 + 0.03 * (noise * 2 - 1)), mesh.faces)
     moves = rigid_moves(mesh.verts)
-    # Teeth below the size of a pixel are seen incompletely: supersampling is what helps.
+    # Details below the size of a pixel need supersampling.
     assert gradient_error(mesh, moves, cameras(3, dtype=torch.float64), 64) < 0.15
     assert gradient_error(mesh, moves, cameras(3, dtype=torch.float64), 64, supersample=4) < 0.06
 
@@ -109,7 +109,7 @@ def test_gradcheck_of_crossings_and_of_an_upright_rectangle(sphere, cameras) -> 
     verts = mesh.verts.clone().requires_grad_()
     torch.testing.assert_close(distances(verts).detach(), crossings.distance, atol=2e-3, rtol=0)
     assert torch.autograd.gradcheck(distances, (verts,))
-    # Upright sides have constant weights, so here even the mask itself can be checked.
+    # Upright edges have constant weights, so here even the mask itself can be checked.
     corners = torch.tensor([[-0.52, -0.31], [0.47, -0.31], [0.47, 0.66], [-0.52, 0.66]]).double()
     clip = torch.cat([corners * 2, torch.zeros(4, 1), torch.full((4, 1), 2.0)], 1).double()
     faces = torch.tensor([[0, 1, 2], [0, 2, 3]])
@@ -130,7 +130,7 @@ def test_gradcheck_of_crossings_and_of_an_upright_rectangle(sphere, cameras) -> 
 def test_clamped_pixels_keep_their_gradient() -> None:
     from get3d.render import pack_views
 
-    # A needle thinner than a pixel over one pixel centre: taken away from both sides.
+    # A needle thinner than a pixel over one pixel centre: reduced at both edges.
     x = torch.tensor([[0.48], [0.52], [0.52], [0.48]], requires_grad=True)
     y = torch.tensor([[-3.0], [-3.0], [3.0], [3.0]])
     clip = torch.cat([(x - 0.5) * 2, y, torch.zeros(4, 1), torch.ones(4, 1)], 1)
@@ -139,10 +139,10 @@ def test_clamped_pixels_keep_their_gradient() -> None:
     torch.testing.assert_close(mask.detach(), torch.tensor([[[0.0, 0.12, 0.0]]]))
     mask.sum().backward()
     right = x.grad[1] + x.grad[2]
-    torch.testing.assert_close(right, torch.tensor([3.0]))  # pixels a unit of x, which spans 3
+    torch.testing.assert_close(right, torch.tensor([3.0]))  # pixels per unit of x, which spans 3
 
 
-def test_nothing_happens_at_image_borders_and_without_faces() -> None:
+def test_image_borders_and_empty_meshes_have_no_crossings() -> None:
     from get3d.render import pack_views
 
     full = torch.tensor([[-9.0, -9, 0, 1], [9, -9, 0, 1], [0, 30, 0, 1]], requires_grad=True)

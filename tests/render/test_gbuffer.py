@@ -5,6 +5,7 @@ import pytest
 import torch
 import trimesh
 
+from get3d.core.errors import ConfigError
 from get3d.core.types import Cameras, Mesh
 from get3d.render import (
     covered_pixels,
@@ -77,7 +78,7 @@ def test_weights_are_right_where_a_face_reaches_behind_the_camera(cameras) -> No
     torch.testing.assert_close(gbuffer.position[inside], expected[inside], atol=2e-3, rtol=1e-4)
 
 
-def test_a_batch_of_meshes_equals_one_after_the_other(sphere, box, cameras) -> None:
+def test_a_batch_of_meshes_equals_single_ones(sphere, box, cameras) -> None:
     empty = Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.int64))
     meshes, views = [sphere(1), empty, box(0.3, 0.5, 0.2)], cameras(6)
     packed = render_meshes(meshes, views, (12, 20), views_per_mesh=2, supersample=2)
@@ -96,11 +97,11 @@ def test_interpolating_positions_gives_positions(sphere, box, cameras) -> None:
     verts = torch.cat([mesh.verts for mesh in meshes])
     values = interpolate(gbuffer, verts, meshes, views_per_mesh=2)
     torch.testing.assert_close(values, gbuffer.position, atol=1e-5, rtol=0)
-    with pytest.raises(ValueError, match="one a vertex"):
+    with pytest.raises(ValueError, match="one per vertex"):
         interpolate(gbuffer, verts[:-1], meshes, views_per_mesh=2)
 
 
-def test_chosen_pixels_have_the_same_points(sphere, cameras) -> None:
+def test_selected_pixels_have_the_same_points(sphere, cameras) -> None:
     mesh, views = sphere(2), cameras(2)
     gbuffer = render_mesh(mesh, views, 16)
     packed, verts = project_meshes([mesh], views, views_per_mesh=2)
@@ -127,6 +128,6 @@ def test_gradients_of_positions_and_depth(sphere, cameras) -> None:
 def test_wrong_number_of_cameras_is_named(sphere, cameras) -> None:
     with pytest.raises(ValueError, match="1 meshes x 2 views = 2, got 3"):
         render_meshes([sphere(0)], cameras(3), 8, views_per_mesh=2)
-    with pytest.raises(ValueError, match="supersample"):
+    with pytest.raises(ConfigError, match="supersample"):
         render_mesh(sphere(0), cameras(1), 8, supersample=0)
     assert math.isclose(float(render_mesh(sphere(0), cameras(1), 1).mask.max()), 1.0)

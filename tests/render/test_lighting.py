@@ -52,7 +52,7 @@ def test_harmonics_are_orthogonal_over_the_sphere() -> None:
     torch.testing.assert_close(means, torch.diag(1.0 / (2 * degrees + 1)).double())
 
 
-def test_learned_light_starts_even_and_white() -> None:
+def test_learned_light_starts_uniform_and_white() -> None:
     light = LearnedLight().double()
     brightness = light.brightness(directions(20), directions(20, seed=1))
     torch.testing.assert_close(brightness, torch.ones(20, dtype=torch.float64))

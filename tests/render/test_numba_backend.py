@@ -16,7 +16,7 @@ def test_agrees_with_the_reference_bit_for_bit(kind: str, dtype: torch.dtype) ->
     for size in ((21, 30), (3, 50)):
         clip = torch.randn(3, 400, 4, generator=generator, dtype=torch.float64)
         faces = torch.randint(0, 400, (100, 3), generator=generator)
-        if kind == "small":  # neighbours in space, several to a pixel
+        if kind == "small":  # neighbours in space, several per pixel
             clip = clip[:, :1] + 0.1 * clip
         if kind in ("plain", "small", "grid"):
             clip[..., 3] = 1 + clip[..., 3].abs()
@@ -24,7 +24,7 @@ def test_agrees_with_the_reference_bit_for_bit(kind: str, dtype: torch.dtype) ->
             clip[..., :2] *= 1e5
         if kind == "wide_range":
             clip *= 10.0 ** (torch.rand(3, 400, 4, generator=generator) * 12 - 6)
-        if kind == "grid":  # corners on pixel centres and equal depths: every tie there is
+        if kind == "grid":  # corners on pixel centres and equal depths: all kinds of ties
             clip[..., :3] = (clip[..., :3] * 8).round() / 8
             clip[..., 3] = 1
         if kind == "bad":

@@ -16,7 +16,7 @@ from get3d.render import (
     project_meshes,
     rasterize_views,
 )
-from get3d.render.occlusion import opposite_half_edges
+from get3d.render.occlusion import pair_half_edges
 
 DOUBLE = torch.float64
 
@@ -25,35 +25,38 @@ def project(verts: Tensor, faces: Tensor, cameras: Cameras):
     return project_meshes([Mesh(verts, faces)], cameras, views_per_mesh=len(cameras))[0]
 
 
-def draw(verts: Tensor, faces: Tensor, paint: Tensor, cameras: Cameras, size: int, side: int):
+def draw(verts: Tensor, faces: Tensor, color: Tensor, cameras: Cameras, size: int, block_size: int):
     """Antialiased images of a mesh whose faces have constant colours, on black."""
     views = project(verts, faces, cameras)
-    face_id = rasterize_views(views, size * side)
-    mask = torch.nn.functional.avg_pool2d(antialias_mask(views, face_id)[:, None], side)[:, 0]
-    base = nearest_covered(face_id, side)
-    layers = layer_pixels(views, face_id, base, side)
-    colors = layers.blend(paint[layers.pixels.face][:, None])[:, 0]
+    face_id = rasterize_views(views, size * block_size)
+    mask = torch.nn.functional.avg_pool2d(antialias_mask(views, face_id)[:, None], block_size)[:, 0]
+    base = nearest_covered(face_id, block_size)
+    layers = layer_pixels(views, face_id, base, block_size)
+    colors = layers.blend(color[layers.pixels.face][:, None])[:, 0]
     image = torch.zeros(mask.shape, dtype=verts.dtype)
-    return image.index_put((base.image, base.row // side, base.column // side), colors) * mask
+    return (
+        image.index_put((base.image, base.row // block_size, base.column // block_size), colors)
+        * mask
+    )
 
 
-def hard_mean(verts: Tensor, faces: Tensor, paint: Tensor, cameras: Cameras, size: int) -> Tensor:
+def hard_mean(verts: Tensor, faces: Tensor, color: Tensor, cameras: Cameras, size: int) -> Tensor:
     face_id = rasterize_views(project(verts, faces, cameras), size)
-    return torch.where(face_id >= 0, paint[face_id.clamp(min=0)], 0.0).mean((1, 2))
+    return torch.where(face_id >= 0, color[face_id.clamp(min=0)], 0.0).mean((1, 2))
 
 
 def gradient_error(
-    scene, moves: Tensor, cameras: Cameras, size: int, side: int, step: float = 3e-3
+    scene, moves: Tensor, cameras: Cameras, size: int, block_size: int, step: float = 3e-3
 ) -> float:
     """Relative error of d(mean colour)/d(move) against differences of finely sampled images."""
-    mesh, paint = scene
+    mesh, color = scene
     verts = mesh.verts.clone().requires_grad_()
-    image = draw(verts, mesh.faces, paint, cameras, size, side)
+    image = draw(verts, mesh.faces, color, cameras, size, block_size)
     rows = [torch.autograd.grad(each.mean(), verts, retain_graph=True)[0] for each in image]
     ours = torch.stack(rows).flatten(1) @ moves.flatten(1).T
     differences = [
-        (hard_mean(mesh.verts + step * move, mesh.faces, paint, cameras, 1536)
-         - hard_mean(mesh.verts - step * move, mesh.faces, paint, cameras, 1536)) / (2 * step)
+        (hard_mean(mesh.verts + step * move, mesh.faces, color, cameras, 1536)
+         - hard_mean(mesh.verts - step * move, mesh.faces, color, cameras, 1536)) / (2 * step)
         for move in moves
     ]  # fmt: skip
     expected = torch.stack(differences, 1)
@@ -61,7 +64,7 @@ def gradient_error(
 
 
 def join(*parts: Mesh) -> tuple[Mesh, Tensor]:
-    """Put meshes into one; tells each vertex's part."""
+    """Join meshes; also return each vertex's part."""
     faces, first = [], 0
     for part in parts:
         faces.append(part.faces + first)
@@ -72,8 +75,8 @@ def join(*parts: Mesh) -> tuple[Mesh, Tensor]:
 
 def colored(*parts: Mesh, values=(1.0, 0.3, 0.6)):
     mesh, part_of = join(*parts)
-    paint = torch.tensor(values, dtype=mesh.verts.dtype)[part_of[mesh.faces[:, 0]]]
-    return (mesh, paint), part_of
+    color = torch.tensor(values, dtype=mesh.verts.dtype)[part_of[mesh.faces[:, 0]]]
+    return (mesh, color), part_of
 
 
 def rigid_moves(verts: Tensor, part_of: Tensor, part: int) -> Tensor:
@@ -117,8 +120,8 @@ def cup(turns: int = 48, rows: int = 8) -> tuple[tuple[Mesh, Tensor], Tensor]:
     is_inside = torch.zeros(mesh.verts.shape[0], dtype=torch.bool)
     is_inside[(len(outside) - 1) * turns : -2] = True
     is_inside[-1] = True
-    paint = torch.where(is_inside[mesh.faces].any(1), 1.0, 0.3).to(DOUBLE)
-    return (mesh, paint), is_inside
+    color = torch.where(is_inside[mesh.faces].any(1), 1.0, 0.3).to(DOUBLE)
+    return (mesh, color), is_inside
 
 
 def oblique(num: int = 3, polar: float = 0.75) -> Cameras:
@@ -148,16 +151,16 @@ def linked_rings(torus) -> list[Mesh]:
     ]
 
 
-@pytest.mark.parametrize(("side", "tolerance"), [(1, 0.05), (2, 0.03), (4, 0.02)])
-def test_gradient_of_a_body_before_walls(side, tolerance, sphere, torus, box) -> None:
+@pytest.mark.parametrize(("block_size", "tolerance"), [(1, 0.05), (2, 0.03), (4, 0.02)])
+def test_gradient_of_a_body_before_walls(block_size, tolerance, sphere, torus, box) -> None:
     for body in (sphere(3, 0.3, dtype=DOUBLE), torus(24, dtype=DOUBLE)):
         scene, part_of = colored(body, room(box))
         moves = rigid_moves(scene[0].verts, part_of, 0)
-        assert gradient_error(scene, moves, oblique(), 64, side) < tolerance
+        assert gradient_error(scene, moves, oblique(), 64, block_size) < tolerance
 
 
 def test_gradient_where_the_faces_are_smaller_than_pixels(sphere, box) -> None:
-    scene, part_of = colored(sphere(5, 0.3, dtype=DOUBLE), room(box))  # 7 faces to a pixel
+    scene, part_of = colored(sphere(5, 0.3, dtype=DOUBLE), room(box))  # 7 faces per pixel
     moves = rigid_moves(scene[0].verts, part_of, 0)
     assert gradient_error(scene, moves, oblique(), 64, 4) < 0.02
 
@@ -172,14 +175,14 @@ def test_gradient_of_linked_rings(torus, box) -> None:
 
 
 def test_gradient_of_the_rim_of_a_cup() -> None:
-    (mesh, paint), is_inside = cup()
+    (mesh, color), is_inside = cup()
     is_rim = ((mesh.verts[:, 1] - 0.2).abs() < 1e-6)[:, None].to(DOUBLE)
     every = torch.zeros(mesh.verts.shape[0], dtype=torch.int64)
     moves = [*rigid_moves(mesh.verts, every, 0), is_rim * mesh.verts.new_tensor([0.0, 1, 0])]
-    assert gradient_error((mesh, paint), torch.stack(moves), oblique(), 64, 4) < 0.05
+    assert gradient_error((mesh, color), torch.stack(moves), oblique(), 64, 4) < 0.05
     # Only the inside goes down: neither outline nor rim moves.
     verts = mesh.verts.clone().requires_grad_()
-    image = draw(verts, mesh.faces, paint, oblique(), 64, 4)
+    image = draw(verts, mesh.faces, color, oblique(), 64, 4)
     (gradient,) = torch.autograd.grad(image.sum(), verts)
     below = is_inside & (mesh.verts[:, 1] < 0.1)
     assert gradient[is_rim[:, 0] > 0].abs().max() > 1
@@ -193,11 +196,11 @@ def test_a_convex_body_alone_has_no_pairs(sphere, box, cameras) -> None:
 
 
 def test_pairs_are_the_pixels_between_parts(sphere, box) -> None:
-    (mesh, paint), _ = colored(sphere(3, 0.3, dtype=DOUBLE), room(box))
+    (mesh, color), _ = colored(sphere(3, 0.3, dtype=DOUBLE), room(box))
     views = project(mesh.verts, mesh.faces, oblique())
     face_id = rasterize_views(views, 96)
     found = find_occlusions(views, face_id)
-    seen = paint[face_id].flatten()
+    seen = color[face_id].flatten()
     image = seen.view(-1, 96, 96)
     num_steps = (image[:, 1:] != image[:, :-1]).sum() + (image[:, :, 1:] != image[:, :, :-1]).sum()
     assert len(found.near_depth) == num_steps
@@ -221,20 +224,20 @@ def test_backends_find_the_same(torus, box, cameras) -> None:
         torch.testing.assert_close(one.far_depth, two.far_depth)
 
 
-def test_opposite_half_edges() -> None:
+def test_pair_half_edges() -> None:
     # Two triangles wound alike, one the other way round, one edge of three faces, one degenerate.
     faces = torch.tensor([[0, 1, 2], [2, 1, 3], [1, 3, 4], [5, 6, 7], [5, 6, 8], [5, 6, 9]])
     views = pack_views([torch.rand(10, 4), torch.rand(3, 4)], [faces, torch.tensor([[0, 1, 2]])])
     expected = [-1, 3, -1, 1, 6, -1, 4, -1, -1] + [-2, -1, -1] * 3 + [-1] * 3
-    assert opposite_half_edges(views).tolist() == expected
+    assert pair_half_edges(views).tolist() == expected
     compiled = occlusion_kernels.find_opposite(faces.numpy(), 10)
     assert compiled.tolist() == expected[:-3]
 
 
-def test_open_sheets_end_at_their_boundary(box) -> None:
+def test_open_surfaces_end_at_their_boundary(box) -> None:
     corners = torch.tensor([[-0.3, -0.2, 0], [0.3, -0.2, 0], [0.3, 0.2, 0], [-0.3, 0.2, 0]])
-    sheet = Mesh(corners.to(DOUBLE), torch.tensor([[0, 1, 2], [0, 2, 3]]))
-    scene, part_of = colored(sheet, room(box))
+    square = Mesh(corners.to(DOUBLE), torch.tensor([[0, 1, 2], [0, 2, 3]]))
+    scene, part_of = colored(square, room(box))
     moves = rigid_moves(scene[0].verts, part_of, 0)
     assert gradient_error(scene, moves, oblique(), 64, 4) < 0.03
 
@@ -285,9 +288,9 @@ def test_a_batch_equals_one_by_one(torus, box) -> None:
 def test_fractions_sum_to_one_and_lie_between(torus, box) -> None:
     mesh, _ = join(*linked_rings(torus), room(box))
     views = project(mesh.verts, mesh.faces, oblique())
-    for side in (1, 2, 4):
-        face_id = rasterize_views(views, 64 * side)
-        layers = layer_pixels(views, face_id, nearest_covered(face_id, side), side)
+    for block_size in (1, 2, 4):
+        face_id = rasterize_views(views, 64 * block_size)
+        layers = layer_pixels(views, face_id, nearest_covered(face_id, block_size), block_size)
         total = torch.zeros(len(layers.base), dtype=DOUBLE)
         total = total.index_add(0, layers.mixed, layers.fraction)
         total = total.index_add(0, layers.extra_of, layers.extra_fraction)[layers.mixed]
@@ -298,9 +301,9 @@ def test_fractions_sum_to_one_and_lie_between(torus, box) -> None:
 
 
 def test_values_are_areas(torus, box) -> None:
-    (mesh, paint), _ = colored(*linked_rings(torus), room(box))
+    (mesh, color), _ = colored(*linked_rings(torus), room(box))
     views = project(mesh.verts, mesh.faces, oblique())
-    expected = torch.nn.functional.avg_pool2d(paint[rasterize_views(views, 32 * 16)], 16)
-    for side, tolerance in ((1, 0.03), (4, 0.01)):
-        image = draw(mesh.verts, mesh.faces, paint, oblique(), 32, side)
+    expected = torch.nn.functional.avg_pool2d(color[rasterize_views(views, 32 * 16)], 16)
+    for block_size, tolerance in ((1, 0.03), (4, 0.01)):
+        image = draw(mesh.verts, mesh.faces, color, oblique(), 32, block_size)
         assert (image - expected).pow(2).mean().sqrt() < tolerance

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from get3d.core.errors import ConfigError
 from get3d.render import rasterize
 
 BACKENDS = ["numba", "torch"]
@@ -16,7 +17,7 @@ def on_screen(points_px: Tensor, size: tuple[int, int], z: float = 0.0) -> Tenso
 
 
 def ray_oracle(clip: Tensor, size: tuple[int, int]) -> Tensor:
-    """Which pixel centres a single triangle covers, by solving for the point on each ray."""
+    """Find the pixel centres that a triangle covers by solving for the point on each ray."""
     height, width = size
     x = (torch.arange(width, dtype=torch.float64) + 0.5) / width * 2 - 1
     y = (torch.arange(height, dtype=torch.float64) + 0.5) / height * 2 - 1
@@ -67,7 +68,7 @@ def test_a_triangulated_square_covers_each_pixel_exactly_once(backend: str, seed
     assert torch.equal(counts, torch.ones(16, 16, dtype=torch.int64))
 
 
-def test_nearest_wins_and_ties_go_to_the_lower_index(backend: str) -> None:
+def test_nearest_wins_and_the_lower_index_wins_ties(backend: str) -> None:
     shape = torch.tensor([[0.3, 0.2], [7.9, 1.0], [2.0, 7.7]])
     near, far = on_screen(shape, (8, 8), -0.5), on_screen(shape, (8, 8), 0.5)
     tilted = near.clone()
@@ -106,18 +107,18 @@ def test_triangles_across_the_near_plane_agree_with_rays(backend: str, kind: str
         wrong += int(((ids == 0) != expected).sum())
         drawn += int(expected.sum())
     assert drawn > 80
-    assert wrong <= 3  # centres within 1/4096 pixel of a side may fall either way
+    assert wrong <= 3  # centres within 1/4096 pixel of an edge may fall either way
 
 
-def test_degenerate_and_broken_faces_draw_nothing(backend: str) -> None:
+def test_degenerate_and_invalid_faces_draw_nothing(backend: str) -> None:
     clip = on_screen(torch.tensor([[0.0, 0], [8, 8], [4, 4], [8, 0]]), (8, 8))
     faces = torch.tensor([[0, 1, 2], [0, 0, 1], [3, 3, 3]])
     assert (rasterize(clip, faces, 8, backend=backend) == -1).all()
     for bad in (torch.nan, torch.inf, -torch.inf):
         for axis in range(4):
-            broken = clip.clone()
-            broken[3, axis] = bad
-            ids = rasterize(broken, torch.tensor([[0, 1, 3], [0, 2, 3]]), 8, backend=backend)
+            invalid = clip.clone()
+            invalid[3, axis] = bad
+            ids = rasterize(invalid, torch.tensor([[0, 1, 3], [0, 2, 3]]), 8, backend=backend)
             assert (ids == -1).all()
     assert (rasterize(torch.zeros(3, 4), torch.tensor([[0, 1, 2]]), 4, backend=backend) == -1).all()
 
@@ -168,5 +169,5 @@ def test_unknown_backend_and_wrong_device(backend: str) -> None:
     from get3d.render.rasterizer import choose_backend
 
     assert choose_backend(torch.device("cpu"), backend) is not None
-    with pytest.raises(ValueError, match="works on CPU"):
+    with pytest.raises(ConfigError, match="works on CPU"):
         choose_backend(torch.device("cuda"), "numba")

@@ -5,8 +5,13 @@ import torch
 
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.types import Material, Mesh, TexturedMesh
-from get3d.render import Light, render_colored, render_mesh, render_textured
-from get3d.render.shading import sample_texture
+from get3d.render import (
+    Light,
+    render_colored,
+    render_mesh,
+    render_textured,
+    sample_texture,
+)
 
 
 def dressed(mesh: Mesh, **look) -> TexturedMesh:

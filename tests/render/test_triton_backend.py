@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from get3d.core.errors import ConfigError
 from get3d.core.types import Mesh
 from get3d.render import pack_views, project_meshes, torch_backend
 from get3d.render.antialiasing import antialias_mask
 from get3d.render.rasterizer import choose_backend, rasterize_views
-from get3d.render.views import Views, _to_clip_packed
+from get3d.render.views import PackedViews, _to_clip_packed
 
 HAS_GPU = torch.cuda.is_available()
 HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -27,18 +28,20 @@ interpreted = pytest.mark.skipif(
     not MAY_INTERPRET,
     reason="interprets the kernels: needs the package triton, not yet imported, and no GPU",
 )
-# Lanes that are masked out may compute what they like.
+# Masked lanes may compute anything.
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 
 KINDS = ["plain", "crossing", "huge", "wide_range", "grid", "small", "bad"]
 
 
-def make_views(kind: str, dtype: torch.dtype, num_views: int, num_verts: int, num: int) -> Views:
+def make_views(
+    kind: str, dtype: torch.dtype, num_views: int, num_verts: int, num: int
+) -> PackedViews:
     """Random triangles of a kind: several views of one mesh, then another mesh without faces."""
     generator = torch.Generator().manual_seed(KINDS.index(kind) + 9)
     clip = torch.randn(num_views, num_verts, 4, generator=generator, dtype=torch.float64)
     faces = torch.randint(0, num_verts, (num, 3), generator=generator)
-    if kind == "small":  # neighbours in space, several to a pixel
+    if kind == "small":  # neighbours in space, several per pixel
         clip = clip[:, :1] + 0.1 * clip
     if kind in ("plain", "small", "grid"):
         clip[..., 3] = 1 + clip[..., 3].abs()
@@ -46,7 +49,7 @@ def make_views(kind: str, dtype: torch.dtype, num_views: int, num_verts: int, nu
         clip[..., :2] *= 1e5
     if kind == "wide_range":
         clip *= 10.0 ** (torch.rand(clip.shape, generator=generator) * 12 - 6)
-    if kind == "grid":  # corners on pixel centres and equal depths: every tie there is
+    if kind == "grid":  # corners on pixel centres and equal depths: all kinds of ties
         clip[..., :3] = (clip[..., :3] * 8).round() / 8
         clip[..., 3] = 1
     if kind == "bad":
@@ -56,12 +59,12 @@ def make_views(kind: str, dtype: torch.dtype, num_views: int, num_verts: int, nu
     return pack_views([clip.to(dtype), clip[0, :2].to(dtype)], [faces, faces[:0]])
 
 
-def to_device(views: Views, device: str) -> Views:
-    return Views(views.clip.to(device), views.faces.to(device), views.spans)
+def to_device(views: PackedViews, device: str) -> PackedViews:
+    return PackedViews(views.clip.to(device), views.faces.to(device), views.spans)
 
 
-def assert_same(views: Views, size: tuple[int, int], device: str) -> Tensor:
-    """Compare both operations, bit for bit; give the reference."""
+def assert_same(views: PackedViews, size: tuple[int, int], device: str) -> Tensor:
+    """Compare both operations, bit for bit; return the reference."""
     expected = torch_backend.rasterize(views, size)
     there = to_device(views, device)
     assert torch.equal(triton_backend.rasterize(there, size).cpu(), expected)
@@ -89,7 +92,7 @@ def test_interpreted_draws_meshes_of_small_faces(sphere, cameras) -> None:
 
 
 @pytest.mark.skipif(not (MAY_INTERPRET or (HAS_TRITON and HAS_GPU)), reason="needs Triton")
-def test_nothing_is_drawn_of_nothing() -> None:
+def test_empty_meshes_draw_nothing() -> None:
     no_faces = torch.zeros(0, 3, dtype=torch.int64)
     for corners in (torch.zeros(0, 4), torch.zeros(5, 4), torch.zeros(0, 5, 4)):
         views = to_device(pack_views([corners], [no_faces]), "cuda" if HAS_GPU else "cpu")
@@ -100,21 +103,21 @@ def test_nothing_is_drawn_of_nothing() -> None:
 
 
 @interpreted
-def test_an_index_that_points_nowhere_draws_nothing() -> None:
+def test_an_index_out_of_range_draws_nothing() -> None:
     corners = torch.tensor([[-1.0, -1, 0, 1], [3, -1, 0, 1], [-1, 3, 0, 1]])
     spans = torch.tensor([[0, 0, 2, 0]])
-    views = Views(corners, torch.tensor([[0, 1, 3], [-1, 1, 2]]), spans)
+    views = PackedViews(corners, torch.tensor([[0, 1, 3], [-1, 1, 2]]), spans)
     assert (triton_backend.rasterize(views, (3, 3)) == -1).all()
 
 
-def test_the_backend_is_for_cuda_and_a_missing_one_is_named(monkeypatch) -> None:
+def test_wrong_device_and_missing_triton_are_named(monkeypatch) -> None:
     from get3d.render import rasterizer
 
-    with pytest.raises(ValueError, match="'triton' works on CUDA tensors, got cpu"):
+    with pytest.raises(ConfigError, match="'triton' works on CUDA tensors, got cpu"):
         choose_backend(torch.device("cpu"), "triton")
     monkeypatch.setattr(rasterizer, "has_triton", lambda: False)
     assert choose_backend(torch.device("cuda"), None) is torch_backend
-    with pytest.raises(ValueError, match="'triton' does not work here"):
+    with pytest.raises(ConfigError, match="'triton' does not work here"):
         choose_backend(torch.device("cuda"), "triton")
 
 
@@ -150,7 +153,7 @@ def test_compiled_draws_meshes_and_their_gradients(sphere, torus, cameras) -> No
     masks, gradients = [], []
     for device in ("cpu", "cuda"):
         clip = views.clip.to(device).requires_grad_()
-        there = Views(clip, views.faces.to(device), views.spans)
+        there = PackedViews(clip, views.faces.to(device), views.spans)
         mask = antialias_mask(there, rasterize_views(there, (128, 128)))
         mask.square().sum().backward()
         masks.append(mask.detach().cpu())

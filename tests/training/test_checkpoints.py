@@ -3,6 +3,7 @@ import pickle
 import pytest
 import torch
 
+from get3d.core import ModelError
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
 
 
@@ -30,26 +31,26 @@ def test_missing_file(tmp_path):
         load_checkpoint(tmp_path / "images-000000000.pt")
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
-def test_cut_file_is_named_with_the_remedy(tmp_path, share):
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 0.98])
+def test_error_of_a_truncated_file_has_its_name_and_a_suggested_fix(tmp_path, fraction):
     path = save(tmp_path, 8)
     content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ValueError, match=r"images-000000008.pt is damaged .* delete it"):
+    path.write_bytes(content[: int(len(content) * fraction)])
+    with pytest.raises(ModelError, match=r"images-000000008.pt is damaged .* delete it"):
         load_checkpoint(path)
 
 
-def test_foreign_file_is_refused(tmp_path):
+def test_foreign_file_raises(tmp_path):
     path = tmp_path / "images-000000008.pt"
     torch.save({"weights": torch.zeros(3)}, path)
-    with pytest.raises(ValueError, match="no training checkpoint"):
+    with pytest.raises(ModelError, match="no training checkpoint"):
         load_checkpoint(path)
 
 
 def test_other_format_version_is_named(tmp_path):
     path = tmp_path / "images-000000008.pt"
     torch.save({"format_version": 99, "config": {}, "state": {}}, path)
-    with pytest.raises(ValueError, match="format 99"):
+    with pytest.raises(ModelError, match="format 99"):
         load_checkpoint(path)
 
 
@@ -63,10 +64,10 @@ def test_nothing_is_executed(tmp_path):
     path = tmp_path / "images-000000008.pt"
     with path.open("wb") as file:
         pickle.dump(Hostile(), file, protocol=2)
-    with pytest.raises(ValueError, match="damaged or no checkpoint"):
+    with pytest.raises(ModelError, match="damaged or no checkpoint"):
         load_checkpoint(path)
     torch.save({"state": Hostile()}, path)
-    with pytest.raises(ValueError, match="damaged or no checkpoint"):
+    with pytest.raises(ModelError, match="damaged or no checkpoint"):
         load_checkpoint(path)
     assert not marker.exists()
 

@@ -17,11 +17,11 @@ def read(images, positions, **options):
 
 @pytest.mark.parametrize("is_mirrored", [False, True])
 def test_parts_of_a_batch_are_those_of_the_whole(images, is_mirrored):
-    whole = read(images, torch.arange(20, 28), is_mirrored=is_mirrored)
+    reference = read(images, torch.arange(20, 28), is_mirrored=is_mirrored)
     part = read(images, torch.tensor([21, 27]), is_mirrored=is_mirrored)
-    assert torch.equal(part.rgba_u8, whole.rgba_u8[[1, 7]])
-    assert torch.equal(part.condition.angles, whole.condition.angles[[1, 7]])
-    assert whole.to_batch(CPU, image_size=16).images.rgb.min() == -1
+    assert torch.equal(part.rgba_u8, reference.rgba_u8[[1, 7]])
+    assert torch.equal(part.condition.angles, reference.condition.angles[[1, 7]])
+    assert reference.to_batch(CPU, image_size=16).images.rgb.min() == -1
 
 
 @pytest.mark.parametrize("is_binary", [False, True])
@@ -60,7 +60,7 @@ def test_a_mirrored_camera_sees_the_mirrored_object_as_a_mirrored_image():
     mirrored = mirror(RealImages(image, Condition(angles)), torch.tensor([True]))
     mirrored = mirrored.condition.angles
 
-    def see(angles, points):
+    def project(angles, points):
         cameras = orbit_cameras(angles[:, 0], angles[:, 1], radius=1.2, fovy_rad=0.8)
         assert torch.allclose(camera_angles(cameras), angles, atol=1e-5)
         clip = to_clip(points, clip_matrices(cameras))[0]
@@ -69,8 +69,8 @@ def test_a_mirrored_camera_sees_the_mirrored_object_as_a_mirrored_image():
     points = torch.rand(5, 3) - 0.5
     flip_x = torch.tensor([-1.0, 1.0, 1.0])
     flip_column = torch.tensor([-1.0, 1.0])
-    expected = see(angles, points) * flip_column
-    assert torch.allclose(see(mirrored, points * flip_x), expected, atol=1e-5)
+    expected = project(angles, points) * flip_column
+    assert torch.allclose(project(mirrored, points * flip_x), expected, atol=1e-5)
 
 
 def test_only_the_chosen_images_are_mirrored(images):

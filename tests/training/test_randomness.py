@@ -23,10 +23,10 @@ def test_every_epoch_visits_each_image_once_in_another_order():
 
 @pytest.mark.parametrize("start", [0, 3, 7, 12])
 def test_order_can_be_entered_anywhere(start):
-    whole = shuffled_indices(5, seed=2, positions=torch.arange(20))
+    reference = shuffled_indices(5, seed=2, positions=torch.arange(20))
     assert torch.equal(
         shuffled_indices(5, seed=2, positions=torch.arange(start, start + 8)),
-        whole[start : start + 8],
+        reference[start : start + 8],
     )
 
 

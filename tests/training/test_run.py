@@ -54,8 +54,8 @@ def test_a_run_leaves_everything_a_user_needs(tmp_path, config, images):
 
 
 def test_stop_and_resume_equals_an_unbroken_run(tmp_path, config, images):
-    whole = start_run(config, images, tmp_path / "whole")
-    whole.train()
+    reference = start_run(config, images, tmp_path / "reference")
+    reference.train()
     first = start_run(config, images, tmp_path / "parts")
     stopped = not first.train(
         on_step=lambda trainer, _: first.stop() if trainer.seen_images == 12 else None
@@ -67,7 +67,7 @@ def test_stop_and_resume_equals_an_unbroken_run(tmp_path, config, images):
     assert second.train()
     for name in ("generator", "discriminator", "average"):
         assert torch.equal(
-            weights(getattr(whole.stepper, name)), weights(getattr(second.stepper, name))
+            weights(getattr(reference.stepper, name)), weights(getattr(second.stepper, name))
         )
 
 
@@ -123,7 +123,7 @@ def test_nan_names_the_last_checkpoint_which_is_finite(tmp_path, config, images)
     assert all(tensor.isfinite().all() for tensor in state["generator"].values())
 
 
-def test_other_config_in_the_same_folder_is_refused(tmp_path, config, images):
+def test_other_config_in_the_same_folder_raises(tmp_path, config, images):
     start_run(config, images, tmp_path).train()
     other = replace(config, loss=replace(config.loss, r1_interval=7))
     with pytest.raises(ValueError, match=r"another config \(loss.r1_interval\)"):
@@ -142,14 +142,14 @@ def test_the_config_of_something_else_is_not_overwritten(tmp_path, config, image
     assert not start_run(config, images, tmp_path).is_resumed
 
 
-def test_other_images_in_the_same_folder_are_refused(tmp_path, config, images):
+def test_other_images_in_the_same_folder_raise(tmp_path, config, images):
     start_run(config, images, tmp_path).train()
     other = replace(images, angles=images.angles + 0.1)
     with pytest.raises(ValueError, match="other images"):
         start_run(config, other, tmp_path)
 
 
-def test_the_remedies_for_an_unstable_run_may_be_taken(tmp_path, config, images):
+def test_settings_that_stabilise_a_run_may_change(tmp_path, config, images):
     start_run(config, images, tmp_path).train()
     calmer = replace(
         config,
@@ -322,7 +322,7 @@ def test_two_processes_do_not_train_in_one_folder(tmp_path, config, images):
 
 
 class Counter:
-    """The least that a run can be made of."""
+    """A minimal stepper."""
 
     is_finished = False
 
@@ -347,7 +347,7 @@ class Counter:
         return set()
 
 
-def test_a_run_knows_nothing_of_networks(tmp_path, config):
+def test_a_run_does_not_depend_on_networks(tmp_path, config):
     def start():
         return Run(Counter(), tmp_path, config=config.optimizer, schedule=schedule)
 

@@ -20,7 +20,7 @@ from tests.training.test_trainer_options import changed
 
 
 def naive_steps(trainer, num):
-    """What `Trainer.step` does to the networks, by the book: whole batches, plain autograd."""
+    """A naive `Trainer.step`: undivided batches, plain autograd."""
     config, g, d = trainer.config, trainer.generator, trainer.discriminator
     loss, opt = config.loss, config.optimizer
     ratio = loss.r1_interval / (loss.r1_interval + 1)
@@ -62,7 +62,7 @@ def naive_steps(trainer, num):
 
 @pytest.fixture
 def config(config):
-    """In a step every weight and rate counts; epsilon keeps rounding out of Adam's quotients."""
+    """A config in which every weight affects a step; epsilon damps rounding in Adam."""
     return changed(
         config,
         loss__r1_gamma=3.0,
@@ -90,9 +90,11 @@ def assert_same(one, other, atol=1e-5):
 
 @pytest.mark.parametrize("iso_surface", ["dmtet", "flexicubes"])
 @pytest.mark.parametrize("grad_accumulation_steps", [1, 2])
-def test_a_step_is_the_naive_one(config, images, iso_surface, accumulate):
+def test_a_step_is_the_naive_one(config, images, iso_surface, grad_accumulation_steps):
     config = changed(config, generator__iso_surface=iso_surface)
-    trainer = Trainer(changed(config, schedule__grad_accumulation_steps=accumulate), images)
+    trainer = Trainer(
+        changed(config, schedule__grad_accumulation_steps=grad_accumulation_steps), images
+    )
     naive = Trainer(config, images)
     naive_steps(naive, 4)
     for _ in range(4):
@@ -112,8 +114,8 @@ def test_a_step_is_the_naive_one(config, images, iso_surface, accumulate):
         {"loss__sign_change_weight": 0.6},
     ],
 )
-def test_the_comparison_would_see_it(config, images, change):
-    """Every value by which a step could be wrong moves the weights by more than is allowed."""
+def test_the_comparison_detects_changes(config, images, change):
+    """Every option of a step changes the weights by more than the tolerance."""
     config = changed(config, generator__iso_surface="flexicubes")
     trainers = [Trainer(each, images) for each in (config, changed(config, **change))]
     for trainer in trainers:
@@ -128,7 +130,7 @@ def run_steps(trainer, num=5):
 
 
 def assert_same_scalars(found, expected):
-    """Tightly for two steps; later an edge's crossing within rounding may fall either way."""
+    """Compare tightly for two steps; later, rounding may change which edges are crossed."""
     for step, (one, other) in enumerate(zip(found, expected, strict=True)):
         rel, absolute = (1e-4, 1e-5) if step < 2 else (5e-2, 5e-3)
         assert one == pytest.approx(other, rel=rel, abs=absolute)
@@ -137,7 +139,7 @@ def assert_same_scalars(found, expected):
 @pytest.mark.parametrize("views", [1, 2])
 @pytest.mark.parametrize("reuse_fakes", [False, True])
 def test_accumulation_changes_nothing(config, images, views, reuse_fakes):
-    """Groups of `minibatch_stddev` included; four parts of a batch or the whole at once."""
+    """Including groups of `minibatch_stddev`: four chunks of a batch against one."""
     config = changed(
         config,
         discriminator__mbstd_group_size=4,
@@ -145,12 +147,14 @@ def test_accumulation_changes_nothing(config, images, views, reuse_fakes):
         schedule__views_per_shape=views,
         schedule__reuse_fakes=reuse_fakes,
     )
-    whole, parts = (
+    reference, parts = (
         Trainer(changed(config, schedule__grad_accumulation_steps=num), images) for num in (1, 4)
     )
-    assert_same_scalars(run_steps(parts), run_steps(whole))
-    assert_same(whole, parts, atol=1e-3)
-    torch.testing.assert_close(weights(whole.average), weights(parts.average), rtol=0, atol=1e-3)
+    assert_same_scalars(run_steps(parts), run_steps(reference))
+    assert_same(reference, parts, atol=1e-3)
+    torch.testing.assert_close(
+        weights(reference.average), weights(parts.average), rtol=0, atol=1e-3
+    )
 
 
 def train_one_of_two(rank, folder, config, images):
@@ -180,8 +184,8 @@ def test_two_processes_are_one(tmp_path, config, images):
     context = mp.spawn(
         train_one_of_two, (tmp_path, config, held), nprocs=2, join=False, start_method="spawn"
     )
-    whole = Trainer(config, images)
-    expected = run_steps(whole)
+    reference = Trainer(config, images)
+    expected = run_steps(reference)
     while not context.join():
         pass
     for rank in range(2):
@@ -189,7 +193,7 @@ def test_two_processes_are_one(tmp_path, config, images):
         assert_same_scalars(found["scalars"], expected)
         trainer = Trainer(config, images)
         trainer.load_state_dict(found["state"])
-        assert_same(trainer, whole, atol=1e-3)
+        assert_same(trainer, reference, atol=1e-3)
         assert "generator loss is" in (tmp_path / f"{rank}.txt").read_text()
 
 

@@ -49,12 +49,12 @@ class TestFlexiCubes:
         assert scalars["generator/flexi_magnitude_loss"] > 0
 
     def test_resumed_state_continues_bit_by_bit(self, config, images):
-        whole, resumed = Trainer(config, images), Trainer(config, images)
-        whole.step()
-        resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
-        for trainer in (whole, resumed):
+        reference, resumed = Trainer(config, images), Trainer(config, images)
+        reference.step()
+        resumed.load_state_dict(copy.deepcopy(reference.state_dict()))
+        for trainer in (reference, resumed):
             trainer.step()
-        assert torch.equal(weights(whole.generator), weights(resumed.generator))
+        assert torch.equal(weights(reference.generator), weights(resumed.generator))
 
     @pytest.mark.parametrize("name", ["flexi_deviation_weight", "flexi_magnitude_weight"])
     def test_regularisers_have_weights(self, config, images, name):
@@ -79,12 +79,12 @@ class TestSubdivisions:
         assert all(torch.isfinite(value) for value in scalars.values())
 
     def test_resumed_state_continues_bit_by_bit(self, config, images):
-        whole, resumed = Trainer(config, images), Trainer(config, images)
-        whole.step()
-        resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
-        for trainer in (whole, resumed):
+        reference, resumed = Trainer(config, images), Trainer(config, images)
+        reference.step()
+        resumed.load_state_dict(copy.deepcopy(reference.state_dict()))
+        for trainer in (reference, resumed):
             trainer.step()
-        assert torch.equal(weights(whole.generator), weights(resumed.generator))
+        assert torch.equal(weights(reference.generator), weights(resumed.generator))
 
 
 def test_tetrahedra_log_nothing_of_flexicubes(config, images):
@@ -120,30 +120,30 @@ def test_global_random_state_is_left_alone(config, images):
 def test_resumed_state_continues_bit_by_bit(config, images, reuse_fakes, mirror):
     schedule = replace(config.schedule, reuse_fakes=reuse_fakes, mirror=mirror)
     config = replace(config, schedule=schedule)
-    whole = Trainer(config, images)
+    reference = Trainer(config, images)
     for _ in range(2):
-        whole.step()
+        reference.step()
     resumed = Trainer(config, images)
-    resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
-    for trainer in (whole, resumed):
+    resumed.load_state_dict(copy.deepcopy(reference.state_dict()))
+    for trainer in (reference, resumed):
         for _ in range(2):
             trainer.step()
     for name in ("generator", "discriminator", "average"):
-        assert torch.equal(weights(getattr(whole, name)), weights(getattr(resumed, name)))
+        assert torch.equal(weights(getattr(reference, name)), weights(getattr(resumed, name)))
 
 
 def test_images_read_one_by_one_train_alike(config, images):
-    asked = []
+    indices = []
 
     def read(index):
-        asked.append(index)
+        indices.append(index)
         return images.read(index)
 
     memory, disk = Trainer(config, images), Trainer(config, replace(images, read=read))
     for trainer in (memory, disk):
         trainer.step()
     assert torch.equal(weights(memory.discriminator), weights(disk.discriminator))
-    assert [len(index) for index in asked] == [1, 4]  # one for the size, then once a step
+    assert [len(index) for index in indices] == [1, 4]  # one for the size, then once a step
 
 
 def test_nan_stops_before_the_network_it_belongs_to_moves(config, images):
@@ -157,7 +157,7 @@ def test_nan_stops_before_the_network_it_belongs_to_moves(config, images):
     assert trainer.step_index == 0
 
 
-def test_images_of_another_size_are_refused(config, images):
+def test_images_of_another_size_raise(config, images):
     wrong = replace(images, read=lambda index: images.read(index)[..., :8])
     with pytest.raises(ValueError, match="image_size is 16, but the images are 8 x 16"):
         Trainer(config, wrong)
@@ -174,7 +174,7 @@ class MovableCameras:
         return orbit_cameras(rotation, torch.full((len(images),), 1.2), radius=1.2, fovy_rad=0.86)
 
 
-def test_gradients_reach_the_cameras_if_the_sampler_wants_them(config, images):
+def test_gradients_reach_cameras_that_require_them(config, images):
     """Through the angles that the discriminators are conditioned on, and through the images."""
     found = []
     for camera_condition in (True, False):

@@ -58,17 +58,19 @@ class TestEverything:
     @pytest.mark.parametrize("reuse_fakes", [False, True])
     def test_resumed_state_continues_bit_by_bit(self, everything, images, reuse_fakes):
         config = changed(everything, schedule__reuse_fakes=reuse_fakes)
-        whole, states = Trainer(config, images), []
+        reference, states = Trainer(config, images), []
         for _ in range(3):
-            states.append(copy.deepcopy(whole.state_dict()))
-            whole.step()
+            states.append(copy.deepcopy(reference.state_dict()))
+            reference.step()
         for start in (1, 2):  # before and at the change of the resolution
             resumed = Trainer(config, images)
             resumed.load_state_dict(states[start])
             for _ in range(start, 3):
                 resumed.step()
             for name in ("generator", "discriminator", "average", "learned_light"):
-                assert torch.equal(weights(getattr(whole, name)), weights(getattr(resumed, name)))
+                assert torch.equal(
+                    weights(getattr(reference, name)), weights(getattr(resumed, name))
+                )
 
     def test_every_parameter_gets_a_gradient(self, everything, images):
         trainer = Trainer(everything, images)
@@ -205,7 +207,7 @@ class TestLight:
             assert "light" not in trainer.state_dict()
         assert not torch.equal(weights(lit.generator), weights(unlit.generator))
 
-    def test_light_of_the_data_is_left_alone_unless_asked_for(self, config, images):
+    def test_light_of_the_data_is_unused_by_default(self, config, images):
         trainer = Trainer(config, replace(images, light=Light()))
         assert trainer.light is None
 
@@ -244,9 +246,7 @@ class TestCoarseImages:
 
     def test_unused_blocks_wait(self, config, images):
         trainer = Trainer(changed(config, schedule__coarse_images=(4,)), images)
-        first = [
-            judge.blocks[0] for judge in (trainer.discriminator.rgb, trainer.discriminator.mask)
-        ]
+        first = [each.blocks[0] for each in (trainer.discriminator.rgb, trainer.discriminator.mask)]
         before = [weights(block) for block in first]
         trainer.step()
         assert all(torch.equal(a, weights(b)) for a, b in zip(before, first, strict=True))

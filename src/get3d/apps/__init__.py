@@ -1,4 +1,4 @@
-"""What is done with a trained network: a model that makes textured meshes, and its folder."""
+"""Applications of a trained network: models that generate textured meshes, and model folders."""
 
 from get3d.apps.imported import ImportOptions, import_checkpoint
 from get3d.apps.model import Model, ModelInfo

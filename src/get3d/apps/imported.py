@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from get3d.apps.model import Model, ModelInfo
+from get3d.core import ConfigError, Get3DError, ModelError
 from get3d.geometry import TetGrid, load_grid
 from get3d.interop import load_generator, read_state_dicts, recognise_generator
 
@@ -22,16 +23,16 @@ _ABOUT_OWN = "A network trained with the authors' code, converted to get3d witho
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What the names and shapes of a checkpoint's tensors do not tell."""
+    """Options that the names and shapes of a checkpoint's tensors do not contain."""
 
     grid_resolution: int = 90
     """Resolution of the grid it was trained on (the release's `tet_res`)."""
 
     scale: float = 1.0
-    """Side of the grid in scene units (`dmtet_scale`)."""
+    """Size of the grid in scene units (`dmtet_scale`)."""
 
     deformation_multiplier: float = 1.0
-    """Divides how far grid vertices may move."""
+    """Divides the offsets of the grid's vertices."""
 
     grid_file: Path | None = None
     """A published grid (.npz); None makes our own of the same resolution."""
@@ -44,22 +45,22 @@ def import_checkpoint(
     origin: str = "",
     licence: str = RELEASE_LICENCE,
 ) -> Model:
-    """Make a model of a checkpoint of the release, `{"G": ..., "G_ema": ..., "D": ...}`.
+    """Convert a checkpoint of the release, `{"G": ..., "G_ema": ..., "D": ...}`, to a model.
 
-    The architecture and its sizes are read off the tensors; nothing in the file is executed.
+    The architecture and its sizes are inferred from the tensors; nothing in the file is executed.
 
     Args:
-        path: The file.
-        options: What the tensors do not tell; None takes the published values.
-        origin: What people call the file; empty for its name.
-        licence: Of the weights.
+        path: The checkpoint, a .pt file.
+        options: Options that the tensors do not contain; None takes the published values.
+        origin: Name of the file for the model card; empty for the file's own name.
+        licence: Licence of the weights.
 
     Returns:
         The model of the weight average (`G_ema`), on the CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, would run code, or is no checkpoint of the release; or
+        ModelError: If the file is damaged, would run code, or is no checkpoint of the release; or
             if an option does not fit it.
     """
     path = Path(path)
@@ -73,8 +74,8 @@ def import_checkpoint(
         }
         grid = None if options.grid_file is None else _read_grid(options.grid_file, config)
         generator = load_generator(weights, config=config, grid=grid)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except Get3DError as error:
+        raise ModelError(f"{path}: {error}") from error
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     info = ModelInfo(
@@ -88,13 +89,13 @@ def import_checkpoint(
 
 
 def _read_grid(path: Path, config: dict[str, Any]) -> TetGrid:
-    """Refuse a grid that the network was not trained on, as far as that can be told."""
+    """Read a grid file; raise ConfigError if the network cannot have been trained on it."""
     if config["iso_surface"] == "flexicubes":
-        raise ValueError("a FlexiCubes network takes no tetrahedral grid; leave out the grid file")
+        raise ConfigError("a FlexiCubes network takes no tetrahedral grid; leave out the grid file")
     grid = load_grid(path, scale=config["dmtet_scale"])
     if grid.resolution != config["tet_res"]:
-        raise ValueError(
-            f"{path} is a grid of resolution {grid.resolution}, the resolution asked for is "
+        raise ConfigError(
+            f"{path} is a grid of resolution {grid.resolution}, the option grid_resolution is "
             f"{config['tet_res']}; they must agree"
         )
     return grid

@@ -1,4 +1,4 @@
-"""What users hold: a trained network that makes textured meshes."""
+"""`Model`: a trained generator that makes textured meshes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.core import Mesh, MeshError, Styles, TexturedMesh
+from get3d.core import ConfigError, Mesh, MeshError, Styles, TexturedMesh
 from get3d.export import AssetOptions, check_texture_size, make_asset
 from get3d.models import Fields, Generator, GridOptions, mix_styles
-from get3d.render import ColorFn
 
 UNKNOWN_LICENCE = "unknown"
 _GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
@@ -20,15 +19,15 @@ _OTHER_GEOMETRY_STREAM, _OTHER_TEXTURE_STREAM, _MIXING_STREAM = 2, 3, 4
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """What people should know about a model.
+    """Description of a model.
 
     Attributes:
-        name: Short, without a path.
-        description: What it makes and how it was trained: data, hours, machine.
-        licence: Of the weights, as an SPDX identifier where there is one.
+        name: Short name, without a path.
+        description: What it generates and how it was trained: data, hours, machine.
+        licence: Licence of the weights, as an SPDX identifier where there is one.
         origin: Where the weights came from, if get3d did not train them.
-        is_unlit: Whether its colours are base colours: generated images were lit in training.
-            Otherwise they hold the light of the images that it was trained on.
+        is_unlit: Whether its colours are base colours, because generated images were lit in
+            training. Otherwise they contain the light of the training images.
         source: Where it was loaded from; not saved.
     """
 
@@ -45,8 +44,8 @@ class Model:
     """A generator with its description.
 
     Attributes:
-        generator: The network; its device is where shapes are made.
-        info: What it is.
+        generator: The network; shapes are generated on its device.
+        info: Description of the model.
     """
 
     generator: Generator
@@ -54,7 +53,7 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is, and where shapes are made."""
+        """Device of the network, on which shapes are generated."""
         return next(self.generator.parameters()).device
 
     def to(self, device: torch.device | str) -> "Model":
@@ -73,23 +72,24 @@ class Model:
         options: AssetOptions | None = None,
         grid: GridOptions | None = None,
     ) -> list[TexturedMesh]:
-        """Make textured meshes; the same arguments give the same meshes on the same machine.
+        """Generate textured meshes; the same arguments give the same meshes on the same machine.
 
         Args:
-            num: How many.
-            seed: Any whole number from 0; shape i depends on it and on i, not on `num`.
-            texture_seed: Of the textures; None takes `seed`.
-            truncation: 1 shows the whole variety, smaller values more typical shapes.
-            texture_size: Side of the textures, in texels.
+            num: Number of shapes.
+            seed: Random seed, from 0; shape i depends on it and on i, not on `num`.
+            texture_seed: Random seed of the textures; None takes `seed`.
+            truncation: Factor on the distance from the average style (the truncation trick of
+                StyleGAN); 1 is the full variety.
+            texture_size: Width and height of the textures, in texels.
             options: Cleaning, normals and vertex colours; None takes the surface as it is.
-            grid: How fine the surface is; None as in training.
+            grid: Resolution of the surface; None as in training.
 
         Returns:
             The shapes, on the device of the network.
 
         Raises:
-            ValueError: If an argument is out of range, or a shape has no surface or more charts
-                than the texture can hold.
+            ConfigError: If an argument is out of range.
+            MeshError: If a shape has no surface, or more charts than the texture can hold.
 
         Example:
             >>> from get3d.models import GeneratorConfig
@@ -124,9 +124,9 @@ class Model:
         options: AssetOptions | None = None,
         grid: GridOptions | None = None,
     ) -> Iterator[TexturedMesh]:
-        """Make textured meshes one at a time, each when it is asked for.
+        """Generate textured meshes lazily, one at a time.
 
-        An error in one shape names it, and the next shape can still be asked for.
+        A MeshError names its shape, and the iterator continues with the next shape.
 
         Args:
             num: As for `generate`.
@@ -141,19 +141,20 @@ class Model:
             An iterator over the shapes that `generate` would return.
 
         Raises:
-            ValueError: As `generate`; wrong arguments at once, a failed shape when its turn comes.
+            ConfigError: At once, if an argument is out of range.
+            MeshError: From the iterator, as `generate`.
         """
         if num < 0:
-            raise ValueError(f"num must not be negative, got {num}")
+            raise ConfigError(f"num must not be negative, got {num}")
         check_texture_size(texture_size, least=16)
         if not np.isfinite(truncation):
-            raise ValueError(f"truncation must be finite, got {truncation}")
+            raise ConfigError(f"truncation must be finite, got {truncation}")
         if grid is not None:
             grid.check(self.generator.config)
         texture_seed = seed if texture_seed is None else texture_seed
         for name, value in (("seed", seed), ("texture_seed", texture_seed)):
             if value < 0:
-                raise ValueError(f"{name} must not be negative, got {value}")
+                raise ConfigError(f"{name} must not be negative, got {value}")
 
         def make(index: int) -> TexturedMesh:
             try:
@@ -162,14 +163,14 @@ class Model:
                         index, seed=seed, texture_seed=texture_seed, truncation=truncation
                     )
                 return self._make_shape(styles, texture_size, options, grid)
-            except ValueError as error:
-                raise ValueError(f"shape {index} of seed {seed}: {error}") from error
+            except MeshError as error:
+                raise MeshError(f"shape {index} of seed {seed}: {error}") from error
 
-        # Unlike a generator function, a map goes on after one of its calls has failed.
+        # Unlike a generator function, a map continues after one of its calls has failed.
         return map(make, range(num))
 
     def _latent(self, seed: int, index: int, stream: int) -> Float[Tensor, "1 z"]:
-        """Draw a latent code that depends on nothing else; on the CPU, so not on the device."""
+        """Draw a latent code on the CPU; it depends on the arguments alone."""
         mixed = np.random.SeedSequence([seed, index, stream]).generate_state(1, np.uint64)
         rng = torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
         return torch.randn(1, self.generator.config.z_dim, generator=rng)
@@ -183,21 +184,24 @@ class Model:
         truncation: float = 0.7,
         style_mixing: float = 0.0,
     ) -> Styles:
-        """Styles of one of the shapes that `generate` makes.
+        """Compute the styles of one of the shapes that `generate` makes.
 
         Args:
-            index: Which one.
+            index: Index of the shape.
             seed: As for `generate`.
             texture_seed: As for `generate`.
             truncation: As for `generate`.
-            style_mixing: Probability that they are crossed with a second shape's, geometry and
+            style_mixing: Probability of mixing them with a second shape's styles, for geometry and
                 texture each, as in training.
 
+        Returns:
+            Geometry [1, n_geo, w] and texture styles [1, n_tex, w].
+
         Raises:
-            ValueError: If `truncation` is not finite.
+            ConfigError: If `truncation` is not finite.
         """
         if not np.isfinite(truncation):
-            raise ValueError(f"truncation must be finite, got {truncation}")
+            raise ConfigError(f"truncation must be finite, got {truncation}")
         texture_seed = seed if texture_seed is None else texture_seed
         weight = next(self.generator.parameters())
 
@@ -225,37 +229,37 @@ class Model:
         """Unwrap a mesh of a field and bake the field's colours.
 
         Args:
-            fields: Of one shape.
-            mesh: From `surface`.
-            texture_size: Side of the texture, in texels.
+            fields: Fields of one shape.
+            mesh: The mesh, from `surface`.
+            texture_size: Width and height of the texture, in texels.
             options: As for `generate`.
 
         Raises:
             MeshError: If the mesh has no faces left after cleaning, more charts than the texture
                 can hold, or colours that are not finite.
         """
-        return make_asset(mesh, field_color(fields), texture_size=texture_size, options=options)
+        return make_asset(mesh, fields.appearance, texture_size=texture_size, options=options)
 
     @torch.no_grad()
     def surface(self, fields: Fields, *, grid: GridOptions | None = None) -> Mesh:
         """Extract the mesh of a field.
 
-        Training puts a small blob where the signed distances have one sign, so that there is a
-        gradient; here that is an error.
+        Where all signed distances have one sign, training uses a fallback surface, so that there is
+        a gradient; here that is an error.
 
         Args:
-            fields: Of one shape.
+            fields: Fields of one shape.
             grid: As for `generate`.
 
         Raises:
             MeshError: If the signed distances have no surface.
-            ValueError: If the surface cannot be as fine as that.
+            ConfigError: If the model cannot have a surface of that resolution.
         """
         surface = self.generator.extract(fields, grid=grid)
         if surface.is_fallback.any():
             raise MeshError("the signed distances have no surface; the model may be untrained")
         if len(surface.meshes[0].faces) == 0:
-            raise MeshError("nothing of the surface shows on so coarse a grid; take a finer one")
+            raise MeshError("no part of the surface is found on so coarse a grid; take a finer one")
         return surface.meshes[0]
 
     @torch.no_grad()
@@ -266,23 +270,7 @@ class Model:
         options: AssetOptions | None,
         grid: GridOptions | None,
     ) -> TexturedMesh:
+        """Extract and texture one shape."""
         fields = self.generator.fields(styles)
         mesh = self.surface(fields, grid=grid)
         return self.texture(fields, mesh, texture_size=texture_size, options=options)
-
-
-def field_color(fields: Fields) -> ColorFn:
-    """Say the colours of a shape's field as images and textures have them.
-
-    Args:
-        fields: Of one shape.
-
-    Returns:
-        sRGB colours in [0, 1] at object-space positions.
-    """
-
-    def color(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        # The networks learn from sRGB images in [-1, 1], so what they say is sRGB too.
-        return ((fields.color(points)[0] + 1) / 2).clamp(0, 1)
-
-    return color

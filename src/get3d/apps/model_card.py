@@ -1,4 +1,4 @@
-"""The card of a model, `README.md`: for people, with a head that model hubs read."""
+"""Model cards, `README.md`: Markdown with front matter for model hubs."""
 
 import re
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import yaml
 
 from get3d.apps.model import Model
+from get3d.core import ModelError
 
-# What the Hugging Face Hub accepts as `license`; anything else is "other", with a name of its own.
+# Values of `license` that the Hugging Face Hub accepts; anything else is "other" with a name.
 _HUB_LICENCES = {
     "apache-2.0",
     "bsd-2-clause",
@@ -28,11 +29,11 @@ _HUB_LICENCES = {
     "unlicense",
 }
 _UNLIT = "The textures are base colours and hold no light: light the shapes where you show them."
-_HEAD = re.compile(r"---\r?\n(.*?)\n---\r?\n", re.DOTALL)
+_FRONT_MATTER = re.compile(r"---\r?\n(.*?)\n---\r?\n", re.DOTALL)
 
 
 def write_card(model: Model) -> str:
-    """Describe a model in Markdown, with front matter."""
+    """Write the card of a model."""
     config, info = model.generator.config, model.info
     num_weights = sum(weight.numel() for weight in model.generator.parameters())
     head = {
@@ -70,13 +71,13 @@ get3d.save(model.generate(seed=0)[0], "shape.glb")
 
 
 def licence_entries(licence: str) -> dict[str, str]:
-    """Name a licence as model hubs do.
+    """Return the front matter entries of a licence.
 
     Example:
         >>> licence_entries("CC0-1.0")
         {'license': 'cc0-1.0'}
-        >>> licence_entries("House rules, 2nd edition")
-        {'license': 'other', 'license_name': 'house-rules-2nd-edition'}
+        >>> licence_entries("Studio licence, 2nd edition")
+        {'license': 'other', 'license_name': 'studio-licence-2nd-edition'}
     """
     if licence.lower() in _HUB_LICENCES:
         return {"license": licence.lower()}
@@ -84,19 +85,15 @@ def licence_entries(licence: str) -> dict[str, str]:
     return {"license": "other", "license_name": name or "unnamed"}
 
 
-def read_head(card: str) -> dict[str, Any]:
-    """Read a card's front matter.
-
-    Raises:
-        ValueError: If it has none.
-    """
-    match = _HEAD.match(card)
+def read_front_matter(card: str) -> dict[str, Any]:
+    """Parse the front matter of a card; raise ModelError if it has none."""
+    match = _FRONT_MATTER.match(card)
     try:
         head = yaml.safe_load(match[1]) if match else None
     except yaml.YAMLError:
         head = None
     if not isinstance(head, dict):
-        raise ValueError(
+        raise ModelError(
             "it has no front matter: YAML between two lines of ---, above everything else"
         )
     return head

@@ -1,4 +1,4 @@
-"""Models on disk: a folder with `config.yaml`, `model.safetensors` and a card, `README.md`."""
+"""Model folders: `config.yaml`, `model.safetensors` and a card, `README.md`."""
 
 import json
 from collections.abc import Mapping
@@ -15,8 +15,16 @@ from torch import Tensor
 
 from get3d.apps.model import UNKNOWN_LICENCE, Model, ModelInfo
 from get3d.apps.model_card import write_card
-from get3d.apps.model_grid import own_grid, take_grid
-from get3d.core import atomic_path, from_dict, remove_leftovers, shorten, to_dict
+from get3d.apps.model_grid import custom_grid_tensors, pop_grid
+from get3d.core import (
+    ConfigError,
+    ModelError,
+    atomic_path,
+    from_dict,
+    remove_leftovers,
+    shorten,
+    to_dict,
+)
 from get3d.core.weights import fingerprint
 from get3d.models import (
     Generator,
@@ -45,14 +53,14 @@ class _Info:
 
 @dataclass(frozen=True, kw_only=True)
 class _ModelFile:
-    """What `config.yaml` holds.
+    """Content of `config.yaml`.
 
     Attributes:
         format: Version of the folder's layout.
         written_by: Version of get3d.
-        weights: Fingerprint of the weights that were saved with it; empty: not known.
-        info: What the model is.
-        generator: Sizes and options.
+        weights: Fingerprint of the weights that were saved with it; empty if unknown.
+        info: Description of the model.
+        generator: Config of the network.
     """
 
     format: int
@@ -63,13 +71,13 @@ class _ModelFile:
 
 
 def save_model(model: Model, folder: Path | str) -> None:
-    """Write a model folder; a model that is there is replaced, other files stay.
+    """Write a model folder; an existing model is replaced, other files stay.
 
-    Every file is written before the first takes its place. A stop between the first and the last
-    leaves a folder that `read_model` refuses: no weights get the licence of others.
+    Every file is written to a temporary name before the first is renamed. If that is interrupted,
+    `read_model` rejects the folder, so no weights get the licence of others.
 
     Args:
-        model: With its average weights, as training shows and saves them.
+        model: The model, with its average weights.
         folder: Made if it is missing; no other process may be saving to it.
 
     Raises:
@@ -93,10 +101,8 @@ def save_model(model: Model, folder: Path | str) -> None:
         info=info,
         generator=config,
     )
-    tensors = {
-        name: tensor.detach().cpu().contiguous()
-        for name, tensor in (model.generator.state_dict() | own_grid(model.generator)).items()
-    }
+    tensors = model.generator.state_dict() | custom_grid_tensors(model.generator)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with ExitStack() as stack:
         config_path = stack.enter_context(atomic_path(folder / CONFIG_NAME))
         weights_path = stack.enter_context(atomic_path(folder / WEIGHTS_NAME))
@@ -112,13 +118,13 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
     """Read a model folder.
 
     Args:
-        folder: As `save_model` wrote it.
-        source: What the user asked for, to be kept with the model.
-        device: Where the network goes.
+        folder: Folder written by `save_model`.
+        source: Name of the model as the user gave it; kept in its description.
+        device: Device of the network.
 
     Raises:
         FileNotFoundError: If one of its files is missing.
-        ValueError: If a file is damaged, of another format, or does not belong to the others.
+        ModelError: If a file is damaged, of another format, or does not belong to the others.
     """
     for name in (CONFIG_NAME, WEIGHTS_NAME):
         if not (folder / name).is_file():
@@ -135,16 +141,17 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
 
 
 def read_info(folder: Path) -> ModelInfo:
-    """Read what a model folder says of its model, without its weights.
+    """Read the description of the model in a folder, without its weights.
 
     Raises:
         OSError: If there is no such folder.
-        ValueError: If its config is damaged or of another format.
+        ModelError: If its config is damaged or of another format.
     """
     return _public_info(_read_config(folder / CONFIG_NAME))
 
 
 def _public_info(content: _ModelFile) -> ModelInfo:
+    """Convert the saved description to `ModelInfo`."""
     info = content.info
     return ModelInfo(
         name=info.name,
@@ -156,23 +163,24 @@ def _public_info(content: _ModelFile) -> ModelInfo:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without references, which let a few lines stand for gigabytes."""
+    """YAML without aliases, which let a few lines expand to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("references (*) are not accepted")
+            raise yaml.YAMLError("aliases (*) are not accepted")
         return super().compose_node(parent, index)
 
 
 def _read_config(path: Path) -> _ModelFile:
+    """Read and validate `config.yaml`."""
     encoded = path.read_bytes()
     try:
         content = yaml.load(encoded.decode("utf-8"), _Loader)
-    except Exception as error:  # odd values lead PyYAML to any kind of it
-        raise ValueError(f"{path} is no valid YAML: {_one_line(error)}") from error
+    except Exception as error:  # PyYAML raises any kind of error for odd values
+        raise ModelError(f"{path} is no valid YAML: {_one_line(error)}") from error
     number = content.get("format") if isinstance(content, Mapping) else None
     if type(number) is not int or number.bit_length() > 31:
-        raise ValueError(
+        raise ModelError(
             f"{path} is no model's config: it has no format number; a model folder is written by "
             "get3d train or get3d.apps.save_model"
         )
@@ -180,24 +188,24 @@ def _read_config(path: Path) -> _ModelFile:
         suggestion = (
             "upgrade get3d to read it" if number > FORMAT else "save it again with get3d 0.1"
         )
-        raise ValueError(
+        raise ModelError(
             f"{path} has format {number}, this get3d ({version('get3d')}) reads {FORMAT}; "
             f"{suggestion}"
         )
     try:
         return from_dict(_ModelFile, content)
-    except ValueError as error:
+    except ConfigError as error:
         author = str(content.get("written_by") or "unknown")[:30]
         if author == version("get3d"):
-            raise ValueError(f"{path}: {error}") from error
-        raise ValueError(
+            raise ModelError(f"{path}: {error}") from error
+        raise ModelError(
             f"{path}: {error} (it was written by get3d {author}, this is {version('get3d')}; "
             "another version may read it)"
         ) from error
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read all tensors, and what was recorded of the config that they were saved with."""
+    """Read all tensors, and the recorded config that they were saved with."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -208,15 +216,15 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return tensors, recorded | {"weights": metadata.get("weights", "")}
     except OSError:
         raise
-    except Exception as error:  # hostile bytes lead to any kind of it
-        raise ValueError(
+    except Exception as error:  # damaged files raise any kind of error
+        raise ModelError(
             f"{path} is damaged or no safetensors file ({_one_line(error)}); copy or download it "
             "again"
         ) from error
 
 
 def _check_pair(folder: Path, content: _ModelFile, recorded: dict[str, Any]) -> None:
-    """Refuse weights that were saved with another config than the one beside them."""
+    """Raise ModelError if the weights were saved with another config."""
     beside = to_dict(content.generator)
     pairs = {
         key: (beside[key], recorded["generator"][key])
@@ -227,7 +235,7 @@ def _check_pair(folder: Path, content: _ModelFile, recorded: dict[str, Any]) -> 
         pairs["weights"] = content.weights, recorded["weights"]
     for key, (here, there) in pairs.items():
         if here != there:
-            raise ValueError(
+            raise ModelError(
                 f"{folder}: {CONFIG_NAME} and {WEIGHTS_NAME} do not belong together: "
                 f"{key} is {shorten(here)} in the one and {shorten(there)} in the other; "
                 "copy both from the same model"
@@ -235,8 +243,8 @@ def _check_pair(folder: Path, content: _ModelFile, recorded: dict[str, Any]) -> 
 
 
 def _build(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> Generator:
-    """Make a generator and fill it, checking every name, shape, type and number first."""
-    grid = take_grid(path, config, tensors)
+    """Make a generator with the weights, after a check of every name, shape, type and value."""
+    grid = pop_grid(path, config, tensors)
     _check_shapes(path, config, tensors)
     for name, tensor in tensors.items():
         check_weight_type(f"{path}: {name}", tensor)
@@ -248,28 +256,29 @@ def _build(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> G
 
 
 def _check_shapes(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> None:
-    """Refuse tensors that are not those of the config, before any memory is spent on it."""
+    """Raise ModelError if the tensors do not fit the config, before the network is allocated."""
     what = f"{path} does not fit {CONFIG_NAME}"
     suggestion = "copy both from the same model"
     num_layers = max(config.mapping_layers, config.mlp_hidden_layers)
     if num_layers > len(tensors):
-        raise ValueError(
+        raise ModelError(
             f"{what}: {len(tensors)} tensors cannot be {num_layers} layers; {suggestion}"
         )
     try:
-        wanted = skeleton(config)
-    except ValueError as error:
-        raise ValueError(f"{path.with_name(CONFIG_NAME)}: {error}; {suggestion}") from error
-    for name in [*wanted, *tensors]:
-        if name not in tensors or name not in wanted:
+        expected = skeleton(config)
+    except ConfigError as error:
+        raise ModelError(f"{path.with_name(CONFIG_NAME)}: {error}; {suggestion}") from error
+    for name in [*expected, *tensors]:
+        if name not in tensors or name not in expected:
             where = CONFIG_NAME if name not in tensors else WEIGHTS_NAME
-            raise ValueError(f"{what}: {name} is only in {where}; {suggestion}")
-        found, expected = list(tensors[name].shape), list(wanted[name].shape)
-        if found != expected:
-            raise ValueError(
-                f"{what}: {name} has shape {found}, the config wants {expected}; {suggestion}"
+            raise ModelError(f"{what}: {name} is only in {where}; {suggestion}")
+        found, needed = list(tensors[name].shape), list(expected[name].shape)
+        if found != needed:
+            raise ModelError(
+                f"{what}: {name} has shape {found}, the config needs {needed}; {suggestion}"
             )
 
 
 def _one_line(error: Exception) -> str:
+    """Format an error as at most 200 characters without line breaks."""
     return " ".join(str(error).split())[:200]

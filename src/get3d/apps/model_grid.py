@@ -1,26 +1,20 @@
-"""The grid in a model folder, where it is not the one that get3d makes."""
+"""Custom grids in model folders: those that the config does not determine."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from get3d.core import Get3DError, ModelError
 from get3d.geometry import TetGrid, VoxelGrid, bcc_grid, make_grid
 from get3d.models import Generator, GeneratorConfig, check_weight_type, check_weight_values
 
 _GRID_PREFIX = "grid."
-_WHOLE = (torch.int32, torch.int64)
+_INTEGER_TYPES = (torch.int32, torch.int64)
 
 
-def own_grid(generator: Generator) -> dict[str, Tensor]:
-    """Give the grid's tensors, unless the config says all there is to know of it.
-
-    Args:
-        generator: Whose grid.
-
-    Returns:
-        What is saved beside the weights; may be empty.
-    """
+def custom_grid_tensors(generator: Generator) -> dict[str, Tensor]:
+    """Return the grid's tensors, to be saved with the weights; none if the config determines it."""
     config, grid = generator.config, generator.grid
     if isinstance(grid, VoxelGrid):
         return {}
@@ -36,19 +30,19 @@ def own_grid(generator: Generator) -> dict[str, Tensor]:
     return {f"{_GRID_PREFIX}verts": grid.verts, f"{_GRID_PREFIX}tets": grid.tets.int()}
 
 
-def take_grid(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> TetGrid | None:
-    """Take the tensors of a grid of the model's own out of the others.
+def pop_grid(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> TetGrid | None:
+    """Remove the tensors of a custom grid from those of a file, and make the grid.
 
     Args:
-        path: Of their file.
-        config: Of the model.
-        tensors: Of the file; those of the grid are removed.
+        path: Weights file, for messages.
+        config: Config of the network.
+        tensors: All tensors of the file; those of the grid are removed.
 
     Returns:
-        The grid; None if there is none, so it is the one that the config says.
+        The grid; None if the config determines it.
 
     Raises:
-        ValueError: If it is damaged, or the model has no use for it.
+        ModelError: If the grid is damaged, or the model uses none.
     """
     parts = {
         name.removeprefix(_GRID_PREFIX): tensors.pop(name)
@@ -58,18 +52,18 @@ def take_grid(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -
     if not parts:
         return None
     if parts.keys() != {"verts", "tets"}:
-        raise ValueError(f"{path} holds half a grid: {', '.join(sorted(parts))}")
+        raise ModelError(f"{path} holds half a grid: {', '.join(sorted(parts))}")
     verts, tets = parts["verts"], parts["tets"]
     check_weight_type(f"{path}: {_GRID_PREFIX}verts", verts)
     check_weight_values(f"{path}: {_GRID_PREFIX}verts", verts)
-    if verts.shape[1:] != (3,) or tets.shape[1:] != (4,) or tets.dtype not in _WHOLE:
-        raise ValueError(
+    if verts.shape[1:] != (3,) or tets.shape[1:] != (4,) or tets.dtype not in _INTEGER_TYPES:
+        raise ModelError(
             f"{path}: a grid has verts [n, 3] and whole numbers as tets [m, 4], got "
             f"{list(verts.shape)} and {list(tets.shape)} of {tets.dtype}; get another copy"
         )
     if config.iso_surface == "flexicubes":
-        raise ValueError(f"{path} holds a grid of tets, which a FlexiCubes model has no use for")
+        raise ModelError(f"{path} holds a grid of tets, which a FlexiCubes model does not use")
     try:
         return make_grid(verts.float(), tets.long(), resolution=config.grid_resolution)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; get another copy") from error
+    except Get3DError as error:
+        raise ModelError(f"{path}: {error}; get another copy") from error

@@ -1,12 +1,13 @@
-"""Sending a model folder to the Hugging Face Hub."""
+"""Upload of a model folder to the Hugging Face Hub."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from get3d.apps.model import UNKNOWN_LICENCE
-from get3d.apps.model_card import licence_entries, read_head
+from get3d.apps.model_card import licence_entries, read_front_matter
 from get3d.apps.model_folder import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME, read_model
 from get3d.apps.sources import is_checkpoint, model_folder
+from get3d.core import ModelError
 from get3d.interop.hub import HubName, parse_hub_name, send_folder
 
 _FILES = (CARD_NAME, CONFIG_NAME, WEIGHTS_NAME)
@@ -14,15 +15,15 @@ _FILES = (CARD_NAME, CONFIG_NAME, WEIGHTS_NAME)
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """What would be sent, and where.
+    """A planned upload.
 
     Attributes:
-        target: Where to.
+        target: Repository, branch and folder on the hub.
         folder: The model folder.
-        num_bytes: Size of each file that is sent, by its name; others in the folder stay.
-        licence: Of the weights, as the folder says.
-        is_private: Whether only its owner may see it.
-        message: Of the commit.
+        num_bytes: Size of each file that is sent, by its name; other files are not sent.
+        licence: Licence of the weights.
+        is_private: Whether the repository is private.
+        message: Commit message.
     """
 
     target: HubName
@@ -36,22 +37,23 @@ class Upload:
 def plan_upload(
     source: Path | str, target: str, *, is_private: bool = False, message: str = ""
 ) -> Upload:
-    """Check a model and say what sending it means; nothing is sent, no connection is needed.
+    """Check a model and plan its upload; nothing is sent, no connection is needed.
 
     Args:
         source: A model folder or a run folder.
         target: `[hf://]owner/name[@branch][/folder]`.
-        is_private: Let only its owner see it.
-        message: Of the commit; empty for one that names the model.
+        is_private: Whether the repository is private.
+        message: Commit message; empty for one that names the model.
 
     Raises:
         FileNotFoundError: If there is no model, or it has no card.
-        ValueError: If the model cannot be loaded, its card has no front matter or names another
-            licence, or the target is no name.
+        ModelError: If the model cannot be loaded, or its card has no front matter or names another
+            licence.
+        ConfigError: If the target is no name of a repository.
     """
     name = parse_hub_name(target)
     if is_checkpoint(source):
-        raise ValueError(
+        raise ModelError(
             f"{source} is a checkpoint; get3d import makes a model folder to send of it"
         )
     folder = model_folder(source)
@@ -73,23 +75,23 @@ def plan_upload(
 
 
 def send(upload: Upload, *, allow_unknown_licence: bool = False) -> str:
-    """Send a model in one commit; the repository is made if it is missing.
+    """Upload a model in one commit; the repository is made if it is missing.
 
     Args:
-        upload: From `plan_upload`.
-        allow_unknown_licence: Send it though nobody may use it.
+        upload: Plan, from `plan_upload`.
+        allow_unknown_licence: Upload even if the licence is unknown, so that nobody may use it.
 
     Returns:
-        The commit's address.
+        URL of the commit.
 
     Raises:
-        ImportError: If huggingface_hub is not installed.
-        ValueError: If the licence is unknown and should not be, or the repository is public and
-            should not be.
-        OSError: If nobody is logged in, or the hub refuses or cannot be reached.
+        MissingDependencyError: If huggingface_hub is not installed.
+        ModelError: If the licence is unknown and `allow_unknown_licence` is False.
+        ConfigError: If the repository is public and should not be.
+        OSError: If nobody is logged in, or the hub denies access or cannot be reached.
     """
     if upload.licence == UNKNOWN_LICENCE and not allow_unknown_licence:
-        raise ValueError(
+        raise ModelError(
             f"{upload.folder} has no licence, so nobody may use it; write one into {CONFIG_NAME} "
             f"(info: licence: CC0-1.0) and the head of {CARD_NAME} (license: cc0-1.0), or send it "
             "as it is with --allow-unknown-licence"
@@ -104,14 +106,14 @@ def send(upload: Upload, *, allow_unknown_licence: bool = False) -> str:
 
 
 def _check_licence(card: Path, licence: str) -> None:
-    """Refuse a card whose head says something else than the model's config."""
+    """Raise ModelError if the card's front matter has another licence than the model's config."""
     try:
-        head = read_head(card.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ValueError(f"{card}: {error}; save the model again for a card of ours") from error
+        front_matter = read_front_matter(card.read_text(encoding="utf-8"))
+    except (ModelError, UnicodeDecodeError) as error:
+        raise ModelError(f"{card}: {error}; save the model again for a card of ours") from error
     for key, value in licence_entries(licence).items():
-        if str(head.get(key)).lower() != value:
-            raise ValueError(
-                f"{card} says {key}: {head.get(key)}, {CONFIG_NAME} means {key}: {value} "
+        if str(front_matter.get(key)).lower() != value:
+            raise ModelError(
+                f"{card} has {key}: {front_matter.get(key)}, {CONFIG_NAME} means {key}: {value} "
                 f"(licence: {licence}); make them agree"
             )

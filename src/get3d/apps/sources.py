@@ -1,4 +1,4 @@
-"""Finding a model by what the user calls it."""
+"""Lookup of models: folders, checkpoints, bundled models and the Hugging Face Hub."""
 
 import logging
 from dataclasses import replace
@@ -10,6 +10,7 @@ import torch
 from get3d.apps.imported import RELEASE_LICENCE, ImportOptions, import_checkpoint
 from get3d.apps.model import Model
 from get3d.apps.model_folder import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME, read_model
+from get3d.core import ModelError
 from get3d.interop.hub import HUB_PREFIX, fetch_file, fetch_folder, parse_hub_name
 
 _LOG = logging.getLogger(__name__)
@@ -17,26 +18,26 @@ _RUN_MODEL = "model"
 _CHECKPOINTS = (".pt", ".pth")
 _PARTS = (CONFIG_NAME, WEIGHTS_NAME)
 DEFAULT_MODEL = "vessel"
-"""The model that ships with get3d and is taken if none is named."""
+"""Name of the bundled model that is loaded if none is named."""
 
 
 def load(source: str | Path | None = None, *, device: torch.device | str | None = None) -> Model:
     """Load a model.
 
-    A checkpoint of the release (.pt) is read with the published options; `get3d import` makes a
-    model folder of it with others.
+    A checkpoint of the release (.pt) is read with the published options; `get3d import` converts it
+    with others.
 
     Args:
         source: A model folder, the folder of a training run (its newest model), a checkpoint of the
             release, `hf://owner/name[@revision][/folder or file.pt]` on the Hugging Face Hub, or
-            the name of a model that ships with get3d (`bundled_names`), if there is no such folder
-            here; None takes the vessels.
-        device: Where the network goes; None means the CPU.
+            the name of a bundled model (`bundled_names`), if there is no such folder; None takes
+            the vessels.
+        device: Device of the network; None means the CPU.
 
     Raises:
         FileNotFoundError: If there is no such model.
-        ValueError: If its files are damaged, of another format, or do not belong together.
-        ImportError: If `hf://` is asked for and huggingface_hub is not installed.
+        ModelError: If its files are damaged, of another format, or do not belong together.
+        MissingDependencyError: If `source` is on the hub and huggingface_hub is not installed.
         OSError: If the hub cannot be reached.
     """
     device = "cpu" if device is None else device
@@ -67,19 +68,19 @@ def load(source: str | Path | None = None, *, device: torch.device | str | None 
 
 
 def is_on_hub(source: str | Path) -> bool:
-    """Tell a name on the hub from a path."""
+    """Return whether a source is a name on the Hugging Face Hub."""
     return str(source).startswith(HUB_PREFIX)
 
 
 def is_checkpoint(source: str | Path) -> bool:
-    """Tell a checkpoint of the release, here or on the hub, from a folder and a repository."""
+    """Return whether a source is a checkpoint file of the release, on disk or on the hub."""
     if is_on_hub(source):
         return parse_hub_name(str(source)).path.endswith(_CHECKPOINTS)
     return str(source).endswith(_CHECKPOINTS) and not Path(source).is_dir()
 
 
 def is_model_name(source: str | Path) -> bool:
-    """Tell what `load` takes from other files; whether it is there is not looked at."""
+    """Return whether `load` takes a source, which need not exist, as a model."""
     path = Path(source)
     return is_checkpoint(source) or path.name in _PARTS or not path.is_file()
 
@@ -87,24 +88,24 @@ def is_model_name(source: str | Path) -> bool:
 def import_model(
     source: str | Path, options: ImportOptions, *, licence: str = RELEASE_LICENCE
 ) -> Model:
-    """Make a model of a checkpoint of the release, fetching it if it is on the hub.
+    """Convert a checkpoint of the release, on disk or on the hub, to a model.
 
     Args:
         source: A .pt file, or `hf://owner/name[@revision]/file.pt`.
-        options: What its tensors do not tell.
-        licence: Of the weights.
+        options: Options that its tensors do not contain.
+        licence: Licence of the weights.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: As `import_checkpoint`.
-        ImportError: If `hf://` is asked for and huggingface_hub is not installed.
+        ModelError: As `import_checkpoint`.
+        MissingDependencyError: If `source` is on the hub and huggingface_hub is not installed.
         OSError: If the hub cannot be reached.
     """
     if not is_on_hub(source):
         return import_checkpoint(source, options, licence=licence)
     name = parse_hub_name(str(source))
     if not name.path:
-        raise ValueError(f"{source} is a repository; name a file in it: {source}/file.pt")
+        raise ModelError(f"{source} is a repository; name a file in it: {source}/file.pt")
     path = fetch_file(name)
     return import_checkpoint(path, options, origin=str(source), licence=licence)
 
@@ -114,13 +115,13 @@ def model_folder(source: str | Path) -> Path:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is some other file.
+        ModelError: If it is some other file.
     """
     path = Path(source)
     if path.is_file():
         if path.name in _PARTS:
             return path.parent
-        raise ValueError(
+        raise ModelError(
             f"{path} is a file; a model is a folder with {CONFIG_NAME}, or a checkpoint of the "
             "release, *.pt"
         )
@@ -137,17 +138,18 @@ def model_folder(source: str | Path) -> Path:
 
 
 def bundled_names() -> list[str]:
-    """Name the models that ship with get3d, the default one first."""
+    """List the models that ship with get3d, the default one first."""
     names = [path.parent.name for path in bundled_folder().glob(f"*/{CONFIG_NAME}")]
     return sorted(names, key=lambda name: (name != DEFAULT_MODEL, name))
 
 
 def bundled_folder() -> Path:
-    """Find the folder of the models that ship with get3d; it may be absent."""
+    """Return the folder of the models that ship with get3d; it may be absent."""
     return Path(str(files("get3d"))) / "bundled"
 
 
 def _load_checkpoint(source: str | Path) -> Model:
+    """Load a checkpoint of the release with the published options, and log these."""
     options = ImportOptions()
     model = import_model(source, options)
     _LOG.info(

@@ -1,10 +1,11 @@
-"""The `get3d` command: one file per sub-command, and what becomes of their errors."""
+"""The `get3d` command: one file per sub-command; errors become one line, bugs keep a traceback."""
 
 import difflib
 import importlib
 import io
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 
@@ -12,42 +13,50 @@ from get3d.cli.errors import describe, is_expected, one_line
 
 __all__ = ["COMMANDS", "main"]
 
-# Each is a module of this package with a function `run(args) -> exit code`, imported when asked
-# for: help must not wait for PyTorch.
+# Each is a module of this package with a function `run(args) -> exit code`, imported on
+# use: help must not wait for PyTorch.
 COMMANDS = {
-    "shapes": "make procedural shapes to learn from and to be judged by",
+    "shapes": "make procedural shapes for training and evaluation",
     "render": "make training images of 3D models",
-    "validate": "say what is wrong with a data set before a training run does",
+    "validate": "check a data set for everything that would spoil a training run",
     "train": "learn textured shapes from images",
     "generate": "make textured meshes with a trained model",
-    "interpolate": "walk from shape to shape: a video, and meshes of the shapes on the way",
+    "interpolate": "interpolate between shapes: a video, and meshes of the named shapes",
     "perturb": "make near variants of a shape",
     "swap": "put every texture on every geometry",
     "mix": "cross shapes layer by layer",
-    "sweep": "show shapes from the average one to their own, and beyond",
-    "turntable": "video shapes or mesh files from all around",
-    "evaluate": "judge a model by shapes that it never saw",
-    "import": "make a model folder of a checkpoint of the authors' release",
-    "push": "send a model folder to the Hugging Face Hub",
-    "doctor": "say what get3d finds on this machine",
+    "sweep": "show shapes at several truncations",
+    "turntable": "render turntable videos of shapes or mesh files",
+    "evaluate": "score a model against shapes that it was not trained on",
+    "import": "convert a checkpoint of the authors' release to a model folder",
+    "push": "upload a model folder to the Hugging Face Hub",
+    "doctor": "check the installation: packages, device, rasterisers, models",
 }
 
 # The module is named after its command, unless that is a word of Python.
 _MODULES = {"import": "import_model"}
+_BUG_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
+_BUG_TEXT = (
+    "this is a bug of get3d; please report it in the project's issue tracker, with this traceback "
+    "and the output of get3d doctor"
+)
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run one sub-command; every expected error becomes one line.
+    """Run one sub-command.
+
+    An error that the user can mend is printed as one line, any other with its traceback and where
+    to report it.
 
     Args:
         args: Command line without the program's name; None: that of the process.
 
     Returns:
-        Exit code: 0 done, 1 failed, 2 the command line was not understood.
+        Exit code: 0 done, 1 failed, 2 the command line was not understood, 70 a bug of get3d.
     """
     args = list(sys.argv[1:] if args is None else args)
     is_debug = "--debug" in args
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names in any script, on terminals that know few
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     name, *rest = [arg for arg in args if arg != "--debug"] or [""]
     if name in ("", "-h", "--help"):
@@ -75,10 +84,14 @@ def _run(name: str, args: list[str], *, is_debug: bool) -> int:
         module = _MODULES.get(name, name)
         code: int = importlib.import_module(f"get3d.cli.{module}").run(args)
         return code
-    except SystemExit as request:  # from the parser: 0 after --help, 2 for what it refused
+    except SystemExit as request:  # from the parser: 0 after --help, 2 for a wrong command line
         return request.code if isinstance(request.code, int) else 2
-    except BaseException as error:
-        if is_debug or not is_expected(error):
+    except (Exception, KeyboardInterrupt) as error:
+        if not is_expected(error):
+            traceback.print_exception(error)
+            _say(f"get3d {name}: {_BUG_TEXT}")
+            return _BUG_EXIT_CODE
+        if is_debug:
             raise
         _say(f"get3d {name}: {describe(error)}")
         return 1
@@ -91,7 +104,7 @@ def _overview() -> str:
         [
             "usage: get3d COMMAND [options]",
             "",
-            "Textured 3D meshes from a generator that learned from images alone.",
+            "Textured 3D meshes from a GAN that learns from 2D images.",
             "",
             *lines,
             "",

@@ -1,4 +1,4 @@
-"""`get3d doctor`: what get3d finds on this machine, and what that means."""
+"""`get3d doctor`: checks of the installation and the machine."""
 
 import importlib.util
 import os
@@ -27,8 +27,8 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        label: What was looked at.
-        text: What was found, and the remedy if it is not well.
+        label: Name of the check.
+        text: Result, with the suggested fix if there is a problem.
         is_well: False if commands will fail because of it.
     """
 
@@ -38,7 +38,7 @@ class Finding:
 
 
 def doctor() -> list[Finding]:
-    """Say what get3d finds on this machine: versions, device, rasteriser, model, presets."""
+    """Check versions, device, rasterisers, compiled code, the bundled model and presets."""
     return [
         Finding("get3d", f"{_version('get3d')} on Python {platform.python_version()}"),
         Finding("machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
@@ -72,6 +72,7 @@ def run(args: list[str]) -> int:
 
 
 def _check_packages() -> Finding:
+    """List the versions of the required packages."""
     found = {name: _version(name) for name in _PACKAGES}
     missing = [name for name, number in found.items() if not number]
     if missing:
@@ -80,17 +81,19 @@ def _check_packages() -> Finding:
 
 
 def _check_device() -> Finding:
+    """Describe the device that `--device auto` picks."""
     device = pick_device("auto")
     threads = f"{torch.get_num_threads()} threads"
     if device.type == "cuda":
         memory_gb = torch.cuda.get_device_properties(device).total_memory / 2**30
         name = torch.cuda.get_device_name(device)
         return Finding("device", f"cuda: {name}, {memory_gb:.0f} GiB; cpu: {threads}")
-    why = "this PyTorch is built for the CPU" if not torch.version.cuda else "PyTorch sees no GPU"
+    why = "this PyTorch is built for the CPU" if not torch.version.cuda else "PyTorch finds no GPU"
     return Finding("device", f"cpu: {threads} ({why})")
 
 
 def _check_backend(name: Backend) -> Finding:
+    """Rasterise one triangle with a backend."""
     label = f"rasteriser {name}"
     if name == "triton" and not torch.cuda.is_available():
         return Finding(label, "not needed: it draws on CUDA GPUs")
@@ -106,7 +109,7 @@ def _check_backend(name: Backend) -> Finding:
 
 
 def _check_compiled_code() -> Finding:
-    """Compiled loops should be kept on disk: otherwise every start waits for the compiler."""
+    """Check that numba caches compiled code on disk; otherwise every start compiles for seconds."""
     folder = getattr(getattr(draw_faces, "stats", None), "cache_path", None)
     if folder:
         return Finding("compiled code", f"kept in {folder}")
@@ -118,19 +121,21 @@ def _check_compiled_code() -> Finding:
 
 
 def _check_tensorboard() -> Finding:
+    """Check the optional package that training logs to."""
     if importlib.util.find_spec("tensorboard"):
         return Finding("tensorboard", f"{_version('tensorboard')}")
     return Finding("tensorboard", "not installed; training logs go to a CSV file only")
 
 
 def _check_hub() -> Finding:
+    """Check the optional client of the Hugging Face Hub."""
     if importlib.util.find_spec("huggingface_hub"):
         return Finding("model hub", f"huggingface_hub {_version('huggingface_hub')}")
     return Finding("model hub", "hf:// names and get3d push need: pip install huggingface_hub")
 
 
 def _attempt(label: str, check: Callable[[], str | None]) -> Finding:
-    """Run one check; whatever it raises is a finding, not the end of the report."""
+    """Run one check; an exception of any kind becomes a finding."""
     try:
         text = check()
     except Exception as error:
@@ -139,6 +144,7 @@ def _attempt(label: str, check: Callable[[], str | None]) -> Finding:
 
 
 def _version(package: str) -> str:
+    """Look up the installed version of a package; empty if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,40 +1,29 @@
-"""One clear line for every error that a user can cause and mend."""
+"""One line for every error that a user can mend; anything else is a bug and keeps its traceback."""
 
 import errno
 
-# What a user can mend. Anything else is a bug of ours, and its report needs the traceback.
-_EXPECTED = (ValueError, OSError, KeyboardInterrupt, MemoryError, ArithmeticError, ImportError)
 _LINE_LENGTH = 1500
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
 
 
 class OutOfMemoryError(MemoryError):
-    """Out of memory, with a message of our own that says what fits."""
+    """Out of memory, with a message that says which settings fit."""
 
 
 def is_expected(error: BaseException) -> bool:
-    """Tell an error that one line explains from a bug.
+    """Return whether the user can mend an error, so that one line explains it; others are bugs.
 
-    Args:
-        error: Whatever was raised.
-
-    Returns:
-        Whether the user can mend it; PyTorch's ways to say "out of memory" count.
+    Expected are `Get3DError`, OSError, KeyboardInterrupt, and out of memory as Python and PyTorch
+    report it.
     """
-    if isinstance(error, ImportError) and (error.name or "").startswith("get3d"):
-        return False
-    return isinstance(error, _EXPECTED) or is_out_of_memory(error)
+    from get3d.core.errors import Get3DError  # imports PyTorch, which help must not wait for
+
+    is_ours = isinstance(error, Get3DError | OSError | KeyboardInterrupt)
+    return is_ours or is_out_of_memory(error)
 
 
 def describe(error: BaseException) -> str:
-    """Say in one line what went wrong.
-
-    Args:
-        error: An expected one.
-
-    Returns:
-        The message, without line breaks.
-    """
+    """Describe an expected error in one line."""
     if isinstance(error, KeyboardInterrupt):
         text = "stopped by Ctrl-C" + (f"; {error}" if str(error) else "")
     elif is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
@@ -49,7 +38,7 @@ def describe(error: BaseException) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Make any text fit for one line of a terminal: no control characters, and not endless.
+    r"""Make a text fit one line of a terminal: no control characters, at most 1500 characters.
 
     Example:
         >>> one_line("two\nlines, \x1b[31mred")
@@ -62,11 +51,11 @@ def one_line(text: str) -> str:
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Tell whether there was not enough memory, on whatever device.
+    """Return whether an error means that memory ran out, on any device.
 
     Args:
-        error: Whatever was raised. A RuntimeError of something else that was raised while one of
-            these was handled counts too: so ends the recording of a CUDA graph.
+        error: The error. Another RuntimeError raised while an out-of-memory error was handled
+            counts too: the capture of a CUDA graph ends that way.
 
     Example:
         >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
@@ -81,6 +70,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def _describe_os_error(error: OSError) -> str:
+    """Format an OSError with its file and what to do about it."""
     text = error.strerror or str(error)
     if error.filename is not None:
         text = f"{error.filename}: {text}"

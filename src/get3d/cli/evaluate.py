@@ -1,4 +1,4 @@
-"""`get3d evaluate`: how good a model is, in numbers and images."""
+"""`get3d evaluate`: scores of a model, and contact sheets."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -12,16 +12,16 @@ from get3d.apps.evaluation.page import SCORES_NAME, score_text, score_title
 from get3d.cli.device import pick_device
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
-from get3d.core.files import atomic_path
+from get3d.core import ConfigError, atomic_path
 
 WORK_NAME = "work"
 
 
 @dataclass(frozen=True)
 class EvaluateArgs:
-    """Evaluate a model, or meshes of any program, by shapes that it was not trained on.
+    """Score a model, or meshes of any program, against shapes that it was not trained on.
 
-    Writes scores.json, report.md and images. The same command goes on where it was stopped.
+    Writes scores.json, report.md and images. The same command resumes where it was stopped.
     """
 
     model: tyro.conf.Positional[str | None] = None
@@ -29,8 +29,8 @@ class EvaluateArgs:
     get3d; vessel if left out."""
 
     data: Path = tyro.MISSING
-    """Folder with a folder `test` of meshes and, for the oracles and the search for copies, one
-    `train`; `get3d shapes` makes such."""
+    """Folder with a folder `test` of meshes and, for the oracles and the search for copies, a
+    folder `train`; `get3d shapes` makes both."""
 
     out: Path = tyro.MISSING
     """Folder for the results; made if absent."""
@@ -42,13 +42,13 @@ class EvaluateArgs:
     """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
 
     workers: int | None = None
-    """Processes on a CPU; one for each core if left out."""
+    """Processes on a CPU; one per core if left out."""
 
     overwrite: bool = False
-    """Replace the scores of other settings."""
+    """Replace scores that were made with other settings."""
 
     keep_duplicates: bool = False
-    """Score although test shapes are among the training shapes."""
+    """Compute scores even if test shapes are among the training shapes."""
 
     config: Annotated[tyro.conf.OmitArgPrefixes[EvaluationConfig], tyro.conf.arg(name="")] = field(
         default_factory=EvaluationConfig
@@ -56,23 +56,23 @@ class EvaluateArgs:
 
 
 def run(args: list[str]) -> int:
-    """Evaluate as the command line says.
+    """Run `get3d evaluate`.
 
     Args:
-        args: Command line behind `get3d evaluate`.
+        args: Command line after `get3d evaluate`.
 
     Returns:
-        Exit code: 0 if there are scores.
+        Exit code 0.
     """
     parsed = parse(EvaluateArgs, "evaluate", args)
     if parsed.model is not None and parsed.meshes is not None:
-        raise ValueError("give a model or --meshes, not both")
+        raise ConfigError("give a model or --meshes, not both")
     if parsed.workers is not None and parsed.workers < 1:
-        raise ValueError(f"workers must be at least 1, got {parsed.workers}")
+        raise ConfigError(f"workers must be at least 1, got {parsed.workers}")
     settings = _settings(parsed)
     _check_writable(parsed.out)
     if not parsed.overwrite:
-        _refuse_other_scores(parsed.out, settings)
+        _check_same_settings(parsed.out, settings)
     with progress_bar("done") as progress:
         task = progress.add_task("", total=None)
         evaluation = evaluate(
@@ -106,6 +106,7 @@ def run(args: list[str]) -> int:
 
 
 def _print_hollowness(content: dict[str, Any]) -> None:
+    """Print the median volume over the convex hull's of generated and reference shapes."""
     by_role = content["volume_over_hull"]
     generated, reference = (by_role[role]["quantiles"] for role in ("generated", "reference"))
     if generated is not None and reference is not None:
@@ -114,15 +115,15 @@ def _print_hollowness(content: dict[str, Any]) -> None:
 
 
 def _settings(parsed: EvaluateArgs) -> dict[str, Any]:
-    """What the scores depend on, as the command line says it."""
+    """Return the options that the scores depend on, as JSON values."""
     free = ("out", "device", "workers", "overwrite")
     values = {name: value for name, value in asdict(parsed).items() if name not in free}
     settings: dict[str, Any] = json.loads(json.dumps(values, default=str))
     return settings | settings.pop("config")
 
 
-def _refuse_other_scores(out: Path, settings: dict[str, Any]) -> None:
-    """Refuse to replace scores that were made with other settings."""
+def _check_same_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Raise ConfigError if the folder has scores that were made with other settings."""
     path = out / SCORES_NAME
     if not path.is_file():
         return
@@ -132,14 +133,14 @@ def _refuse_other_scores(out: Path, settings: dict[str, Any]) -> None:
     except (ValueError, KeyError, TypeError, AttributeError):
         changed = ["what made it"]
     if changed:
-        raise ValueError(
+        raise ConfigError(
             f"{path} has scores of other settings ({', '.join(changed)} differs); choose another "
             "--out, or add --overwrite"
         )
 
 
 def _check_writable(out: Path) -> None:
-    """Fail before the long work, not after it."""
+    """Raise OSError before the long work if the folder cannot be written."""
     with atomic_path(out / ".writable", durable=False) as temp_path:
         temp_path.write_bytes(b"")
     (out / ".writable").unlink()

@@ -4,38 +4,39 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-from get3d.apps.latent import Cell, Sheets
+from get3d.apps.latent import Cell, SheetLayout
 from get3d.cli.latent import ShapeOptions, check_positive, make_shapes, report, take_folder
 from get3d.cli.parsing import parse
+from get3d.core import ConfigError
 
 
 @dataclass(frozen=True)
 class GenerateArgs(ShapeOptions):
     """Make textured meshes with a trained model, and contact sheets of all of them.
 
-    The same options give the same files. The same command goes on where it was stopped, and a
-    larger --num adds to what is there. A folder that holds the files of other options is left alone
-    unless --overwrite is given.
+    The same options give the same files. The same command resumes where it was stopped, and a
+    larger --num adds shapes. A folder with the files of other options is left alone unless
+    --overwrite is given.
     """
 
     num: int = 16
-    """How many shapes."""
+    """Number of shapes."""
 
     seed: int = 0
-    """Another number gives other shapes."""
+    """Random seed of the shapes."""
 
     texture_seed: int | None = None
-    """Other textures for the same shapes; --seed if left out."""
+    """Random seed of the textures; --seed if left out."""
 
     truncation: float = 0.7
-    """1 shows all the variety of the model; smaller values stay nearer to its average shape."""
+    """1 is the full variety of the model; smaller values stay nearer to its average shape."""
 
 
 def run(args: list[str]) -> int:
-    """Generate as the command line says.
+    """Run `get3d generate`.
 
     Args:
-        args: Command line behind `get3d generate`.
+        args: Command line after `get3d generate`.
 
     Returns:
         Exit code: 0 if every shape was made, else 1.
@@ -45,9 +46,9 @@ def run(args: list[str]) -> int:
     for name in ("seed", "texture_seed"):
         value = getattr(parsed, name)
         if value is not None and value < 0:
-            raise ValueError(f"{name} must not be negative, got {value}")
+            raise ConfigError(f"{name} must not be negative, got {value}")
     if not math.isfinite(parsed.truncation):
-        raise ValueError(f"truncation must be finite, got {parsed.truncation}")
+        raise ConfigError(f"truncation must be finite, got {parsed.truncation}")
     model = parsed.load_model()
     draw = partial(
         model.styles,
@@ -58,4 +59,4 @@ def run(args: list[str]) -> int:
     names = [f"shape_{index:04d}" for index in range(parsed.num)]
     cells = [Cell(name, name, partial(draw, index)) for index, name in enumerate(names)]
     folder = take_folder(parsed, "generate", model, cells, leave_out=("num",))
-    return report(make_shapes(model, cells, folder, parsed, Sheets()), parsed.out)
+    return report(make_shapes(model, cells, folder, parsed, SheetLayout()), parsed.out)

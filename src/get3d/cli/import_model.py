@@ -1,4 +1,4 @@
-"""`get3d import`: the authors' released checkpoints as model folders."""
+"""`get3d import`: convert the authors' released checkpoints to model folders."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,14 +9,15 @@ from get3d.apps import ImportOptions, Model, import_model, save_model
 from get3d.apps.imported import RELEASE_LICENCE
 from get3d.apps.model_folder import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME
 from get3d.cli.parsing import parse
+from get3d.core import ConfigError
 
 
 @dataclass(frozen=True)
 class ImportArgs:
-    """Make a model folder of a checkpoint of the authors' release, such as shapenet_car.pt.
+    """Convert a checkpoint of the authors' release, such as shapenet_car.pt, to a model folder.
 
-    The architecture and its sizes are read off the tensors; nothing in the file is executed. The
-    weight average (G_ema) is taken. The authors' weights are for non-commercial use only.
+    The architecture and its sizes are inferred from the tensors; nothing in the file is executed.
+    The weight average (G_ema) is used. The authors' weights are for non-commercial use only.
     """
 
     checkpoint: tyro.conf.Positional[str]
@@ -26,32 +27,32 @@ class ImportArgs:
     """Model folder to write."""
 
     grid: int = 90
-    """Resolution of the grid it was trained on, which its tensors do not tell."""
+    """Resolution of the grid that it was trained on; the tensors do not contain it."""
 
     scale: float = 1.0
-    """Side of that grid, which its tensors do not tell; the authors' chair and table want 0.8."""
+    """Size of that grid, which the tensors do not contain; 0.8 for the authors' chair and table."""
 
     deformation_multiplier: float = 1.0
-    """Divides how far grid vertices may move, as in training."""
+    """Divides the offsets of the grid's vertices, as in training."""
 
     grid_file: Path | None = None
     """A published grid, such as 90_compress.npz; None makes our own of the same resolution."""
 
     name: str | None = None
-    """Of the model; the file's name if left out."""
+    """Name of the model; that of the file if left out."""
 
     licence: str | None = None
-    """Of the weights, if they are your own; the authors' non-commercial one if left out."""
+    """Licence of the weights, if you trained them; the authors' non-commercial one if left out."""
 
     overwrite: bool = False
     """Replace a model that is in the folder."""
 
 
 def run(args: list[str]) -> int:
-    """Import as the command line says.
+    """Run `get3d import`.
 
     Args:
-        args: Command line behind `get3d import`.
+        args: Command line after `get3d import`.
 
     Returns:
         Exit code 0.
@@ -61,7 +62,7 @@ def run(args: list[str]) -> int:
         name for name in (CONFIG_NAME, WEIGHTS_NAME, CARD_NAME) if (parsed.out / name).exists()
     ]
     if present and not parsed.overwrite:
-        raise ValueError(
+        raise ConfigError(
             f"{parsed.out} already holds {present[0]}; choose another --out, or add --overwrite"
         )
     options = ImportOptions(
@@ -79,6 +80,7 @@ def run(args: list[str]) -> int:
 
 
 def _report(model: Model, parsed: ImportArgs) -> None:
+    """Print what was inferred from the tensors and what was taken from flags."""
     config = model.generator.config
     num_weights = sum(weight.numel() for weight in model.generator.parameters())
     print(

@@ -1,4 +1,4 @@
-"""`get3d interpolate`: a walk from shape to shape."""
+"""`get3d interpolate`: latent-space interpolation between shapes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,64 +12,63 @@ from get3d.apps.latent import (
     LatentShape,
     OutFolder,
     Vary,
-    make_shape,
+    generate_shape,
+    interpolate_styles,
     parse_name,
     split_styles,
     turn_deg,
-    walk,
     write_contact_sheet,
     write_video,
 )
 from get3d.cli.latent import ShapeOptions, cell, check_positive, make_shapes, report, take_folder
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
-from get3d.core.types import Styles
-from get3d.core.video import check_video
+from get3d.core import MeshError, Styles, check_video
 
 
 @dataclass(frozen=True)
 class InterpolateArgs(ShapeOptions):
-    """Walk from shape to shape: a video, meshes of the named shapes, and a contact sheet.
+    """Interpolate between shapes: a video, meshes of the named shapes, and a contact sheet.
 
-    The way from each shape to the next is straight in the space of styles.
+    The interpolation is linear in W, the space of style vectors.
     """
 
     seeds: tuple[str, ...] = tyro.MISSING
     """The shapes, at least two: 7 is the first of `get3d generate --seed 7`, 7.3 its shape_0003."""
 
     texture_seeds: tuple[str, ...] = ()
-    """Where their textures come from, as many; the shapes themselves if left out."""
+    """Shapes that give the textures, one for each of --seeds; --seeds if left out."""
 
     vary: Vary = "both"
     """What changes: both, geometry or texture; the rest stays that of the first shape."""
 
     frames: int = 60
-    """Of the whole video; every named shape is one of them."""
+    """Frames of the video; every named shape is one of them."""
 
     loop: bool = False
-    """Walk back to the first shape in the end."""
+    """Return to the first shape at the end."""
 
     turns: float = 0.0
-    """How often the camera goes round on the way."""
+    """Full turns of the camera during the video."""
 
     video: Literal["webp", "gif", "mp4"] = "webp"
     """Format of the video; mp4 needs pip install imageio-ffmpeg."""
 
     fps: float = 30.0
-    """Frames a second."""
+    """Frames per second."""
 
     image_size: int = 256
-    """Side of the video, in pixels."""
+    """Width and height of the video, in pixels."""
 
     truncation: float = 0.7
-    """1 shows all the variety of the model; smaller values stay nearer to its average shape."""
+    """1 is the full variety of the model; smaller values stay nearer to its average shape."""
 
 
 def run(args: list[str]) -> int:
-    """Walk as the command line says.
+    """Run `get3d interpolate`.
 
     Args:
-        args: Command line behind `get3d interpolate`.
+        args: Command line after `get3d interpolate`.
 
     Returns:
         Exit code: 0 if every shape was made, else 1.
@@ -80,7 +79,7 @@ def run(args: list[str]) -> int:
     rotations_deg = turn_deg(parsed.frames, turns=parsed.turns)
     names = [parse_name(name) for name in parsed.seeds]
     model = parsed.load_model()
-    way = walk(
+    path = interpolate_styles(
         model,
         names,
         textures=parsed.texture_seeds or None,
@@ -89,16 +88,16 @@ def run(args: list[str]) -> int:
         loop=parsed.loop,
         truncation=parsed.truncation,
     )
-    steps = split_styles(way.styles)
+    steps = split_styles(path.styles)
     cells = [
         cell(f"frame_{frame:04d}", f"seed {name}", steps[frame])
-        for name, frame in zip(names, way.key_frames, strict=True)
+        for name, frame in zip(names, path.key_frames, strict=True)
     ]
     video = f"walk.{parsed.video}"
     folder = take_folder(parsed, "interpolate", model, cells, other_files=[video])
     written = make_shapes(model, cells, folder, parsed, None)
-    if not all(folder.is_whole(folder.images, name) for name in (video, SHEET_NAME)):
-        _record_video(parsed, model, split_styles(way.styles), folder, video, rotations_deg)
+    if not all(folder.is_complete(folder.images, name) for name in (video, SHEET_NAME)):
+        _record_video(parsed, model, split_styles(path.styles), folder, video, rotations_deg)
     written.sheets.append(SHEET_NAME)
     return report(written, parsed.out, videos=[video])
 
@@ -111,17 +110,18 @@ def _record_video(
     name: str,
     rotations_deg: list[float],
 ) -> None:
+    """Write the video and the contact sheet; frames without a surface stay white."""
     empty: dict[int, str] = {}
 
     def shapes() -> Iterator[LatentShape | None]:
         for frame, styles in enumerate(steps):
             try:
-                yield make_shape(model, styles, grid=parsed.grid)
-            except ValueError as error:
+                yield generate_shape(model, styles, grid=parsed.grid)
+            except MeshError as error:
                 empty[frame] = str(error)
                 yield None
 
-    with progress_bar("frames, measured and drawn") as progress:
+    with progress_bar("frames, measured and rendered") as progress:
         task = progress.add_task("", total=None)
         stills = write_video(
             shapes,

@@ -1,4 +1,4 @@
-"""What the commands that make shapes have in common: options, folders and reports."""
+"""Options, folders and reports that all commands that generate shapes share."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,27 +14,27 @@ from get3d.apps.latent import (
     Cell,
     OutFolder,
     ShapeFiles,
-    Sheets,
-    Written,
+    SheetLayout,
+    WriteReport,
     open_folder,
     write_shapes,
 )
 from get3d.cli.device import pick_device
 from get3d.cli.errors import one_line
 from get3d.cli.progress import progress_bar
-from get3d.core.types import Styles
+from get3d.core import ConfigError, Styles
 from get3d.export import AssetOptions
 from get3d.models import GridOptions
 
-# The model goes into a folder's record by itself. Another device may round differently,
-# which makes no other command of it: a folder can be gone on with elsewhere.
+# A folder's record has the model apart. Another device may round differently, but a folder can be
+# resumed on it.
 _NO_SETTINGS = ("model", "out", "device", "overwrite")
 _MAX_GRID_ROWS = 64
 
 
 @dataclass(frozen=True)
 class ShapeOptions:
-    """Options of every command that makes shapes with a model."""
+    """Options of every command that generates shapes."""
 
     model: Annotated[str | None, tyro.conf.Positional] = None
     """Model folder, run folder, or chair or vessel, which ship with get3d; vessel if left out."""
@@ -43,11 +43,11 @@ class ShapeOptions:
     """Folder for the files; made if absent."""
 
     texture_size: int = 1024
-    """Side of the square textures, in pixels."""
+    """Width and height of the textures, in texels."""
 
     format: Literal["glb", "obj", "ply", "usdz"] = "glb"
-    """glb is one file with its texture; usdz too, for Apple's Quick Look and USD programs; obj has
-    its material and texture beside it; ply has colours at the vertices."""
+    """glb: one file with its texture; usdz: the same for Apple's Quick Look and USD programs; obj:
+    with material and texture files beside it; ply: with vertex colours."""
 
     jpeg: int | None = None
     """Textures in glb and usdz files as JPEG of this quality, 1 to 95; PNG if left out."""
@@ -56,17 +56,17 @@ class ShapeOptions:
     """Cleaning, normals and vertex colours."""
 
     grid: Annotated[GridOptions, tyro.conf.arg(name="")] = field(default_factory=GridOptions)
-    """How fine the surface is."""
+    """Resolution of the surface."""
 
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
 
     overwrite: bool = False
-    """Replace the files of another command."""
+    """Replace files that were made with other options."""
 
     @property
     def files(self) -> ShapeFiles:
-        """How shapes are written."""
+        """Format and options of the mesh files."""
         return ShapeFiles(
             suffix=f".{self.format}",
             texture_size=self.texture_size,
@@ -76,12 +76,13 @@ class ShapeOptions:
         )
 
     def load_model(self) -> Model:
-        """Load the model onto the device that was asked for.
+        """Load the model onto the device of `--device`.
 
         Raises:
-            ValueError: If that is none, or shapes cannot be made or written as the options say.
+            ConfigError: If there is no such device, or an option is out of range.
+            ModelError: If the model cannot be used.
         """
-        _ = self.files  # loading takes long, so what cannot be written is refused first
+        _ = self.files  # loading takes long, so the options are validated first
         device = pick_device(self.device)
         model = load(self.model, device=device)
         self.grid.check(model.generator.config)
@@ -97,15 +98,15 @@ def take_folder(
     other_files: Sequence[str] = (),
     leave_out: Sequence[str] = (),
 ) -> OutFolder:
-    """Take the folder that was asked for, unless it belongs to another command.
+    """Open the output folder; raise ConfigError if it has the files of other options.
 
     Args:
-        options: Of the command; all but where and on what it runs are what the files depend on.
-        command: Its name.
-        model: Where the shapes come from.
+        options: Options of the command; the files depend on all but the folder and the device.
+        command: Name of the command.
+        model: The model that generates the shapes.
         cells: The shapes that will be written.
-        other_files: What else will be.
-        leave_out: Options that change no file, only how many there are.
+        other_files: Names of other files that will be written.
+        leave_out: Options that change the number of files but none of their contents.
     """
     names = [cell.name + options.files.suffix for cell in cells if cell is not None]
     settings = asdict(options)
@@ -128,9 +129,9 @@ def make_shapes(
     cells: Sequence[Cell | None],
     folder: OutFolder,
     options: ShapeOptions,
-    sheets: Sheets | None,
-) -> Written:
-    """Write shapes behind a progress bar; a stop says how far it came."""
+    sheets: SheetLayout | None,
+) -> WriteReport:
+    """Write shapes with a progress bar; Ctrl-C reports how many are done."""
     total, num_done = sum(cell is not None for cell in cells), 0
     with progress_bar("shapes") as progress:
         task = progress.add_task("", total=total)
@@ -149,39 +150,39 @@ def make_shapes(
             raise KeyboardInterrupt(f"{made}; the same command goes on") from None
 
 
-def make_grid(
+def write_grid(
     options: ShapeOptions, command: str, model: Model, rows: Sequence[Sequence[Cell | None]]
 ) -> int:
-    """Write the shapes of a grid and one sheet of all, seen from the front; then say so.
+    """Write a grid of shapes and its contact sheet of front views, and print a report.
 
     Args:
-        options: Of the command.
-        command: Its name.
-        model: Where the shapes come from.
-        rows: Equally long.
+        options: Options of the command.
+        command: Name of the command.
+        model: The model that generates the shapes.
+        rows: Cells of the contact sheet; rows of equal length.
 
     Returns:
         Exit code: 0 if every shape was made, else 1.
     """
     cells = [cell for row in rows for cell in row]
     folder = take_folder(options, command, model, cells)
-    front = Sheets().rotations_deg[:1]
-    sheets = Sheets(columns=len(rows[0]), rows=_MAX_GRID_ROWS, rotations_deg=front)
+    front = SheetLayout().rotations_deg[:1]
+    sheets = SheetLayout(columns=len(rows[0]), rows=_MAX_GRID_ROWS, rotations_deg=front)
     return report(make_shapes(model, cells, folder, options, sheets), options.out)
 
 
 def cell(name: str, label: str, styles: Styles) -> Cell:
-    """Make a place on a sheet of styles that are there already."""
+    """Make a cell of the contact sheet from styles that are already computed."""
     return Cell(name, label, lambda: styles)
 
 
-def report(written: Written, out: Path, *, videos: Sequence[str] = ()) -> int:
-    """Print what was made and what was not.
+def report(written: WriteReport, out: Path, *, videos: Sequence[str] = ()) -> int:
+    """Print which shapes were written and which failed.
 
     Args:
-        written: What happened.
-        out: Where.
-        videos: Files beside the shapes.
+        written: Result of `make_shapes`.
+        out: The output folder.
+        videos: Names of the video files.
 
     Returns:
         Exit code: 0 if every shape was made, else 1.
@@ -197,11 +198,7 @@ def report(written: Written, out: Path, *, videos: Sequence[str] = ()) -> int:
 
 
 def check_positive(**numbers: Any) -> None:
-    """Refuse counts below 1, by the names of their options.
-
-    Raises:
-        ValueError: Naming the first.
-    """
+    """Raise ConfigError if an option, given by its name, is below 1."""
     for name, value in numbers.items():
         if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+            raise ConfigError(f"{name} must be at least 1, got {value}")

@@ -1,4 +1,4 @@
-"""Training that does not fit the memory of its device: what fits instead, in one line."""
+"""Out-of-memory messages of training that say which settings fit the device."""
 
 import os
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from get3d.training.checkpoints import list_checkpoints
 
 @dataclass(frozen=True, kw_only=True)
 class PresetMemory:
-    """What a preset needs.
+    """Memory that a preset needs.
 
     Attributes:
-        name: Of the preset.
-        image_size: Side of its images, in pixels.
-        peak_gib: Measured peak of the memory, in GiB, without the data set.
+        name: Name of the preset.
+        image_size: Width of its images, in pixels.
+        peak_gib: Measured peak memory, in GiB, without the data set.
     """
 
     name: str
@@ -40,16 +40,16 @@ PRESETS = (
 def explain_out_of_memory(
     name: str, config: RunConfig, device: torch.device, folder: Path
 ) -> Iterator[None]:
-    """Turn out-of-memory errors of training into one that says what fits.
+    """Turn out-of-memory errors of training into one that says which settings fit.
 
     Args:
-        name: Of the configuration, as the user gave it.
-        config: What is trained.
-        device: Where.
-        folder: Of the run; its newest checkpoint is named.
+        name: Name or file of the configuration, as the user gave it.
+        config: The configuration.
+        device: Device of the training.
+        folder: Run folder; the message names its newest checkpoint.
 
     Raises:
-        OutOfMemoryError: In place of PyTorch's, CUDA's and Python's errors of that kind.
+        OutOfMemoryError: In place of the out-of-memory errors of PyTorch, CUDA and Python.
     """
     try:
         yield
@@ -64,13 +64,13 @@ def explain_out_of_memory(
 
 
 def what_fits(name: str, config: RunConfig, device: str, num_bytes: int | None) -> str:
-    """Say that a configuration does not fit a device, and what does.
+    """Describe that a configuration does not fit a device, and which settings do.
 
     Args:
-        name: Of the configuration.
-        config: Its values.
-        device: Its name.
-        num_bytes: The memory of the device; None if that is not known.
+        name: Name of the configuration.
+        config: The configuration.
+        device: Name of the device.
+        num_bytes: Memory of the device; None if unknown.
 
     Example:
         >>> what_fits("mine.yaml", RunConfig(), "cuda:0", 8 << 30)
@@ -104,11 +104,9 @@ lower schedule.batch_size (now 32) or raise schedule.grad_accumulation_steps (no
 
 
 def memory_bytes(device: torch.device) -> int | None:
-    """Look up how much memory a device has in all, for this process or others.
+    """Return the total memory of a device in bytes, or None if unknown.
 
-    Returns:
-        Bytes, of a CPU at most what `ulimit -v` lets the process have; None if the system does not
-        say.
+    On a CPU it is limited by `ulimit -v`.
     """
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
@@ -123,6 +121,7 @@ def memory_bytes(device: torch.device) -> int | None:
 
 
 def _device_name(device: torch.device) -> str:
+    """Return the name of a device with its number."""
     if str(device) == "cuda":  # without a number
         return f"cuda:{torch.cuda.current_device()}"
     return str(device)

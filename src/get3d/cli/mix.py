@@ -1,24 +1,26 @@
-"""`get3d mix`: shapes crossed layer by layer."""
+"""`get3d mix`: style mixing between shapes."""
 
 from dataclasses import dataclass
 
 import tyro
 
 from get3d.apps.latent import mix, parse_name, styles_of
-from get3d.cli.latent import ShapeOptions, cell, make_grid
+from get3d.cli.latent import ShapeOptions, cell, write_grid
 from get3d.cli.parsing import parse
+from get3d.core import ConfigError
 
 
 @dataclass(frozen=True)
 class MixArgs(ShapeOptions):
-    """Cross shapes layer by layer: every row's shape takes some layers from every column's.
+    """Style mixing: every row's shape takes some style layers from every column's shape.
 
     The contact sheet shows the columns' shapes in its first row and the rows' in its first column.
     Layers are written as all, none, one (4), or first and last (4-7); they count from 0.
     """
 
     rows: tuple[str, ...] = tyro.MISSING
-    """Shapes that are kept: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
+    """Shapes that keep the other layers: 7 is the first of `get3d generate --seed 7`, 7.3 is its
+    shape_0003."""
 
     columns: tuple[str, ...] = tyro.MISSING
     """Shapes that the layers are taken from."""
@@ -30,14 +32,14 @@ class MixArgs(ShapeOptions):
     """Texture layers taken from the column's shape."""
 
     truncation: float = 0.7
-    """As for `get3d generate`."""
+    """Truncation, as for `get3d generate`."""
 
 
 def run(args: list[str]) -> int:
-    """Mix as the command line says.
+    """Run `get3d mix`.
 
     Args:
-        args: Command line behind `get3d mix`.
+        args: Command line after `get3d mix`.
 
     Returns:
         Exit code: 0 if every shape was made, else 1.
@@ -46,7 +48,7 @@ def run(args: list[str]) -> int:
     rows = [parse_name(name) for name in parsed.rows]
     columns = [parse_name(name) for name in parsed.columns]
     if parsed.geometry_layers == parsed.texture_layers == "none":
-        raise ValueError("nothing to mix; name --geometry-layers or --texture-layers, such as 4-7")
+        raise ConfigError("nothing to mix; name --geometry-layers or --texture-layers, such as 4-7")
     model = parsed.load_model()
     grid = mix(
         model,
@@ -70,4 +72,4 @@ def run(args: list[str]) -> int:
         ]
         for row, line in zip(rows, grid, strict=True)
     ]
-    return make_grid(parsed, "mix", model, [[None, *(parents[name] for name in columns)], *cells])
+    return write_grid(parsed, "mix", model, [[None, *(parents[name] for name in columns)], *cells])

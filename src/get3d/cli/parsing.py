@@ -1,4 +1,4 @@
-"""From a command line to a command's dataclass."""
+"""Parsing of a command line into a command's dataclass."""
 
 import contextlib
 import io
@@ -14,12 +14,12 @@ import tyro
 
 T = TypeVar("T")
 
-# The upper side of tyro's frame with a heading, rules, and the lower side; drawn in lines or, in a
-# terminal of ASCII, in dashes below the heading.
+# Top of tyro's frame with a heading, rules, and the bottom: box-drawing characters or, in an ASCII
+# terminal, dashes below the heading.
 _RULE = re.compile(r"\W*([A-Z][a-z ]+ )?[-─]{5,}\W*$|[╭╰]")
 _HEADING = re.compile(r"\A\s*[A-Z][a-z ]+\n(?=\s*-{5,})")
 
-# What the parser says, and how a person would.
+# Patterns of tyro's messages, and plainer ones.
 _PLAINER = (
     (
         r"(--[\w.-]+): .*invalid literal for int\(\) .*: ('.*')",
@@ -33,18 +33,16 @@ _PLAINER = (
 
 
 def parse(command: type[T], name: str, args: Sequence[str]) -> T:
-    """Parse a command line; wrong ones, after one line that says why, and `--help` exit.
+    """Parse a command line.
 
     Args:
-        command: Dataclass of the command; its docstring and its fields' are the help.
-        name: Of the sub-command.
-        args: Command line behind the sub-command.
-
-    Returns:
-        The options.
+        command: Dataclass of the command; its docstring and those of its fields are the help.
+        name: Name of the sub-command.
+        args: Command line after the sub-command.
 
     Raises:
-        SystemExit: With code 2 if the command line is wrong, 0 after the help.
+        SystemExit: With code 2 if the command line is wrong, after one line that says why; with
+            code 0 after `--help`.
     """
     markers = (tyro.conf.PositionalMetavarFromFieldName, tyro.conf.FlagCreatePairsOff)
     box = io.StringIO()
@@ -66,10 +64,10 @@ def parse(command: type[T], name: str, args: Sequence[str]) -> T:
 
 
 def read_frame(box: str) -> str:
-    r"""Read the message out of the frame that tyro draws around it.
+    r"""Extract the message from the frame that tyro draws around it.
 
-    Tyro has no public way to get the message itself. What belongs to a line is indented below it:
-    names of options by four columns, their help by eight.
+    Tyro has no public way to get the message itself. Lines that belong to another one are indented
+    below it: names of options by four columns, their help by eight.
 
     Example:
         >>> read_frame("╭─ Value error ─╮\n│ no such   │\n│ flag      │\n╰───────────╯")

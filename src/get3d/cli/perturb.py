@@ -1,49 +1,50 @@
-"""`get3d perturb`: near variants of a shape."""
+"""`get3d perturb`: local perturbation of a shape."""
 
 from dataclasses import dataclass
 
 import tyro
 
 from get3d.apps.latent import Vary, parse_name, perturb, split_styles, styles_of
-from get3d.cli.latent import ShapeOptions, cell, check_positive, make_grid
+from get3d.cli.latent import ShapeOptions, cell, check_positive, write_grid
 from get3d.cli.parsing import parse
+from get3d.core import ConfigError
 
 
 @dataclass(frozen=True)
 class PerturbArgs(ShapeOptions):
-    """Make near variants of one shape, by small noise on its style vectors.
+    """Generate variants of one shape by small noise on its style vectors.
 
-    A size of 1 is as far as shapes lie from the average one. Variants of one number go the same way
-    at every size.
+    A size of 1 is the distance of random shapes from the average one. Variants with the same number
+    have the same noise at every size.
     """
 
     seed: str = tyro.MISSING
     """The shape: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
 
     texture_seed: str | None = None
-    """Where its texture comes from; the shape itself if left out."""
+    """Shape that gives the texture; --seed if left out."""
 
     sizes: tuple[float, ...] = (0.2,)
-    """Sizes of the noise; a row of the contact sheet each."""
+    """Sizes of the noise, one for each row of the contact sheet."""
 
     num: int = 7
     """Variants of each size."""
 
     noise_seed: int = 0
-    """Another number gives other variants."""
+    """Random seed of the noise."""
 
     vary: Vary = "both"
     """What changes: both, geometry or texture."""
 
     truncation: float = 0.7
-    """Of the shape itself, as for `get3d generate`."""
+    """Truncation of the shape, as for `get3d generate`; the noise is not truncated."""
 
 
 def run(args: list[str]) -> int:
-    """Make variants as the command line says.
+    """Run `get3d perturb`.
 
     Args:
-        args: Command line behind `get3d perturb`.
+        args: Command line after `get3d perturb`.
 
     Returns:
         Exit code: 0 if every shape was made, else 1.
@@ -51,7 +52,7 @@ def run(args: list[str]) -> int:
     parsed = parse(PerturbArgs, "perturb", args)
     check_positive(num=parsed.num)
     if not parsed.sizes:
-        raise ValueError("sizes is empty; give at least one, such as 0.2")
+        raise ConfigError("sizes is empty; give at least one, such as 0.2")
     name = parse_name(parsed.seed)
     model = parsed.load_model()
     original = cell(
@@ -76,4 +77,4 @@ def run(args: list[str]) -> int:
             for i, styles in enumerate(split_styles(variants))
         ]
         rows.append([original, *cells])
-    return make_grid(parsed, "perturb", model, rows)
+    return write_grid(parsed, "perturb", model, rows)

@@ -1,4 +1,4 @@
-"""The bar that long work shows, on the error stream: the results go to the other one."""
+"""Progress bar on the standard error stream, so that standard output has the results alone."""
 
 from rich.console import Console
 from rich.progress import (
@@ -12,14 +12,13 @@ from rich.progress import (
 
 
 def progress_bar(unit: str) -> Progress:
-    """Make a bar that counts something.
+    """Make a progress bar; it is hidden where standard error is not a terminal.
 
     Args:
         unit: What is counted, in the plural.
 
     Returns:
-        A context manager; the text of its tasks is shown last. It leaves nothing behind, and shows
-        nothing where no one watches (in a file or a pipe).
+        A context manager that clears the bar at the end; descriptions of its tasks are shown last.
     """
     console = Console(stderr=True)
     return Progress(

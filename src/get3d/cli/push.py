@@ -1,4 +1,4 @@
-"""`get3d push`: a model folder to the Hugging Face Hub."""
+"""`get3d push`: upload a model folder to the Hugging Face Hub."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,36 +12,36 @@ from get3d.cli.parsing import parse
 
 @dataclass(frozen=True)
 class PushArgs:
-    """Send a model folder to the Hugging Face Hub, for `hf://owner/name` to load.
+    """Upload a model folder to the Hugging Face Hub, from where `hf://owner/name` loads it.
 
-    config.yaml, model.safetensors and the card README.md are sent in one commit, other files stay.
-    Log in once with `hf auth login`; get3d itself sees no token.
+    config.yaml, model.safetensors and the card README.md are sent in one commit; other files are
+    not. Log in once with `hf auth login`; get3d itself handles no token.
     """
 
     model: tyro.conf.Positional[Path]
     """Model folder or run folder."""
 
     target: tyro.conf.Positional[str]
-    """Where to: owner/name, owner/name@branch or owner/name/folder; made if it is missing."""
+    """Repository: owner/name, owner/name@branch or owner/name/folder; made if it is missing."""
 
     private: bool = False
-    """Only you can see it."""
+    """Make the repository private."""
 
     message: str = ""
-    """Of the commit; the model's name if left out."""
+    """Commit message; the model's name if left out."""
 
     allow_unknown_licence: bool = False
-    """Send a model whose licence is unknown, so that nobody may use it."""
+    """Upload a model whose licence is unknown, so that nobody may use it."""
 
     dry_run: bool = False
-    """Check everything and say what would be sent; send nothing."""
+    """Check everything and print what would be sent; send nothing."""
 
 
 def run(args: list[str]) -> int:
-    """Push as the command line says.
+    """Run `get3d push`.
 
     Args:
-        args: Command line behind `get3d push`.
+        args: Command line after `get3d push`.
 
     Returns:
         Exit code 0.

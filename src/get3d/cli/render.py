@@ -1,4 +1,4 @@
-"""`get3d render`: training images of 3D models."""
+"""`get3d render`: render training images of 3D models."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,16 +8,17 @@ import tyro
 
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
+from get3d.core import ConfigError
 from get3d.data import RenderConfig, RenderProgress, RenderReport, render_dataset
 
 
 @dataclass(frozen=True)
 class RenderArgs:
-    """Make a data set: images of 3D models from random cameras, with masks and cameras.
+    """Render a data set: images of 3D models from random cameras, with masks and cameras.
 
     Reads GLB, glTF, OBJ, PLY, STL and OFF; each object is centred and scaled to the same size.
-    Files that cannot be used are named at the end, with the reason. The same command goes on where
-    it was stopped, and takes up models that were added.
+    Files that cannot be used are listed at the end, with the reason. The same command resumes where
+    it was stopped, and renders models that were added.
     """
 
     meshes: tyro.conf.Positional[tuple[Path, ...]]
@@ -32,17 +33,17 @@ class RenderArgs:
 
 
 def run(args: list[str]) -> int:
-    """Render as the command line says.
+    """Run `get3d render`.
 
     Args:
-        args: Command line behind `get3d render`.
+        args: Command line after `get3d render`.
 
     Returns:
         Exit code 0; files that could not be used are a note, not a failure.
     """
     parsed = parse(RenderArgs, "render", args)
     if not parsed.meshes:
-        raise ValueError("no meshes named; give files, or folders that hold them")
+        raise ConfigError("no meshes named; give files, or folders that hold them")
     with progress_bar("objects") as progress:
         task = progress.add_task("", total=None)
 
@@ -57,6 +58,7 @@ def run(args: list[str]) -> int:
 
 
 def _print_report(report: RenderReport) -> None:
+    """Print notes, skipped files and counts."""
     for name, notes in sorted(report.notes.items()):
         print(f"note: {name}: {'; '.join(notes)}")
     for item in report.skipped:

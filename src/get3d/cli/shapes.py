@@ -1,4 +1,4 @@
-"""`get3d shapes`: procedural shapes with ground truth."""
+"""`get3d shapes`: procedural shapes with part names, labels and captions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,52 +7,53 @@ import tyro
 
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
+from get3d.core import ConfigError
 from get3d_shapes import ShapesConfig, write_shape_folder
 from get3d_shapes.folder import SHEET_NAME
 
 
 @dataclass(frozen=True)
 class ShapesArgs:
-    """Make textured, closed shapes of a category, with part names, labels and captions.
+    """Make textured, watertight shapes of a category, with part names, labels and captions.
 
-    Deterministic: the same category, split and seed give the same shapes. The same command goes on
-    where it was stopped, and a larger number adds to what is there.
+    Deterministic: the same category, split and seed give the same shapes. The same command resumes
+    where it was stopped, and a larger --num adds shapes.
     """
 
     category: tyro.conf.Positional[str]
-    """What to make, such as chair; an unknown name lists the known ones."""
+    """Category, such as chair; the error for an unknown name lists the known ones."""
 
     out: Path
     """Folder; the shapes go to OUT/SPLIT."""
 
     num: int = 100
-    """How many shapes."""
+    """Number of shapes."""
 
     seed: int = 0
-    """Another seed gives other shapes."""
+    """Random seed of the shapes."""
 
     split: str = "train"
     """train, validation or test: no shape is in two of them."""
 
     texture_size: int = 512
-    """Side of each shape's texture, in texels."""
+    """Width and height of each shape's texture, in texels."""
 
     workers: int | None = None
-    """Processes; None takes one for each core."""
+    """Processes; one per core if left out."""
 
 
 def run(args: list[str]) -> int:
-    """Make shapes as the command line says.
+    """Run `get3d shapes`.
 
     Args:
-        args: Command line behind `get3d shapes`.
+        args: Command line after `get3d shapes`.
 
     Returns:
         Exit code 0.
     """
     parsed = parse(ShapesArgs, "shapes", args)
     if parsed.workers is not None and parsed.workers < 1:
-        raise ValueError(f"workers must be at least 1, got {parsed.workers}")
+        raise ConfigError(f"workers must be at least 1, got {parsed.workers}")
     config = ShapesConfig(
         category=parsed.category,
         num=parsed.num,
@@ -70,7 +71,7 @@ def run(args: list[str]) -> int:
         )
     kept = f" ({report.num_kept} of them were there)" if report.num_kept else ""
     following = f"get3d render {report.folder} --out data --longest-side 0.75"
-    if parsed.split != "train":  # kept from training: to judge by
+    if parsed.split != "train":  # kept for evaluation
         following = f"get3d evaluate MODEL --data {parsed.out}"
         following += "" if parsed.split == "test" else f" --reference {parsed.split}"
     print(

@@ -1,17 +1,17 @@
-"""`get3d swap`: every texture on every geometry."""
+"""`get3d swap`: combine every geometry with every texture."""
 
 from dataclasses import dataclass
 
 import tyro
 
 from get3d.apps.latent import parse_name, swap
-from get3d.cli.latent import ShapeOptions, cell, make_grid
+from get3d.cli.latent import ShapeOptions, cell, write_grid
 from get3d.cli.parsing import parse
 
 
 @dataclass(frozen=True)
 class SwapArgs(ShapeOptions):
-    """Put every texture on every geometry: a grid, one row a geometry, one column a texture."""
+    """Combine every geometry with every texture: a row per geometry, a column per texture."""
 
     geometry: tuple[str, ...] = tyro.MISSING
     """Shapes that give the geometry: 7 is the first of `get3d generate --seed 7`, 7.3 is its
@@ -21,14 +21,14 @@ class SwapArgs(ShapeOptions):
     """Shapes that give the texture."""
 
     truncation: float = 0.7
-    """As for `get3d generate`."""
+    """Truncation, as for `get3d generate`."""
 
 
 def run(args: list[str]) -> int:
-    """Swap as the command line says.
+    """Run `get3d swap`.
 
     Args:
-        args: Command line behind `get3d swap`.
+        args: Command line after `get3d swap`.
 
     Returns:
         Exit code: 0 if every shape was made, else 1.
@@ -40,9 +40,9 @@ def run(args: list[str]) -> int:
     grid = swap(model, rows, columns, truncation=parsed.truncation)
     cells = [
         [
-            cell(f"geometry_{row}_texture_{column}", f"shape {row}, look {column}", styles)
+            cell(f"geometry_{row}_texture_{column}", f"shape {row}, texture {column}", styles)
             for column, styles in zip(columns, line, strict=True)
         ]
         for row, line in zip(rows, grid, strict=True)
     ]
-    return make_grid(parsed, "swap", model, cells)
+    return write_grid(parsed, "swap", model, cells)

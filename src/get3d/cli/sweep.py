@@ -4,27 +4,27 @@ from dataclasses import dataclass
 
 import tyro
 
-from get3d.apps.latent import parse_name, sweep
-from get3d.cli.latent import ShapeOptions, cell, make_grid
+from get3d.apps.latent import parse_name, sweep_truncations
+from get3d.cli.latent import ShapeOptions, cell, write_grid
 from get3d.cli.parsing import parse
 
 
 @dataclass(frozen=True)
 class SweepArgs(ShapeOptions):
-    """Show shapes at several truncations: one row a shape, one column a truncation."""
+    """Generate shapes at several truncations: a row per shape, a column per truncation."""
 
     seeds: tuple[str, ...] = tyro.MISSING
     """The shapes: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
 
     truncations: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
-    """0 is the average shape, 1 the shape itself; more exaggerates it."""
+    """0 is the average shape, 1 the shape itself; larger values exaggerate it."""
 
 
 def run(args: list[str]) -> int:
-    """Sweep as the command line says.
+    """Run `get3d sweep`.
 
     Args:
-        args: Command line behind `get3d sweep`.
+        args: Command line after `get3d sweep`.
 
     Returns:
         Exit code: 0 if every shape was made, else 1.
@@ -32,7 +32,7 @@ def run(args: list[str]) -> int:
     parsed = parse(SweepArgs, "sweep", args)
     names = [parse_name(name) for name in parsed.seeds]
     model = parsed.load_model()
-    grid = sweep(model, names, parsed.truncations)
+    grid = sweep_truncations(model, names, parsed.truncations)
     cells = [
         [
             cell(f"shape_{name}_truncation_{value}", f"seed {name} at {value:g}", styles)
@@ -40,4 +40,4 @@ def run(args: list[str]) -> int:
         ]
         for name, line in zip(names, grid, strict=True)
     ]
-    return make_grid(parsed, "sweep", model, cells)
+    return write_grid(parsed, "sweep", model, cells)

@@ -1,4 +1,4 @@
-"""`get3d train`: learn textured shapes from images."""
+"""`get3d train`: train a generator from images."""
 
 import re
 import sys
@@ -18,22 +18,22 @@ from get3d.cli.memory import explain_out_of_memory
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.config import load_config
-from get3d.core import from_dict, to_dict
+from get3d.core import ModelError, from_dict, to_dict
 from get3d.data import ImageDataset, open_dataset
 from get3d.geometry import camera_angles
 from get3d.render import Light
 from get3d.training import Run, RunConfig, Trainer, TrainingImages
 
 MEMORY_BYTES = 4 << 30
-"""Data sets larger than this stay on the disk."""
+"""Data sets larger than this are read from disk, batch by batch."""
 
 
 @dataclass(frozen=True)
 class TrainArgs:
-    """Learn textured shapes from a data set of images with masks and cameras.
+    """Train a generator of textured shapes from images with masks and cameras.
 
     The run folder holds the resolved config, logs, sample images, checkpoints, and in `model/` a
-    model that `get3d generate` takes. Ctrl-C saves; the same command goes on where it stopped.
+    model for `get3d generate`. Ctrl-C saves; the same command resumes where it stopped.
     """
 
     config: tyro.conf.Positional[str]
@@ -52,10 +52,10 @@ class TrainArgs:
 
 
 def run(args: list[str]) -> int:
-    """Train as the command line says.
+    """Run `get3d train`.
 
     Args:
-        args: Command line behind `get3d train`.
+        args: Command line after `get3d train`.
 
     Returns:
         Exit code: 0 finished, 1 stopped before the end by a signal (everything is saved), 2 the
@@ -63,7 +63,7 @@ def run(args: list[str]) -> int:
     """
     is_config_first = bool(args) and not args[0].startswith("-")
     if args and not is_config_first and not {"-h", "--help"} & set(args):
-        # Its values are the defaults of all flags, so it has to be known before they are read.
+        # Its values are the defaults of all flags, so it is read before them.
         print(
             "get3d train: the configuration comes first: get3d train CONFIG --data DATA --out RUN "
             "(see get3d train --help)",
@@ -80,7 +80,7 @@ def run(args: list[str]) -> int:
     parsed = parse(Args, "train", args)
     device = pick_device(parsed.device)
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it, as convolutions do
-    config = from_dict(RunConfig, to_dict(parsed.settings))  # flags are held to what YAML is
+    config = from_dict(RunConfig, to_dict(parsed.settings))  # validates flags as strictly as YAML
     images = read_training_images(
         open_dataset(parsed.data).split("train"), config.discriminator.image_size
     )
@@ -119,21 +119,22 @@ def run(args: list[str]) -> int:
 
 
 def _carry_over(folder: Path, info: ModelInfo) -> ModelInfo:
-    """Keep what someone wrote into the config of the last checkpoint's model, as its licence."""
+    """Keep what a user wrote into the config of the last checkpoint's model, such as a licence."""
     try:
         former = read_info(folder)
     except FileNotFoundError:
         return info
-    except ValueError as error:
+    except ModelError as error:
         print(f"note: {error}; the next model has the licence {info.licence} again")
         return info
-    # The run's config decides: a folder that an earlier get3d wrote does not have the value.
+    # From the run's config: folders of earlier versions of get3d do not have the value.
     former = replace(former, is_unlit=info.is_unlit)
     is_ours = re.fullmatch(r"\d+ images of .*", former.description, re.DOTALL)
     return replace(former, description=info.description) if is_ours else former
 
 
 def _train_with_bar(training: Run[Trainer]) -> bool:
+    """Train with a progress bar; return False if a signal stopped it."""
     with progress_bar("images") as progress:
         task = progress.add_task("", total=training.config.schedule.total_images)
 
@@ -153,7 +154,7 @@ def _train_with_bar(training: Run[Trainer]) -> bool:
 
 
 def read_training_images(dataset: ImageDataset, image_size: int) -> TrainingImages:
-    """All images in memory if they fit there, else each when its turn comes."""
+    """Load all images into memory if they fit `MEMORY_BYTES`, else read them batch by batch."""
     angles = camera_angles(dataset.cameras)
 
     def read(index: Int[Tensor, " n"]) -> UInt8[Tensor, "n 4 h w"]:

@@ -1,4 +1,4 @@
-"""`get3d turntable`: shapes recorded from all around."""
+"""`get3d turntable`: turntable videos of shapes and mesh files."""
 
 import hashlib
 from collections import Counter
@@ -17,7 +17,7 @@ from get3d.apps.latent import (
     OutFolder,
     Subject,
     check_polar,
-    make_shape,
+    generate_shape,
     open_folder,
     parse_name,
     portrait,
@@ -33,7 +33,7 @@ from get3d.cli.errors import one_line
 from get3d.cli.latent import check_positive
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
-from get3d.core.video import Frame, check_video
+from get3d.core import ConfigError, Frame, MeshError, check_video
 from get3d.data.mesh_files import MESH_SUFFIXES
 from get3d.models import GridOptions
 
@@ -45,9 +45,9 @@ _NO_SETTINGS = ("sources", "out", "device", "overwrite")
 
 @dataclass(frozen=True)
 class TurntableArgs:
-    """Video shapes of a model, or mesh files, from all around: one video each, and a contact sheet.
+    """Render turntable videos of a model's shapes or of mesh files, and a contact sheet.
 
-    Mesh files are centred and fill the image.
+    Mesh files are centred and scaled to fill the image.
     """
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
@@ -61,47 +61,47 @@ class TurntableArgs:
     """Shapes of the model: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
 
     texture_seeds: tuple[str, ...] = ()
-    """Where their textures come from, as many; the shapes themselves if left out."""
+    """Shapes that give the textures, one for each of --seeds; --seeds if left out."""
 
     truncation: float = 0.7
-    """Of the model's shapes, as for `get3d generate`."""
+    """Truncation of the model's shapes, as for `get3d generate`."""
 
     grid: Annotated[GridOptions, tyro.conf.arg(name="")] = field(default_factory=GridOptions)
-    """How fine the surfaces of the model's shapes are."""
+    """Resolution of the surfaces of the model's shapes."""
 
     frames: int = 72
-    """Of each video."""
+    """Frames of each video."""
 
     turns: float = 1.0
-    """How often the camera goes round; negative: the other way."""
+    """Full turns of the camera; negative reverses the direction."""
 
     polar_deg: float = 65.0
-    """Of the camera: 0 looks straight down, 90 is the horizon."""
+    """Polar angle of the camera: 0 looks straight down, 90 is the horizon."""
 
     video: Literal["webp", "gif", "mp4"] = "webp"
     """Format of the videos; mp4 needs pip install imageio-ffmpeg."""
 
     fps: float = 24.0
-    """Frames a second."""
+    """Frames per second."""
 
     image_size: int = 256
-    """Side of the videos, in pixels."""
+    """Width and height of the videos, in pixels."""
 
     device: str = "auto"
     """For the model's shapes: auto (a GPU if there is one), cpu, cuda, or a GPU such as cuda:1."""
 
     overwrite: bool = False
-    """Replace the files of another command."""
+    """Replace files that were made with other options."""
 
 
 @dataclass(frozen=True)
 class _Shot:
-    """What one video shows.
+    """Subject of one video.
 
     Attributes:
-        make: Makes the subject.
-        mesh: Size and hash of its file; None: it is a shape of the model.
-        is_alone: Whether nothing else decides what is seen, so that a video that is there is kept.
+        make: Loads or generates the subject.
+        mesh: Size and hash of its file; None for a shape of the model.
+        is_alone: Whether the subject depends on no other files, so that an existing video is kept.
     """
 
     make: Callable[[], Subject]
@@ -109,16 +109,16 @@ class _Shot:
     is_alone: bool = True
 
     def has_video(self, folder: OutFolder, video: str) -> bool:
-        """Say whether its video is there already."""
-        is_same = folder.is_whole(folder.images, video) and self.is_alone
+        """Return whether the folder already has its video."""
+        is_same = folder.is_complete(folder.images, video) and self.is_alone
         return is_same and folder.images[video].get("mesh") == self.mesh
 
 
 def run(args: list[str]) -> int:
-    """Video as the command line says.
+    """Run `get3d turntable`.
 
     Args:
-        args: Command line behind `get3d turntable`.
+        args: Command line after `get3d turntable`.
 
     Returns:
         Exit code: 0 if every video was made, else 1.
@@ -141,7 +141,7 @@ def run(args: list[str]) -> int:
     )
     is_done = all(shot.has_video(folder, video) for video, shot in videos.items())
     errors = {}
-    if not (is_done and folder.is_whole(folder.images, SHEET_NAME)):
+    if not (is_done and folder.is_complete(folder.images, SHEET_NAME)):
         errors = _record_videos(parsed, videos, folder, rotations_deg)
     for video, reason in errors.items():
         print(f"failed: {video}: {one_line(reason)}")
@@ -154,9 +154,9 @@ def run(args: list[str]) -> int:
 def _record_videos(
     parsed: TurntableArgs, videos: dict[str, _Shot], folder: OutFolder, rotations_deg: list[float]
 ) -> dict[str, str]:
-    """Make the videos that are not there, and the sheet; what fails does not stop the others."""
+    """Write the missing videos and the contact sheet; return the reasons of those that failed."""
     stills, errors = dict[str, Frame](), dict[str, str]()
-    with progress_bar("frames, measured and drawn") as progress:
+    with progress_bar("frames, measured and rendered") as progress:
         task = progress.add_task("", total=len(videos) * 2 * parsed.frames)
         for index, (video, shot) in enumerate(videos.items()):
             before = index * 2 * parsed.frames
@@ -180,70 +180,73 @@ def _record_videos(
                         on_progress=show,
                     )
                     folder.images[video]["mesh"] = shot.mesh
-            except (ValueError, FileNotFoundError) as error:
+            except (MeshError, FileNotFoundError) as error:
                 errors[video] = str(error)
                 folder.images[video] = {"error": str(error)}
             else:
                 stills[Path(video).stem] = still
             folder.write_record()
     if not stills:
-        raise ValueError(f"no video could be made: {next(iter(errors.values()))}")
+        raise MeshError(f"no video could be made: {next(iter(errors.values()))}")
     write_contact_sheet(folder, list(stills.values()), columns=1, labels=list(stills))
     return errors
 
 
 def _shots(parsed: TurntableArgs) -> tuple[dict[str, _Shot], Model | None]:
-    """Say what is recorded, by the name of its video; and the model, if there is one."""
+    """Return the subjects by the names of their videos, and the model if there is one."""
     paths = [Path(source) for source in parsed.sources]
     is_mesh = [path.suffix.lower() in MESH_SUFFIXES for path in paths]
     if any(is_mesh):
         return _files(parsed, paths, is_mesh), None
     known = " ".join(MESH_SUFFIXES)
     if len(paths) > 1:
-        raise ValueError(f"give mesh files ({known}) or one model, got {', '.join(parsed.sources)}")
+        given = ", ".join(parsed.sources)
+        raise ConfigError(f"give mesh files ({known}) or one model, got {given}")
     source = parsed.sources[0] if paths else None
     if source is not None and not is_model_name(source):
-        raise ValueError(f"{source} is neither a model nor a mesh file ({known})")
+        raise ConfigError(f"{source} is neither a model nor a mesh file ({known})")
     if not parsed.seeds:
-        raise ValueError("nothing to video; name shapes with --seeds, such as 0.3, or mesh files")
-    looks = parsed.texture_seeds or parsed.seeds
-    if len(looks) != len(parsed.seeds):
-        raise ValueError(
-            f"texture_seeds must be as many as seeds, got {len(looks)} for {len(parsed.seeds)}"
+        raise ConfigError("nothing to render; name shapes with --seeds, such as 0.3, or mesh files")
+    textures = parsed.texture_seeds or parsed.seeds
+    if len(textures) != len(parsed.seeds):
+        raise ConfigError(
+            f"texture_seeds must be as many as seeds, got {len(textures)} for {len(parsed.seeds)}"
         )
-    pairs = [(parse_name(n), parse_name(look)) for n, look in zip(parsed.seeds, looks, strict=True)]
+    pairs = [(parse_name(a), parse_name(b)) for a, b in zip(parsed.seeds, textures, strict=True)]
     model = load(source, device=pick_device(parsed.device))
     parsed.grid.check(model.generator.config)
     shots = [
         _Shot(
             partial(
-                make_shape,
+                generate_shape,
                 model,
-                styles_of(model, name, texture=look, truncation=parsed.truncation),
+                styles_of(model, name, texture=texture, truncation=parsed.truncation),
                 grid=parsed.grid,
             )
         )
-        for name, look in pairs
+        for name, texture in pairs
     ]
     names = [
-        f"shape_{name}" if look == name else f"shape_{name}_texture_{look}" for name, look in pairs
+        f"shape_{name}" if texture == name else f"shape_{name}_texture_{texture}"
+        for name, texture in pairs
     ]
     return _by_name(names, shots), model
 
 
 def _files(parsed: TurntableArgs, paths: list[Path], is_mesh: list[bool]) -> dict[str, _Shot]:
+    """Return the subjects of mesh files; raise ConfigError for options of models."""
     if not all(is_mesh):
         odd = paths[is_mesh.index(False)]
-        raise ValueError(
+        raise ConfigError(
             f"{odd} is no mesh file by its suffix; known are {' '.join(MESH_SUFFIXES)}"
         )
     if parsed.seeds or parsed.texture_seeds:
-        raise ValueError("seeds are shapes of a model; give mesh files or seeds, not both")
+        raise ConfigError("seeds are shapes of a model; give mesh files or seeds, not both")
     usual = TurntableArgs(out=parsed.out)
     for name in _FOR_MODELS:
         if getattr(parsed, name) != getattr(usual, name):
             what = "grid_resolution and subdivisions are" if name == "grid" else f"{name} is"
-            raise ValueError(f"{what} for shapes of a model, not for mesh files; leave it out")
+            raise ConfigError(f"{what} for shapes of a model, not for mesh files; leave it out")
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"{missing[0]}: no such mesh file")
@@ -256,6 +259,7 @@ def _files(parsed: TurntableArgs, paths: list[Path], is_mesh: list[bool]) -> dic
 
 
 def _file_shot(path: Path) -> _Shot:
+    """Make the subject of one mesh file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     mesh = {"bytes": path.stat().st_size, "sha256": digest}
@@ -264,7 +268,8 @@ def _file_shot(path: Path) -> _Shot:
 
 
 def _by_name(names: list[str], shots: list[_Shot]) -> dict[str, _Shot]:
+    """Map names to subjects; raise ConfigError if a name occurs twice."""
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise ValueError(f"two videos would be called {twice[0]}; name each shape once")
+        raise ConfigError(f"two videos would be called {twice[0]}; name each shape once")
     return dict(zip(names, shots, strict=True))

@@ -1,4 +1,4 @@
-"""`get3d validate`: what is wrong with a data set, said before a training run starts."""
+"""`get3d validate`: check a data set before a training run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +12,24 @@ from get3d.data import ValidationReport, validate_dataset
 
 @dataclass(frozen=True)
 class ValidateArgs:
-    """Read a whole data set and say everything that would spoil a training run.
+    """Check a whole data set for everything that would spoil a training run.
 
-    Counts, sizes, masks, cut-off objects, cameras; and whether the silhouettes of each object agree
-    through their cameras. Nothing in the data set is changed.
+    Checks counts, sizes, masks, cut-off objects, cameras, and whether the silhouettes of each
+    object agree through their cameras. Changes nothing in the data set.
     """
 
     data: tyro.conf.Positional[Path]
     """Data set: from `get3d render`, in the published layout, or NeRF transforms.json folders."""
 
     overlay: Path | None = Path("overlay.png")
-    """PNG file for images with boxes and axes drawn through the cameras, to look at; None writes
-    none."""
+    """PNG file of images with boxes and axes projected through the cameras; None writes none."""
 
 
 def run(args: list[str]) -> int:
-    """Validate as the command line says.
+    """Run `get3d validate`.
 
     Args:
-        args: Command line behind `get3d validate`.
+        args: Command line after `get3d validate`.
 
     Returns:
         Exit code: 0 if training can start, else 1.
@@ -50,6 +49,7 @@ def run(args: list[str]) -> int:
 
 
 def _print_report(report: ValidationReport) -> None:
+    """Print statistics, warnings, errors and the conclusion."""
     width = max(map(len, report.statistics), default=0)
     for name, value in report.statistics.items():
         print(f"{name:<{width}}  {value}")
@@ -58,5 +58,5 @@ def _print_report(report: ValidationReport) -> None:
     for text in report.errors:
         print(f"error: {text}")
     counts = f"{len(report.errors)} errors, {len(report.warnings)} warnings"
-    verdict = "training can start" if report.is_usable else "training would fail or learn nothing"
-    print(f"{report.root}: {counts}; {verdict}")
+    outlook = "training can start" if report.is_usable else "training would fail or learn nothing"
+    print(f"{report.root}: {counts}; {outlook}")

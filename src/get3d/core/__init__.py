@@ -1,15 +1,23 @@
-"""The dataclasses that flow between the packages, errors, and helpers that import none of them."""
+"""Dataclasses passed between the packages, errors, and helpers that import no other package."""
 
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.config_io import FORMERLY, check_literals, from_dict, shorten, to_dict
 from get3d.core.contact_sheet import contact_sheet, images_to_u8, save_png
-from get3d.core.errors import ConfigError, DataError, Get3DError, MeshError, ModelError
+from get3d.core.errors import (
+    ConfigError,
+    DataError,
+    Get3DError,
+    MeshError,
+    MissingDependencyError,
+    ModelError,
+)
 from get3d.core.files import atomic_path, remove_leftovers, write_text
 from get3d.core.jit import compiled
 from get3d.core.presets import find_config, preset_folder, preset_names
 from get3d.core.processes import num_cores, run_in_processes
 from get3d.core.threads import run_jobs
 from get3d.core.types import (
+    Appearance,
     Cameras,
     Condition,
     DiscriminatorOutput,
@@ -20,12 +28,14 @@ from get3d.core.types import (
     Mesh,
     Styles,
     TexturedMesh,
+    split_channels,
 )
 from get3d.core.video import VIDEO_SUFFIXES, Frame, check_video, save_video
 
 __all__ = [
     "FORMERLY",
     "VIDEO_SUFFIXES",
+    "Appearance",
     "Cameras",
     "Condition",
     "ConfigError",
@@ -39,6 +49,7 @@ __all__ = [
     "Material",
     "Mesh",
     "MeshError",
+    "MissingDependencyError",
     "ModelError",
     "Styles",
     "TexturedMesh",
@@ -60,6 +71,7 @@ __all__ = [
     "save_png",
     "save_video",
     "shorten",
+    "split_channels",
     "srgb_to_linear",
     "to_dict",
     "write_text",

@@ -1,4 +1,4 @@
-"""Evaluation of networks at many points, a bounded number at a time where no gradient is kept."""
+"""Evaluation of networks at many points, in chunks of bounded size where no gradient is kept."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 CHUNK_POINTS = 2**17
-"""Points that are evaluated at a time, of all shapes together."""
+"""Points per chunk, counted over all shapes of the batch."""
 
 
 def in_chunks(
@@ -18,14 +18,17 @@ def in_chunks(
     num_shapes: int,
     points_per_item: int = 1,
 ) -> Float[Tensor, "b n *c"]:
-    """Evaluate a function of points: at once where gradients are recorded, else in chunks.
+    """Evaluate a function of points: in one call where gradients are recorded, else in chunks.
 
     Args:
-        function: Returns the values of items [b, n, ...]; those of an item depend on no other.
-        items: Points, or what is made of some, such as cubes.
-        axis: Along which the items lie.
-        num_shapes: How many shapes are evaluated at each item.
-        points_per_item: How many points an item has.
+        function: Returns values [b, n, ...] of items; each item's value depends on that item only.
+        items: Points, or groups of points such as the corners of cubes.
+        axis: Axis of `items` that is split into chunks.
+        num_shapes: Shapes evaluated at each item.
+        points_per_item: Points in each item.
+
+    Returns:
+        The values of all items, concatenated along axis 1.
     """
     size = max(CHUNK_POINTS // max(num_shapes * points_per_item, 1), 1)
     if torch.is_grad_enabled() or items.shape[axis] <= size:

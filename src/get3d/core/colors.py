@@ -1,4 +1,4 @@
-"""Between sRGB, as images and textures are stored, and linear light, in which light adds up."""
+"""Conversion between sRGB, as images and textures are stored, and linear light."""
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,7 @@ def srgb_to_linear(color: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     """Decode sRGB values to linear light (IEC 61966-2-1); differentiable everywhere.
 
     Args:
-        color: In [0, 1].
+        color: sRGB values in [0, 1].
 
     Returns:
         Linear light in [0, 1].
@@ -26,7 +26,7 @@ def linear_to_srgb(color: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     """Encode linear light as sRGB values (IEC 61966-2-1); differentiable everywhere.
 
     Args:
-        color: In [0, 1].
+        color: Linear light in [0, 1].
 
     Returns:
         sRGB values in [0, 1].

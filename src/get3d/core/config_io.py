@@ -1,4 +1,4 @@
-"""Frozen dataclasses from YAML and back, refusing anything that is not understood."""
+"""Frozen dataclasses from plain YAML values and back, with strict checks of keys and types."""
 
 import dataclasses
 import difflib
@@ -11,45 +11,47 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from get3d.core.errors import ConfigError
+
 T = TypeVar("T")
 
 FORMERLY = "formerly"
-"""Metadata of a field that had another name before: `from_dict` takes that one too, so that models,
-checkpoints and YAML files of earlier versions are read."""
+"""Metadata key that holds the former name of a renamed field; `from_dict` accepts that name too, so
+models, checkpoints and YAML files of earlier versions can still be read."""
 
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-# YAML 1.1 takes an exponent for one only behind a dot and with a sign.
+# YAML 1.1 recognises an exponent only after a decimal point and with a sign.
 _NUMBER = re.compile(r"(?=[+-]?\.?\d)([+-]?\d*)(\.\d*)?(?:e([+-]?)(\d+))?", re.IGNORECASE)
 
 
 def from_dict(cls: type[T], mapping: Any, *, path: str = "") -> T:
     """Build a dataclass from plain YAML values, checking every key and every type.
 
-    YAML knows fewer types than Python, so whole numbers become floats and lists become tuples
-    where the field says so. Nothing else is converted: a typo must not train for a day.
+    YAML has fewer types than Python, so whole numbers become floats and lists become tuples where
+    the field's type requires it. Nothing else is converted.
 
     Args:
         cls: Dataclass to build; its fields may be bool, int, float, str, Literal, tuple,
             dataclasses of the same kind, and any of these or None.
-        mapping: As read from YAML; named values, or it is refused.
-        path: Dotted name of `mapping` itself, put before field names in messages.
+        mapping: Named values, as read from YAML.
+        path: Dotted name of `mapping` itself, prefixed to field names in messages.
 
     Returns:
         An instance of `cls`.
 
     Raises:
-        ValueError: If a key is unknown or missing, or a value is not of its field's type; the
-            message starts with the dotted path.
+        ConfigError: If a key is unknown or missing, or a value is not of its field's type or range;
+            the message starts with the dotted path.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True, kw_only=True)
         ... class Loss:
-        ...     r1_gamma: float = 80.0
-        >>> from_dict(Loss, {"r1_gamma": 40})
-        Loss(r1_gamma=40.0)
-        >>> from_dict(Loss, {"r1_gama": 40}, path="loss")
+        ...     gamma: float = 80.0
+        >>> from_dict(Loss, {"gamma": 40})
+        Loss(gamma=40.0)
+        >>> from_dict(Loss, {"gama": 40}, path="loss")
         Traceback (most recent call last):
-        ValueError: unknown key loss.r1_gama; did you mean r1_gamma? accepted: r1_gamma
+        get3d.core.errors.ConfigError: unknown key loss.gama; did you mean gamma? accepted: gamma
     """
     fields = inspect.signature(cls).parameters
     if not isinstance(mapping, Mapping):
@@ -60,20 +62,20 @@ def from_dict(cls: type[T], mapping: Any, *, path: str = "") -> T:
         if key not in fields:
             close = difflib.get_close_matches(str(key), fields, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
-            raise ValueError(f"unknown key {prefix}{key}; {hint}accepted: {', '.join(fields)}")
+            raise ConfigError(f"unknown key {prefix}{key}; {hint}accepted: {', '.join(fields)}")
     hints = typing.get_type_hints(cls)
     values = {key: _convert(hints[key], value, prefix + key) for key, value in mapping.items()}
     needed = [name for name, field in fields.items() if field.default is field.empty]
     if missing := [prefix + name for name in needed if name not in values]:
-        raise ValueError(f"missing {', '.join(missing)}; no default exists, so it must be given")
+        raise ConfigError(f"missing {', '.join(missing)}; no default exists, so it must be given")
     try:
         return cls(**values)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}" if path else str(error)) from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}" if path else str(error)) from error
 
 
 def _with_new_names(cls: type, mapping: Mapping[Any, Any], prefix: str) -> Mapping[Any, Any]:
-    """Replace former names of fields; raise ValueError if a field is given by both."""
+    """Replace former names of fields; raise ConfigError if a field is given by both names."""
     former = {
         field.metadata[FORMERLY]: field.name
         for field in (dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ())
@@ -81,18 +83,20 @@ def _with_new_names(cls: type, mapping: Mapping[Any, Any], prefix: str) -> Mappi
     }
     if twice := [(old, new) for old, new in former.items() if old in mapping and new in mapping]:
         old, new = twice[0]
-        raise ValueError(f"{prefix}{old} is the former name of {prefix}{new}; give only the latter")
+        raise ConfigError(
+            f"{prefix}{old} is the former name of {prefix}{new}; give only the latter"
+        )
     return {former.get(key, key): value for key, value in mapping.items()}
 
 
 def to_dict(instance: Any) -> Any:
-    """Turn a dataclass into plain values that YAML can write and `from_dict` reads back.
+    """Convert a dataclass to plain values that YAML can write and `from_dict` can read.
 
     Args:
-        instance: Any dataclass that `from_dict` can build.
+        instance: A dataclass that `from_dict` can build.
 
     Returns:
-        Dicts, lists, numbers, text and None only; tuples become lists.
+        Dicts, lists, numbers, strings and None; tuples become lists.
     """
     if dataclasses.is_dataclass(instance):
         names = inspect.signature(type(instance)).parameters
@@ -101,7 +105,7 @@ def to_dict(instance: Any) -> Any:
 
 
 def shorten(value: object) -> str:
-    """Show a value in at most 200 characters: it may come from a file that is out to do harm.
+    """Format a value in at most 200 characters, however large (it may come from a hostile file).
 
     Example:
         >>> shorten("x" * 10**6)
@@ -109,17 +113,17 @@ def shorten(value: object) -> str:
     """
     try:
         return reprlib.repr(value)[:200]
-    except ValueError:  # whole numbers of thousands of digits are not shown by Python
+    except ValueError:  # Python does not format integers of thousands of digits
         return "..."
 
 
 def check_literals(instance: Any) -> None:
-    """Refuse values that a dataclass's `Literal` fields do not list; for `__post_init__`.
+    """Validate the values of a dataclass's `Literal` fields; for use in `__post_init__`.
 
-    `from_dict` and the command line do so for themselves; this is for those who write Python.
+    `from_dict` and the command line check these themselves; this covers instances made in Python.
 
     Raises:
-        ValueError: Naming the field, the value and what is accepted.
+        ConfigError: If a value is not listed; names the field, the value and what is accepted.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
@@ -127,7 +131,7 @@ def check_literals(instance: Any) -> None:
         ...     light: typing.Literal["studio", "none"] = "studio"
         >>> check_literals(Look("sun"))
         Traceback (most recent call last):
-        ValueError: light must be one of studio, none; got 'sun' (str)
+        get3d.core.errors.ConfigError: light must be one of studio, none; got 'sun' (str)
     """
     for name, hint in typing.get_type_hints(type(instance)).items():
         if typing.get_origin(hint) is typing.Literal:
@@ -135,8 +139,9 @@ def check_literals(instance: Any) -> None:
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
+    """Convert a plain value to the type of a field; raise ConfigError if it does not fit."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):  # of one type and None
+    if origin in (typing.Union, types.UnionType):  # Optional[one type]
         (hint,) = (choice for choice in args if choice is not type(None))
         return None if value is None else _convert(hint, value, path)
     if dataclasses.is_dataclass(hint):
@@ -167,6 +172,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     raise _wrong(path, value, accepted)
 
 
-def _wrong(path: str, value: Any, accepted: str) -> ValueError:
+def _wrong(path: str, value: Any, accepted: str) -> ConfigError:
+    """Make the error that names a value, its type and what is accepted instead."""
     name = path or "the configuration"
-    return ValueError(f"{name} must be {accepted}; got {shorten(value)} ({type(value).__name__})")
+    return ConfigError(f"{name} must be {accepted}; got {shorten(value)} ({type(value).__name__})")

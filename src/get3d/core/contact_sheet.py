@@ -1,4 +1,4 @@
-"""Images for people: many small ones on one sheet, and PNG files."""
+"""Contact sheets (grids of images) and PNG files."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -19,11 +19,11 @@ _LABEL_COLOR = (40, 40, 40)
 def images_to_u8(
     images: Float[Tensor, "n c h w"], *, low: float = -1.0
 ) -> UInt8[np.ndarray, "n h w c"]:
-    """Turn network images into bytes, channels last; values outside the range are clipped.
+    """Convert network images to bytes, channels last; values outside the range are clipped.
 
     Args:
         images: Images with values in [low, 1].
-        low: The value of black: -1 inside networks, 0 elsewhere.
+        low: Value of black: -1 inside networks, 0 elsewhere.
 
     Returns:
         The same images as bytes.
@@ -44,21 +44,22 @@ def contact_sheet(
     labels: Sequence[str] | None = None,
     gap_px: int = 6,
 ) -> Image.Image:
-    """Put images side by side on one sheet, row by row.
+    """Arrange images in a grid on a white background, row by row.
 
-    Images with alpha are shown on white; smaller ones stand at the top left of a cell.
+    Smaller images are placed at the top left of their cell.
 
     Args:
-        images_u8: Grey, RGB or RGBA (straight alpha) images; an array `[n, h, w, c]` will do.
-        columns: Images in a row; by default about as many as there are rows.
-        labels: One line under each image, cut to its width.
-        gap_px: Space between images.
+        images_u8: Grey, RGB or RGBA (straight alpha) images, such as an array `[n, h, w, c]`.
+        columns: Images per row; by default about the number of rows.
+        labels: One line of text under each image, cut to the image's width.
+        gap_px: Space between images, in pixels.
 
     Returns:
-        The sheet, RGB.
+        The contact sheet, RGB.
 
     Raises:
-        ValueError: If there is no image, `columns` is below 1, or the labels do not match.
+        ValueError: If there is no image, `columns` is below 1, or `labels` has another
+            length than the images.
 
     Example:
         >>> contact_sheet(np.zeros((5, 8, 8, 3), np.uint8), columns=3, gap_px=0).size
@@ -70,7 +71,9 @@ def contact_sheet(
     if columns is not None and columns < 1:
         raise ValueError(f"columns must be at least 1, got {columns}")
     if labels is not None and len(labels) != len(images):
-        raise ValueError(f"labels must be one an image: {len(labels)} for {len(images)}")
+        raise ValueError(
+            f"labels must have one entry per image, got {len(labels)} for {len(images)}"
+        )
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
     width = max(image.width for image in images)
@@ -84,7 +87,7 @@ def contact_sheet(
         left, top = index % columns * step_x, index // columns * step_y
         sheet.alpha_composite(image, (left, top))
         if labels:
-            # The font has Latin letters only; others would stop the bitmap version of it.
+            # Pillow's bitmap font has Latin letters only and raises for others.
             text = labels[index].encode("latin-1", "replace").decode("latin-1")
             while len(text) > 1 and font.getlength(text) > width - 2 * _LABEL_MARGIN_PX:
                 text = text[:-1]
@@ -99,8 +102,8 @@ def save_png(
     """Write a PNG file atomically.
 
     Args:
-        path: Where the file goes.
-        image: A Pillow image, or bytes with 1, 3 or 4 channels.
+        path: Path of the file.
+        image: A Pillow image, or a byte array with 1, 3 or 4 channels.
         durable: As in `get3d.core.files.atomic_path`.
     """
     if not isinstance(image, Image.Image):
@@ -110,7 +113,7 @@ def save_png(
 
 
 def _from_bytes(image_u8: UInt8[np.ndarray, "h w c"]) -> Image.Image:
-    """Wrap an array as a Pillow image of the mode that its channels say."""
+    """Convert an array to a Pillow image; its number of channels determines the mode."""
     if image_u8.shape[-1] not in (1, 3, 4):
         raise ValueError(f"an image has 1, 3 or 4 channels, got {image_u8.shape[-1]}")
     return Image.fromarray(image_u8[..., 0] if image_u8.shape[-1] == 1 else image_u8)

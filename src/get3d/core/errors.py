@@ -1,25 +1,29 @@
-"""Errors that a user can mend: each message is one line that says what is wrong and what to do.
+"""Errors that the user can fix: each message is one line that says what is wrong and what to do.
 
-Any other exception is a bug of get3d. All derive from ValueError too, for handlers that know only
-that.
+Any other exception is a bug of get3d, except OSError and running out of memory. The classes derive
+from ValueError (or ImportError) too, for callers that handle only those.
 """
 
 
 class Get3DError(Exception):
-    """An error that a user can mend; the message is one line."""
+    """Base class of errors that the user can fix; the message is one line."""
 
 
 class DataError(Get3DError, ValueError):
-    """A data set, an image or another file that cannot be read as it is; mend or remove it."""
+    """A data set, an image or another file is damaged or does not fit; repair or remove it."""
 
 
 class MeshError(Get3DError, ValueError):
-    """A mesh that cannot be used: no faces, not finite, without area; mend or leave it out."""
+    """A mesh cannot be used: no faces, no area, not finite, indices out of range."""
 
 
 class ModelError(Get3DError, ValueError):
-    """A model folder, checkpoint or set of weights that cannot be used; get another copy."""
+    """A model folder, checkpoint or set of weights cannot be used; get another copy."""
 
 
 class ConfigError(Get3DError, ValueError):
-    """A setting out of its range or at odds with another; change it."""
+    """A setting is out of range or contradicts another setting."""
+
+
+class MissingDependencyError(Get3DError, ImportError):
+    """An optional package is missing; the message has the pip command that installs it."""

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the whole new one, whatever happens in between."""
+"""Atomic writes: a file has either its old or its complete new content, whatever happens."""
 
 import errno
 import os
@@ -16,29 +16,29 @@ _FULL_DISK_BYTES = 64 * 1024
 
 @contextmanager
 def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary path to write to, which takes the place of `path` when the block ends well.
+    """Yield a temporary path that replaces `path` when the block ends without an error.
 
-    The temporary file lies in the same folder and has the same suffix, so that writers which go by
-    the suffix work. If the block raises, or the process is killed, `path` is as it was before.
-    Missing parent folders are made.
+    The temporary file lies in the same folder and has the same suffix, so that writers which choose
+    the format by suffix work. If the block raises, or the process is killed, `path` is unchanged.
+    Missing parent folders are created.
 
     Args:
-        path: Where the finished file goes; a file that is there is replaced.
+        path: Path of the finished file; an existing file is replaced.
         durable: Wait until the bytes are on the disk, so that the file survives a power cut too.
-            Without it the file still survives the end of this process at any moment.
+            Otherwise it survives only the end of this process.
 
     Yields:
         The path to write to.
 
     Raises:
         OSError: If `path` is a folder, before the block begins; if the disk is full (naming the
-            file and what to do); or as the block raised it.
+            file and what to do); or if the block raises it.
 
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> with atomic_path(folder / "note.txt") as temp_path:
-        ...     _ = temp_path.write_text("whole or not at all")
+        ...     _ = temp_path.write_text("complete or absent")
         >>> [entry.name for entry in folder.iterdir()]
         ['note.txt']
     """
@@ -57,15 +57,15 @@ def atomic_path(path: Path | str, *, durable: bool = True) -> Iterator[Path]:
             _flush_folder(path.parent)
     except BaseException as error:
         is_full = _is_disk_full(error, path.parent)
-        with suppress(OSError):  # what went wrong first is what to say
+        with suppress(OSError):  # report the first error only
             temp_path.unlink(missing_ok=True)
         if isinstance(error, OSError) and str(error.filename) == str(temp_path):
-            error.filename = str(path)  # the name that the user knows
+            error.filename = str(path)  # the name that the user gave
         if is_full:
             raise OSError(
                 errno.ENOSPC,
                 f"no space left on the disk for {path}; free some space and run the same command "
-                "again (what was there before is unchanged)",
+                "again (the previous file is unchanged)",
             ) from error
         raise
 
@@ -74,8 +74,8 @@ def write_text(path: Path | str, text: str, *, durable: bool = True) -> None:
     """Write a UTF-8 text file atomically.
 
     Args:
-        path: Where the file goes.
-        text: Its content; line ends are written as they are.
+        path: Path of the file.
+        text: Content; line ends are not converted.
         durable: As in `atomic_path`.
     """
     with atomic_path(path, durable=durable) as temp_path:
@@ -84,10 +84,10 @@ def write_text(path: Path | str, text: str, *, durable: bool = True) -> None:
 
 @contextmanager
 def locked_folder(folder: Path | str) -> Iterator[None]:
-    """Keep other processes from working in a folder; the lock ends with the process at the latest.
+    """Lock a folder against other processes; the lock ends with the block or the process.
 
     Args:
-        folder: Made if absent; holds the file `.lock` from then on.
+        folder: Created if absent; the file `.lock` stays in it.
 
     Raises:
         BlockingIOError: If another process has locked it.
@@ -115,10 +115,10 @@ def locked_folder(folder: Path | str) -> Iterator[None]:
 def remove_leftovers(folder: Path | str) -> None:
     """Delete temporary files that killed processes left in a folder (not in its subfolders).
 
-    Only for folders that no other process is writing to.
+    No other process may be writing to the folder.
 
     Args:
-        folder: Where to look; may be missing.
+        folder: The folder; may be missing.
     """
     for path in Path(folder).glob(f".*{_TEMP_MARK}*"):
         if path.is_file():
@@ -132,7 +132,7 @@ def _flush_file(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Wait until a folder's entries are on the disk, where the system can do that."""
+    """Wait until a folder's entries are on the disk, where the operating system supports that."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -143,7 +143,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _is_disk_full(error: BaseException, folder: Path) -> bool:
-    """Say whether a failure came from a full disk; torch reports that as a plain RuntimeError."""
+    """Return whether a full disk caused an error; torch reports that as a plain RuntimeError."""
     if isinstance(error, OSError):
         return error.errno in _FULL_DISK
     return isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < _FULL_DISK_BYTES

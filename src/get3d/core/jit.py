@@ -1,4 +1,4 @@
-"""Loops that numba compiles on their first call, and whether Triton can compile for the GPU."""
+"""Just-in-time compilation: loops by numba, and a check whether Triton works on the GPU."""
 
 import contextlib
 import importlib
@@ -25,31 +25,31 @@ def compiled(*, reassociates: bool) -> Callable[[Function], Function]: ...
 
 
 def compiled(function: Any = None, *, reassociates: bool = False) -> Any:
-    """Compile a loop over arrays, keeping the result on disk where there is a place for it.
+    """Compile loops over arrays with numba on their first call, with a cache on disk if possible.
 
-    It lets other Python threads run meanwhile, divides by zero like numpy, and checks no bounds.
+    The compiled function releases the GIL, divides by zero like numpy, and checks no array bounds.
 
     Args:
         function: Plain loops over numpy arrays and numbers.
-        reassociates: Sums may be taken in any order, so that several terms are added at once.
+        reassociates: Allow sums in any order, so that the compiler can vectorise them.
     """
     if function is None:
         return partial(compiled, reassociates=reassociates)
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
     if reassociates:
         options["fastmath"] = {"reassoc", "contract", "nsz"}
-    function = inspect.unwrap(function)  # the tests' type checker wraps what has annotations
-    with contextlib.suppress(RuntimeError):  # numba found no folder that it may write to
+    function = inspect.unwrap(function)  # the tests' type checker wraps annotated functions
+    with contextlib.suppress(RuntimeError):  # numba found no writable folder
         return numba.njit(cache=True, **options)(function)
     return numba.njit(**options)(function)
 
 
 @cache
 def has_triton() -> bool:
-    """Tell whether Triton is installed and can compile for the GPU, which is tried once."""
+    """Return whether Triton is installed and can compile for the GPU (tried once per process)."""
     if not (torch.cuda.is_available() and importlib.util.find_spec("triton")):
         return False
-    try:  # whatever is missing, such as a C compiler, shows only when a kernel runs
+    try:  # a missing C compiler, for example, shows only when a kernel runs
         importlib.import_module("get3d.core.triton_probe").run_kernel()
     except Exception as error:
         _LOG.warning("working without Triton, which is slower: %s", error)

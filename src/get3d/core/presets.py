@@ -1,4 +1,4 @@
-"""Where the configurations that ship with get3d lie: one folder of YAML files."""
+"""Presets: the configurations that ship with get3d, one folder of YAML files."""
 
 import difflib
 from pathlib import Path
@@ -7,31 +7,30 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def preset_folder() -> Path:
-    """Find the shipped configurations.
+    """Return the folder of the presets.
 
-    They are written once, in the repository's `configs/`; a wheel carries that folder inside the
-    package as `presets`.
+    In the repository it is `configs/`; a wheel contains it inside the package as `presets`.
 
     Returns:
-        The folder, of the wheel or of the checkout that is installed as editable.
+        The folder in the wheel, or in the repository of an editable install.
     """
     packed = _PACKAGE / "presets"
     return packed if packed.is_dir() else _PACKAGE.parents[1] / "configs"
 
 
 def preset_names() -> list[str]:
-    """List the shipped configurations by name, in alphabetical order."""
+    """List the names of the presets, in alphabetical order."""
     return sorted(path.stem for path in preset_folder().glob("*.yaml"))
 
 
 def find_config(name_or_path: str | Path) -> Path:
-    """Find a configuration by its path, or a shipped one by its bare name or its file name.
+    """Find a configuration by its path, or a preset by its name or file name.
 
-    A file that exists wins. `tiny-64`, `tiny-64.yaml` and `configs/tiny-64.yaml` all name the
-    preset, in whatever folder the command runs.
+    An existing file takes precedence. `tiny-64`, `tiny-64.yaml` and `configs/tiny-64.yaml` all name
+    the preset, in any working directory.
 
     Args:
-        name_or_path: A YAML file of the user's, or the name of a preset.
+        name_or_path: Path of a YAML file, or the name of a preset.
 
     Returns:
         Path of an existing file.

@@ -1,4 +1,4 @@
-"""Work for all cores that holds the interpreter: each job runs in one of several processes."""
+"""Parallel execution of Python jobs in several processes."""
 
 import functools
 import math
@@ -21,19 +21,19 @@ _JOBS_A_WORKER = 4  # starting a process takes about as long as a few jobs
 def run_in_processes(
     task: Callable[[Job], Result], jobs: Sequence[Job], *, workers: int | None
 ) -> Iterator[Result]:
-    """Do `task(job)` for all jobs, in this process or in several.
+    """Run `task(job)` for all jobs, in this process or in several worker processes.
 
     Args:
-        task: A function of a module, or a `functools.partial` of one.
-        jobs: Each can be pickled, as can the results.
-        workers: How many processes; None takes one for each core. For few jobs fewer are started.
+        task: A module-level function, or a `functools.partial` of one.
+        jobs: Arguments, which must be picklable, as must the results.
+        workers: Number of processes; None uses one per core. For few jobs fewer are started.
 
     Yields:
-        The results, in any order. If the caller stops early, or is stopped, so are the processes,
-        wherever they are: jobs have to write files that are whole or not there.
+        The results, in any order. If the caller stops early or is interrupted, the processes are
+        terminated at once, so jobs must write files atomically.
 
     Raises:
-        ChildProcessError: If a process died.
+        ChildProcessError: If a worker process died.
     """
     num = min(workers or num_cores(), math.ceil(len(jobs) / _JOBS_A_WORKER))
     if num <= 1:
@@ -49,9 +49,9 @@ def run_in_processes(
         except BrokenProcessPool as error:
             raise ChildProcessError(
                 "a worker process died, probably for lack of memory; run the same command again "
-                "with fewer workers (what is finished is kept)"
+                "with fewer workers (finished work is kept)"
             ) from error
-        except BaseException:  # Ctrl-C, above all, which must not wait for jobs of minutes
+        except BaseException:  # mainly Ctrl-C, which must not wait for running jobs
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
             raise
@@ -61,21 +61,21 @@ def run_in_processes(
 
 @functools.cache
 def num_cores() -> int:
-    """Count the cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _start_worker() -> None:
-    """Set up a worker process: one core, no traceback on Ctrl-C, no life after its parent's."""
+    """Set up a worker process: one thread, Ctrl-C ignored, exit when the parent process ends."""
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
 
 
 def _follow_parent() -> None:
-    """Wait for the parent process to end, even by kill -9, and end too."""
+    """Wait for the parent process to end, even by kill -9, then exit."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,6 +1,6 @@
-"""Several processes of one run, each with a part of every batch (torch.distributed).
+"""Collective operations of data-parallel training (torch.distributed).
 
-In one process every function does nothing, so that the code that trains is written once.
+In a single process every function is the identity, so training code needs no special case.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,12 @@ from torch.nn import Parameter
 
 
 def count() -> int:
-    """Number of processes of the run; 1 unless torch.distributed is initialised."""
+    """Return the number of processes (world size); 1 unless torch.distributed is initialised."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def index() -> int:
-    """Which of them this one is, from 0."""
+    """Return the rank of this process, from 0."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
@@ -25,10 +25,10 @@ def mean_tensors(tensors: Sequence[Tensor]) -> list[Tensor]:
     """Average tensors over the processes.
 
     Args:
-        tensors: The same shapes and types in every process.
+        tensors: Tensors of the same shapes and dtypes in every process.
 
     Returns:
-        The means, in tensors of their own where there are several processes.
+        The means: new tensors if there are several processes, else the given ones.
     """
     num = count()
     if num == 1 or not tensors:
@@ -42,10 +42,10 @@ def mean_tensors(tensors: Sequence[Tensor]) -> list[Tensor]:
 def mean_gradients(parameters: Iterable[Parameter]) -> None:
     """Replace every gradient by its mean over the processes.
 
-    A gradient that some processes lack counts as zero there; one that all lack stays None.
+    A gradient that is None in some processes counts as zero there; None in all stays None.
 
     Args:
-        parameters: The same in every process, in the same order.
+        parameters: The same parameters, in the same order, in every process.
     """
     if count() == 1:
         return
@@ -63,16 +63,16 @@ def mean_scalars(scalars: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Average named scalars over the processes.
 
     Args:
-        scalars: With the same names, in the same order, in every process.
+        scalars: Scalars with the same names, in the same order, in every process.
     """
     return dict(zip(scalars, mean_tensors(list(scalars.values())), strict=True))
 
 
 def any_true(condition: Tensor | bool) -> bool:
-    """Tell whether a condition holds in any process, so that all act alike.
+    """Return whether a condition holds in any process; all processes get the same answer.
 
     Args:
-        condition: Of this process.
+        condition: The condition in this process.
     """
     if count() == 1:
         return bool(condition)

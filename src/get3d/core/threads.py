@@ -1,4 +1,4 @@
-"""Threads for compiled loops that let others run meanwhile (`get3d.core.jit`)."""
+"""Thread pool for compiled loops, which release the GIL (`get3d.core.jit`)."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,15 +13,15 @@ Result = TypeVar("Result")
 
 
 def run_jobs(task: Callable[[Job], Result], jobs: Sequence[Job], *, threads: int) -> list[Result]:
-    """Do `task(job)` for all jobs, on this thread and helpers.
+    """Run `task(job)` for all jobs on this thread and helper threads.
 
-    No gradients are recorded: whether they are is a setting of each thread, so the helpers would
-    not know what the caller decided.
+    No gradients are recorded: grad mode is a setting of each thread, so helper threads would not
+    inherit the caller's.
 
     Args:
-        task: Must be safe to run for several jobs at once.
-        jobs: Any number of them.
-        threads: At least 1; no more are used than there are jobs.
+        task: Thread-safe function of one job.
+        jobs: Arguments of `task`.
+        threads: Number of threads, at least 1; no more are used than there are jobs.
 
     Returns:
         The results in the order of the jobs.
@@ -39,7 +39,7 @@ def run_jobs(task: Callable[[Job], Result], jobs: Sequence[Job], *, threads: int
                 try:
                     results[index] = task(job)
                 except BaseException:
-                    waiting.clear()  # a failed job ends the others' work
+                    waiting.clear()  # a failed job stops the other threads
                     raise
 
     helpers = min(threads, len(jobs)) - 1
@@ -48,12 +48,12 @@ def run_jobs(task: Callable[[Job], Result], jobs: Sequence[Job], *, threads: int
         work()
     finally:
         for future in futures:
-            if not future.cancel():  # else the work was done before this helper woke up
+            if not future.cancel():  # cancelled: all jobs were done before this helper started
                 future.result()
     return [results[index] for index in range(len(jobs))]
 
 
 @lru_cache(maxsize=4)
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Threads of this process; a forked child makes its own."""
+    """Return the thread pool of a process; a forked child creates its own."""
     return ThreadPoolExecutor(threads, thread_name_prefix=f"get3d-{process}")

@@ -1,4 +1,4 @@
-"""The smallest CUDA kernel, to try whether Triton works. Imported only where there is Triton."""
+"""A minimal Triton kernel that tests whether Triton works; imported only if it is installed."""
 
 import torch
 import triton
@@ -11,7 +11,7 @@ def _write_one(out):
 
 
 def run_kernel() -> None:
-    """Compile and run the kernel; raises whatever Triton does if it cannot."""
+    """Compile and run the kernel; raise the exception of Triton if that fails."""
     out = torch.zeros(1, device="cuda")
     _write_one[(1,)](out)
     assert out.item() == 1

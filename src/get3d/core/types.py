@@ -1,13 +1,15 @@
-"""Every word between two arrows of the design: small frozen dataclasses, defined once.
+"""The data that flows from step to step (docs/design.md): small frozen dataclasses.
 
 Conventions (docs/conventions.md): right-handed, y up, the camera looks along -z, image row 0 is the
 top, SDF positive inside, colours in [-1, 1] inside networks and [0, 1] elsewhere.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 
@@ -32,24 +34,112 @@ class Mesh:
         return Mesh(self.verts.detach(), self.faces)
 
 
+@dataclass(frozen=True)
+class Appearance:
+    """What a surface looks like: named channels as functions of space.
+
+    Channels are named as in glTF's metallic-roughness material (`base_color`, `alpha`, `metallic`,
+    `roughness`, `emissive`, `normal`); `color` is what a camera sees, light included or not.
+
+    Attributes:
+        channels: Number of values of each channel by name, in the order of the last axis.
+        evaluate: All channels at object-space positions, [n, 3] -> [n, c], nominally in [0, 1];
+            colours are sRGB.
+        background: Values of all channels where nothing is seen; empty: zeros.
+    """
+
+    channels: Mapping[str, int]
+    evaluate: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n c"]]
+    background: tuple[float, ...] = ()
+
+    @classmethod
+    def of_color(
+        cls, color_fn: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
+    ) -> "Appearance":
+        """Make the appearance of a surface that has nothing but a colour.
+
+        Args:
+            color_fn: sRGB colours in [0, 1] at object-space positions.
+        """
+        return cls({"color": 3}, color_fn)
+
+    @property
+    def num_values(self) -> int:
+        """Number of values of all channels together."""
+        return sum(self.channels.values())
+
+    def split(self, values: Float[Tensor, "*n c"]) -> dict[str, Tensor]:
+        """Take the last axis apart into channels, by name; see `split_channels`."""
+        return split_channels(values, self.channels)
+
+
+def split_channels(
+    values: Float[Tensor, "*n c"], channels: Mapping[str, int]
+) -> dict[str, Float[Tensor, "*n _"]]:
+    """Take the last axis of values apart into named channels.
+
+    Args:
+        values: All channels behind one another.
+        channels: Number of values of each, by name.
+
+    Raises:
+        ValueError: If the numbers do not add up to the length of the axis.
+
+    Example:
+        >>> parts = split_channels(torch.zeros(5, 4), {"base_color": 3, "roughness": 1})
+        >>> {name: list(part.shape) for name, part in parts.items()}
+        {'base_color': [5, 3], 'roughness': [5, 1]}
+    """
+    if values.shape[-1] != sum(channels.values()):
+        raise ValueError(
+            f"channels {dict(channels)} need {sum(channels.values())} values, "
+            f"got {values.shape[-1]}"
+        )
+    return dict(zip(channels, values.split(list(channels.values()), dim=-1), strict=True))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What covers a face: a factor, and an image that multiplies it (glTF base colour).
+    """The look of a face: glTF's metallic-roughness material (glTF 2.0, section 3.9).
+
+    Every texture is multiplied by its factor and read by the mesh's one set of texture coordinates;
+    row 0 is the top (v = 1).
 
     Attributes:
         base_color: RGBA factor, linear light, in [0, 1].
-        texture: sRGB image with alpha in [0, 1], row 0 at the top (v = 1); None: a flat colour.
+        texture: Base colour: sRGB image with alpha, in [0, 1]; None: a flat colour.
+        metallic: Factor in [0, 1].
+        roughness: Factor in [0, 1].
+        metallic_roughness_texture: Bytes, linear: roughness in the second channel, metallic in the
+            third, as in glTF; or None.
+        normal_texture: Bytes: tangent-space normals, 0 to 255 for -1 to 1, green up; or None.
+        normal_scale: Factor on the x and y of those.
+        emissive: RGB factor of emitted light, linear, in [0, 1].
+        emissive_texture: Bytes: sRGB image of emitted light, or None.
+        alpha_mode: What alpha means; None: BLEND where it is below 1 somewhere, else OPAQUE.
+        alpha_cutoff: In mode MASK, surfaces with less alpha are not there.
+        double_sided: Whether the back of faces is seen; None: where the mesh is not closed.
         name: Shown by other programs.
     """
 
     base_color: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
-    texture: Float[Tensor, "height width 4"] | None = None
+    texture: Float[Tensor, "_h _w 4"] | None = None
+    metallic: float = 0.0
+    roughness: float = 1.0
+    metallic_roughness_texture: UInt8[Tensor, "_h _w 3"] | None = None
+    normal_texture: UInt8[Tensor, "_h _w 3"] | None = None
+    normal_scale: float = 1.0
+    emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    emissive_texture: UInt8[Tensor, "_h _w 3"] | None = None
+    alpha_mode: Literal["OPAQUE", "MASK", "BLEND"] | None = None
+    alpha_cutoff: float = 0.5
+    double_sided: bool | None = None
     name: str = "material"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TexturedMesh:
-    """A mesh with its look: what files are read into and what generation returns.
+    """A mesh with materials: what files are read into and what generation returns.
 
     Texture coordinates have indices of their own, so the surface stays closed although the atlas
     has seams; writers of formats that want one index split the vertices themselves.
@@ -199,12 +289,12 @@ class ImageBatch:
 
 @dataclass(frozen=True)
 class DiscriminatorOutput:
-    """Logits of the two judges: positive means "looks real".
+    """Logits of the discriminators: positive for images that look real.
 
     Attributes:
         rgb: Of the colour discriminator.
-        mask: Of the silhouette discriminator.
-        features: Of the patches that the heads on frozen features look at; None without such.
+        mask: Of the mask discriminator.
+        features: Of the heads on frozen features, one a patch; None without such heads.
     """
 
     rgb: Float[Tensor, " n"]

@@ -1,4 +1,4 @@
-"""What tells the weights of one network from those of another."""
+"""Fingerprints of network weights."""
 
 import hashlib
 
@@ -6,13 +6,13 @@ from torch import nn
 
 
 def fingerprint(network: nn.Module) -> str:
-    """Hash all weights to eight hexadecimal digits.
+    """Hash all weights of a network to eight hexadecimal digits.
 
     Args:
-        network: Any module; its device does not matter.
+        network: Any module, on any device.
 
     Returns:
-        The same digits for the same names, shapes and values.
+        A digest that is equal for equal names, shapes and values.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):

@@ -1,7 +1,6 @@
-"""Meshes from files, images from meshes, and datasets of images for training."""
+"""Mesh files, rendering of training images, and datasets of training images."""
 
 from get3d.data.dataset import ImageDataset, Sample, open_dataset
-from get3d.data.layouts import DatasetError
 from get3d.data.mesh_files import MeshFileError, find_meshes, load_mesh, normalize_mesh
 from get3d.data.render_config import RenderConfig
 from get3d.data.render_dataset import (
@@ -13,7 +12,6 @@ from get3d.data.render_dataset import (
 from get3d.data.validate import ValidationReport, validate_dataset
 
 __all__ = [
-    "DatasetError",
     "ImageDataset",
     "MeshFileError",
     "RenderConfig",

@@ -1,4 +1,4 @@
-"""Do the cameras of a dataset agree with its images? Numbers, and an image for eyes."""
+"""Consistency of a dataset's cameras with its silhouettes, and an overlay image to inspect it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,9 @@ from pathlib import Path
 from jaxtyping import Bool
 from torch import Tensor
 
-from get3d.core.contact_sheet import contact_sheet, save_png
-from get3d.core.types import Cameras
+from get3d.core import Cameras, DataError, contact_sheet, save_png
 from get3d.data.image_files import read_image
-from get3d.data.layouts import DatasetError, DatasetIndex, join_cameras
+from get3d.data.layouts import DatasetIndex, join_cameras
 from get3d.data.mask_scan import MaskScan
 from get3d.data.overlay import draw_overlay
 from get3d.data.silhouettes import Hull, camera_alternatives, carve_hull, mask_reach
@@ -19,20 +18,20 @@ _HULL_VIEWS = 24
 _OVERLAY_IMAGES = 16
 _LEAST_AGREEMENT = 0.85
 _LEAST_GAIN = 0.05
-_LARGE_SIDE = 1.25  # hulls are somewhat larger than objects, which fit a cube of side 1
+_LARGE_SIZE = 1.25  # hulls are somewhat larger than objects, which fit a cube of size 1
 
 Silhouettes = tuple[Bool[Tensor, "_ s s"], Cameras]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How well silhouettes and cameras agree.
+    """Consistency of silhouettes and cameras.
 
     Attributes:
-        hulls: Of some objects, by their number in the dataset.
-        problems: What is wrong, with a suggestion; at most one.
-        warnings: What is worth a look; at most one.
-        statistics: In words, by name.
+        hulls: Visual hulls of some objects, by the index of the object.
+        problems: Errors with suggested fixes; at most one.
+        warnings: Warnings; at most one.
+        statistics: Formatted statistics, by name.
     """
 
     hulls: dict[int, Hull]
@@ -42,14 +41,14 @@ class Agreement:
 
 
 def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
-    """Carve hulls of some objects through their cameras; if they misfit, try the usual mistakes.
+    """Carve visual hulls of some objects; if they do not fit, try the usual camera mistakes.
 
     Args:
         index: The dataset.
-        scan: Its silhouettes.
+        scan: Silhouettes of the dataset.
 
     Returns:
-        What was found; nothing for a dataset with fewer than three views of each object.
+        The findings; empty for a dataset with fewer than three views of each object.
     """
     cameras = join_cameras([views.cameras for views in index.objects])
     half_extent = float(mask_reach(scan.masks, cameras)[scan.is_read].quantile(0.99)) * 1.2
@@ -64,21 +63,21 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
         number: carve_hull(*pair, half_extent=half_extent) for number, pair in silhouettes.items()
     }
     explained = sum(hull.explained for hull in hulls.values()) / len(hulls)
-    # What is cut off by the border may reach on without end: it does not tell how large it is.
-    whole = [
+    # The size of objects that are cut off by the border is unknown.
+    uncropped = [
         hull
         for number, hull in hulls.items()
         if not scan.is_touching[_image_range(index, number)].any()
     ]
-    side = max((float((hull.high - hull.low).max()) for hull in whole), default=0.0)
+    size = max((float((hull.high - hull.low).max()) for hull in uncropped), default=0.0)
     problems: tuple[str, ...] = ()
     if explained < 1 - _LEAST_GAIN:
         problems = _find_mistake(index.root, list(silhouettes.values()), half_extent, explained)
     warnings: tuple[str, ...] = ()
-    if side > _LARGE_SIDE:
+    if size > _LARGE_SIZE:
         warnings = (
-            f"{index.root}: objects fill a cube of side {side:.2f}, but shapes are made in one of "
-            f"side 1 by default; train with --generator.scale {side:.2f} (and with sdf_base "
+            f"{index.root}: objects fill a cube of size {size:.2f}, but shapes are made in one of "
+            f"size 1 by default; train with --generator.scale {size:.2f} (and with sdf_base "
             "sphere, a sdf_base_radius of a third of it), or scale the cameras' positions down",
         )
     return Agreement(
@@ -87,18 +86,20 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
         warnings=warnings,
         statistics={
             "silhouettes explained by their cameras": f"{explained:.1%}",
-            "objects fit a cube of side": f"{side:.2f}" if whole else "unknown: all are cut off",
+            "objects fit a cube of size": (
+                f"{size:.2f}" if uncropped else "unknown: all are cut off"
+            ),
         },
     )
 
 
 def write_overlay(path: Path, index: DatasetIndex, agreement: Agreement) -> None:
-    """Draw the box of some objects' hulls on two images each, through their cameras.
+    """Project the bounding boxes of some objects' hulls on two images each.
 
     Args:
         path: PNG file to write.
         index: The dataset.
-        agreement: From `check_agreement`.
+        agreement: Result of `check_agreement`.
     """
     images, labels = [], []
     for number, hull in list(agreement.hulls.items())[: _OVERLAY_IMAGES // 2]:
@@ -106,7 +107,7 @@ def write_overlay(path: Path, index: DatasetIndex, agreement: Agreement) -> None
         for view in (0, len(views.image_paths) // 2):
             try:
                 image = read_image(views.image_paths[view])
-            except DatasetError:
+            except DataError:
                 continue
             camera = views.cameras[view : view + 1]
             images.append(draw_overlay(image, camera, hull.low, hull.high))
@@ -118,7 +119,7 @@ def write_overlay(path: Path, index: DatasetIndex, agreement: Agreement) -> None
 def _find_mistake(
     root: Path, silhouettes: list[Silhouettes], half_extent: float, explained: float
 ) -> tuple[str, ...]:
-    """Try the usual mistakes about cameras, and say which one explains the silhouettes better."""
+    """Return a message if the correction of a usual mistake explains the silhouettes better."""
     sums: dict[str, float] = {}
     for masks, cameras in silhouettes:
         for text, alternative in camera_alternatives(cameras).items():
@@ -140,13 +141,13 @@ def _find_mistake(
 
 
 def _pick_objects(index: DatasetIndex, count: int) -> list[int]:
-    """Numbers of some objects, spread evenly over all."""
+    """Return indices of some objects, evenly spaced."""
     count = min(count, len(index.objects))
     return [number * len(index.objects) // count for number in range(count)]
 
 
 def _object_silhouettes(index: DatasetIndex, scan: MaskScan, number: int) -> Silhouettes:
-    """Silhouettes and cameras of one object, without images that say nothing."""
+    """Return silhouettes and cameras of one object, without empty and full ones."""
     images = _image_range(index, number)
     is_good = (scan.is_read & ~scan.is_empty & ~scan.is_full)[images]
     picked = is_good.nonzero().squeeze(1)[:_HULL_VIEWS]
@@ -154,6 +155,6 @@ def _object_silhouettes(index: DatasetIndex, scan: MaskScan, number: int) -> Sil
 
 
 def _image_range(index: DatasetIndex, number: int) -> slice:
-    """Where the images of an object stand among those of all."""
+    """Return the range of an object's images among those of all objects."""
     start = sum(len(views.image_paths) for views in index.objects[:number])
     return slice(start, start + len(index.objects[number].image_paths))

@@ -9,12 +9,10 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from get3d.core.threads import run_jobs
-from get3d.core.types import Cameras
+from get3d.core import Cameras, ConfigError, DataError, run_jobs
 from get3d.data.image_files import premultiplied, read_image
 from get3d.data.layouts import (
     METADATA_NAME,
-    DatasetError,
     DatasetIndex,
     join_cameras,
     read_get3d,
@@ -31,7 +29,7 @@ class Sample:
     """One training image.
 
     Attributes:
-        rgb: Colour in [-1, 1] on black (-1), already weighted by the mask.
+        rgb: Colour in [-1, 1], composited on black (-1).
         mask: Soft coverage in [0, 1].
         camera: Index of its camera in the dataset's `cameras`.
     """
@@ -43,18 +41,18 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageDataset:
-    """All images of a dataset, read from disk when asked for.
+    """All images of a dataset, read from disk on access.
 
     Attributes:
         root: The folder.
-        image_paths: Object by object, each object's views in order.
-        image_object: Index into `objects`, one an image.
-        objects: Names.
-        cameras: One an image.
-        distribution: From where the images were taken: from the metadata or estimated.
-        image_size: Side of the square images, in pixels.
+        image_paths: Image files, object by object, each object's views in order.
+        image_object: Index into `objects` of each image.
+        objects: Names of the objects.
+        cameras: Cameras, one per image.
+        distribution: Camera distribution, from the metadata or estimated.
+        image_size: Width and height of the images, in pixels.
         splits: Object names by split; empty if the dataset has none.
-        light: How the images were lit, as for `get3d render`: studio or none; None if unknown.
+        light: Light on the images, as for `get3d render`: studio or none; None if unknown.
     """
 
     root: Path
@@ -72,7 +70,7 @@ class ImageDataset:
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> Sample:
-        """Read one image; raises DatasetError naming the file if it cannot be used."""
+        """Read one image; raises DataError naming the file if it cannot be used."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
         index %= len(self)
@@ -84,38 +82,38 @@ class ImageDataset:
         """Keep the objects of one split.
 
         Args:
-            name: Such as "train"; a dataset without splits is all "train".
+            name: Name of the split, such as "train"; a dataset without splits is all "train".
 
         Returns:
-            A dataset with fewer images; its cameras count from zero again.
+            A dataset with fewer images; its cameras are indexed from zero.
 
         Raises:
-            ValueError: If there is no such split.
+            DataError: If there is no such split.
         """
         if not self.splits and name == "train":
             return self
         if name not in self.splits:
             accepted = ", ".join(self.splits) or "train"
-            raise ValueError(f"{self.root}: no split named {name!r}; it has {accepted}")
+            raise DataError(f"{self.root}: no split named {name!r}; it has {accepted}")
         return self.subset(self.splits[name])
 
     def subset(self, names: Sequence[str]) -> "ImageDataset":
         """Keep some objects.
 
         Args:
-            names: Of objects; the dataset's own order is kept.
+            names: Names of the objects; the dataset's own order is kept.
 
         Returns:
             A dataset with fewer images, without splits.
 
         Raises:
-            ValueError: If a name is unknown.
+            DataError: If a name is unknown.
         """
-        wanted = set(names)
-        unknown = sorted(wanted - set(self.objects))
+        kept_names = set(names)
+        unknown = sorted(kept_names - set(self.objects))
         if unknown:
-            raise ValueError(f"{self.root}: no object named {unknown[0]!r}")
-        kept = [index for index, name in enumerate(self.objects) if name in wanted]
+            raise DataError(f"{self.root}: no object named {unknown[0]!r}")
+        kept = [index for index, name in enumerate(self.objects) if name in kept_names]
         new_index = torch.full((len(self.objects),), -1, dtype=torch.int64)
         new_index[kept] = torch.arange(len(kept))
         images = (new_index[self.image_object] >= 0).nonzero().squeeze(1)
@@ -137,19 +135,19 @@ class ImageDataset:
         """Read many images into memory, several at a time.
 
         Args:
-            image_size: Side to shrink them to by averaging areas; None keeps their size.
-            indices: Which images; None reads all.
+            image_size: Width in pixels to downsample to by area averaging; None keeps their size.
+            indices: Indices of the images; None reads all.
 
         Returns:
             RGB composited on black, then the mask, as bytes.
 
         Raises:
-            DatasetError: If an image cannot be used; the message names the file.
-            ValueError: If `image_size` is larger than the images.
+            DataError: If an image cannot be used; the message names the file.
+            ConfigError: If `image_size` is larger than the images.
         """
         size = self.image_size if image_size is None else image_size
         if not 0 < size <= self.image_size:
-            raise ValueError(
+            raise ConfigError(
                 f"image_size must lie between 1 and {self.image_size}, the size of the images in "
                 f"{self.root}, got {size}; render the dataset at a larger size"
             )
@@ -165,17 +163,17 @@ class ImageDataset:
 
 
 def scan_dataset(path: Path | str) -> DatasetIndex:
-    """Find out which layout a folder has and list its images and cameras.
+    """Detect the layout of a folder and index its images and cameras.
 
     Args:
         path: The dataset's folder.
 
     Returns:
-        The index, with whatever is wrong in `problems`.
+        The index; its `problems` lists what is wrong.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no dataset in it.
-        DatasetError: If its metadata cannot be read.
+        DataError: If its metadata cannot be read.
     """
     root = Path(path)
     if not root.is_dir():
@@ -199,19 +197,19 @@ def open_dataset(path: Path | str) -> ImageDataset:
         path: The dataset's folder.
 
     Returns:
-        The dataset; images are read, and checked, when they are asked for.
+        The dataset; images are read, and validated, on access.
 
     Raises:
         FileNotFoundError: If there is no such folder, or no dataset in it.
-        DatasetError: If a file is missing or does not fit; the message names it and the remedy.
+        DataError: If a file is missing or does not fit; the message has a suggested fix.
     """
     index = scan_dataset(path)
     if index.problems:
         more = len(index.problems) - 1
         also = f" (and {more} more; `get3d validate` lists them)" if more else ""
-        raise DatasetError(index.problems[0] + also)
+        raise DataError(index.problems[0] + also)
     if not index.objects or index.distribution is None:
-        raise DatasetError(f"{index.root}: the dataset has no objects; render some into it")
+        raise DataError(f"{index.root}: the dataset has no objects; render some into it")
     image_paths = tuple(image for views in index.objects for image in views.image_paths)
     counts = torch.tensor([len(views.image_paths) for views in index.objects])
     return ImageDataset(

@@ -1,4 +1,4 @@
-"""Where the images and cameras of a dataset lie on disk, whichever of three layouts it has."""
+"""Index of a dataset's images and cameras; readers of the get3d and the published layout."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.core import Cameras, from_dict
+from get3d.core import Cameras, DataError, from_dict
 from get3d.geometry.cameras import CameraDistribution, camera_angles, camera_origins, orbit_cameras
 
 Layout = Literal["get3d", "published", "transforms"]
@@ -26,18 +26,14 @@ PUBLISHED_RADIUS = 1.2
 PUBLISHED_FOVY_RAD = 2 * math.atan(16 / 35)
 
 
-class DatasetError(ValueError):
-    """A dataset that cannot be read as it is; the message names the file and the remedy."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ObjectViews:
     """The images of one object.
 
     Attributes:
         name: `category/object` or a folder name; unique in the dataset.
-        image_paths: In the order of the cameras.
-        cameras: One an image.
+        image_paths: Image files, in the order of the cameras.
+        cameras: Cameras, one per image.
     """
 
     name: str
@@ -47,17 +43,17 @@ class ObjectViews:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetIndex:
-    """Everything about a dataset but its pixels.
+    """Index of a dataset: everything except its pixels.
 
     Attributes:
-        layout: How the files are arranged.
+        layout: Layout of the files.
         root: The folder.
-        objects: Those that can be used, sorted by name.
-        distribution: From the metadata, or estimated from the cameras; None without cameras.
+        objects: Usable objects, sorted by name.
+        distribution: Camera distribution, from the metadata or estimated; None without cameras.
         splits: Object names by split; empty if the dataset has none.
-        image_size: Side of the square images if the metadata says it.
-        light: How the images were lit, as for `get3d render`: studio or none; None if unknown.
-        problems: What is wrong with the others, each naming a file and a remedy.
+        image_size: Width of the images in pixels, if the metadata has it.
+        light: Light on the images, as for `get3d render`: studio or none; None if unknown.
+        problems: What is wrong with the other objects, each with a file and a suggested fix.
     """
 
     layout: Layout
@@ -77,16 +73,13 @@ def angles_to_cameras(
     radius: float = PUBLISHED_RADIUS,
     fovy_rad: float = PUBLISHED_FOVY_RAD,
 ) -> Cameras:
-    """Build the cameras that the published layout describes by two angles.
+    """Make the cameras that the published layout describes by two angles.
 
     Args:
-        rotation_deg: About +y.
-        elevation_deg: Above the horizon, so the polar angle is 90 degrees less this.
+        rotation_deg: Rotation about +y, one per camera.
+        elevation_deg: Angle above the horizon; the polar angle is 90 degrees less it.
         radius: Distance from the origin, in scene units.
         fovy_rad: Vertical field of view.
-
-    Returns:
-        One camera a pair of angles.
     """
     rotation = torch.deg2rad(torch.as_tensor(rotation_deg, dtype=torch.float64))
     polar = torch.deg2rad(90.0 - torch.as_tensor(elevation_deg, dtype=torch.float64))
@@ -95,7 +88,7 @@ def angles_to_cameras(
 
 
 def join_cameras(parts: Sequence[Cameras]) -> Cameras:
-    """Put the cameras of several objects behind each other."""
+    """Concatenate the cameras of several objects."""
     return Cameras(
         torch.cat([part.world_to_camera for part in parts]),
         torch.cat([part.intrinsics for part in parts]),
@@ -103,13 +96,13 @@ def join_cameras(parts: Sequence[Cameras]) -> Cameras:
 
 
 def estimate_distribution(cameras: Cameras) -> CameraDistribution:
-    """Estimate from where images were taken.
+    """Estimate the camera distribution of a dataset.
 
     The ranges of a uniform distribution are a little wider than those of a sample, so each end is
-    moved out by the mean gap. Rotations count as a full circle unless a wide sector is empty.
+    extended by the mean gap. Rotations count as a full circle unless a wide sector is empty.
 
     Args:
-        cameras: At least one.
+        cameras: At least one camera.
 
     Returns:
         Mean distance and field of view, and the ranges of both angles.
@@ -137,16 +130,16 @@ def read_get3d(root: Path) -> DatasetIndex:
         root: Folder with dataset.json.
 
     Returns:
-        The index; objects with missing files are told in `problems`.
+        The index; `problems` lists objects with missing files.
 
     Raises:
-        DatasetError: If dataset.json is cut off, of another format or version, or incomplete.
+        DataError: If dataset.json is cut off, of another format or version, or incomplete.
     """
     path = root / METADATA_NAME
     metadata = read_metadata(path)
     objects, problems = [], []
     if not metadata.get("complete"):
-        raise DatasetError(
+        raise DataError(
             f"{path}: rendering did not finish; run the same `get3d render` command again"
         )
     try:
@@ -167,9 +160,9 @@ def read_get3d(root: Path) -> DatasetIndex:
                     f"{missing[0]}; run the same `get3d render` command again"
                 )
                 continue
-            try:  # not used here, but other programs go by them, and a damaged copy is no data set
+            try:  # not used here, but other programs read them
                 _camera_angles(root, entry["name"], num)
-            except DatasetError as error:
+            except DataError as error:
                 problems.append(str(error))
                 continue
             objects.append(ObjectViews(name=entry["name"], image_paths=paths, cameras=cameras))
@@ -178,7 +171,7 @@ def read_get3d(root: Path) -> DatasetIndex:
         image_size = int(metadata["image_size"])
         light = metadata["config"].get("light") if "config" in metadata else None
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise DatasetError(
+        raise DataError(
             f"{path}: damaged metadata ({type(error).__name__}: {error}); render the dataset again"
         ) from error
     return DatasetIndex(
@@ -202,7 +195,7 @@ def read_published(root: Path) -> DatasetIndex:
         root: Folder with img/ and camera/.
 
     Returns:
-        The index; objects with wrong or missing files are told in `problems`.
+        The index; `problems` lists objects with wrong or missing files.
     """
     folders = sorted(path for path in (root / "img").glob("*/*") if path.is_dir())
     names = [folder.relative_to(root / "img").as_posix() for folder in folders]
@@ -217,18 +210,18 @@ def index_objects(
     """Index a dataset without metadata: its camera distribution is estimated.
 
     Args:
-        layout: How the files are arranged.
+        layout: Layout of the files.
         root: The folder.
-        readers: Read one object each, or raise `DatasetError`.
+        readers: Functions that read one object each, or raise `DataError`.
 
     Returns:
-        The index; objects that could not be read are told in `problems`.
+        The index; `problems` lists objects that could not be read.
     """
     objects, problems = [], []
     for read in readers:
         try:
             objects.append(read())
-        except DatasetError as error:
+        except DataError as error:
             problems.append(str(error))
     return DatasetIndex(
         layout=layout,
@@ -244,22 +237,16 @@ def index_objects(
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Read a dataset.json and check that it is one.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its content.
+    """Read and validate a dataset.json.
 
     Raises:
-        DatasetError: If it is cut off, or of another format or version.
+        DataError: If it is cut off, or of another format or version.
     """
     metadata = read_json(path)
     if metadata.get("format") != FORMAT:
-        raise DatasetError(f"{path}: not written by get3d (its format is not {FORMAT!r})")
+        raise DataError(f"{path}: not written by get3d (its format is not {FORMAT!r})")
     if metadata.get("version") != FORMAT_VERSION:
-        raise DatasetError(
+        raise DataError(
             f"{path}: format version {metadata.get('version')!r}, but this get3d reads version "
             f"{FORMAT_VERSION}; update get3d or render the dataset again"
         )
@@ -267,33 +254,23 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds named values.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its content.
-
-    Raises:
-        DatasetError: If it is no such file.
-    """
+    """Read a JSON file that holds an object; raise DataError if it does not."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DatasetError(f"{path}: not valid JSON ({error}); it may be cut off") from error
+        raise DataError(f"{path}: not valid JSON ({error}); it may be cut off") from error
     if not isinstance(content, dict):
-        raise DatasetError(f"{path}: holds a list where named values are needed")
+        raise DataError(f"{path}: holds a list where named values are needed")
     return content
 
 
 def image_name(index: int) -> str:
-    """File name of a view: 000.png, 001.png, ..."""
+    """Return the file name of a view: 000.png, 001.png, ..."""
     return f"{index:03d}.png"
 
 
 def list_pngs(folder: Path) -> list[str]:
-    """Names of the finished PNG files in a folder, sorted; empty if there is no folder."""
+    """List the names of the finished PNG files in a folder, sorted; empty if there is no folder."""
     if not folder.is_dir():
         return []
     names = (entry.name for entry in folder.iterdir())
@@ -309,7 +286,7 @@ def _published_object(root: Path, name: str) -> ObjectViews:
     folder = root / "img" / name
     names = list_pngs(folder)
     if not names:
-        raise DatasetError(f"{folder}: no PNG images; render this object or delete the folder")
+        raise DataError(f"{folder}: no PNG images; render this object or delete the folder")
     rotation_deg, elevation_deg = _camera_angles(root, name, len(names))
     return ObjectViews(
         name=name,
@@ -327,7 +304,7 @@ def _camera_angles(
         path = root / "camera" / name / f"{kind}.npy"
         values = _read_angles(path)
         if len(values) != num_images:
-            raise DatasetError(
+            raise DataError(
                 f"{path}: {len(values)} angles for {num_images} images in {root / 'img' / name}; "
                 "there must be one angle an image, so render this object again or delete both "
                 "folders"
@@ -341,24 +318,24 @@ def _read_angles(path: Path) -> Float[np.ndarray, " images"]:
     try:
         values = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
-        raise DatasetError(
+        raise DataError(
             f"{path}: missing; every image needs a camera, so render this object again or delete "
             "its images"
         ) from error
     except (ValueError, EOFError, OSError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error}); render this object again") from error
+        raise DataError(f"{path}: cannot be read ({error}); render this object again") from error
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-        raise DatasetError(f"{path}: holds values that are no angles; render this object again")
+        raise DataError(f"{path}: holds values that are no angles; render this object again")
     return values.reshape(-1).astype(np.float64)
 
 
 def _rotation_range(rotation_deg: Float[Tensor, " images"]) -> tuple[float, float]:
-    """Find the sector that rotations come from."""
+    """Estimate the sector of rotations, in degrees."""
     num = len(rotation_deg)
     ordered = rotation_deg.sort().values
     gaps = torch.diff(ordered, append=ordered[:1] + 360.0)
     widest = int(gaps.argmax())
-    # The widest of n random gaps on a circle is about 360 ln(n) / n; three times that is no chance.
+    # The widest of n random gaps on a circle is about 360 ln(n) / n; a sector must be 3x that.
     if num < 3 or float(gaps[widest]) < 3 * 360.0 * math.log(num) / num:
         return (0.0, 360.0)
     low = float(ordered[(widest + 1) % num])

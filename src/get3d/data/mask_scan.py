@@ -1,4 +1,4 @@
-"""A look at every image of a dataset: can it be read, and what does its mask show?"""
+"""Scan of all images of a dataset: whether they can be read, and properties of their masks."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,25 +10,26 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from get3d.core import DataError
 from get3d.data.image_files import premultiplied, read_image
-from get3d.data.layouts import DatasetError, DatasetIndex
-from get3d.data.silhouettes import MASK_SIDE
+from get3d.data.layouts import DatasetIndex
+from get3d.data.silhouettes import MASK_SIZE
 
 _NUM_THREADS = 8
-_HALF = 128  # alpha from which a pixel counts as covered
+_HALF = 128  # least alpha of a covered pixel
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskScan:
-    """What was seen of every image, in the order of the dataset.
+    """Properties of every image, in the order of the dataset.
 
     Attributes:
         masks: Coarse silhouettes; empty where an image could not be read.
-        is_read: Which images could be read.
-        is_touching: Which silhouettes touch the border.
-        is_empty: Which show nothing.
-        is_full: Which have no background.
-        side_px: Of the images, 0 if none could be read.
+        is_read: Whether the image could be read.
+        is_touching: Whether the silhouette touches the border.
+        is_empty: Whether the mask is empty.
+        is_full: Whether the mask has no background.
+        width_px: Width of the images, 0 if none could be read.
         errors: What is wrong with the images that could not be read.
     """
 
@@ -37,7 +38,7 @@ class MaskScan:
     is_touching: Bool[Tensor, " images"]
     is_empty: Bool[Tensor, " images"]
     is_full: Bool[Tensor, " images"]
-    side_px: int
+    width_px: int
     errors: list[str]
 
 
@@ -47,19 +48,16 @@ def scan_masks(index: DatasetIndex, on_progress: Callable[[int, int], None]) -> 
     Args:
         index: The dataset.
         on_progress: Called with the images read so far and their number.
-
-    Returns:
-        What was seen.
     """
     paths = [image for views in index.objects for image in views.image_paths]
-    masks = torch.zeros(len(paths), MASK_SIDE, MASK_SIDE, dtype=torch.bool)
+    masks = torch.zeros(len(paths), MASK_SIZE, MASK_SIZE, dtype=torch.bool)
     flags = torch.zeros(4, len(paths), dtype=torch.bool)
-    side_px = index.image_size or _first_side(paths)
+    width_px = index.image_size or _first_width(paths)
 
     def read(number: int) -> str | None:
         try:
-            image = read_image(paths[number], image_size=side_px or None)
-        except DatasetError as error:
+            image = read_image(paths[number], image_size=width_px or None)
+        except DataError as error:
             return str(error)
         alpha = np.asarray(image.getchannel("A"))
         border = (alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1])
@@ -67,8 +65,8 @@ def scan_masks(index: DatasetIndex, on_progress: Callable[[int, int], None]) -> 
         flags[1, number] = bool(max(edge.max() for edge in border) >= _HALF)
         flags[2, number] = bool(alpha.max() < _HALF)
         flags[3, number] = bool(alpha.min() >= _HALF)
-        small = premultiplied(image, image_size=min(MASK_SIDE, image.width))[3]
-        rows = np.arange(MASK_SIDE) * small.shape[0] // MASK_SIDE
+        small = premultiplied(image, image_size=min(MASK_SIZE, image.width))[3]
+        rows = np.arange(MASK_SIZE) * small.shape[0] // MASK_SIZE
         masks[number] = torch.from_numpy(small[rows][:, rows] >= _HALF)
         return None
 
@@ -84,16 +82,16 @@ def scan_masks(index: DatasetIndex, on_progress: Callable[[int, int], None]) -> 
         is_touching=flags[1],
         is_empty=flags[2],
         is_full=flags[3],
-        side_px=side_px,
+        width_px=width_px,
         errors=errors,
     )
 
 
-def _first_side(paths: Iterable[Path]) -> int:
-    """Side of the first image that can be read; 0 if none can."""
+def _first_width(paths: Iterable[Path]) -> int:
+    """Return the width of the first image that can be read; 0 if none can."""
     for path in paths:
         try:
             return read_image(path).width
-        except DatasetError:
+        except DataError:
             continue
     return 0

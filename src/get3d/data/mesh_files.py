@@ -100,7 +100,7 @@ def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Textur
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             scene = trimesh.load_scene(path, process=False)
-            parts, materials = _read_parts(scene, path.suffix.lower())
+            parts, materials = _read_parts(scene, path)
     except Exception as error:  # readers of files fail in every way there is
         raise MeshFileError(
             path,
@@ -177,8 +177,9 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:200]}"
 
 
-def _read_parts(scene: trimesh.Scene, suffix: str) -> tuple[list[_Part], list[Material]]:
+def _read_parts(scene: trimesh.Scene, path: Path) -> tuple[list[_Part], list[Material]]:
     """Flatten a scene; a geometry that stands at several places gives several parts."""
+    suffix = path.suffix.lower()
     parts: list[_Part] = []
     materials: list[Material] = []
     material_of: dict[tuple[int, bool], int] = {}
@@ -192,7 +193,7 @@ def _read_parts(scene: trimesh.Scene, suffix: str) -> tuple[list[_Part], list[Ma
         key = (id(getattr(geometry.visual, "material", geometry)), has_uvs)
         if key not in material_of:
             material_of[key] = len(materials)
-            materials.append(part_material(geometry, suffix))
+            materials.append(part_material(geometry, suffix, path.parent))
         parts.append(_place_part(geometry, np.asarray(transform), material_of[key], suffix))
     return parts, materials
 

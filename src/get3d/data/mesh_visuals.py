@@ -1,11 +1,13 @@
-"""What trimesh knows of a surface's look, as our materials and linear vertex colours."""
+"""Materials and vertex colours of trimesh geometries as `Material` and linear RGBA."""
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import trimesh
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -15,16 +17,18 @@ from get3d.core.types import Material
 _GLTF_SUFFIXES = (".gltf", ".glb")
 
 
-def part_material(part: trimesh.Trimesh, suffix: str) -> Material:
+def part_material(part: trimesh.Trimesh, suffix: str, folder: Path) -> Material:
     """Translate the material of one part of a file.
 
-    glTF factors are linear light; the Kd of an MTL file is taken as sRGB, as drawing programs do.
-    Alpha counts only where the file says so (glTF alphaMode, MTL d and map_d): many opaque models
-    carry images with an unused alpha channel.
+    glTF factors are linear light; Kd and Ke of an MTL file are taken as sRGB, as drawing programs
+    do. Alpha counts only where the file says so (glTF alphaMode, MTL d and map_d): many opaque
+    models carry images with an unused alpha channel. Of MTL's PBR extension Pr, Pm, map_Pr, map_Pm
+    and norm are read.
 
     Args:
         part: As read by trimesh.
         suffix: The file's suffix in lower case, with the dot.
+        folder: Where the file lies.
 
     Returns:
         The material; white where the file has none.
@@ -33,7 +37,8 @@ def part_material(part: trimesh.Trimesh, suffix: str) -> Material:
     if isinstance(material, trimesh.visual.material.PBRMaterial):
         return _from_pbr(material, has_uv=part_uvs(part) is not None)
     if isinstance(material, trimesh.visual.material.SimpleMaterial):
-        return _from_mtl(material, has_uv=part_uvs(part) is not None, suffix=suffix)
+        has_uv = part_uvs(part) is not None
+        return _from_mtl(material, has_uv=has_uv, suffix=suffix, folder=folder)
     return Material()
 
 
@@ -89,21 +94,34 @@ def _from_pbr(material: Any, *, has_uv: bool) -> Material:
         factor = np.asarray(material.baseColorFactor, dtype=np.float64) / 255.0
     image = material.baseColorTexture if has_uv else None
     texture = None if image is None else _texture(image)
-    mode = material.alphaMode or "OPAQUE"
+    mode: Literal["OPAQUE", "MASK", "BLEND"] = material.alphaMode or "OPAQUE"
     if mode == "OPAQUE":
         factor[3] = 1.0
         texture = None if texture is None else _with_alpha(texture, torch.ones(()))
-    elif mode == "MASK":
-        cutoff = 0.5 if material.alphaCutoff is None else float(material.alphaCutoff)
-        if texture is not None:
-            texture = _with_alpha(texture, (texture[..., 3] * factor[3] >= cutoff).float())
-        factor[3] = float(texture is not None or factor[3] >= cutoff)
+    emissive = np.zeros(3)
+    if material.emissiveFactor is not None:
+        emissive = np.clip(np.asarray(material.emissiveFactor, dtype=np.float64), 0.0, 1.0)
+    images = (material.metallicRoughnessTexture, material.normalTexture, material.emissiveTexture)
+    both, normal, emitted = (
+        _image_u8(each) if has_uv and each is not None else None for each in images
+    )
     return Material(
-        base_color=_as_tuple(factor), texture=texture, name=str(material.name or "material")
+        base_color=_as_tuple(factor),
+        texture=texture,
+        metallic=_factor(material.metallicFactor),
+        roughness=_factor(material.roughnessFactor),
+        metallic_roughness_texture=both,
+        normal_texture=normal,
+        emissive=_as_rgb(emissive),
+        emissive_texture=emitted,
+        alpha_mode=mode,
+        alpha_cutoff=0.5 if material.alphaCutoff is None else float(material.alphaCutoff),
+        double_sided=bool(material.doubleSided),
+        name=str(material.name or "material"),
     )
 
 
-def _from_mtl(material: Any, *, has_uv: bool, suffix: str) -> Material:
+def _from_mtl(material: Any, *, has_uv: bool, suffix: str, folder: Path) -> Material:
     """Translate a material of an MTL file, or the image that belongs to a PLY file."""
     options = material.kwargs
     factor = np.ones(4)
@@ -122,9 +140,71 @@ def _from_mtl(material: Any, *, has_uv: bool, suffix: str) -> Material:
         if not factor[:3].any():
             # Exporters that leave Kd at zero beside an image mean the image, not black.
             factor[:3] = 1.0
-    return Material(
-        base_color=_as_tuple(factor), texture=texture, name=str(material.name or "material")
+    roughness, metallic, normal, emitted = (
+        _mtl_image(options, keyword, folder) if has_uv else None
+        for keyword in ("map_pr", "map_pm", "norm", "map_ke")
     )
+    both = None
+    if roughness is not None or metallic is not None:
+        both = _joined_channels(roughness, metallic)
+    emissive = _mtl_numbers(options, "ke", 3, default=0.0 if emitted is None else 1.0)
+    return Material(
+        base_color=_as_tuple(factor),
+        texture=texture,
+        metallic=float(_mtl_numbers(options, "pm", 1, default=float(metallic is not None))[0]),
+        roughness=float(_mtl_numbers(options, "pr", 1, default=1.0)[0]),
+        metallic_roughness_texture=both,
+        normal_texture=normal,
+        emissive=_as_rgb(_decode(emissive)),
+        emissive_texture=emitted,
+        name=str(material.name or "material"),
+    )
+
+
+def _mtl_numbers(
+    options: Mapping[str, Any], keyword: str, num: int, *, default: float
+) -> Float[np.ndarray, " num"]:
+    """Read numbers of an MTL line, clipped to [0, 1]; the default where they are no numbers."""
+    try:
+        values = np.array([float(word) for word in options.get(keyword, ())])
+    except ValueError:
+        values = np.zeros(0)
+    usable = values.shape == (num,) and bool(np.isfinite(values).all())
+    return np.clip(values, 0.0, 1.0) if usable else np.full(num, default)
+
+
+def _mtl_image(
+    options: Mapping[str, Any], keyword: str, folder: Path
+) -> UInt8[Tensor, "height width 3"] | None:
+    """Read an image that an MTL line names; None without such a line or file in the folder."""
+    words = options.get(keyword)
+    if not words:
+        return None
+    path = folder / words[-1]
+    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+        return None
+    with Image.open(path) as image:
+        return _image_u8(image)
+
+
+def _joined_channels(
+    roughness: UInt8[Tensor, "height width 3"] | None,
+    metallic: UInt8[Tensor, "height width 3"] | None,
+) -> UInt8[Tensor, "height width 3"]:
+    """Join grey images of roughness and metallic in the channels that glTF has them in."""
+    images = [image for image in (roughness, metallic) if image is not None]
+    height, width = images[0].shape[:2]
+    result = torch.full((height, width, 3), 255, dtype=torch.uint8)
+    for channel, image in ((1, roughness), (2, metallic)):
+        if image is not None:
+            grey = Image.fromarray(image[..., 0].numpy()).resize((width, height))
+            result[..., channel] = torch.from_numpy(np.array(grey))
+    return result
+
+
+def _image_u8(image: Image.Image) -> UInt8[Tensor, "height width 3"]:
+    """Decode an image to RGB bytes; raises OSError if it is cut off."""
+    return torch.from_numpy(np.array(image.convert("RGB")))
 
 
 def _texture(image: Image.Image) -> Float[Tensor, "height width 4"]:
@@ -140,6 +220,17 @@ def _with_alpha(
     result = texture.clone()
     result[..., 3] = alpha
     return result
+
+
+def _factor(value: float | None) -> float:
+    """Clip a glTF factor to [0, 1]; it is 1 where the file has none."""
+    return 1.0 if value is None else min(max(float(value), 0.0), 1.0)
+
+
+def _as_rgb(values: Float[np.ndarray, " 3"]) -> tuple[float, float, float]:
+    """Three plain numbers."""
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
 
 
 def _as_tuple(factor: Float[np.ndarray, " 4"]) -> tuple[float, float, float, float]:

@@ -1,13 +1,13 @@
-"""How training images are taken of meshes."""
+"""Settings of the rendering of training images."""
 
 import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from get3d.core import check_literals
+from get3d.core import ConfigError, check_literals
 from get3d.geometry.cameras import CameraDistribution
 
-# What may change between two runs into the same folder: it leaves the images as they are.
+# Settings that may change between two runs into the same folder, as images do not depend on them.
 _NOT_IN_IMAGES = ("category", "val_fraction", "test_fraction", "workers")
 _NEAR = 0.1
 
@@ -18,17 +18,18 @@ class RenderConfig:
 
     Attributes:
         views: Images of each object.
-        size: Side of the square images, in pixels.
-        longest_side: Of each object's box, in scene units; the box is centred on the origin.
-        distribution: From where the images are taken.
+        size: Width and height of the images, in pixels.
+        longest_side: Longest side of each object's box, which is centred on the origin, in scene
+            units.
+        distribution: Camera distribution.
         light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours.
-        supersample: Samples along each side of a pixel, for smooth edges.
-        up_axis: Which axis of the files points up; many PLY and STL files have z up.
-        seed: Of the cameras and the splits.
+        supersample: Samples per pixel along each axis, for antialiasing.
+        up_axis: Up axis of the files; many PLY and STL files have z up.
+        seed: Random seed of the cameras and the splits.
         category: First part of each object's name.
-        val_fraction: Share of the objects kept back for validation.
-        test_fraction: Share of the objects kept back for evaluation.
-        workers: Processes; None takes one for each core.
+        val_fraction: Fraction of the objects in the validation split.
+        test_fraction: Fraction of the objects in the test split.
+        workers: Processes; None takes one per core.
     """
 
     views: int = 24
@@ -47,41 +48,41 @@ class RenderConfig:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be rendered."""
+        """Validate the settings; raise ConfigError."""
         check_literals(self)
         for name, least in {"views": 1, "size": 8, "supersample": 1}.items():
             if getattr(self, name) < least:  # 8 pixels are the least that can be learned from
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers must be at least 1, got {self.workers}")
+            raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
+            raise ConfigError(f"seed must not be negative, got {self.seed}")
         if not 0 < self.longest_side < math.inf:
-            raise ValueError(f"longest_side must be positive, got {self.longest_side}")
+            raise ConfigError(f"longest_side must be positive, got {self.longest_side}")
         corner = self.longest_side * math.sqrt(3) / 2
         if self.distribution.radius < corner + _NEAR:
-            raise ValueError(
+            raise ConfigError(
                 f"distribution.radius must be at least {corner + _NEAR:.2f}, outside any object "
                 f"with longest side {self.longest_side}, got {self.distribution.radius}"
             )
         if min(self.val_fraction, self.test_fraction) < 0 or (
             self.val_fraction + self.test_fraction >= 1
         ):
-            raise ValueError(
+            raise ConfigError(
                 "val_fraction and test_fraction must not be negative and must leave objects to "
                 f"train on, got {self.val_fraction} and {self.test_fraction}"
             )
         is_plain = self.category and not set(self.category) & set('/\\:*?"<>|')
         if not is_plain or self.category.startswith("."):
-            raise ValueError(f"category must be a plain folder name, got {self.category!r}")
+            raise ConfigError(f"category must be a plain folder name, got {self.category!r}")
 
 
 def image_differences(old: RenderConfig, new: RenderConfig) -> list[str]:
-    """Name the settings that would make two runs give different images.
+    """List differences of settings that images depend on.
 
     Args:
         old: Settings that a folder was rendered with.
-        new: Settings of a run that wants to go on in that folder.
+        new: Settings of a run that resumes in that folder.
 
     Returns:
         One "name: old value, now new value" for each difference.

@@ -1,11 +1,11 @@
-"""From a folder of meshes to a dataset of images: the library behind `get3d render`."""
+"""Rendering of a dataset of images from meshes: the library behind `get3d render`."""
 
 import hashlib
 import json
 import math
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from get3d.core import contact_sheet, from_dict, run_in_processes, save_png, to_dict, write_text
+from get3d.core import (
+    DataError,
+    contact_sheet,
+    from_dict,
+    run_in_processes,
+    save_png,
+    to_dict,
+    write_text,
+)
 from get3d.data.layouts import (
     FORMAT,
     FORMAT_VERSION,
     METADATA_NAME,
-    DatasetError,
     image_name,
     read_metadata,
 )
@@ -36,16 +43,16 @@ from get3d.data.render_object import (
 
 SHEET_NAME = "contact_sheet.png"
 _SHEET_OBJECTS = 64
-_SHEET_SIDE = 128
+_SHEET_IMAGE_SIZE = 128
 
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A mesh file that gave no images.
+    """A mesh file that could not be rendered.
 
     Attributes:
-        file: Its path.
-        reason: Why.
+        file: Path of the file.
+        reason: Why it could not be rendered.
     """
 
     file: str
@@ -54,12 +61,12 @@ class SkippedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderProgress:
-    """Told after every object.
+    """Progress after an object.
 
     Attributes:
-        done: Objects dealt with so far, the kept ones included.
-        total: Objects in all.
-        outcome: The latest one; None for the objects that were kept.
+        done: Objects done so far, including those of earlier runs.
+        total: Number of objects.
+        outcome: Outcome of the latest object; None before the first.
     """
 
     done: int
@@ -69,15 +76,15 @@ class RenderProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderReport:
-    """What a run of `render_dataset` did.
+    """Result of `render_dataset`.
 
     Attributes:
         out: The dataset's folder.
-        num_rendered: Objects rendered now.
-        num_kept: Objects that were there already.
-        num_images: Images in the dataset.
+        num_rendered: Number of objects rendered now.
+        num_kept: Number of objects of earlier runs.
+        num_images: Number of images in the dataset.
         skipped: Files that could not be used.
-        notes: What of the look of an object was lost, by object.
+        notes: Features of an object's appearance that were ignored, by object.
     """
 
     out: Path
@@ -95,11 +102,11 @@ def render_dataset(
     *,
     on_progress: Callable[[RenderProgress], None] | None = None,
 ) -> RenderReport:
-    """Take images of every mesh and write them as a dataset.
+    """Render images of every mesh and write them as a dataset.
 
-    A run that was stopped goes on where it was: objects whose files are whole are kept. More meshes
-    can be added to a folder in the same way. A script that calls this with several workers needs
-    the usual `if __name__ == "__main__":` around its own code.
+    A stopped run is resumed: complete objects are kept. Meshes can be added to a folder in the same
+    way. A script that calls this with several workers needs the usual `if __name__ == "__main__":`
+    around its own code.
 
     Args:
         sources: Mesh files and folders of mesh files.
@@ -107,14 +114,11 @@ def render_dataset(
         config: Settings; None takes the published ones.
         on_progress: Called in this process after every object.
 
-    Returns:
-        What was done.
-
     Raises:
         FileNotFoundError: If a source is missing or holds no meshes.
-        DatasetError: If no file can be used, the folder holds something else or was rendered with
-            other settings, or a worker was killed.
-        OSError: If an image cannot be written, such as on a full disk.
+        DataError: If no file can be used, or the folder holds something else or was rendered with
+            other settings.
+        OSError: If an image cannot be written, such as on a full disk, or a worker was killed.
     """
     out, config = Path(out), config or RenderConfig()
     files = find_meshes(sources)
@@ -128,7 +132,8 @@ def render_dataset(
     report = on_progress or (lambda progress: None)
     report(RenderProgress(done=len(kept), total=len(kept) + len(pending)))
     outcomes = []
-    for outcome in _run_jobs(pending, out, config):
+    task = partial(render_object, out=out, config=config)
+    for outcome in run_in_processes(task, pending, workers=config.workers):
         outcomes.append(outcome)
         done = len(kept) + len(outcomes)
         report(RenderProgress(done=done, total=len(kept) + len(pending), outcome=outcome))
@@ -142,7 +147,7 @@ def render_dataset(
     usable = [job for job in jobs if job.name in rendered or job in kept]
     if not usable:
         _remove_traces(out, names)
-        raise DatasetError(
+        raise DataError(
             f"none of the {len(files)} mesh files can be used; the first is {skipped[0].file}: "
             f"{skipped[0].reason}"
         )
@@ -159,10 +164,10 @@ def render_dataset(
 
 
 def split_objects(names: Sequence[str], config: RenderConfig) -> dict[str, list[str]]:
-    """Share objects out among training, validation and test, always in the same way.
+    """Split objects into training, validation and test, deterministically.
 
     Args:
-        names: Of all objects.
+        names: Names of all objects.
         config: Fractions and seed.
 
     Returns:
@@ -181,11 +186,11 @@ def split_objects(names: Sequence[str], config: RenderConfig) -> dict[str, list[
 
 
 def _read_previous(out: Path, config: RenderConfig) -> dict[str, Path]:
-    """Names and sources of an earlier run in the same folder, after checking that it fits."""
+    """Return names and sources of an earlier run; raise DataError if its settings differ."""
     path = out / METADATA_NAME
     if not path.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise DatasetError(
+            raise DataError(
                 f"{out}: not empty and not written by get3d; choose another folder for the dataset"
             )
         return {}
@@ -194,10 +199,10 @@ def _read_previous(out: Path, config: RenderConfig) -> dict[str, Path]:
         previous = from_dict(RenderConfig, metadata["config"], path="config")
         sources = {entry["name"]: Path(entry["source"]) for entry in metadata["objects"]}
     except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path}: damaged metadata ({error}); choose another folder") from error
+        raise DataError(f"{path}: damaged metadata ({error}); choose another folder") from error
     differences = image_differences(previous, config)
     if differences:
-        raise DatasetError(
+        raise DataError(
             f"{out}: was rendered with other settings ({'; '.join(differences)}); use the same "
             "ones to go on, or choose another folder"
         )
@@ -205,7 +210,7 @@ def _read_previous(out: Path, config: RenderConfig) -> dict[str, Path]:
 
 
 def _plan(files: Sequence[Path], previous: dict[str, Path], category: str) -> list[RenderJob]:
-    """Give every file an object name of its own; names given earlier stay."""
+    """Assign a unique object name to every file; names of earlier runs stay."""
     known = {source.resolve() for source in previous.values()}
     jobs = [RenderJob(name, source) for name, source in previous.items()]
     taken = {name.lower() for name in previous}
@@ -215,7 +220,7 @@ def _plan(files: Sequence[Path], previous: dict[str, Path], category: str) -> li
         stem = _clean(file.stem)
         name = f"{category}/{stem}"
         if stems[stem.lower()] > 1 or name.lower() in taken:
-            # The path tells files of one name apart, whichever others there are.
+            # A hash of the path distinguishes files of the same name.
             digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
             name = f"{category}/{stem}_{digest}"
         taken.add(name.lower())
@@ -224,20 +229,9 @@ def _plan(files: Sequence[Path], previous: dict[str, Path], category: str) -> li
 
 
 def _clean(stem: str) -> str:
-    """Keep what every file system takes as a folder name."""
+    """Replace characters that are not allowed in folder names on every file system."""
     cleaned = "".join(letter if letter.isalnum() or letter in "-_.+ " else "_" for letter in stem)
     return cleaned.strip(" .") or "object"
-
-
-def _run_jobs(
-    jobs: Sequence[RenderJob], out: Path, config: RenderConfig
-) -> Iterator[RenderOutcome]:
-    """Render objects, in any order."""
-    task = partial(render_object, out=out, config=config)
-    try:
-        yield from run_in_processes(task, jobs, workers=config.workers)
-    except ChildProcessError as error:
-        raise DatasetError(f"{out}: {error}") from error
 
 
 def _write_metadata(
@@ -272,20 +266,20 @@ def _write_metadata(
 
 
 def _plain_numbers(tensor: torch.Tensor) -> Any:
-    """Nested lists whose numbers read back as the same float32 values, written short."""
+    """Convert to nested lists of short decimals that round-trip to the same float32 values."""
     flat = [float(f"{value:.9g}") for value in tensor.flatten().tolist()]
     return np.array(flat).reshape(tensor.shape).tolist()
 
 
 def _write_contact_sheet(out: Path, jobs: Sequence[RenderJob]) -> None:
-    """Show the first view of up to 64 objects, spread evenly over all."""
+    """Write a contact sheet of the first view of up to 64 evenly spaced objects."""
     count = min(len(jobs), _SHEET_OBJECTS)
     picked = [jobs[index * len(jobs) // count] for index in range(count)]
     images = []
     for job in picked:
         with Image.open(out / "img" / job.name / image_name(0)) as opened:
             image = opened.convert("RGBA")
-        image.thumbnail((_SHEET_SIDE, _SHEET_SIDE))
+        image.thumbnail((_SHEET_IMAGE_SIZE, _SHEET_IMAGE_SIZE))
         images.append(np.asarray(image))
     labels = [job.name.split("/")[-1] for job in picked]
     columns = min(8, math.ceil(math.sqrt(count)))
@@ -293,7 +287,7 @@ def _write_contact_sheet(out: Path, jobs: Sequence[RenderJob]) -> None:
 
 
 def _remove_traces(out: Path, names: Iterable[str]) -> None:
-    """Take back what a run wrote that ended without a single object."""
+    """Delete the files of a run that rendered no object."""
     for name in names:
         shutil.rmtree(out / "img" / name, ignore_errors=True)
         shutil.rmtree(out / "camera" / name, ignore_errors=True)

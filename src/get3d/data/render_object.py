@@ -1,4 +1,4 @@
-"""Taking the images of one object and writing them where the published layout has them."""
+"""Rendering of one object's images, written in the published layout."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -8,9 +8,16 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from get3d.core.contact_sheet import images_to_u8, save_png
-from get3d.core.files import atomic_path, remove_leftovers
-from get3d.core.types import Cameras, Mesh, TexturedMesh
+from get3d.core import (
+    Cameras,
+    Mesh,
+    MeshError,
+    TexturedMesh,
+    atomic_path,
+    images_to_u8,
+    remove_leftovers,
+    save_png,
+)
 from get3d.data.layouts import image_name
 from get3d.data.mesh_files import MeshFileError, load_mesh, normalize_mesh
 from get3d.data.mesh_notes import appearance_notes
@@ -23,10 +30,10 @@ _PNG_END = b"IEND\xaeB`\x82"
 
 @dataclass(frozen=True)
 class RenderJob:
-    """One object to take images of.
+    """One object to render.
 
     Attributes:
-        name: `category/object`.
+        name: Name of the object, `category/object`.
         source: The mesh file.
     """
 
@@ -36,12 +43,12 @@ class RenderJob:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderOutcome:
-    """What became of one object.
+    """Outcome of the rendering of one object.
 
     Attributes:
         job: The object.
         reason: Why its file could not be used; None if its images are written.
-        notes: What of its look was lost.
+        notes: Features of its appearance that were ignored.
     """
 
     job: RenderJob
@@ -50,14 +57,14 @@ class RenderOutcome:
 
 
 def object_cameras(name: str, config: RenderConfig) -> Cameras:
-    """Draw the cameras of one object; they depend on the seed and its name alone.
+    """Sample the cameras of one object; they depend on the seed and its name alone.
 
     Args:
-        name: `category/object`.
+        name: Name of the object, `category/object`.
         config: Views, distribution and seed.
 
     Returns:
-        One camera a view, the same whenever they are asked for.
+        Cameras, one per view.
     """
     digest = hashlib.sha256(f"{config.seed}/{name}".encode()).digest()
     # torch's CPU generator keeps 32 bits of a seed.
@@ -66,27 +73,24 @@ def object_cameras(name: str, config: RenderConfig) -> Cameras:
 
 
 def is_rendered(out: Path, name: str, num_views: int) -> bool:
-    """Say whether all files of an object are on the disk, whole.
+    """Return whether all files of an object exist and none is truncated.
 
     Args:
         out: The dataset's folder.
-        name: `category/object`.
-        num_views: How many images it must have.
-
-    Returns:
-        True if nothing is missing or cut off.
+        name: Name of the object, `category/object`.
+        num_views: Number of images of an object.
     """
     angles = [out / "camera" / name / f"{kind}.npy" for kind in ("rotation", "elevation")]
     images = [out / "img" / name / image_name(index) for index in range(num_views)]
     return all(path.is_file() and path.stat().st_size > 0 for path in angles) and all(
-        _is_whole_png(path) for path in images
+        _is_complete_png(path) for path in images
     )
 
 
 def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutcome:
-    """Load a mesh, take its images and write them with their angles.
+    """Load a mesh, render its images and write them with their angles.
 
-    The angle files come last, so an object that was interrupted is not taken for a finished one.
+    The angle files are written last, so an interrupted object is not taken for a complete one.
 
     Args:
         job: The object.
@@ -94,7 +98,7 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
         config: Settings.
 
     Returns:
-        The outcome; a file that cannot be used is told in it, not raised.
+        The outcome, with the reason if the mesh cannot be used (MeshError).
 
     Raises:
         OSError: If an image cannot be written.
@@ -104,28 +108,28 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
         textured_mesh = turn_upright(load_mesh(job.source, dtype=torch.float64), config.up_axis)
         textured_mesh = normalize_mesh(textured_mesh, longest_side=config.longest_side)
         mesh = Mesh(textured_mesh.mesh.verts.float(), textured_mesh.mesh.faces)
-        images_u8 = take_images(replace(textured_mesh, mesh=mesh), cameras, config)
+        images_u8 = render_views(replace(textured_mesh, mesh=mesh), cameras, config)
         notes = tuple(appearance_notes(job.source))
-    except MeshFileError as error:
-        return RenderOutcome(job=job, reason=error.reason)
-    except Exception as error:  # one odd file must not stop the other thousand
-        return RenderOutcome(
-            job=job, reason=f"cannot be rendered ({type(error).__name__}: {error})"
-        )
+    except MeshError as error:
+        reason = error.reason if isinstance(error, MeshFileError) else str(error)
+        return RenderOutcome(job=job, reason=reason)
+    except Exception as error:
+        error.add_note(f"while rendering {job.source}")
+        raise
     if not images_u8[..., 3].any():
         return RenderOutcome(job=job, reason="no view shows anything of it")
     _write_object(out, job.name, images_u8, cameras)
     return RenderOutcome(job=job, notes=notes)
 
 
-def take_images(
+def render_views(
     textured_mesh: TexturedMesh, cameras: Cameras, config: RenderConfig
 ) -> UInt8[np.ndarray, "views h w 4"]:
     """Render a mesh from every camera.
 
     Args:
-        textured_mesh: Already centred and scaled.
-        cameras: One an image.
+        textured_mesh: The mesh, already centred and scaled.
+        cameras: Cameras, one per image.
         config: Size, light and supersampling.
 
     Returns:
@@ -143,7 +147,7 @@ def take_images(
 
 
 def turn_upright(textured_mesh: TexturedMesh, up_axis: str) -> TexturedMesh:
-    """Turn a mesh whose z axis points up, so that y does."""
+    """Rotate a mesh whose up axis is z, so that it is y."""
     if up_axis == "y":
         return textured_mesh
 
@@ -174,8 +178,8 @@ def _write_object(
             np.save(temp_path, angles)
 
 
-def _is_whole_png(path: Path) -> bool:
-    """Say whether a file ends as a PNG file does."""
+def _is_complete_png(path: Path) -> bool:
+    """Return whether a file ends with the last chunk of a PNG file."""
     try:
         with path.open("rb") as file:
             file.seek(-len(_PNG_END), 2)

@@ -1,4 +1,4 @@
-"""Labels of shape files, from the index beside them."""
+"""Labels of shape files, from the index file in their folder."""
 
 import json
 import warnings
@@ -10,20 +10,20 @@ INDEX_NAME = "shapes.json"
 
 
 def read_labels(files: Sequence[Path]) -> list[dict[str, str]]:
-    """Look up the labels of shape files in the indices beside them.
+    """Look up the labels of shape files in the index files of their folders.
 
     Args:
-        files: Of one folder or several.
+        files: Mesh files, of one folder or several.
 
     Returns:
-        For each file its labels by name; none for a file that no index lists.
+        Labels by name of each file; empty for a file that no index lists.
     """
     indices = {folder: _read_index_labels(folder) for folder in {file.parent for file in files}}
     return [indices[file.parent].get(file.name, {}) for file in files]
 
 
 def _read_index_labels(folder: Path) -> dict[str, dict[str, str]]:
-    """Labels by file name; none without an index, or with a warning if it cannot be read."""
+    """Read labels by file name; empty without an index, or with a warning if it is damaged."""
     path = folder / INDEX_NAME
     if not path.exists():
         return {}
@@ -37,7 +37,7 @@ def _read_index_labels(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _labels(labels: Any) -> dict[str, str]:
-    """Labels of one shape, without those that are neither text nor numbers."""
+    """Return the labels of one shape that are text or numbers."""
     return {
         name: str(value)
         for name, value in dict(labels).items()

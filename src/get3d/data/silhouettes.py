@@ -1,7 +1,7 @@
-"""Do masks and cameras belong together? Carving a visual hull tells.
+"""Visual hulls, to check that masks and cameras belong together.
 
-A point of an object lies inside its silhouette in every view. If the cameras are right, the points
-for which that holds fill all silhouettes again; if an angle has the wrong sign, they do not.
+A point of an object projects into its silhouette in every view. With correct cameras, the points
+for which that holds fill all silhouettes; if an angle has the wrong sign, they do not.
 """
 
 import math
@@ -18,18 +18,18 @@ from get3d.geometry.cameras import camera_angles, camera_origins, clip_matrices,
 from get3d.geometry.cameras import to_clip as project
 
 _GRID = 40
-_LEAST_SEEN = 0.6  # share of the views that must show a point
-MASK_SIDE = 64
+_LEAST_VISIBLE = 0.6  # least fraction of the views whose image contains a point
+MASK_SIZE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hull:
-    """What the silhouettes of one object leave of space.
+    """Visual hull of one object.
 
     Attributes:
-        low: Smallest coordinates, in scene units; zero if nothing is left.
+        low: Smallest coordinates, in scene units; zero if the hull is empty.
         high: Largest coordinates.
-        explained: Share of the silhouettes' area that the hull fills.
+        explained: Fraction of the silhouettes' area that the hull fills.
     """
 
     low: Float[Tensor, "3"]
@@ -40,36 +40,33 @@ class Hull:
 def carve_hull(masks: Bool[Tensor, "views s s"], cameras: Cameras, *, half_extent: float) -> Hull:
     """Carve the visual hull of an object on a coarse grid, and compare it with its silhouettes.
 
-    What lies outside an image or behind a camera is not carved away by it, but points that most
-    images do not show are left out.
+    A view does not carve points outside its image or behind its camera, but points outside most
+    images are discarded.
 
     Args:
         masks: Silhouettes, at least two.
-        cameras: One a silhouette.
-        half_extent: Half the side of the cube about the origin that is looked at, in scene units.
-
-    Returns:
-        The hull's box, and how well it explains the silhouettes.
+        cameras: Cameras, one per silhouette.
+        half_extent: Half the size of the grid, a cube about the origin, in scene units.
     """
-    # NumPy on one core: the arrays are small, and waking threads would cost more than the work.
+    # NumPy on one core: the arrays are small, so threads would cost more than they gain.
     axis = ((np.arange(_GRID, dtype=np.float32) + 0.5) / _GRID * 2 - 1) * half_extent
     points = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     matrices = clip_matrices(cameras).numpy()
-    side = masks.shape[-1]
+    size = masks.shape[-1]
     # One pixel of margin, so that thin parts survive the coarse grid.
-    wide = _grow(masks.numpy()).reshape(len(masks), -1)
-    times_seen = np.zeros(len(points), dtype=np.int64)
+    wide = _dilate(masks.numpy()).reshape(len(masks), -1)
+    num_visible = np.zeros(len(points), dtype=np.int64)
     for matrix, silhouette in zip(matrices, wide, strict=True):
-        # View by view, because the first few already carve most of the grid away.
-        pixels, is_seen = _project_pixels(points, matrix, side)
-        is_kept = silhouette[pixels] | ~is_seen
-        points, times_seen = points[is_kept], (times_seen + is_seen)[is_kept]
-    points = points[times_seen > _LEAST_SEEN * len(masks)]
+        # View by view, because the first few carve most of the grid.
+        pixels, is_visible = _project_pixels(points, matrix, size)
+        is_kept = silhouette[pixels] | ~is_visible
+        points, num_visible = points[is_kept], (num_visible + is_visible)[is_kept]
+    points = points[num_visible > _LEAST_VISIBLE * len(masks)]
     hits = np.zeros_like(wide)
     for matrix, hit in zip(matrices, hits, strict=True):
-        pixels, is_seen = _project_pixels(points, matrix, side)
-        hit[pixels[is_seen]] = True
-    filled = _grow(hits.reshape(masks.shape)) & masks.numpy()
+        pixels, is_visible = _project_pixels(points, matrix, size)
+        hit[pixels[is_visible]] = True
+    filled = _dilate(hits.reshape(masks.shape)) & masks.numpy()
     kept = torch.from_numpy(points) if len(points) else torch.zeros(1, 3)
     return Hull(
         low=kept.amin(dim=0),
@@ -79,13 +76,13 @@ def carve_hull(masks: Bool[Tensor, "views s s"], cameras: Cameras, *, half_exten
 
 
 def camera_alternatives(cameras: Cameras) -> Mapping[str, Cameras]:
-    """List the usual mistakes about cameras, with the cameras as they would be without each.
+    """List the usual mistakes in camera conventions, with the cameras corrected for each.
 
     Args:
-        cameras: As a dataset has them.
+        cameras: Cameras of a dataset.
 
     Returns:
-        What would be wrong with the data, and the cameras corrected for it.
+        Corrected cameras by a description of the mistake.
     """
     flip_x = torch.diag(torch.tensor([-1.0, 1.0, 1.0, 1.0]))
     flip_y = torch.diag(torch.tensor([1.0, -1.0, 1.0, 1.0]))
@@ -109,19 +106,19 @@ def camera_alternatives(cameras: Cameras) -> Mapping[str, Cameras]:
 
 
 def mask_reach(masks: Bool[Tensor, "views s s"], cameras: Cameras) -> Float[Tensor, " views"]:
-    """How far from the origin each silhouette reaches, sideways at the origin's distance.
+    """Compute how far each silhouette extends from the origin, in the image plane through it.
 
     Args:
         masks: Silhouettes.
-        cameras: One a silhouette.
+        cameras: Cameras, one per silhouette.
 
     Returns:
         Largest distance along the image axes, in scene units; 0 for an empty silhouette.
     """
     clip = project(torch.zeros(1, 3), clip_matrices(cameras))[:, 0]
     centre = clip[:, :2] / clip[:, 3:]
-    side = masks.shape[-1]
-    axis = (torch.arange(side) + 0.5) / side * 2 - 1
+    size = masks.shape[-1]
+    axis = (torch.arange(size) + 0.5) / size * 2 - 1
     along_x = (axis - centre[:, :1]).abs() * masks.any(dim=1)
     along_y = (axis - centre[:, 1:]).abs() * masks.any(dim=2)
     focal = 2 * cameras.intrinsics[:, :2]
@@ -130,20 +127,20 @@ def mask_reach(masks: Bool[Tensor, "views s s"], cameras: Cameras) -> Float[Tens
 
 
 def _project_pixels(
-    points: Float[np.ndarray, "points 3"], matrix: Float[np.ndarray, "4 4"], side: int
+    points: Float[np.ndarray, "points 3"], matrix: Float[np.ndarray, "4 4"], size: int
 ) -> tuple[Int[np.ndarray, " points"], Bool[np.ndarray, " points"]]:
-    """Index of the pixel that each point falls on, and whether it is on the image at all."""
+    """Return the index of the pixel that each point projects to, and whether it is in the image."""
     x, y, _, w = (points @ matrix[:, :3].T + matrix[:, 3]).T
-    half = side / 2 / np.maximum(w, 1e-6)
-    columns, rows = x * half + side / 2, y * half + side / 2
-    is_seen = (w > 1e-6) & (columns >= 0) & (columns < side) & (rows >= 0) & (rows < side)
-    columns = np.where(is_seen, columns, 0).astype(np.int64)
-    rows = np.where(is_seen, rows, 0).astype(np.int64)
-    return rows * side + columns, is_seen
+    half = size / 2 / np.maximum(w, 1e-6)
+    columns, rows = x * half + size / 2, y * half + size / 2
+    is_visible = (w > 1e-6) & (columns >= 0) & (columns < size) & (rows >= 0) & (rows < size)
+    columns = np.where(is_visible, columns, 0).astype(np.int64)
+    rows = np.where(is_visible, rows, 0).astype(np.int64)
+    return rows * size + columns, is_visible
 
 
-def _grow(masks: Bool[np.ndarray, "views s s"]) -> Bool[np.ndarray, "views s s"]:
-    """Grow silhouettes by one pixel."""
+def _dilate(masks: Bool[np.ndarray, "views s s"]) -> Bool[np.ndarray, "views s s"]:
+    """Dilate silhouettes by one pixel."""
     padded = np.pad(masks, ((0, 0), (1, 1), (1, 1)))
     wide = padded[:, 1:-1] | padded[:, :-2] | padded[:, 2:]
     return wide[:, :, 1:-1] | wide[:, :, :-2] | wide[:, :, 2:]

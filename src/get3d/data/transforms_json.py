@@ -1,7 +1,7 @@
-"""NeRF and Blender folders: transforms.json beside images, one folder an object.
+"""Datasets in the NeRF and Blender layout: transforms.json and images, one folder per object.
 
-Their world has z up and their cameras look along -z; ours has y up, so (x, y, z) there is
-(x, z, -y) here. Distances stay as they are in the file.
+Their world has z up and their cameras look along -z; ours has y up, so their (x, y, z) is our
+(x, z, -y). Distances stay as they are in the file.
 """
 
 import math
@@ -12,16 +12,10 @@ from typing import Any
 
 import torch
 
-from get3d.core.types import Cameras
-from get3d.data.layouts import (
-    DatasetError,
-    DatasetIndex,
-    ObjectViews,
-    index_objects,
-    read_json,
-)
+from get3d.core import Cameras, DataError
+from get3d.data.layouts import DatasetIndex, ObjectViews, index_objects, read_json
 
-# transforms_val.json and transforms_test.json hold views kept back on purpose: they are not read.
+# transforms_val.json and transforms_test.json have held-out views, so they are not read.
 TRANSFORMS_NAMES = ("transforms.json", "transforms_train.json")
 _Z_UP_TO_Y_UP = torch.tensor(
     [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]],
@@ -37,7 +31,7 @@ def find_transforms(root: Path) -> list[Path]:
         root: A folder of one object, or a folder of such folders.
 
     Returns:
-        One file an object, sorted; empty if this is no such dataset.
+        One file per object, sorted; empty if this is no such dataset.
     """
     folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
     found = []
@@ -54,7 +48,7 @@ def read_transforms(root: Path) -> DatasetIndex:
         root: A folder of one object, or a folder of such folders.
 
     Returns:
-        The index; objects with wrong or missing files are told in `problems`.
+        The index; `problems` lists objects with wrong or missing files.
     """
     readers = [partial(_read_object, path) for path in find_transforms(root)]
     return index_objects("transforms", root, readers)
@@ -65,7 +59,7 @@ def _read_object(path: Path) -> ObjectViews:
     content = read_json(path)
     frames = content.get("frames")
     if not isinstance(frames, list) or not frames:
-        raise DatasetError(f"{path}: has no frames; it must list one an image")
+        raise DataError(f"{path}: has no frames; it must list one per image")
     images, matrices, intrinsics = [], [], []
     for index, frame in enumerate(frames):
         try:
@@ -75,10 +69,10 @@ def _read_object(path: Path) -> ObjectViews:
             if not all(map(math.isfinite, intrinsics[-1])) or min(intrinsics[-1][:2]) <= 0:
                 raise ValueError(f"its lens must have positive focal lengths: {intrinsics[-1]}")
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            if isinstance(error, DatasetError):
+            if isinstance(error, DataError):
                 raise
             reason = f"{type(error).__name__}: {error}"
-            raise DatasetError(f"{path}: frame {index} cannot be used ({reason})") from error
+            raise DataError(f"{path}: frame {index} cannot be used ({reason})") from error
         matrices.append(_world_to_camera(matrix, f"{path}: frame {index}"))
     return ObjectViews(
         name=path.parent.resolve().name,
@@ -95,11 +89,11 @@ def _image_path(path: Path, file_path: str) -> Path:
     for candidate in (image, image.with_name(image.name + ".png")):
         if candidate.is_file():
             return candidate
-    raise DatasetError(f"{image}: missing, but {path} lists it; add it or remove its frame")
+    raise DataError(f"{image}: missing, but {path} lists it; add it or remove its frame")
 
 
 def _intrinsics(values: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """Lens of a frame, relative to the image size.
+    """Return the intrinsics of a frame, relative to the image size.
 
     Either focal lengths in pixels with the image size, or the horizontal field of view of a square
     image (`camera_angle_x`, radians).
@@ -117,13 +111,13 @@ def _intrinsics(values: Mapping[str, Any]) -> tuple[float, float, float, float]:
 
 
 def _world_to_camera(matrix: torch.Tensor, where: str) -> torch.Tensor:
-    """Turn a camera-to-world matrix with z up into a world-to-camera matrix with y up."""
+    """Convert a camera-to-world matrix with z up to a world-to-camera matrix with y up."""
     if matrix.shape != (4, 4) or not matrix.isfinite().all():
-        raise DatasetError(f"{where}: transform_matrix must be 4 x 4 finite numbers")
+        raise DataError(f"{where}: transform_matrix must be 4 x 4 finite numbers")
     rotation = matrix[:3, :3]
     error = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64)).abs().max()
     if error > _RIGID_TOLERANCE or torch.linalg.det(rotation) < 0:
-        raise DatasetError(
+        raise DataError(
             f"{where}: transform_matrix is not a rotation and a translation; scaled or mirrored "
             "cameras cannot be used"
         )

@@ -1,4 +1,4 @@
-"""Everything that would spoil a training run, said before it starts: behind `get3d validate`."""
+"""Validation of a dataset before training: the library behind `get3d validate`."""
 
 import math
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from get3d.core.types import Cameras
+from get3d.core import Cameras, DataError
 from get3d.data.agreement import check_agreement, write_overlay
 from get3d.data.dataset import scan_dataset
-from get3d.data.layouts import DatasetError, DatasetIndex, join_cameras, list_pngs
+from get3d.data.layouts import DatasetIndex, join_cameras, list_pngs
 from get3d.data.mask_scan import MaskScan, scan_masks
 from get3d.geometry.cameras import camera_angles, camera_origins, clip_matrices, to_clip
 
@@ -19,12 +19,12 @@ _FEW_IMAGES = 500
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationReport:
-    """What was found out about a dataset.
+    """Result of `validate_dataset`.
 
     Attributes:
         root: The folder.
-        errors: What stops or spoils a training run; each names a file and a remedy.
-        warnings: What is worth a look.
+        errors: What stops or spoils a training run; each with a file and a suggested fix.
+        warnings: What may spoil a training run.
         statistics: Counts, sizes and ranges by name.
     """
 
@@ -45,16 +45,13 @@ def validate_dataset(
     overlay_path: Path | str | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ValidationReport:
-    """Read a whole dataset and look for everything that would spoil a training run.
+    """Check a whole dataset for everything that would spoil a training run.
 
     Args:
         path: The dataset's folder, of any layout.
-        overlay_path: Where to write an image that shows boxes and axes drawn on images through
-            their cameras (PNG); None writes none.
+        overlay_path: PNG file to write, of images with boxes and axes projected through their
+            cameras; None writes none.
         on_progress: Called with the images read so far and their number.
-
-    Returns:
-        Errors, warnings and statistics.
 
     Raises:
         FileNotFoundError: If there is no dataset.
@@ -62,7 +59,7 @@ def validate_dataset(
     root = Path(path)
     try:
         index = scan_dataset(root)
-    except DatasetError as error:
+    except DataError as error:
         return ValidationReport(root=root, errors=(str(error),), warnings=(), statistics={})
     errors, warnings = list(index.problems), []
     if not index.objects:
@@ -92,13 +89,13 @@ def validate_dataset(
 
 
 def _check_files(index: DatasetIndex) -> tuple[list[str], list[str]]:
-    """Compare the folders with what the cameras are for."""
+    """Check the number of images, and for images without a camera."""
     warnings = []
     num_images = sum(len(views.image_paths) for views in index.objects)
     if num_images < _FEW_IMAGES:
         warnings.append(
             f"{index.root}: only {num_images} images; below about {_FEW_IMAGES} the discriminators "
-            "learn them by heart, so render more objects or views"
+            "overfit, so render more objects or views"
         )
     if index.layout != "transforms":
         for views in index.objects:
@@ -113,12 +110,12 @@ def _check_files(index: DatasetIndex) -> tuple[list[str], list[str]]:
 
 
 def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[str]]:
-    """Look for silhouettes that teach nothing or the wrong thing."""
+    """Check for empty, full and cropped silhouettes."""
     paths = [image for views in index.objects for image in views.image_paths]
     errors: list[str] = []
     warnings: list[str] = []
     num_read = int(scan.is_read.sum())
-    # The published settings cut off the corners of a few objects, so that is never an error.
+    # The published settings crop a few objects, so that is never an error.
     for flags, what, suggestion, can_be_error in (
         (
             scan.is_empty,
@@ -149,7 +146,7 @@ def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[s
 
 
 def _check_cameras(cameras: Cameras) -> tuple[list[str], list[str]]:
-    """Look for cameras that the sampler of the training could not have drawn."""
+    """Check for cameras that training cannot sample: off-centre, rolled, at other distances."""
     errors: list[str] = []
     warnings: list[str] = []
     clip = to_clip(torch.zeros(1, 3), clip_matrices(cameras))[:, 0]
@@ -169,18 +166,18 @@ def _check_cameras(cameras: Cameras) -> tuple[list[str], list[str]]:
     if float(roll_deg.max()) > 3:
         warnings.append(
             f"cameras are rolled by up to {float(roll_deg.max()):.0f} degrees; generated shapes "
-            "are shown without roll, so the two can be told apart"
+            "are rendered without roll, so the discriminators can tell them apart"
         )
     distance = camera_origins(cameras).norm(dim=1)
     spread = float((distance.max() - distance.min()) / distance.mean())
     if spread > 0.05:
         warnings.append(
             f"distances of the cameras range from {float(distance.min()):.3g} to "
-            f"{float(distance.max()):.3g}; generated shapes are shown from the mean distance only"
+            f"{float(distance.max()):.3g}; generated shapes are rendered from the mean distance"
         )
     focal = cameras.intrinsics[:, 1]
     if float(focal.max() - focal.min()) > 0.02 * float(focal.mean()):
-        warnings.append("fields of view differ; generated shapes are shown with their mean only")
+        warnings.append("fields of view differ; generated shapes are rendered with their mean only")
     angles_deg = torch.rad2deg(camera_angles(cameras))
     if len(cameras) > 8 and float(angles_deg[:, 0].max()) < 6.3:
         warnings.append("all rotations lie below 6.3 degrees; the files seem to hold radians")
@@ -188,19 +185,19 @@ def _check_cameras(cameras: Cameras) -> tuple[list[str], list[str]]:
 
 
 def _statistics(index: DatasetIndex, cameras: Cameras, scan: MaskScan) -> dict[str, str]:
-    """Counts and ranges in words."""
+    """Format counts and ranges."""
     counts = [len(views.image_paths) for views in index.objects]
     distance = camera_origins(cameras).norm(dim=1)
     angles_deg = torch.rad2deg(camera_angles(cameras))
     fovy_deg = math.degrees(2 * math.atan(0.5 / float(cameras.intrinsics[:, 1].mean())))
-    coverage = scan.masks[scan.is_read].float().mean() if scan.is_read.any() else torch.zeros(())
+    covered = scan.masks[scan.is_read].float().mean() if scan.is_read.any() else torch.zeros(())
     statistics = {
         "layout": index.layout,
         "objects": str(len(counts)),
         "images": str(sum(counts)),
         "views of an object": _span([float(count) for count in counts], 0),
-        "image size": f"{scan.side_px} x {scan.side_px}",
-        "covered by the object": f"{float(coverage):.0%}",
+        "image size": f"{scan.width_px} x {scan.width_px}",
+        "covered by the object": f"{float(covered):.0%}",
         "camera distance": _span(distance.tolist(), 3),
         "vertical field of view (degrees)": f"{fovy_deg:.2f}",
         "rotation (degrees)": _span(angles_deg[:, 0].tolist(), 1),
@@ -212,6 +209,6 @@ def _statistics(index: DatasetIndex, cameras: Cameras, scan: MaskScan) -> dict[s
 
 
 def _span(values: list[float], digits: int) -> str:
-    """One value, or the lowest and the highest."""
+    """Format the range of values."""
     low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
     return low if low == high else f"{low} to {high}"

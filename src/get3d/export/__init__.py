@@ -2,10 +2,11 @@
 
 from get3d.export.assets import AssetOptions, color_vertices, make_asset
 from get3d.export.atlas import check_texture_size, unwrap
-from get3d.export.bake import ColorFn, bake_texture, texture_mesh
+from get3d.export.bake import bake_texture, texture_mesh
 from get3d.export.clean import NONE_FOUND, Cleaned, Cleaning, clean_mesh, decimate
 from get3d.export.files import EXPORT_SUFFIXES, JPEG_SUFFIXES, check_export_suffix, save
 from get3d.export.glb import encode_glb, save_glb
+from get3d.export.materials import check_channels, make_material
 from get3d.export.obj import save_obj
 from get3d.export.ply import save_ply
 from get3d.export.usdz import save_usdz
@@ -17,8 +18,8 @@ __all__ = [
     "AssetOptions",
     "Cleaned",
     "Cleaning",
-    "ColorFn",
     "bake_texture",
+    "check_channels",
     "check_export_suffix",
     "check_texture_size",
     "clean_mesh",
@@ -26,6 +27,7 @@ __all__ = [
     "decimate",
     "encode_glb",
     "make_asset",
+    "make_material",
     "save",
     "save_glb",
     "save_obj",

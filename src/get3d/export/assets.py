@@ -1,4 +1,4 @@
-"""From a surface and its colour field to an asset: cleaned, coloured, with normals."""
+"""From a surface and its appearance to an asset: cleaned, textured, with normals."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 
 from get3d.core import (
+    Appearance,
+    ConfigError,
     Material,
     Mesh,
     MeshError,
@@ -14,14 +16,16 @@ from get3d.core import (
     check_literals,
     srgb_to_linear,
 )
-from get3d.export.bake import ColorFn, ask_colors, texture_mesh
+from get3d.export.bake import evaluate_appearance, texture_mesh
 from get3d.export.clean import Cleaning, clean_mesh
+from get3d.export.materials import check_channels
 from get3d.geometry import check_mesh, split_normals
+from get3d.render import ColorFn
 
 
 @dataclass(frozen=True, kw_only=True)
 class AssetOptions(Cleaning):
-    """How a generated shape becomes an asset; by default as the network made it."""
+    """Options of `make_asset`; by default the surface stays as the network made it."""
 
     crease_deg: float | None = None
     """Split normals where the surface bends by more degrees, such as 40; smooth if left out."""
@@ -33,27 +37,27 @@ class AssetOptions(Cleaning):
         """Check the values.
 
         Raises:
-            ValueError: If one is out of range.
+            ConfigError: If one is out of range.
         """
         super().__post_init__()
         check_literals(self)
         if self.crease_deg is not None and not 0 <= self.crease_deg <= 180:
-            raise ValueError(f"crease_deg must lie in 0 to 180, got {self.crease_deg}")
+            raise ConfigError(f"crease_deg must lie in 0 to 180, got {self.crease_deg}")
 
 
 def make_asset(
     mesh: Mesh,
-    color_fn: ColorFn,
+    appearance: Appearance | ColorFn,
     *,
     texture_size: int = 1024,
     options: AssetOptions | None = None,
 ) -> TexturedMesh:
-    """Clean a surface, ask its colour field, and give it normals.
+    """Clean a surface, bake its appearance, and give it normals.
 
     Args:
-        mesh: What `color_fn` colours; at least one face.
-        color_fn: sRGB colours in [0, 1] at object-space positions; values outside are clipped.
-        texture_size: Side of the texture, in texels.
+        mesh: At least one face.
+        appearance: As for `texture_mesh`.
+        texture_size: Width and height of the textures, in texels.
         options: None changes nothing about the surface and bakes a texture.
 
     Returns:
@@ -66,9 +70,9 @@ def make_asset(
     options = AssetOptions() if options is None else options
     cleaned = clean_mesh(mesh, options)
     if options.colors == "texture":
-        asset = texture_mesh(cleaned.mesh, color_fn, texture_size=texture_size)
+        asset = texture_mesh(cleaned.mesh, appearance, texture_size=texture_size)
     else:
-        asset = color_vertices(cleaned.mesh, color_fn)
+        asset = color_vertices(cleaned.mesh, appearance)
     notes = cleaned.notes
     if options.crease_deg is not None:
         split = split_normals(cleaned.mesh, crease_rad=math.radians(options.crease_deg))
@@ -81,20 +85,29 @@ def make_asset(
 
 
 @torch.no_grad()
-def color_vertices(mesh: Mesh, color_fn: ColorFn) -> TexturedMesh:
+def color_vertices(mesh: Mesh, appearance: Appearance | ColorFn) -> TexturedMesh:
     """Colour a mesh at its vertices, without texture or atlas.
 
     Args:
         mesh: At least one face.
-        color_fn: As for `make_asset`.
+        appearance: With no other channel than a colour: vertices have no others.
 
     Raises:
         MeshError: As `check_mesh`, or if there are no faces or a colour is not finite.
+        ConfigError: If the appearance has other channels.
     """
+    if not isinstance(appearance, Appearance):
+        appearance = Appearance.of_color(appearance)
+    check_channels(appearance.channels)
+    if len(appearance.channels) > 1:
+        raise ConfigError(
+            f"vertices hold a colour alone, and the appearance has {', '.join(appearance.channels)}"
+            '; use colors "texture"'
+        )
     if len(mesh.faces) == 0:
         raise MeshError("the mesh has no faces, so there is nothing to colour")
     check_mesh(mesh)
-    srgb = ask_colors(color_fn, mesh.verts.detach())
+    srgb = evaluate_appearance(appearance, mesh.verts.detach())
     linear = srgb_to_linear(srgb)
     return TexturedMesh(
         mesh=mesh.detach(),

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from get3d.core.errors import MeshError
+from get3d.core.errors import ConfigError, MeshError
 from get3d.core.types import Mesh
 from get3d.export.charts import Charts, chart_boxes, make_charts
 from get3d.geometry import (
@@ -30,11 +30,11 @@ MAX_TEXTURE_SIZE = 16384
 
 _GAP_TEXELS = 3
 _MIN_GAP_TEXELS = 0.5
-# Charts of so much area, as a share of the texture's, come out about as large as the texture.
+# Charts of so much area, as a fraction of the texture's, come out about as large as the texture.
 _AREA = 0.85
-# Longer charts are cut, as a share of the texture's side; faces that are longer still are shrunk.
+# Longer charts are cut, as a fraction of the texture's width; longer faces are shrunk.
 _MAX_LENGTH = 1.25
-# Charts less than a texel wide on average are shrunk to that share of it, and no further than this.
+# Charts less than a texel wide on average are shrunk to that fraction of it, and no further.
 _MIN_LENGTH_TEXELS = 64.0
 _USUAL_COVERAGE = 0.6
 _UNASSIGNED = 0xFFFFFFFF
@@ -88,19 +88,19 @@ def unwrap(
 
 
 def check_texture_size(texture_size: Any, *, least: int = 1) -> None:
-    """Refuse a side that no texture can have.
+    """Validate the size of a texture.
 
     Args:
         texture_size: In texels.
         least: The smallest that makes sense.
 
     Raises:
-        ValueError: If it is out of range or no whole number.
+        ConfigError: If it is out of range or no whole number.
     """
     is_whole = isinstance(texture_size, Integral)
     if not is_whole or not least <= texture_size <= MAX_TEXTURE_SIZE:
         kind = "" if is_whole else ", a whole number"
-        raise ValueError(
+        raise ConfigError(
             f"texture_size must be from {least} to {MAX_TEXTURE_SIZE}{kind}, got {texture_size!r}"
         )
 
@@ -108,7 +108,7 @@ def check_texture_size(texture_size: Any, *, least: int = 1) -> None:
 def check_atlas(
     mesh: Mesh, uvs: Float[Tensor, "uvs 2"], uv_faces: Int[Tensor, "uv_faces 3"]
 ) -> None:
-    """Refuse texture coordinates that do not fit a mesh.
+    """Validate that texture coordinates fit a mesh.
 
     Args:
         mesh: The surface.
@@ -193,7 +193,7 @@ class _ChartSizes:
         """Say how many texels a unit of each chart is: alike, but for those that are too long.
 
         Room is for what has area: charts that are thinner than a texel would need many times their
-        share of it, and packing them would take any time.
+        fraction of it, and packing them would take any time.
         """
         scale = texture_size * (_AREA / max(float(self.areas.sum()), 1e-300)) ** 0.5
         longest = _MAX_LENGTH * texture_size
@@ -219,11 +219,11 @@ def _chart_sizes(
 
 
 def _check_space(sizes: _ChartSizes, texture_size: int, *, packed_size: int | None = None) -> None:
-    """Refuse textures whose gaps are less than half a texel when all is scaled to fit.
+    """Validate that gaps are half a texel or more when all charts are scaled to fit.
 
     Args:
         sizes: Of the charts.
-        texture_size: What is asked for.
+        texture_size: Width and height of the texture, in texels.
         packed_size: How large the packed charts are; None: before packing, which takes long where
             it cannot end well.
     """
@@ -242,7 +242,7 @@ def _check_space(sizes: _ChartSizes, texture_size: int, *, packed_size: int | No
         + (
             f"{enough} is enough"
             if enough <= MAX_TEXTURE_SIZE
-            else f"no size up to {MAX_TEXTURE_SIZE} is enough, so ask for fewer faces or slivers"
+            else f"no size up to {MAX_TEXTURE_SIZE} is enough, so simplify or remove slivers"
         )
     )
 

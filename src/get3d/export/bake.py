@@ -1,4 +1,4 @@
-"""From a colour field to an image on the surface: every texel that can be seen asks the field."""
+"""Texture baking: an appearance is evaluated at the surface point of every texel that is seen."""
 
 import torch
 import torch.nn.functional as F
@@ -7,45 +7,51 @@ from torch import Tensor
 
 from get3d.core.chunks import CHUNK_POINTS
 from get3d.core.errors import MeshError
-from get3d.core.types import Material, Mesh, TexturedMesh
+from get3d.core.types import Appearance, Mesh, TexturedMesh
 from get3d.export.atlas import check_atlas, check_texture_size, unwrap
+from get3d.export.materials import check_channels, make_material
 from get3d.geometry import check_mesh
 from get3d.render import ColorFn, rasterize
 
-# Bilinear lookups reach one texel beyond those that a chart touches: these ask the field too.
-# The first mip levels reach further: these copy a neighbour.
-_ASKED_RINGS = 1
+# Bilinear lookups reach one texel beyond those that a chart touches: it is evaluated there too.
+# The first mip levels reach further: these texels copy a neighbour.
+_EVALUATED_RINGS = 1
 _COPIED_RINGS = 3
-_SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
+_NEIGHBOURS = ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
 def texture_mesh(
     mesh: Mesh,
-    color_fn: ColorFn,
+    appearance: Appearance | ColorFn,
     *,
     texture_size: int = 1024,
 ) -> TexturedMesh:
-    """Unwrap a mesh and paint its texture by a colour field.
+    """Unwrap a mesh and bake its appearance into the textures of one opaque material.
 
     Args:
-        mesh: What `color_fn` colours; at least one face.
-        color_fn: sRGB colours in [0, 1] at object-space positions; values outside are clipped.
-        texture_size: Side of the texture, in texels.
+        mesh: Positions and faces; at least one face.
+        appearance: Channels of a material (see `make_material`), or a function that gives sRGB
+            colours in [0, 1] at object-space positions; values outside are clipped.
+        texture_size: Width and height of the textures, in texels.
 
     Returns:
-        The same vertices and faces with texture coordinates and one opaque material.
+        The same vertices and faces with texture coordinates and one material.
 
     Raises:
-        ValueError: If the mesh has no faces, a position or colour is not finite, or the texture is
+        MeshError: If the mesh has no faces, a position or value is not finite, or the texture is
             too small for the mesh's charts.
+        ValueError: If a channel is none of a material.
     """
+    if not isinstance(appearance, Appearance):
+        appearance = Appearance.of_color(appearance)
+    check_channels(appearance.channels)
     uvs, uv_faces = unwrap(mesh, texture_size=texture_size)
-    texture = bake_texture(mesh, uvs, uv_faces, color_fn, texture_size)
+    texture = bake_texture(mesh, uvs, uv_faces, appearance, texture_size)
     return TexturedMesh(
         mesh=mesh.detach(),
         uvs=uvs,
         uv_faces=uv_faces,
-        materials=(Material(texture=F.pad(texture, (0, 1), value=1.0)),),
+        materials=(make_material(appearance.split(texture)),),
         face_material=torch.zeros(len(mesh.faces), dtype=torch.int64, device=mesh.faces.device),
     )
 
@@ -55,30 +61,33 @@ def bake_texture(
     mesh: Mesh,
     uvs: Float[Tensor, "uvs 2"],
     uv_faces: Int[Tensor, "faces 3"],
-    color_fn: ColorFn,
+    appearance: Appearance | ColorFn,
     texture_size: int,
-) -> Float[Tensor, "h w 3"]:
-    """Paint a texture by asking a colour field at the surface point of each texel.
+) -> Float[Tensor, "h w c"]:
+    """Bake an appearance into a texture: evaluate it at the surface point of each texel.
 
-    Texels that a chart touches without covering their centre, and one ring more, ask for the
-    colour of the nearest point of the chart; so bilinear lookups show no seam. All other texels
-    take colours from around them: none is black unless the field is.
+    Texels that a chart touches without covering their centre, and one ring more, get the values of
+    the nearest point of the chart; so bilinear lookups show no seam. All other texels take values
+    from around them: none is black unless the appearance is.
 
     Args:
         mesh: Positions and faces.
         uvs: Texture coordinates in [0, 1], origin at the bottom left; charts must not overlap.
         uv_faces: Three indices a face into `uvs`.
-        color_fn: sRGB colours in [0, 1] at object-space positions; asked in parts of bounded size.
-        texture_size: Side of the texture, in texels.
+        appearance: Any channels, or a function that gives sRGB colours in [0, 1] at object-space
+            positions; evaluated in chunks of points.
+        texture_size: Width and height of the texture, in texels.
 
     Returns:
-        sRGB colours in [0, 1], row 0 at the top.
+        All channels in [0, 1], row 0 at the top.
 
     Raises:
-        MeshError: If there are no faces, or a position or colour is not finite.
-        ValueError: If `color_fn` returns another shape, or mesh and texture coordinates hold
+        MeshError: If there are no faces, or a position or value is not finite.
+        ValueError: If the appearance returns another shape, or mesh and texture coordinates hold
             indices of what is not there.
     """
+    if not isinstance(appearance, Appearance):
+        appearance = Appearance.of_color(appearance)
     check_texture_size(texture_size)
     check_mesh(mesh)
     check_atlas(mesh, uvs, uv_faces)
@@ -88,15 +97,16 @@ def bake_texture(
     # Texels count from the top left: a texel's centre is at half-integers of (column, row).
     corners = torch.stack([corners[:, 0], texture_size - corners[:, 1]], dim=1)[uv_faces]
     face_of = _chart_texels(uvs, uv_faces, corners, texture_size)
-    for _ in range(_ASKED_RINGS):
+    for _ in range(_EVALUATED_RINGS):
         _grow(face_of)
-    texture = mesh.verts.new_zeros(texture_size, texture_size, 3)
+    size = appearance.num_values
+    texture = mesh.verts.new_zeros(texture_size, texture_size, size)
     for start in range(0, face_of.numel(), CHUNK_POINTS):
         faces = face_of.view(-1)[start : start + CHUNK_POINTS]
         inside = (faces >= 0).nonzero().squeeze(1)
         faces, texels = faces[inside].long(), inside + start
         points = _surface_points(mesh, corners, faces, texels, texture_size)
-        texture.view(-1, 3)[texels] = ask_colors(color_fn, points)
+        texture.view(-1, size)[texels] = evaluate_appearance(appearance, points)
     is_known = face_of >= 0
     del face_of  # as large as a channel of the texture, like much that follows
     _fill(texture, is_known)
@@ -146,7 +156,7 @@ def _grow(ids: Int[Tensor, "h w"]) -> None:
     """Give texels without an id (-1) that of a neighbour, in place; edges go before corners."""
     height, width = ids.shape
     padded = F.pad(ids, (1, 1, 1, 1), value=-1)
-    for down, right in _SIDES:
+    for down, right in _NEIGHBOURS:
         neighbour = padded[1 + down : 1 + down + height, 1 + right : 1 + right + width]
         torch.where(ids < 0, neighbour, ids, out=ids)
 
@@ -196,66 +206,69 @@ def _closest_outline_weights(
     along = ((offsets * edges).sum(dim=2) / safe).clamp(0, 1)
     distances = (offsets - along.unsqueeze(2) * edges).square().sum(dim=2)
     edge = distances.argmin(dim=1, keepdim=True)
-    share = along.gather(1, edge)
+    fraction = along.gather(1, edge)
     weights = triangles.new_zeros(len(triangles), 3)
-    weights.scatter_(1, edge, 1 - share)
-    return weights.scatter_(1, (edge + 1) % 3, share)
+    weights.scatter_(1, edge, 1 - fraction)
+    return weights.scatter_(1, (edge + 1) % 3, fraction)
 
 
 def _cross(a: Float[Tensor, "n 2"], b: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:
     return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
 
 
-def ask_colors(color_fn: ColorFn, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-    """Ask a colour field in parts of bounded size, and check what it says.
+def evaluate_appearance(
+    appearance: Appearance, points: Float[Tensor, "n 3"]
+) -> Float[Tensor, "n c"]:
+    """Evaluate an appearance in chunks of points, and check the values.
 
     Args:
-        color_fn: sRGB colours in [0, 1] at object-space positions; values outside are clipped.
-        points: Any number of positions.
+        appearance: Values outside [0, 1] are clipped.
+        points: Any number of object-space positions.
 
     Raises:
-        MeshError: If a colour is not finite.
-        ValueError: If it returns another shape.
+        MeshError: If a value is not finite.
+        ValueError: If the appearance returns another shape.
     """
-    colors = torch.empty_like(points)
+    values = points.new_empty(len(points), appearance.num_values)
     for start in range(0, len(points), CHUNK_POINTS):
         part = slice(start, start + CHUNK_POINTS)
-        found = color_fn(points[part])
-        if found.shape != points[part].shape:
+        found = appearance.evaluate(points[part])
+        if found.shape != values[part].shape:
             raise ValueError(
-                f"color_fn must return one RGB colour a point, {list(points[part].shape)}; "
-                f"got {list(found.shape)}"
+                f"an appearance with channels {dict(appearance.channels)} must return "
+                f"{list(values[part].shape)}, got {list(found.shape)}"
             )
         if not found.isfinite().all():
-            raise MeshError("color_fn returned colours that are not finite")
-        colors[part] = found.clamp(0, 1)
-    return colors
+            raise MeshError("the appearance has values that are not finite")
+        values[part] = found.clamp(0, 1)
+    return values
 
 
-def _fill(texture: Float[Tensor, "h w 3"], is_known: Bool[Tensor, "h w"]) -> None:
-    """Colour the others in place: those near charts like a neighbour, the rest by averages."""
+def _fill(texture: Float[Tensor, "h w c"], is_known: Bool[Tensor, "h w"]) -> None:
+    """Fill the other texels in place: near charts from a neighbour, the rest by averages."""
     sources = torch.arange(is_known.numel(), dtype=torch.int32, device=texture.device)
     sources = sources.view_as(is_known).masked_fill_(~is_known, -1)
     for _ in range(_COPIED_RINGS):
         _grow(sources)
     copies = ((sources >= 0) & ~is_known).flatten().nonzero().squeeze(1)
-    texture.view(-1, 3)[copies] = texture.view(-1, 3)[sources.view(-1)[copies].long()]
+    values = texture.view(-1, texture.shape[2])
+    values[copies] = values[sources.view(-1)[copies].long()]
     is_known = sources >= 0
     del sources
     _fill_from_coarse(texture, is_known.to(texture.dtype))
 
 
-def _fill_from_coarse(color: Float[Tensor, "h w 3"], weight: Float[Tensor, "h w"]) -> None:
+def _fill_from_coarse(values: Float[Tensor, "h w c"], weight: Float[Tensor, "h w"]) -> None:
     """Divide by the weights in place, and fill where they are zero from ever coarser averages."""
     coarse: Tensor | None = None
     if min(weight.shape) > 1 and not bool((weight > 0).all()):
-        coarse = torch.stack([_halve(channel) for channel in color.unbind(dim=2)], dim=2)
+        coarse = torch.stack([_halve(channel) for channel in values.unbind(dim=2)], dim=2)
         _fill_from_coarse(coarse, _halve(weight))
-    color.div_(weight.clamp(min=1e-12).unsqueeze(2))
+    values.div_(weight.clamp(min=1e-12).unsqueeze(2))
     if coarse is None:
         return
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        part, known = color[down::2, right::2], weight[down::2, right::2] > 0
+        part, known = values[down::2, right::2], weight[down::2, right::2] > 0
         height, width = known.shape
         part.copy_(torch.where(known.unsqueeze(2), part, coarse[:height, :width]))
 

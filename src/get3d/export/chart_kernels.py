@@ -13,7 +13,7 @@ def grow_charts(neighbours, normals, smooth, areas, chart_of, num_charts, cosine
     """Grow charts from free faces over their neighbours, breadth first.
 
     Args:
-        neighbours: [faces, 3] face across each side, -1 for none.
+        neighbours: [faces, 3] face across each edge, -1 for none.
         normals: [faces, 3] unit normals.
         smooth: [faces, 3] unit normals of the surroundings.
         areas: [faces].

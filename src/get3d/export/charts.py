@@ -1,4 +1,4 @@
-"""A surface cut into charts: connected pieces that do not fold, each seen flat along an axis."""
+"""A surface cut into charts: connected regions without folds, each projected along an axis."""
 
 import math
 from dataclasses import dataclass
@@ -58,8 +58,8 @@ def make_charts(mesh: Mesh, *, texel: float, longest: float = math.inf) -> Chart
         longest: Charts whose boxes are longer are cut between faces, if their faces are shorter.
     """
     normals, areas = face_normals(mesh).numpy(), face_areas(mesh).numpy()
-    twins = opposite_half_edges(mesh.faces).view(-1, 3)
-    neighbours = torch.where(twins < 0, -1, twins // 3).numpy()
+    opposite = opposite_half_edges(mesh.faces).view(-1, 3)
+    neighbours = torch.where(opposite < 0, -1, opposite // 3).numpy()
     smooth = _surrounding_normals(normals, areas, neighbours)
     chart_of = np.where(areas > 0, -1, -2)
     axes = np.zeros((0, 3))
@@ -127,7 +127,7 @@ def _cut_long(
 def _connected(
     chart_of: Int[np.ndarray, " faces"], neighbours: Int[np.ndarray, "faces 3"]
 ) -> Int[np.ndarray, " faces"]:
-    """Number the charts anew, so that each hangs together over edges; -1 where there is none."""
+    """Number the charts anew, so that each is connected over edges; -1 where there is none."""
     face, side = np.nonzero((neighbours >= 0) & (chart_of[neighbours] == chart_of[:, None]))
     links = torch.from_numpy(np.stack([face, neighbours[face, side]], axis=1))
     label = link_labels(links, len(chart_of)).numpy()
@@ -161,14 +161,14 @@ def _surrounding_normals(
 
     Neighbours count by how alike they look: across a right angle not at all, so edges stay sharp.
     """
-    shares = np.where(neighbours < 0, 0.0, areas[neighbours])
+    fractions = np.where(neighbours < 0, 0.0, areas[neighbours])
     smooth = normals
     for _ in range(_SMOOTHING):
         summed = smooth * areas[:, None]
         for side in range(3):
             beside = smooth[neighbours[:, side]]
             alike = np.maximum(0.0, np.einsum("fc,fc->f", smooth, beside))
-            summed += beside * (shares[:, side] * alike)[:, None]
+            summed += beside * (fractions[:, side] * alike)[:, None]
         lengths = np.linalg.norm(summed, axis=1, keepdims=True)
         smooth = summed / np.where(lengths > 0, lengths, 1.0)
     return smooth

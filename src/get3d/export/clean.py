@@ -7,16 +7,16 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from get3d.core.errors import MeshError
+from get3d.core.errors import ConfigError, MeshError
 from get3d.core.types import Mesh
 from get3d.geometry import (
-    Kept,
+    ComponentRemoval,
     check_mesh,
-    compact,
     is_manifold,
     remove_floaters,
     remove_hidden_components,
     remove_slivers,
+    remove_unreferenced_vertices,
     unit_box,
 )
 
@@ -29,16 +29,16 @@ _NEEDLES = 0.1  # height over longest side, below which a face hinders its neigh
 
 @dataclass(frozen=True, kw_only=True)
 class Cleaning:
-    """What of a generated shape to clean away; nothing by default."""
+    """Options of `clean_mesh`; nothing is removed by default."""
 
     floaters: float = 0.0
-    """Remove pieces of less than this share of the largest piece's volume, such as 0.01."""
+    """Remove connected components below this fraction of the largest one's volume, such as 0.01."""
 
     hidden: bool = False
-    """Remove pieces that lie inside a closed one, where no view can see them."""
+    """Remove components that lie inside a closed one, where no view can see them."""
 
     slivers: float = 0.0
-    """Remove triangles of less height over their longest side, as a share of it, such as 0.05."""
+    """Remove triangles whose height is below this fraction of their longest edge, such as 0.05."""
 
     faces: int | None = None
     """Simplify the surface to about this many triangles if it has more."""
@@ -47,14 +47,14 @@ class Cleaning:
         """Check the values.
 
         Raises:
-            ValueError: If one is out of range.
+            ConfigError: If one is out of range.
         """
         if not 0 <= self.floaters <= 1:
-            raise ValueError(f"floaters must lie in 0 to 1, got {self.floaters}")
+            raise ConfigError(f"floaters must lie in 0 to 1, got {self.floaters}")
         if not 0 <= self.slivers <= 0.5:
-            raise ValueError(f"slivers must lie in 0 to 0.5, got {self.slivers}")
+            raise ConfigError(f"slivers must lie in 0 to 0.5, got {self.slivers}")
         if self.faces is not None and self.faces < _MIN_FACES:
-            raise ValueError(f"faces must be at least {_MIN_FACES}, got {self.faces}")
+            raise ConfigError(f"faces must be at least {_MIN_FACES}, got {self.faces}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Cleaned:
 
     Attributes:
         mesh: At least one face.
-        notes: What each step that was asked for did, a sentence each.
+        notes: What each step did, a sentence each.
     """
 
     mesh: Mesh
@@ -72,7 +72,7 @@ class Cleaned:
 
 @torch.no_grad()
 def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
-    """Clean a mesh: first whole pieces, then the number of faces, then their shapes.
+    """Clean a mesh: first connected components, then the number of faces, then their shapes.
 
     Args:
         mesh: At least one face.
@@ -87,7 +87,9 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
     notes = []
     if cleaning.floaters > 0:
         kept = remove_floaters(mesh, cleaning.floaters)
-        notes.append(f"floaters below {cleaning.floaters:g} of the largest piece: {_removed(kept)}")
+        notes.append(
+            f"floaters below {cleaning.floaters:g} of the largest component: {_removed(kept)}"
+        )
         mesh = kept.mesh
     if cleaning.hidden:
         kept = remove_hidden_components(mesh)
@@ -106,13 +108,14 @@ def clean_mesh(mesh: Mesh, cleaning: Cleaning) -> Cleaned:
         notes.append(f"slivers below {cleaning.slivers:g}: {said}")
         mesh = tidied.mesh
     if len(mesh.faces) == 0:
-        raise MeshError("cleaning left no faces; ask for less of it, or for more faces")
+        raise MeshError("cleaning left no faces; clean less, or keep more faces")
     return Cleaned(mesh, tuple(notes))
 
 
-def _removed(kept: Kept) -> str:
-    pieces = "1 piece" if kept.num_components == 1 else f"{kept.num_components} pieces"
-    return f"removed {pieces}, {kept.num_faces} faces" if kept.num_components else NONE_FOUND
+def _removed(kept: ComponentRemoval) -> str:
+    num = kept.num_components
+    components = "1 component" if num == 1 else f"{num} components"
+    return f"removed {components}, {kept.num_faces} faces" if kept.num_components else NONE_FOUND
 
 
 def _simplified(wanted: int, before: Mesh, after: Mesh) -> str:
@@ -138,11 +141,11 @@ def decimate(mesh: Mesh, num_faces: int) -> Mesh:
         The mesh itself if it has no more than that.
 
     Raises:
-        ValueError: As `check_mesh`, or if fewer than four faces are asked for.
+        ValueError: As `check_mesh`, or ConfigError if `num_faces` is less than four.
     """
     check_mesh(mesh)
     if num_faces < _MIN_FACES:
-        raise ValueError(f"num_faces must be at least {_MIN_FACES}, got {num_faces}")
+        raise ConfigError(f"num_faces must be at least {_MIN_FACES}, got {num_faces}")
     if len(mesh.faces) <= num_faces:
         return mesh
     import fast_simplification
@@ -157,11 +160,11 @@ def decimate(mesh: Mesh, num_faces: int) -> Mesh:
             break
     found = torch.from_numpy(faces.astype(np.int64)).to(mesh.faces.device)
     moved = box.restore(torch.from_numpy(verts).to(box.middle))
-    return compact(Mesh(moved.to(mesh.verts), _without_doubles(found)))
+    return remove_unreferenced_vertices(Mesh(moved.to(mesh.verts), _without_doubles(found)))
 
 
 def _without_doubles(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, "kept 3"]:
-    """Cancel faces that lie back to back: what small pieces and thin walls collapse to."""
+    """Cancel faces that lie back to back: what small components and thin walls collapse to."""
     _, group = faces.sort(dim=1).values.unique(dim=0, return_inverse=True)
     is_even = (faces < faces.roll(-1, dims=1)).sum(dim=1) == 2  # winds like its sorted corners
     sides = torch.stack(

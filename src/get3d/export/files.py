@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from get3d.core.errors import ConfigError
 from get3d.core.types import TexturedMesh
 from get3d.export.glb import save_glb
 from get3d.export.obj import save_obj
@@ -32,8 +33,8 @@ def save(textured_mesh: TexturedMesh, path: Path | str, *, jpeg_quality: int | N
         jpeg_quality: Of the textures in a `.glb` or `.usdz`, 1 to 95; None: PNG, without loss.
 
     Raises:
-        ValueError: As `check_exportable`, or if the suffix is unknown or a quality is out of range
-            or for another format.
+        MeshError: As `check_exportable`.
+        ConfigError: If the suffix is unknown, or a quality is out of range or for another format.
         OSError: If the file cannot be written.
     """
     path = Path(path)
@@ -45,20 +46,20 @@ def save(textured_mesh: TexturedMesh, path: Path | str, *, jpeg_quality: int | N
         _WRITERS[suffix](textured_mesh, path, jpeg_quality=jpeg_quality)
     else:
         accepted = " and ".join(JPEG_SUFFIXES)
-        raise ValueError(f"jpeg_quality is for {accepted} files only, not for {path.suffix}")
+        raise ConfigError(f"jpeg_quality is for {accepted} files only, not for {path.suffix}")
 
 
 def check_export_suffix(suffix: str) -> None:
-    """Refuse a format that cannot be written, before the work starts.
+    """Validate the format of a file before the work starts.
 
     Args:
         suffix: Such as ".glb"; upper case will do.
 
     Raises:
-        ValueError: Listing what is accepted.
+        ConfigError: If it cannot be written; lists what is accepted.
     """
     if suffix.lower() not in _WRITERS:
-        raise ValueError(
+        raise ConfigError(
             f"meshes cannot be written as {suffix or 'a file without suffix'!r}; "
             f"accepted: {', '.join(_WRITERS)}"
         )

@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.split import SplitMesh, split_corners
-from get3d.export.texture_images import check_jpeg_quality, encode_image, material_image
+from get3d.export.texture_images import (
+    check_jpeg_quality,
+    encode_image,
+    has_textures,
+    material_image,
+    other_textures,
+)
 from get3d.geometry import is_watertight
 
 # Numbers of the glTF 2.0 specification, section 5.1 and on.
@@ -28,7 +34,8 @@ def save_glb(
 ) -> None:
     """Write a binary glTF file: textures inside, normals, y up, vertices split at UV seams.
 
-    Every used material becomes a primitive, rough and without metal. Closed meshes are one-sided.
+    Every used material becomes a primitive. Closed meshes are one-sided unless a material says
+    otherwise.
 
     Args:
         textured_mesh: At least one face.
@@ -52,7 +59,8 @@ def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) 
         The whole file.
 
     Raises:
-        ValueError: As `split_corners`, or if the quality is out of range.
+        MeshError: As `split_corners`.
+        ConfigError: If the quality is out of range.
     """
     check_jpeg_quality(jpeg_quality)
     builder = _Builder()
@@ -61,17 +69,14 @@ def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) 
     primitives = []
     for index, part in split_corners(textured_mesh):
         material = textured_mesh.materials[index]
-        wrap = _wrap_mode(part)
-        if material.texture is not None and part.uvs is not None and wrap not in samplers:
+        wrap = _REPEAT if part.is_repeating else _CLAMP_TO_EDGE
+        if has_textures(material) and part.uvs is not None and wrap not in samplers:
             samplers[wrap] = builder.add("samplers", _sampler(wrap))
-        primitives.append(
-            _primitive(builder, part)
-            | {
-                "material": _add_material(
-                    builder, material, part, samplers, is_closed, jpeg_quality
-                )
-            }
+        primitive = _primitive(builder, part)
+        primitive["material"] = _add_material(
+            builder, material, part, samplers.get(wrap), is_closed, jpeg_quality
         )
+        primitives.append(primitive)
     builder.add("meshes", {"primitives": primitives})
     builder.add("nodes", {"mesh": 0})
     builder.add("scenes", {"nodes": [0]})
@@ -150,10 +155,6 @@ class _Builder:
         )
 
 
-def _wrap_mode(part: SplitMesh) -> int:
-    return _REPEAT if part.is_repeating else _CLAMP_TO_EDGE
-
-
 def _sampler(wrap: int) -> dict[str, Any]:
     return {
         "magFilter": _LINEAR,
@@ -180,30 +181,51 @@ def _add_material(
     builder: _Builder,
     material: Material,
     part: SplitMesh,
-    samplers: dict[int, int],
+    sampler: int | None,
     is_closed: bool,
     jpeg_quality: int | None,
 ) -> int:
-    """Append a material with its texture."""
-    look: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 1.0}
+    """Append a material with its textures."""
+    look: dict[str, Any] = {
+        "metallicFactor": float(material.metallic),
+        "roughnessFactor": float(material.roughness),
+    }
     is_clear = material.base_color[3] < 1
     if material.base_color != (1.0, 1.0, 1.0, 1.0):
         look["baseColorFactor"] = list(material.base_color)
+
+    def add_texture(image_u8: UInt8[np.ndarray, "h w c"], quality: int | None) -> dict[str, Any]:
+        content, kind = encode_image(image_u8, quality)
+        view = builder.add_view(content)
+        image = builder.add("images", {"bufferView": view, "mimeType": f"image/{kind}"})
+        return {"index": builder.add("textures", {"source": image, "sampler": sampler})}
+
+    found: dict[str, Any] = {"name": material.name, "pbrMetallicRoughness": look}
+    textures = [] if part.uvs is None else other_textures(material)
     if material.texture is not None and part.uvs is not None:
         image_u8 = material_image(material.texture)
         is_clear |= image_u8.shape[-1] == 4
-        content, kind = encode_image(image_u8, jpeg_quality)
-        view = builder.add_view(content)
-        image = builder.add("images", {"bufferView": view, "mimeType": f"image/{kind}"})
-        sampler = samplers[_wrap_mode(part)]
-        look["baseColorTexture"] = {
-            "index": builder.add("textures", {"source": image, "sampler": sampler})
-        }
+        look["baseColorTexture"] = add_texture(image_u8, jpeg_quality)
+    for name, image_u8 in textures:
+        is_color = name == "emissive"  # others are measurements: no loss
+        entry = add_texture(image_u8, jpeg_quality if is_color else None)
+        match name:
+            case "metallic_roughness":
+                look["metallicRoughnessTexture"] = entry
+            case "normal":
+                scale = {} if material.normal_scale == 1 else {"scale": material.normal_scale}
+                found["normalTexture"] = entry | scale
+            case "emissive":
+                found["emissiveTexture"] = entry
+    if any(value != 0 for value in material.emissive):
+        found["emissiveFactor"] = list(material.emissive)
     if part.colors is not None:
         is_clear |= bool(part.colors[:, 3].min() < 1)
-    return builder.add(
-        "materials",
-        {"name": material.name, "pbrMetallicRoughness": look}
-        | ({"alphaMode": "BLEND"} if is_clear else {})
-        | ({} if is_closed else {"doubleSided": True}),
-    )
+    alpha_mode = material.alpha_mode or ("BLEND" if is_clear else "OPAQUE")
+    if alpha_mode != "OPAQUE":
+        found["alphaMode"] = alpha_mode
+    if alpha_mode == "MASK" and material.alpha_cutoff != 0.5:
+        found["alphaCutoff"] = float(material.alpha_cutoff)
+    if not is_closed if material.double_sided is None else material.double_sided:
+        found["doubleSided"] = True
+    return builder.add("materials", found)

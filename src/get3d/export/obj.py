@@ -1,12 +1,13 @@
-"""Wavefront OBJ with its material library and images: text that every program reads."""
+"""Wavefront OBJ with its material library and images."""
 
 import zlib
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from get3d.core.colors import linear_to_srgb
@@ -14,15 +15,16 @@ from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.names import unique_names
 from get3d.export.split import check_exportable, comment_lines, unit_normals
-from get3d.export.texture_images import material_image
+from get3d.export.texture_images import material_image, other_textures
 
 
 def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
-    """Write an OBJ file, and beside it an MTL file and one PNG a textured material.
+    """Write an OBJ file, and beside it an MTL file and a PNG for each texture.
 
     The surface stays closed: positions are not split at seams. Base colours are written as `Kd`
-    in sRGB, as `get3d.data.load_mesh` reads them. Vertex colours follow the positions, in sRGB too:
-    no part of the format, but read by many programs.
+    in sRGB, as `get3d.data.load_mesh` reads them; metallic, roughness and normal textures by the
+    PBR extension of MTL (`Pm`, `Pr`, `norm`). The format has no alpha modes and no sidedness.
+    Vertex colours follow the positions, in sRGB too: many programs read this extension.
 
     Args:
         textured_mesh: At least one face.
@@ -30,7 +32,7 @@ def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
             cannot hold, with underscores for them and a number that no other name has.
 
     Raises:
-        ValueError: As `check_exportable`.
+        MeshError: As `check_exportable`.
         OSError: If a file cannot be written; those whose turn came before are then new, the OBJ
             file, which comes last, is not.
     """
@@ -42,15 +44,17 @@ def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
     with ExitStack() as stack:
         obj_path = stack.enter_context(atomic_path(path))
         mtl_path = stack.enter_context(atomic_path(path.with_name(f"{stem}.mtl")))
-        images: dict[int, str] = {}
+        maps: dict[int, dict[str, str]] = {}
         for index, material in enumerate(textured_mesh.materials):
-            if material.texture is not None and len(textured_mesh.uvs):
-                is_only = len(textured_mesh.materials) == 1
-                images[index] = f"{stem}.png" if is_only else f"{stem}_{names[index]}.png"
-                png_path = stack.enter_context(atomic_path(path.with_name(images[index])))
-                Image.fromarray(material_image(material.texture)).save(png_path, format="PNG")
+            is_only = len(textured_mesh.materials) == 1
+            base = stem if is_only else f"{stem}_{names[index]}"
+            images = _images(material) if len(textured_mesh.uvs) else {}
+            maps[index] = {keyword: f"{base}{end}.png" for keyword, (end, _) in images.items()}
+            for keyword, (_, image_u8) in images.items():
+                png_path = stack.enter_context(atomic_path(path.with_name(maps[index][keyword])))
+                Image.fromarray(image_u8).save(png_path, format="PNG")
         mtl_path.write_text(
-            _material_library(textured_mesh.materials, names, images),
+            _material_library(textured_mesh.materials, names, maps),
             encoding="utf-8",
             newline="\n",
         )
@@ -75,24 +79,50 @@ def _material_names(materials: tuple[Material, ...]) -> list[str]:
     )
 
 
+def _images(material: Material) -> dict[str, tuple[str, UInt8[np.ndarray, "..."]]]:
+    """List the images of a material by keyword, each with the end of its name."""
+    images: dict[str, tuple[str, UInt8[np.ndarray, ...]]] = {}
+    if material.texture is not None:
+        images["map_Kd"] = ("", material_image(material.texture))
+    for name, image_u8 in other_textures(material):
+        match name:
+            case "metallic_roughness":
+                images["map_Pr"] = ("_roughness", np.ascontiguousarray(image_u8[..., 1]))
+                images["map_Pm"] = ("_metallic", np.ascontiguousarray(image_u8[..., 2]))
+            case "normal":
+                images["norm"] = ("_normal", image_u8)
+            case "emissive":
+                images["map_Ke"] = ("_emissive", image_u8)
+    return images
+
+
 def _material_library(
-    materials: tuple[Material, ...], names: list[str], images: dict[int, str]
+    materials: tuple[Material, ...], names: list[str], maps: dict[int, dict[str, str]]
 ) -> str:
+    """Write the MTL file; metallic, roughness and normals by its PBR extension, if not default."""
     lines = []
     for index, (material, name) in enumerate(zip(materials, names, strict=True)):
-        factor = torch.tensor(material.base_color[:3], dtype=torch.float64).clamp(0, 1)
-        red, green, blue = linear_to_srgb(factor).tolist()
         lines += [
             f"newmtl {name}",
             "Ka 0 0 0",
-            f"Kd {red:.6g} {green:.6g} {blue:.6g}",
+            f"Kd {_srgb(material.base_color[:3])}",
             "Ks 0 0 0",
             f"d {material.base_color[3]:.6g}",
             "illum 1",
         ]
-        if index in images:
-            lines.append(f"map_Kd {images[index]}")
+        if (material.metallic, material.roughness) != (0.0, 1.0):
+            lines += [f"Pr {material.roughness:.6g}", f"Pm {material.metallic:.6g}"]
+        if any(value != 0 for value in material.emissive):
+            lines.append(f"Ke {_srgb(material.emissive)}")
+        for keyword, image in maps.get(index, {}).items():
+            lines.append(f"{keyword} {image}")
     return "\n".join(lines) + "\n"
+
+
+def _srgb(linear: Sequence[float]) -> str:
+    """Encode a colour of linear light, as text."""
+    values = linear_to_srgb(torch.tensor(linear, dtype=torch.float64).clamp(0, 1))
+    return " ".join(f"{value:.6g}" for value in values.tolist())
 
 
 def _geometry(textured_mesh: TexturedMesh, names: list[str]) -> str:

@@ -26,7 +26,7 @@ def save_ply(textured_mesh: TexturedMesh, path: Path | str) -> None:
         path: Where the file goes; it appears whole or not at all.
 
     Raises:
-        ValueError: As `check_exportable`.
+        MeshError: As `check_exportable`.
     """
     check_exportable(textured_mesh)
     mesh = textured_mesh.mesh
@@ -91,6 +91,16 @@ def vertex_colors_u8(textured_mesh: TexturedMesh) -> UInt8[np.ndarray, "verts 4"
     linear = sums / counts
     if textured_mesh.vert_colors is not None:
         linear = linear * textured_mesh.vert_colors.detach().cpu()
+    for index, material in enumerate(textured_mesh.materials):
+        verts = mesh.faces.cpu()[(textured_mesh.face_material == index).cpu()].unique()
+        match material.alpha_mode:
+            case "OPAQUE":
+                linear[verts, 3] = 1.0
+            case "MASK":
+                is_there = linear[verts, 3] >= material.alpha_cutoff
+                linear[verts, 3] = is_there.to(linear.dtype)
+            case _:
+                pass
     linear = linear.clamp(0, 1)
     colors = torch.cat([linear_to_srgb(linear[:, :3]), linear[:, 3:]], dim=1)
     return (colors * 255 + 0.5).to(torch.uint8).numpy()

@@ -1,4 +1,4 @@
-"""What every file format needs: plain arrays, checked, and corners that share all attributes."""
+"""What all writers need: checked arrays, and vertices split where an attribute differs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.errors import MeshError
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.atlas import check_atlas
 from get3d.geometry import check_count, check_finite, check_indices, check_mesh, vertex_normals
@@ -15,7 +16,7 @@ from get3d.geometry import check_count, check_finite, check_indices, check_mesh,
 
 @dataclass(frozen=True)
 class SplitMesh:
-    """Part of a mesh with one index for all attributes, as GPUs and glTF want it.
+    """Part of a mesh with one index for all attributes, as GPUs and glTF need it.
 
     Attributes:
         verts: Positions.
@@ -38,18 +39,18 @@ class SplitMesh:
 
 
 def check_exportable(textured_mesh: TexturedMesh) -> None:
-    """Refuse what no file should hold.
+    """Validate a mesh that is to be written.
 
     Args:
         textured_mesh: About to be written.
 
     Raises:
-        ValueError: If there are no faces, a number is not finite or beyond what files hold, an
+        MeshError: If there are no faces, a number is not finite or beyond what files hold, an
             index is of what is not there, or lengths do not go together.
     """
     mesh = textured_mesh.mesh
     if mesh.faces.shape[0] == 0:
-        raise ValueError("the mesh has no faces, so there is nothing to write")
+        raise MeshError("the mesh has no faces, so there is nothing to write")
     check_mesh(mesh)
     check_atlas(mesh, textured_mesh.uvs, textured_mesh.uv_faces)
     for name, rows in (
@@ -62,7 +63,7 @@ def check_exportable(textured_mesh: TexturedMesh) -> None:
         check_finite("vertex colours", textured_mesh.vert_colors)
         check_count("vert_colors", len(textured_mesh.vert_colors), len(mesh.verts), "vertices")
     if len(textured_mesh.materials) == 0:
-        raise ValueError("the mesh has no materials; give it one, such as Material()")
+        raise MeshError("the mesh has no materials; give it one, such as Material()")
     face_material = textured_mesh.face_material
     check_count("face_material", len(face_material), len(mesh.faces), "faces")
     check_indices("face_material", face_material, len(textured_mesh.materials), "materials")
@@ -71,18 +72,18 @@ def check_exportable(textured_mesh: TexturedMesh) -> None:
 
 
 def _check_float32(name: str, rows: Float[Tensor, "n c"]) -> None:
-    """Refuse what becomes infinite in a file."""
+    """Validate that values fit into float32; raise MeshError."""
     if rows.dtype == torch.float32 or rows.numel() == 0:
         return
     largest = float(rows.detach().abs().max())
     if largest > torch.finfo(torch.float32).max:
-        raise ValueError(
+        raise MeshError(
             f"{name} reach {largest:.3g}, but files hold no more than 3.4e+38; scale the mesh down"
         )
 
 
 def _check_normals(textured_mesh: TexturedMesh) -> None:
-    """Refuse normals that do not fit the mesh; what is not finite is made up for later."""
+    """Validate the numbers of normals; those that are not finite are replaced later."""
     normals, normal_faces = textured_mesh.normals, textured_mesh.normal_faces
     if normals is None:
         return
@@ -94,18 +95,37 @@ def _check_normals(textured_mesh: TexturedMesh) -> None:
 
 
 def _check_material(material: Material) -> None:
-    color, texture = list(material.base_color), material.texture
+    """Validate factors and textures; raise MeshError."""
     name = f"of material {material.name!r}"
-    if len(color) != 4 or not all(0 <= value <= 1 for value in color):
-        raise ValueError(f"base_color {name} must be four numbers from 0 to 1, got {color}")
-    if texture is None:
-        return
-    if texture.dim() != 3 or texture.shape[2] != 4 or texture.numel() == 0:
-        raise ValueError(
-            f"texture {name} must be an image of height, width and four channels, "
-            f"got {list(texture.shape)}"
-        )
-    check_finite(f"rows of texels {name}", texture.flatten(1))
+    factors = {
+        "base_color": (4, material.base_color),
+        "emissive": (3, material.emissive),
+        "metallic": (1, (material.metallic,)),
+        "roughness": (1, (material.roughness,)),
+    }
+    for key, (num, values) in factors.items():
+        if len(values) != num or not all(0 <= value <= 1 for value in values):
+            what = "a number" if num == 1 else f"{('three', 'four')[num - 3]} numbers"
+            raise MeshError(f"{key} {name} must be {what} from 0 to 1, got {list(values)}")
+    if not 0 <= material.alpha_cutoff < float("inf"):
+        raise MeshError(f"alpha_cutoff {name} must not be negative, got {material.alpha_cutoff}")
+    if not abs(material.normal_scale) < float("inf"):
+        raise MeshError(f"normal_scale {name} must be finite, got {material.normal_scale}")
+    for key, image, channels in (
+        ("texture", material.texture, 4),
+        ("metallic_roughness_texture", material.metallic_roughness_texture, 3),
+        ("normal_texture", material.normal_texture, 3),
+        ("emissive_texture", material.emissive_texture, 3),
+    ):
+        if image is None:
+            continue
+        if image.dim() != 3 or image.shape[2] != channels or image.numel() == 0:
+            raise MeshError(
+                f"{key} {name} must be an image of height, width and "
+                f"{('three', 'four')[channels - 3]} channels, got {list(image.shape)}"
+            )
+    if material.texture is not None:
+        check_finite(f"rows of texels {name}", material.texture.flatten(1))
 
 
 def comment_lines(notes: tuple[str, ...]) -> list[str]:
@@ -145,7 +165,7 @@ def split_corners(textured_mesh: TexturedMesh) -> Iterator[tuple[int, SplitMesh]
         Every material that some face uses, by its index, with its part of the mesh.
 
     Raises:
-        ValueError: As `check_exportable`.
+        MeshError: As `check_exportable`.
     """
     check_exportable(textured_mesh)
     verts = textured_mesh.mesh.verts.detach().cpu().numpy()

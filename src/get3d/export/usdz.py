@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +20,12 @@ from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.names import unique_names
 from get3d.export.split import SplitMesh, split_corners
-from get3d.export.texture_images import check_jpeg_quality, encode_image, material_image
+from get3d.export.texture_images import (
+    check_jpeg_quality,
+    encode_image,
+    material_image,
+    other_textures,
+)
 from get3d.geometry import is_watertight
 
 _LOG = logging.getLogger(__name__)
@@ -40,9 +46,9 @@ def save_usdz(
 ) -> None:
     """Write a USDZ package: textures inside, normals, y up, metres, vertices split at UV seams.
 
-    Every used material becomes a mesh and a preview surface, rough and without metal. Closed meshes
-    are one-sided. Vertex colours become `displayColor`, which the surface reads; it cannot multiply
-    them with a texture, so there their mean goes into the texture's factor.
+    Every used material becomes a mesh and a preview surface. Closed meshes are one-sided unless a
+    material says otherwise. Vertex colours become `displayColor`, which the surface reads; it
+    cannot multiply them with a texture, so there their mean goes into the texture's factor.
 
     Args:
         textured_mesh: At least one face.
@@ -50,7 +56,8 @@ def save_usdz(
         jpeg_quality: Of opaque textures, 1 to 95; None: PNG, which keeps every texel as it is.
 
     Raises:
-        ValueError: As `split_corners`, or if the quality is out of range.
+        MeshError: As `split_corners`.
+        ConfigError: If the quality is out of range.
     """
     check_jpeg_quality(jpeg_quality)
     is_closed = is_watertight(textured_mesh.mesh)
@@ -59,14 +66,23 @@ def save_usdz(
     meshes: list[str] = []
     materials: list[str] = []
     for index, part in split_corners(textured_mesh):
-        look = _find_look(textured_mesh.materials[index], part, jpeg_quality)
+        material = textured_mesh.materials[index]
+        look = _find_look(material, part, jpeg_quality)
         image_name = f"textures/{names[index]}.{look.image_kind}"
         if look.image is not None:
             images[image_name] = look.image
-        meshes += _mesh(f"mesh_{index}", part, look, names[index], is_closed=is_closed)
-        materials += _material(names[index], look, image_name, is_repeating=part.is_repeating)
-    content = [*meshes, *_prim("Scope", "materials", materials)]
-    shape = _prim("Xform", "shape", content, ['kind = "component"'])
+        others: dict[str, str] = {}
+        for name, image_u8 in [] if part.uvs is None else other_textures(material):
+            encoded, kind = encode_image(image_u8, jpeg_quality if name == "emissive" else None)
+            others[name] = f"textures/{names[index]}_{name}.{kind}"
+            images[others[name]] = encoded
+        is_double = not is_closed if material.double_sided is None else material.double_sided
+        meshes += _mesh(f"mesh_{index}", part, look, names[index], is_double_sided=is_double)
+        materials += _material(
+            names[index], material, look, image_name, others, is_repeating=part.is_repeating
+        )
+    prims = [*meshes, *_prim("Scope", "materials", materials)]
+    shape = _prim("Xform", "shape", prims, ['kind = "component"'])
     scene = "\n".join([*_head(textured_mesh.notes), "", *shape, ""])
     package = _pack({"scene.usda": scene.encode("utf-8", errors="replace"), **images})
     with atomic_path(path) as temp_path:
@@ -128,12 +144,12 @@ def _head(notes: tuple[str, ...]) -> list[str]:
 
 
 def _mesh(
-    name: str, part: SplitMesh, look: _Look, material_name: str, *, is_closed: bool
+    name: str, part: SplitMesh, look: _Look, material_name: str, *, is_double_sided: bool
 ) -> list[str]:
     """Write a part of the mesh; every attribute has one value a vertex."""
     extent = np.stack([part.verts.min(axis=0), part.verts.max(axis=0)])
     lines = [
-        f"uniform bool doubleSided = {int(not is_closed)}",
+        f"uniform bool doubleSided = {int(is_double_sided)}",
         f"float3[] extent = {_tuples(extent)}",
         f"int[] faceVertexCounts = [{', '.join(['3'] * len(part.faces))}]",
         f"int[] faceVertexIndices = {part.faces.flatten().tolist()}",
@@ -152,20 +168,36 @@ def _mesh(
     return _prim("Mesh", name, lines, ['prepend apiSchemas = ["MaterialBindingAPI"]'])
 
 
-def _material(name: str, look: _Look, image_name: str, *, is_repeating: bool) -> list[str]:
-    """Write a preview surface, and what it reads its colour and opacity from."""
+def _material(
+    name: str,
+    material: Material,
+    look: _Look,
+    image_name: str,
+    others: dict[str, str],
+    *,
+    is_repeating: bool,
+) -> list[str]:
+    """Write a preview surface, and what it reads its inputs from.
+
+    Args:
+        name: Of the prim.
+        material: Its factors.
+        look: Base colour and opacity.
+        image_name: File of the base colour.
+        others: Files of the other textures, by name.
+        is_repeating: Whether coordinates go beyond the texture.
+    """
     path = f"{_MATERIALS}/{name}"
+    wrap = "repeat" if is_repeating else "clamp"
     color, opacity = f" = {_tuple(look.factor[:3])}", f" = {look.factor[3]:.9g}"
     sources: list[str] = []
     if look.image is not None:
-        wrap = "repeat" if is_repeating else "clamp"
         color = f".connect = <{path}/texture.outputs:rgb>"
         sources += _texture(path, "texture", image_name, wrap, look.factor)
         if look.is_clear:
             # A texture of its own: Blender takes a scaled one's colour for its alpha.
             opacity = f".connect = <{path}/opacity.outputs:a>"
             sources += _texture(path, "opacity", image_name, wrap)
-        sources += _reader("coordinates", "st", "float2")
     elif look.colors is not None:
         color = f".connect = <{path}/color.outputs:result>"
         sources += _reader("color", "displayColor", "float3")
@@ -174,30 +206,61 @@ def _material(name: str, look: _Look, image_name: str, *, is_repeating: bool) ->
             sources += _reader("opacity", "displayOpacity", "float")
         else:
             opacity = " = 1"
-    surface = [
-        f"color3f inputs:diffuseColor{color}",
-        "float inputs:metallic = 0",
-        f"float inputs:opacity{opacity}",
-        "float inputs:roughness = 1",
-        "token outputs:surface",
-    ]
+    if material.alpha_mode == "OPAQUE":
+        opacity = " = 1"
+    surface = [f"color3f inputs:diffuseColor{color}"]
+    emissive = f" = {_tuple(material.emissive)}"
+    if "emissive" in others:
+        emissive = f".connect = <{path}/emissive.outputs:rgb>"
+        sources += _texture(path, "emissive", others["emissive"], wrap, (*material.emissive, 1.0))
+    if "emissive" in others or any(value != 0 for value in material.emissive):
+        surface.append(f"color3f inputs:emissiveColor{emissive}")
+    metallic, roughness = f" = {material.metallic:.9g}", f" = {material.roughness:.9g}"
+    if "metallic_roughness" in others:
+        factor = (1.0, material.roughness, material.metallic, 1.0)
+        metallic = f".connect = <{path}/metallic_roughness.outputs:b>"
+        roughness = f".connect = <{path}/metallic_roughness.outputs:g>"
+        file = others["metallic_roughness"]
+        sources += _texture(path, "metallic_roughness", file, wrap, factor, space="raw")
+    surface.append(f"float inputs:metallic{metallic}")
+    if "normal" in others:
+        surface.append(f"normal3f inputs:normal.connect = <{path}/normal.outputs:rgb>")
+        scale = material.normal_scale  # bytes hold (n + 1) / 2
+        factor = (2 * scale, 2 * scale, 2.0, 1.0)
+        bias = (-scale, -scale, -1.0, 0.0)
+        sources += _texture(path, "normal", others["normal"], wrap, factor, space="raw", bias=bias)
+    surface.append(f"float inputs:opacity{opacity}")
+    if material.alpha_mode == "MASK":
+        surface.append(f"float inputs:opacityThreshold = {material.alpha_cutoff:.9g}")
+    surface += [f"float inputs:roughness{roughness}", "token outputs:surface"]
+    if look.image is not None or others:
+        sources += _reader("coordinates", "st", "float2")
     output = f"token outputs:surface.connect = <{path}/surface.outputs:surface>"
     shaders = _shader("surface", "UsdPreviewSurface", surface) + sources
     return _prim("Material", name, [output, *shaders])
 
 
 def _texture(
-    path: str, name: str, image_name: str, wrap: str, factor: Sequence[float] = (1, 1, 1, 1)
+    path: str,
+    name: str,
+    image_name: str,
+    wrap: str,
+    factor: Sequence[float] = (1, 1, 1, 1),
+    *,
+    space: Literal["sRGB", "raw"] = "sRGB",
+    bias: Sequence[float] = (0, 0, 0, 0),
 ) -> list[str]:
-    is_scaled = any(channel != 1 for channel in factor)
+    """Write a texture whose values are multiplied by a factor, then added to a bias."""
     lines = [
+        *([f"float4 inputs:bias = {_tuple(bias)}"] if any(bias) else []),
         f"asset inputs:file = @{image_name}@",
-        *([f"float4 inputs:scale = {_tuple(factor)}"] if is_scaled else []),
-        'token inputs:sourceColorSpace = "sRGB"',
+        *([f"float4 inputs:scale = {_tuple(factor)}"] if any(v != 1 for v in factor) else []),
+        f'token inputs:sourceColorSpace = "{space}"',
         f"float2 inputs:st.connect = <{path}/coordinates.outputs:result>",
         f'token inputs:wrapS = "{wrap}"',
         f'token inputs:wrapT = "{wrap}"',
         "float outputs:a",
+        *(["float outputs:b", "float outputs:g"] if space == "raw" else []),
         "float3 outputs:rgb",
     ]
     return _shader(name, "UsdUVTexture", lines)

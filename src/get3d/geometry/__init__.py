@@ -20,11 +20,11 @@ from get3d.geometry.checks import (
     unit_box,
 )
 from get3d.geometry.components import (
-    Kept,
-    compact,
+    ComponentRemoval,
     component_volumes,
     remove_floaters,
     remove_hidden_components,
+    remove_unreferenced_vertices,
 )
 from get3d.geometry.dual_topology import DualTopology
 from get3d.geometry.flexicubes import (
@@ -62,7 +62,7 @@ from get3d.geometry.regularizers import (
     sign_change_losses,
     with_fallback_surfaces,
 )
-from get3d.geometry.slivers import Tidied, face_flatness, remove_slivers
+from get3d.geometry.slivers import SliverRemoval, face_flatness, remove_slivers
 from get3d.geometry.sparse_extraction import (
     KnownSurface,
     PackedField,
@@ -83,19 +83,19 @@ from get3d.geometry.voxel_grid import (
 
 __all__ = [
     "CameraDistribution",
+    "ComponentRemoval",
     "CubeWeights",
     "DualPoints",
     "DualTopology",
-    "Kept",
     "KnownSurface",
     "PackedField",
+    "SliverRemoval",
     "SparseCubes",
     "SparseSurface",
     "SplitNormals",
     "SurfaceSamples",
     "SurfaceTopology",
     "TetGrid",
-    "Tidied",
     "UnitBox",
     "VoxelGrid",
     "bcc_cells",
@@ -108,7 +108,6 @@ __all__ = [
     "check_mesh",
     "check_surface",
     "clip_matrices",
-    "compact",
     "component_volumes",
     "connected_components",
     "crossed_edges",
@@ -139,6 +138,7 @@ __all__ = [
     "remove_floaters",
     "remove_hidden_components",
     "remove_slivers",
+    "remove_unreferenced_vertices",
     "roughness",
     "sample_cameras",
     "sample_surface",

@@ -1,8 +1,8 @@
-"""Where the cameras stand, and how a point in space becomes a pixel.
+"""Cameras that orbit the origin, and their projection to clip space.
 
-Cameras orbit the origin. An angle pair is (rotation, polar). The polar angle is measured from +y:
-0 looks straight down, 90 degrees is the horizon. Rotation 0 stands on the -z side, and growing
-rotation moves the camera counter-clockwise seen from above, as in the published release.
+An angle pair is (rotation, polar). The polar angle is measured from +y: 0 looks straight down, 90
+degrees is the horizon. At rotation 0 the camera is on the -z side; increasing rotation moves it
+counter-clockwise seen from above, as in the published release.
 """
 
 import math
@@ -12,20 +12,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from get3d.core.errors import ConfigError
 from get3d.core.types import Cameras
 
-_POLE = 1e-6  # below this fraction of the distance, a position no longer tells the rotation
+_POLE = 1e-6  # relative horizontal distance below which the rotation is undefined
 
 
 @dataclass(frozen=True, kw_only=True)
 class CameraDistribution:
-    """From where the images of a dataset were taken; stored with the dataset.
+    """Distribution of the cameras of a dataset; stored with the dataset.
 
     Attributes:
         radius: Distance of the camera from the origin, in scene units.
         fovy_deg: Vertical field of view of the square image, in degrees.
-        rotation_deg: Lowest and highest rotation about +y, in degrees; drawn uniformly.
-        polar_deg: Lowest and highest angle from +y, in degrees; drawn uniformly.
+        rotation_deg: Lowest and highest rotation about +y, in degrees; sampled uniformly.
+        polar_deg: Lowest and highest angle from +y, in degrees; sampled uniformly.
     """
 
     radius: float
@@ -34,11 +35,11 @@ class CameraDistribution:
     polar_deg: tuple[float, float] = (60.0, 90.0)
 
     def __post_init__(self) -> None:
-        """Refuse values that no camera can have."""
+        """Validate the ranges; raise ConfigError."""
         if not (math.isfinite(self.radius) and self.radius > 0):
-            raise ValueError(f"radius must be positive and finite, got {self.radius}")
+            raise ConfigError(f"radius must be positive and finite, got {self.radius}")
         if not 0 < self.fovy_deg < 180:
-            raise ValueError(f"fovy_deg must lie between 0 and 180, got {self.fovy_deg}")
+            raise ConfigError(f"fovy_deg must lie between 0 and 180, got {self.fovy_deg}")
         _check_range("rotation_deg", self.rotation_deg, -360.0, 720.0)
         _check_range("polar_deg", self.polar_deg, 0.0, 180.0)
 
@@ -50,10 +51,10 @@ def orbit_cameras(
     radius: float,
     fovy_rad: float,
 ) -> Cameras:
-    """Put cameras on a sphere about the origin, looking at it, for square images.
+    """Place cameras on a sphere around the origin, looking at it, for square images.
 
-    The axes are written out as functions of the angles instead of a cross product with "up", so
-    looking straight down or up is an ordinary case: the limit of tilting there.
+    The camera axes are closed-form functions of the angles rather than a cross product with "up",
+    so looking straight down or up is not a special case.
 
     Args:
         rotation_rad: Rotation about +y, in radians.
@@ -62,7 +63,7 @@ def orbit_cameras(
         fovy_rad: Vertical field of view, in radians.
 
     Raises:
-        ValueError: If `radius` is not positive or `fovy_rad` is not between 0 and pi.
+        ConfigError: If `radius` is not positive or `fovy_rad` is not between 0 and pi.
 
     Example:
         >>> cameras = orbit_cameras(torch.zeros(1), torch.zeros(1), radius=2.0, fovy_rad=0.8)
@@ -70,9 +71,9 @@ def orbit_cameras(
         tensor(2.)
     """
     if not (math.isfinite(radius) and radius > 0):
-        raise ValueError(f"radius must be positive and finite, got {radius}")
+        raise ConfigError(f"radius must be positive and finite, got {radius}")
     if not 0 < fovy_rad < math.pi:
-        raise ValueError(f"fovy_rad must lie between 0 and pi, got {fovy_rad}")
+        raise ConfigError(f"fovy_rad must lie between 0 and pi, got {fovy_rad}")
     azimuth = -rotation_rad - math.pi / 2
     sin_a, cos_a, zero = azimuth.sin(), azimuth.cos(), torch.zeros_like(azimuth)
     sin_p, cos_p = polar_rad.sin(), polar_rad.cos()
@@ -91,12 +92,12 @@ def orbit_cameras(
 def sample_cameras(
     distribution: CameraDistribution, num: int, *, generator: torch.Generator
 ) -> Cameras:
-    """Draw cameras, rotation and polar angle each uniform in its range.
+    """Sample cameras with rotation and polar angle uniform in their ranges.
 
     Args:
-        distribution: The ranges, the distance and the field of view.
-        num: How many cameras.
-        generator: Source of the random numbers; the cameras live on its device.
+        distribution: Ranges of the angles, distance and field of view.
+        num: Number of cameras.
+        generator: Source of the random numbers; the cameras are created on its device.
 
     Raises:
         ValueError: If `num` is negative.
@@ -108,11 +109,11 @@ def sample_cameras(
 
 
 def uniform_cameras(distribution: CameraDistribution, uniform: Float[Tensor, "views 2"]) -> Cameras:
-    """Place cameras by numbers in [0, 1], which run over the ranges of rotation and polar angle.
+    """Map numbers in [0, 1] linearly to cameras in the ranges of rotation and polar angle.
 
     Args:
-        distribution: The ranges, the distance and the field of view.
-        uniform: Fractions of the two ranges.
+        distribution: Ranges of the angles, distance and field of view.
+        uniform: Positions in the two ranges, in [0, 1].
     """
     ranges = torch.tensor([distribution.rotation_deg, distribution.polar_deg]).to(uniform.device)
     angles_rad = torch.deg2rad(ranges[:, 0] + uniform * (ranges[:, 1] - ranges[:, 0]))
@@ -125,10 +126,10 @@ def uniform_cameras(distribution: CameraDistribution, uniform: Float[Tensor, "vi
 
 
 def camera_angles(cameras: Cameras) -> Float[Tensor, "views 2"]:
-    """Rotation in [0, 2 pi) and polar angle in [0, pi] of each camera's position, in radians.
+    """Return rotation in [0, 2 pi) and polar angle in [0, pi] of each camera, in radians.
 
-    This is what a discriminator is told about an image. Exactly above or below the origin the
-    position does not tell the rotation, and the camera's right-hand axis does.
+    The discriminator is conditioned on these angles. Exactly above or below the origin, where the
+    position does not define the rotation, the camera's right-hand axis does.
     """
     x, y, z = camera_origins(cameras).unbind(-1)
     horizontal = torch.hypot(x, z)
@@ -141,13 +142,13 @@ def camera_angles(cameras: Cameras) -> Float[Tensor, "views 2"]:
 
 
 def camera_origins(cameras: Cameras) -> Float[Tensor, "views 3"]:
-    """Positions of the camera centres, in scene units (the transforms are rigid)."""
+    """Return the positions of the camera centres, in scene units (the transforms are rigid)."""
     rotation, translation = cameras.world_to_camera[:, :3, :3], cameras.world_to_camera[:, :3, 3]
     return -(rotation * translation[:, :, None]).sum(1)  # no matrix product: see clip_matrices
 
 
 def clip_matrices(cameras: Cameras) -> Float[Tensor, "views 4 4"]:
-    """World to clip space: projection times world-to-camera.
+    """Return the matrices from world to clip space: projection times world-to-camera.
 
     The projection negates y so that image row 0 is the top, and maps the near plane to z/w = -1 and
     the far plane to 1.
@@ -174,19 +175,19 @@ def clip_matrices(cameras: Cameras) -> Float[Tensor, "views 4 4"]:
 def to_clip(
     points: Float[Tensor, "points 3"], matrices: Float[Tensor, "views 4 4"]
 ) -> Float[Tensor, "views points 4"]:
-    """Take object-space points to clip space, once a view.
+    """Transform object-space points to the clip space of each view.
 
     Args:
         points: Positions, in scene units.
-        matrices: From `clip_matrices`.
+        matrices: Matrices from `clip_matrices`.
     """
     linear, offset = matrices[:, :, :3], matrices[:, None, :, 3]
     return points @ linear.transpose(1, 2) + offset
 
 
 def _check_range(name: str, bounds: tuple[float, float], low: float, high: float) -> None:
-    """Refuse a range in degrees that is reversed or leaves [low, high]."""
+    """Raise ConfigError if a range in degrees is reversed or exceeds [low, high]."""
     if not low <= bounds[0] <= bounds[1] <= high:
-        raise ValueError(
+        raise ConfigError(
             f"{name} must be (lowest, highest) within {low:g} to {high:g} degrees, got {bounds}"
         )

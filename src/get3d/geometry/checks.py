@@ -1,4 +1,4 @@
-"""What every step asks of a mesh from elsewhere, and the box that makes all meshes one size."""
+"""Validation of meshes, and their normalisation to a unit box."""
 
 import math
 from dataclasses import dataclass
@@ -12,28 +12,27 @@ from get3d.core.types import Mesh
 
 
 def check_mesh(mesh: Mesh) -> None:
-    """Refuse a mesh that no step can work on: two passes over its numbers.
+    """Validate that positions are finite and that faces index existing vertices.
 
     Args:
-        mesh: From anywhere; may have no faces.
+        mesh: Any mesh; may have no faces.
 
     Raises:
-        MeshError: If a position is not finite.
-        ValueError: If positions are of another kind than float32 and float64, or a face names a
-            vertex that is not there.
+        MeshError: If a position is not finite, or a vertex index is out of range.
+        ValueError: If positions are neither float32 nor float64.
     """
     check_finite("vertex positions", mesh.verts)
     check_indices("faces", mesh.faces, len(mesh.verts), "vertices")
 
 
 def check_surface(mesh: Mesh) -> None:
-    """Validate that a mesh has a surface to measure; vertices that no face uses do not count.
+    """Validate that a mesh has a surface to measure; unreferenced vertices are ignored.
 
     Args:
-        mesh: From anywhere.
+        mesh: Any mesh.
 
     Raises:
-        MeshError: If it has no faces or no area, or a vertex of a face is not finite.
+        MeshError: If the mesh has no faces or no area, or a vertex of a face is not finite.
     """
     if len(mesh.faces) == 0:
         raise MeshError("the mesh has no faces")
@@ -46,15 +45,15 @@ def check_surface(mesh: Mesh) -> None:
 
 
 def check_finite(name: str, rows: Float[Tensor, "n c"]) -> None:
-    """Refuse rows of numbers with NaN or infinity among them, and half precision.
+    """Validate that an array is finite and of single or double precision.
 
     Args:
-        name: What they are, for the message.
-        rows: As many as there are.
+        name: Name of the array in error messages.
+        rows: The array.
 
     Raises:
-        MeshError: Saying how many rows are not finite.
-        ValueError: If they are of another kind than float32 and float64.
+        MeshError: If rows are not finite; the message has their number.
+        ValueError: If the dtype is neither float32 nor float64.
     """
     if rows.dtype not in (torch.float32, torch.float64):
         raise ValueError(
@@ -62,77 +61,75 @@ def check_finite(name: str, rows: Float[Tensor, "n c"]) -> None:
         )
     if rows.numel() and not torch.stack(rows.detach().aminmax()).isfinite().all():
         num_bad = int((~rows.isfinite()).any(dim=1).sum())
-        raise MeshError(
-            f"{num_bad} of {len(rows)} {name} are not finite; remove them or give them numbers"
-        )
+        raise MeshError(f"{num_bad} of {len(rows)} {name} are not finite; remove or replace them")
 
 
 def check_indices(name: str, indices: Int[Tensor, "..."], num: int, target: str) -> None:
-    """Refuse indices of what is not there.
+    """Validate that indices are in range.
 
     Args:
-        name: What holds the indices, for the message.
-        indices: Into `num` things.
-        num: How many there are.
-        target: What these are.
+        name: Name of the index array in error messages.
+        indices: Indices into `num` elements.
+        num: Number of elements.
+        target: Name of the elements in error messages.
 
     Raises:
-        ValueError: Naming the index farthest out.
+        MeshError: If an index is negative or too large.
     """
     if indices.numel() == 0:
         return
     low, high = (int(end) for end in indices.aminmax())
     if low < 0 or high >= num:
-        raise ValueError(
+        raise MeshError(
             f"{name} has index {low if low < 0 else high}, but there are {num} {target}; "
             f"give indices from 0 to {max(num - 1, 0)}"
         )
 
 
 def check_count(name: str, count: int, expected: int, target: str) -> None:
-    """Refuse too few or too many of what goes with something one by one.
+    """Validate that an array has one row per element.
 
     Args:
-        name: What is counted, for the message.
-        count: How many there are.
-        expected: How many there must be.
-        target: What they go with.
+        name: Name of the array in error messages.
+        count: Number of rows.
+        expected: Number of elements.
+        target: Name of the elements in error messages.
 
     Raises:
-        ValueError: If the numbers differ.
+        MeshError: If the numbers differ.
     """
     if count != expected:
-        raise ValueError(f"{name} has {count} rows for {expected} {target}; give one for each")
+        raise MeshError(f"{name} has {count} rows for {expected} {target}; give one for each")
 
 
 @dataclass(frozen=True)
 class UnitBox:
-    """A cube about a mesh, for steps whose limits are meant for meshes of about size one.
+    """A cube around a mesh, for algorithms with absolute tolerances.
 
     Attributes:
-        middle: Of the mesh's box.
-        size: A power of two, so that scaling rounds nothing; the mesh reaches from -1 to 1.
+        middle: Centre of the mesh's bounding box, in scene units.
+        size: Scale, a power of two so that scaling is exact; the scaled mesh lies in [-1, 1].
     """
 
     middle: Float[Tensor, "3"]
     size: float
 
     def shrink(self, verts: Float[Tensor, "verts 3"]) -> Float[Tensor, "verts 3"]:
-        """Bring positions into the box, in float64."""
+        """Normalise positions to [-1, 1], in float64."""
         return (verts.detach().double() - self.middle) / self.size
 
     def restore(self, verts: Float[Tensor, "verts 3"]) -> Float[Tensor, "verts 3"]:
-        """Bring positions back, in float64."""
+        """Undo `shrink`, in float64."""
         return verts * self.size + self.middle
 
 
 def unit_box(verts: Float[Tensor, "verts 3"]) -> UnitBox:
-    """Measure the box of some positions.
+    """Compute the unit box of some positions.
 
     Args:
-        verts: Finite; at least one.
+        verts: At least one position; all finite.
     """
     low, high = verts.detach().double().aminmax(dim=0)
     exponent = math.frexp(float((high / 2 - low / 2).max()))[1]
-    # Halves, and no more than the largest number: the box of any finite numbers is finite.
+    # Halved, and with a bounded exponent, so that the box of any finite numbers is finite.
     return UnitBox(low / 2 + high / 2, math.ldexp(1.0, min(exponent, 1023)))

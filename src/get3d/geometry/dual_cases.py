@@ -1,22 +1,21 @@
-"""How the crossed edges of a cube group into vertices of the dual surface: 256 cases, derived.
+"""The 256 cases of dual marching cubes: crossed edges of a cube grouped into dual vertices.
 
-A surface cuts each face of a cube in curves that join its crossed edges two by two. Walking from
-face to face the curves close to loops, and each loop is one patch of the surface inside the cube:
-one dual vertex, to which the loop's crossings belong (Nielson, "Dual marching cubes", 2004). The
-tables here follow from that, edge by edge.
+A surface cuts each face of a cube in curves that join its crossed edges two by two. From face to
+face the curves form closed loops, and each loop is one patch of the surface inside the cube: one
+dual vertex, to which the loop's crossings belong (Nielson, "Dual marching cubes", 2004). The tables
+here follow from that, edge by edge.
 
 A face whose corners alternate is ambiguous: four crossings, which can be joined in two ways. Our
-rule cuts its inside corners off from each other, in both cubes at the face, so patches always
-fit. But where both curves on such a face belong to one patch in each of the two cubes, the two dual
-vertices would be joined by two edges that fall together, and four faces would meet there. In those
-cases, 36 of 256, it is the cube's only ambiguous face; so both cubes can join its crossings the
-other way, with no other cube the wiser, and the surface stays manifold (Wenger, "Isosurfaces",
-2013).
+rule separates its inside corners, in both cubes at the face, so patches always match. But where
+both curves on such a face belong to one patch in each of the two cubes, the two dual vertices would
+be joined by two coincident edges, where four faces would meet. In those cases, 36 of 256, it is the
+cube's only ambiguous face; so both cubes can join its crossings the other way without an effect on
+other cubes, and the surface stays manifold (Wenger, "Isosurfaces", 2013).
 """
 
 import numpy as np
 
-# Corner c lies at bits 0, 1, 2 of c along x, y, z. The order of the edges is that of the weights.
+# Corner c is at bits 0, 1, 2 of c along x, y, z. The edges are in the order of the weights.
 _EDGES = (
     (0, 1),
     (1, 5),
@@ -35,12 +34,12 @@ _EDGE_NUMBER = {frozenset(pair): number for number, pair in enumerate(_EDGES)}
 
 
 def edge_between(first: int, second: int) -> int:
-    """Number of the edge that joins two corners."""
+    """Return the number of the edge between two corners."""
     return _EDGE_NUMBER[frozenset((first, second))]
 
 
 def _face_loop(face: int) -> list[int]:
-    """Corners around a face; face 2 a + s lies across axis a, on its low (s = 0) or high side."""
+    """List the corners around a face; face 2 a + s is the low (s = 0) or high face along axis a."""
     axis, side = divmod(face, 2)
     across, along = (1 << other for other in range(3) if other != axis)
     start = side << axis
@@ -48,18 +47,18 @@ def _face_loop(face: int) -> list[int]:
 
 
 def _face_links(case: int, face: int, *, separates_inside: bool) -> list[tuple[int, int]]:
-    """Pairs of crossed edges that the curves on a face join."""
+    """List the pairs of crossed edges that the curves on a face connect."""
     loop = _face_loop(face)
     inside = [bool(case >> corner & 1) for corner in loop]
     edges = [edge_between(loop[i - 1], loop[i]) for i in range(4)]  # edge i ends at corner i
     crossed = [i for i in range(4) if inside[i - 1] != inside[i]]
-    if len(crossed) == 4:  # each curve goes round one corner, between its two edges
+    if len(crossed) == 4:  # each curve separates one corner, between its two edges
         return [(edges[i], edges[(i + 1) % 4]) for i in range(4) if inside[i] == separates_inside]
     return [(edges[crossed[0]], edges[crossed[1]])] if crossed else []
 
 
 def _groups(case: int, *, separates_inside: bool) -> list[list[int]]:
-    """Crossed edges of each patch, in order of the lowest edge."""
+    """List the crossed edges of each patch, in order of the lowest edge."""
     groups: list[set[int]] = []
     for face in range(6):
         for link in _face_links(case, face, separates_inside=separates_inside):
@@ -70,7 +69,7 @@ def _groups(case: int, *, separates_inside: bool) -> list[list[int]]:
 
 
 def _ambiguous_face(case: int) -> int:
-    """The ambiguous face whose two curves belong to one patch; -1 if there is none."""
+    """Find the ambiguous face whose two curves belong to one patch; -1 if there is none."""
     groups = _groups(case, separates_inside=True)
     for face in range(6):
         links = _face_links(case, face, separates_inside=True)
@@ -104,7 +103,7 @@ EDGE_ORDER = np.array(
 """[512, 12] the crossed edges, dual vertex by dual vertex; -1 after the last."""
 
 AMBIGUOUS_FACE = np.array([_ambiguous_face(case) for case in range(256)])
-"""[256] the ambiguous face at which a case may have to be turned over; -1 for most."""
+"""[256] the ambiguous face whose crossings may be joined the other way; -1 for most cases."""
 
 LAST_EDGES = np.array([edge_between(7, 7 ^ 1 << axis) for axis in range(3)])
 """[3] the edge along each axis at a cube's last corner: inside the grid, four cubes share it."""
@@ -112,11 +111,11 @@ LAST_EDGES = np.array([edge_between(7, 7 ^ 1 << axis) for axis in range(3)])
 _LOOP = ((0, 0), (1, 0), (1, 1), (0, 1))  # counter-clockwise
 
 CUBES_AROUND = np.array([[np.roll((0, *steps), axis) for steps in _LOOP] for axis in range(3)])
-"""[3, 4, 3] steps along x, y, z from that cube to all four, which turn about the axis."""
+"""[3, 4, 3] steps along x, y, z from that cube to all four, counter-clockwise about the axis."""
 
 _LOW_CORNERS = ((1 - CUBES_AROUND) @ (1, 2, 4) & [[6], [5], [3]]).tolist()
 
 EDGES_AROUND = np.array(
     [[edge_between(low, low | 1 << axis) for low in _LOW_CORNERS[axis]] for axis in range(3)]
 )
-"""[3, 4] the number that the shared edge has in each of the four."""
+"""[3, 4] the number of the shared edge in each of the four cubes."""

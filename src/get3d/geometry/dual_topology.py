@@ -1,7 +1,7 @@
-"""Where a batch of FlexiCubes surfaces has vertices and faces: integers only, no gradient.
+"""Dual vertices and faces of a batch of FlexiCubes surfaces: integers only, no gradient.
 
-The cubes that surfaces cross are found in one dense pass over a grid, or traced; all else grows
-with the surface.
+The crossed cubes come from one dense pass over a grid or from sparse extraction; the cost of
+everything else grows with the surface.
 """
 
 from dataclasses import dataclass
@@ -18,26 +18,26 @@ from get3d.geometry.voxel_grid import cube_corners, cube_places
 
 @dataclass(frozen=True, kw_only=True)
 class DualTopology:
-    """Dual vertices of a batch of fields on a voxel grid, and how they form faces.
+    """Dual vertices of a batch of fields on a voxel grid, and the quads that join them.
 
-    Packed: what belongs to one shape follows that of the shape before. A crossing is an edge of
-    the grid seen from one cube; its cubes place it differently, so each has its own.
+    Packed: the entries of all shapes follow each other. A crossing belongs to one cube and one of
+    its edges; the cubes at an edge place it differently, so each has its own crossing.
 
     Attributes:
         num_shapes: Size of the batch.
         cubes: Cubes that the surfaces cross.
-        cube_shape: Shape that each of them belongs to, ascending.
+        cube_shape: Shape of each of these cubes, ascending.
         crossing_cube: Index in `cubes` of each crossing.
-        crossing_edge: Which of the cube's twelve edges it is.
-        crossing_active: For each end of that edge its index in `active_verts`.
-        crossing_vert: Dual vertex that the crossing belongs to, ascending.
+        crossing_edge: Edge of each crossing, 0 to 11 within its cube.
+        crossing_active: Indices in `active_verts` of the two ends of that edge.
+        crossing_vert: Dual vertex of each crossing, ascending.
         vert_sizes: Number of crossings of each dual vertex.
         quads: Dual vertices around each crossed grid edge, counter-clockwise seen from outside.
         quad_cubes: Index in `cubes` of each corner of a quad.
         vert_counts: Number of dual vertices of each shape.
         quad_counts: Number of quads of each shape.
         active_verts: Grid vertices at the ends of crossed edges, shape by shape.
-        active_shape: Shape that each of them belongs to, ascending.
+        active_shape: Shape of each active vertex, ascending.
     """
 
     num_shapes: int
@@ -56,21 +56,21 @@ class DualTopology:
     active_shape: Int[Tensor, " active"]
 
     def at_active(self, values: Float[Tensor, "shapes verts"]) -> Float[Tensor, " active"]:
-        """Pick the values at the active vertices from those of the whole grid."""
+        """Gather the values at the active vertices from those of the whole grid."""
         flat = self.active_shape * values.shape[1] + self.active_verts
         return values.reshape(-1).index_select(0, flat)
 
 
 @dataclass(frozen=True)
 class _Cubes:
-    """The cubes that surfaces cross.
+    """Cubes that the surfaces cross.
 
     Attributes:
         flat: shape * cubes of the grid + cube, ascending.
         state: Row of the tables in `dual_cases`.
-        first_vert: Number of dual vertices in the cubes before.
-        num: Cubes of the grid times shapes.
-        resolution: Of the grid.
+        first_vert: Number of dual vertices in the preceding cubes.
+        num: Number of cubes of the grid times number of shapes.
+        resolution: Cubes along each axis of the grid.
     """
 
     flat: Int[Tensor, " cubes"]
@@ -81,11 +81,11 @@ class _Cubes:
 
 
 def find_dual_topology(occupied: Bool[Tensor, "shapes verts"], *, resolution: int) -> DualTopology:
-    """Find dual vertices and quads from a whole grid.
+    """Find dual vertices and quads on a dense grid.
 
     Args:
-        occupied: Which vertices of the grid are inside, for each of at least one shape.
-        resolution: Cubes along each side of the grid.
+        occupied: Whether each grid vertex is inside, for at least one shape.
+        resolution: Cubes along each axis of the grid.
     """
     num = resolution
     volume = occupied.view(len(occupied), num + 1, num + 1, num + 1).view(torch.uint8)
@@ -101,16 +101,17 @@ def find_dual_topology(occupied: Bool[Tensor, "shapes verts"], *, resolution: in
 def join_cubes(
     flat: Int[Tensor, " cubes"], case: Int[Tensor, " cubes"], *, num_shapes: int, resolution: int
 ) -> DualTopology:
-    """Find dual vertices and quads from the cubes that surfaces cross.
+    """Find dual vertices and quads from the list of crossed cubes.
 
-    Around a grid edge on the boundary there are no four cubes, hence no quad: a surface that
-    reaches the boundary is open there. Dual vertices without a quad are left out.
+    A grid edge on the boundary has fewer than four cubes, hence no quad: a surface that reaches the
+    boundary is open there. Dual vertices without a quad are left out.
 
     Args:
-        flat: shape * cubes of the grid + cube, ascending; of every quad all four or none.
-        case: Bit c is set if corner c of the cube is inside.
+        flat: shape * cubes of the grid + cube, ascending; either all or none of the four cubes of
+            every quad.
+        case: Case of each cube; bit c is set if corner c is inside.
         num_shapes: Size of the batch.
-        resolution: Cubes along each side of the grid.
+        resolution: Cubes along each axis of the grid.
     """
     cubes = _group_crossings(flat, case, num_shapes, resolution)
     num_verts = (resolution + 1) ** 3
@@ -157,8 +158,8 @@ def join_cubes(
 def _group_crossings(
     flat: Int[Tensor, " cubes"], case: Int[Tensor, " cubes"], num_shapes: int, resolution: int
 ) -> _Cubes:
-    """Find how the crossings of each cube group."""
-    # Two cubes whose case is a ambiguous face at their common face are turned over together.
+    """Find the row of the tables for each cube, which groups its crossings to dual vertices."""
+    # Two cubes whose cases are both ambiguous at their common face join it the other way.
     num = resolution
     ambiguous_faces = _table(dual_cases.AMBIGUOUS_FACE, flat)
     is_ambiguous = (ambiguous_faces[case] >= 0).nonzero().squeeze(1)
@@ -168,7 +169,7 @@ def _group_crossings(
     has_neighbour = (along >= 0) & (along < num)
     strides = torch.tensor([num**2, num, 1], device=flat.device)
     neighbour = flat[is_ambiguous] + step * strides[axis]
-    # It shares the ambiguous face, so it is crossed too.
+    # The neighbour shares the ambiguous face, so it is crossed too.
     rank = torch.searchsorted(flat, torch.where(has_neighbour, neighbour, flat[is_ambiguous]))
     turns = has_neighbour & (ambiguous_faces[case[rank]] >= 0)
     state = case.index_add(0, is_ambiguous, 256 * turns)
@@ -181,7 +182,7 @@ def _quads(
 ) -> tuple[Int[Tensor, "quads 4"], Int[Tensor, "quads 4"]]:
     """Join the dual vertices of the four cubes around each crossed edge.
 
-    Each edge inside the grid is once an edge at the last corner of a cube, the first of the four.
+    Each edge inside the grid is at the last corner of exactly one cube, the first of the four.
 
     Returns:
         The four cubes, as indices of `cubes`, and the four dual vertices.
@@ -201,7 +202,7 @@ def _quads(
     local_edges = _table(dual_cases.EDGES_AROUND, row)[axis]
     quads = cubes.first_vert[quad_cubes] + _owners(cubes.state, quad_cubes, local_edges)
 
-    # That order turns about the axis; it faces outward if the edge's lower end is inside.
+    # Counter-clockwise about the axis, which is outward if the edge's lower end is inside.
     lower_end = 7 ^ (1 << axis)
     is_outward = (cubes.state[row] >> lower_end & 1).bool()[:, None]
     quads, quad_cubes = (torch.where(is_outward, q, q.flip(1)) for q in (quads, quad_cubes))
@@ -211,12 +212,12 @@ def _quads(
 def _owners(
     state: Int[Tensor, " cubes"], cube: Int[Tensor, "*n"], edge: Int[Tensor, "*n"]
 ) -> Int[Tensor, "*n"]:
-    """Look up which of a cube's dual vertices an edge belongs to."""
+    """Look up the dual vertex, within its cube, of each edge."""
     places = state.index_select(0, cube.reshape(-1)) * 12 + edge.reshape(-1)
     table = _table(dual_cases.EDGE_VERT, state).view(-1)
     return table.index_select(0, places).view(cube.shape)
 
 
 def _table(values: np.ndarray, like: Tensor) -> Tensor:
-    """Put a table of whole numbers beside a tensor."""
+    """Convert a table to a tensor on the device of another tensor."""
     return torch.from_numpy(values).to(like.device)

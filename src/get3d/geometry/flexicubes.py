@@ -1,8 +1,8 @@
 """FlexiCubes: a dual surface whose vertices can be moved within their cubes by weights.
 
 Shen et al., "Flexible isosurface extraction for gradient-based mesh optimization", 2023.
-As in marching tetrahedra the work is split in two: integers (`dual_topology`) and places, which are
-differentiable in the field, in the positions of the grid's vertices and in the weights.
+As in marching tetrahedra there are two steps: topology, with integers only (`dual_topology`), and
+vertex positions, which are differentiable in the field, the grid vertices and the weights.
 """
 
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ from get3d.geometry.topology import check_fields
 from get3d.geometry.voxel_grid import VoxelGrid
 
 NUM_WEIGHTS = 21
-_SCALE = 0.5  # how far the weights may leave their middle
+_SCALE = 0.5  # largest deviation of alpha and beta from 1; width of the range of gamma
 
 
 @dataclass(frozen=True)
 class CubeWeights:
-    """What moves the surface within cubes; all positive.
+    """Weights that move the surface within cubes; all positive.
 
     Attributes:
-        edges: beta, how much each edge's crossing counts for its dual vertex; about 1.
-        corners: alpha, by which the field is multiplied at each corner; about 1.
-        split: gamma; a quad is split between the two opposite corners of larger product.
+        edges: beta, the weight of each edge's crossing in its dual vertex; about 1.
+        corners: alpha, a factor on the field at each corner; about 1.
+        split: gamma; a quad is split along the diagonal with the larger product.
     """
 
     edges: Float[Tensor, "cubes 12"]
@@ -40,10 +40,10 @@ class CubeWeights:
 
 @dataclass(frozen=True)
 class DualPoints:
-    """The places of a dual surface, packed as in its `DualTopology`.
+    """Positions of a dual surface, packed as in its `DualTopology`, in scene units.
 
     Attributes:
-        crossings: Zeros of the field on the edges of each cube, before alpha moves them.
+        crossings: Zeros of the field on the edges of each cube, without alpha.
         verts: Dual vertices.
     """
 
@@ -52,10 +52,10 @@ class DualPoints:
 
 
 def cube_weights(raw: Float[Tensor, "cubes 21"]) -> CubeWeights:
-    """Bound what a network says: alpha and beta in (0.5, 1.5), gamma in (0.25, 0.75).
+    """Bound the outputs of a network: alpha and beta in (0.5, 1.5), gamma in (0.25, 0.75).
 
     Args:
-        raw: 12 for the edges, 8 for the corners, 1 for the split; zeros are neutral.
+        raw: 12 values for the edges, 8 for the corners, 1 for the split; zeros are neutral.
     """
     bounded = raw[:, :20].tanh() * _SCALE + 1
     split = raw[:, 20].sigmoid() * _SCALE + (1 - _SCALE) / 2
@@ -72,18 +72,18 @@ def flexicubes(
 ) -> Mesh:
     """Extract the surface of one field.
 
-    Occupied is where `sdf > 0`; faces wind counter-clockwise seen from the empty side. The mesh is
-    a closed manifold where the surface does not reach the grid's boundary; there it is open.
+    Points with `sdf > 0` are inside; faces wind counter-clockwise seen from outside. The mesh is a
+    closed manifold, except that it is open where the surface reaches the grid's boundary.
 
     Args:
         grid: The grid.
-        sdf: Signed distances at its vertices, positive inside; differentiable.
-        verts: Positions of its vertices if they were moved, in scene units; differentiable.
-        raw_weights: Of each cube, for `cube_weights`; None is neutral. Differentiable.
-        splits_in_four: As for `dual_meshes`.
+        sdf: Signed distances at the grid vertices, positive inside; differentiable.
+        verts: Deformed positions of the grid vertices, in scene units; differentiable.
+        raw_weights: Arguments of `cube_weights`; None is neutral. Differentiable.
+        splits_in_four: As in `dual_meshes`.
 
     Raises:
-        ValueError: If a size does not fit the grid, or a number is not finite.
+        ValueError: If a size does not match the grid, or a number is not finite.
 
     Example:
         >>> from get3d.geometry import voxel_grid
@@ -114,7 +114,7 @@ def dual_topology(grid: VoxelGrid, sdf: Float[Tensor, "shapes verts"]) -> DualTo
 
     Args:
         grid: The grid.
-        sdf: Signed distances at its vertices, positive inside; zero and NaN count as outside.
+        sdf: Signed distances at the grid vertices, positive inside; zero and NaN count as outside.
 
     Raises:
         ValueError: If there is no shape, or `sdf` has another number of vertices than the grid.
@@ -129,14 +129,14 @@ def place_points(
     active_positions: Float[Tensor, "active 3"],
     weights: CubeWeights,
 ) -> DualPoints:
-    """Place the crossings, and the dual vertices at their weighted means.
+    """Compute the crossings, and the dual vertices as their weighted means.
 
     Args:
-        topology: From `dual_topology` of the same field.
+        topology: Result of `dual_topology` for the same field.
         active_sdf: Signed distances at `topology.active_verts`; differentiable.
         active_positions: Positions of `topology.active_verts`, after deformation, in scene units;
             differentiable.
-        weights: Of `topology.cubes`; differentiable.
+        weights: Weights of `topology.cubes`; differentiable.
     """
     cube, edge = topology.crossing_cube, topology.crossing_edge
     ends = topology.crossing_active.view(-1)
@@ -151,21 +151,23 @@ def place_points(
         return here * (1 - weight) + there * weight
 
     moved = zeros(values * factors)
-    share = weights.edges.reshape(-1).index_select(0, cube * 12 + edge)[:, None]
-    sums = _segment_sums(torch.cat([moved * share, share], dim=1), topology.vert_sizes)
+    edge_weight = weights.edges.reshape(-1).index_select(0, cube * 12 + edge)[:, None]
+    sums = _segment_sums(torch.cat([moved * edge_weight, edge_weight], dim=1), topology.vert_sizes)
     return DualPoints(zeros(values), sums[:, :3] / sums[:, 3:])
 
 
 def deviation_losses(topology: DualTopology, points: DualPoints) -> Float[Tensor, " shapes"]:
     """Compute mean |distance of a crossing from its dual vertex - mean of these distances|.
 
-    Keeps dual vertices in the middle of their crossings, so that the mesh stays regular. Crossings
-    are those of the plain field, without alpha, as the reference values have it. In scene units;
-    zero without a surface.
+    Keeps dual vertices centred among their crossings, so that the mesh stays regular. Crossings are
+    computed without alpha, as in the reference values. In scene units; zero without a surface.
 
     Args:
-        topology: Of the surface.
-        points: From `place_points`.
+        topology: Topology of the surface.
+        points: Result of `place_points`.
+
+    Returns:
+        One mean per shape.
     """
     vert, num_shapes = topology.crossing_vert, len(topology.vert_counts)
     distance = (points.crossings - points.verts.index_select(0, vert)).norm(dim=1)
@@ -185,15 +187,15 @@ def dual_meshes(
     """Split the quads into triangles.
 
     Args:
-        topology: Of the surface.
+        topology: Topology of the surface.
         verts: Dual vertices, from `place_points`.
-        weights: Of `topology.cubes`.
-        splits_in_four: Into four triangles about a point between the two diagonals, which makes
-            the split differentiable (for training). Otherwise into two triangles, along the
+        weights: Weights of `topology.cubes`.
+        splits_in_four: Split into four triangles around a point between the two diagonals, which
+            makes the split differentiable (for training). Otherwise into two triangles, along the
             diagonal with the larger product of gammas at its ends.
 
     Returns:
-        One mesh a shape; without vertices where the surface is empty.
+        One mesh per shape; without vertices where the surface is empty.
     """
     quads = topology.quads
     gammas = weights.split.index_select(0, topology.quad_cubes.view(-1)).view(-1, 4)
@@ -211,16 +213,16 @@ def dual_meshes(
         return [Mesh(*both) for both in zip(shape_verts, parts, strict=True)]
 
     corners = verts.index_select(0, quads.view(-1)).view(-1, 4, 3)
-    share = (even / (even + odd))[:, None]
-    middles = (corners[:, 0] + corners[:, 2]) * (share / 2)
-    middles = middles + (corners[:, 1] + corners[:, 3]) * ((1 - share) / 2)
+    fraction = (even / (even + odd))[:, None]
+    centres = (corners[:, 0] + corners[:, 2]) * (fraction / 2)
+    centres = centres + (corners[:, 1] + corners[:, 3]) * ((1 - fraction) / 2)
     meshes = []
-    for own, centres, quad in zip(
-        shape_verts, middles.split(quad_counts), local.split(quad_counts), strict=True
+    for own, added, quad in zip(
+        shape_verts, centres.split(quad_counts), local.split(quad_counts), strict=True
     ):
         centre = (torch.arange(len(quad), device=quad.device) + len(own))[:, None].expand(-1, 4)
         faces = torch.stack([quad, quad.roll(-1, dims=1), centre], dim=2)
-        meshes.append(Mesh(torch.cat([own, centres]), faces.flatten(0, 1)))
+        meshes.append(Mesh(torch.cat([own, added]), faces.flatten(0, 1)))
     return meshes
 
 

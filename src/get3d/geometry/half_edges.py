@@ -1,6 +1,6 @@
-"""Sides of triangles, how they join, and labels of what hangs together.
+"""Half-edges of triangle meshes, and connected components of graphs.
 
-Side `3 f + c` of a mesh runs from corner c of face f to the next corner.
+Half-edge `3 f + c` of a mesh runs from corner c of face f to the next corner.
 """
 
 import torch
@@ -10,34 +10,35 @@ from torch import Tensor
 
 def half_edge_ends(
     faces: Int[Tensor, "faces 3"],
-) -> tuple[Int[Tensor, " sides"], Int[Tensor, " sides"]]:
-    """Vertices at which the sides of all faces start and end."""
+) -> tuple[Int[Tensor, " half_edges"], Int[Tensor, " half_edges"]]:
+    """Return the vertices at which all half-edges start and end."""
     return faces.reshape(-1), faces.roll(-1, dims=1).reshape(-1)
 
 
 def pair_keys(first: Int[Tensor, " pairs"], second: Int[Tensor, " pairs"]) -> Int[Tensor, " pairs"]:
-    """One number for each ordered pair of indices below 2^31; sorts by the first index."""
+    """Encode ordered pairs of indices below 2^31 as integers that sort by the first index."""
     return (first.long() << 32) | second
 
 
 def count_keys(ordered: Int[Tensor, " keys"], wanted: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """Count how often each wanted key is among the sorted ones."""
+    """Count how often each wanted key occurs among sorted keys."""
     return torch.searchsorted(ordered, wanted, right=True) - torch.searchsorted(ordered, wanted)
 
 
-def next_half_edge(side: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """The following side of the same face."""
-    return torch.where(side % 3 == 2, side - 2, side + 1)
+def next_half_edge(half_edge: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """Return the next half-edge of the same face."""
+    return torch.where(half_edge % 3 == 2, half_edge - 2, half_edge + 1)
 
 
-def opposite_half_edges(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, " sides"]:
-    """Find the side that runs the other way along the same edge.
+def opposite_half_edges(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, " half_edges"]:
+    """Find the opposite half-edge (same edge, opposite direction) of every half-edge.
 
     Args:
         faces: Vertex indices.
 
     Returns:
-        Its index; -1 where an edge has other than two faces, or they do not wind alike.
+        Index of the opposite half-edge; -1 where an edge does not have exactly two faces, or their
+        windings are inconsistent.
     """
     starts, ends = half_edge_ends(faces)
     forward, backward = pair_keys(starts, ends), pair_keys(ends, starts)
@@ -50,15 +51,15 @@ def opposite_half_edges(faces: Int[Tensor, "faces 3"]) -> Int[Tensor, " sides"]:
 def link_labels(links: Int[Tensor, "links 2"], num: int) -> Int[Tensor, " items"]:
     """Label the connected components of a graph by hooking roots and jumping pointers.
 
-    Every item points at one of a lower number in its component, or at itself. Each round hooks the
-    higher root of every link onto the lower one, then shortens all paths, until nothing is left.
+    Every item points to an item of lower index in its component, or to itself. Each round hooks the
+    higher root of every link onto the lower one, then shortens all paths, until no link is left.
 
     Args:
-        links: Pairs of items.
-        num: How many items there are.
+        links: Pairs of connected items.
+        num: Number of items.
 
     Returns:
-        0, 1, ... in order of each component's first item.
+        Label of each item: 0, 1, ... in order of each component's first item.
     """
     parent = torch.arange(num, device=links.device)
     while True:

@@ -1,8 +1,8 @@
 """Marching tetrahedra: the surface where a signed distance field is zero (paper, section 3.1.1).
 
-The work is split in two. `surface_topology` decides, with integers alone, which grid edges the
-surface crosses and how the crossings join to triangles. `surface_meshes` puts the crossings in
-place, with gradients for the field and for the grid vertices, which are needed only at the ends of
+There are two steps. `surface_topology` finds, with integers only, the grid edges that the surface
+crosses and the triangles between the crossings. `surface_meshes` computes the positions of the
+crossings, with gradients for the field and the grid vertices, which are needed only at the ends of
 crossed edges.
 """
 
@@ -15,7 +15,7 @@ from get3d.geometry.measures import is_oriented
 from get3d.geometry.tet_grid import TetGrid, edge_table, orient_tets, tet_volumes
 from get3d.geometry.topology import SurfaceTopology, check_fields, find_topology
 
-_TINY = 1e-18  # smallest difference of two SDF values that is divided by
+_TINY = 1e-18  # lower bound on the divisor, the difference of two SDF values
 
 
 def marching_tets(
@@ -23,9 +23,9 @@ def marching_tets(
 ) -> Mesh:
     """Extract the surface of one field on any tetrahedral mesh.
 
-    Occupied is where `sdf > 0`; faces wind counter-clockwise seen from the empty side. Tets may
-    come in any orientation. Where some are turned inside out because `verts` were moved, the
-    winding follows the order of their corners, so the surface stays consistently oriented.
+    Points with `sdf > 0` are inside; faces wind counter-clockwise seen from outside. Tets may have
+    any orientation. If deformed `verts` invert some tets, the winding follows the order of their
+    corners, so the surface stays consistently oriented.
 
     Args:
         verts: Positions, in scene units; differentiable.
@@ -62,8 +62,8 @@ def surface_topology(grid: TetGrid, sdf: Float[Tensor, "shapes verts"]) -> Surfa
     """Find the crossed edges and the triangles of a batch of fields, without gradient.
 
     Args:
-        grid: The grid with its tables.
-        sdf: Signed distances at its vertices, positive inside; zero and NaN count as outside.
+        grid: The grid.
+        sdf: Signed distances at the grid vertices, positive inside; zero and NaN count as outside.
 
     Raises:
         ValueError: If there is no shape, or `sdf` has another number of vertices than the grid.
@@ -80,13 +80,13 @@ def surface_meshes(
     """Place the vertices at the zeros of the field along the crossed edges.
 
     Args:
-        topology: From `surface_topology` of the same field.
-        sdf: Signed distances; differentiable.
-        active_positions: Positions of `topology.active_verts` (where the grid is deformed, after
-            deformation), in scene units; differentiable.
+        topology: Result of `surface_topology` for the same field.
+        sdf: Signed distances at the grid vertices, positive inside; differentiable.
+        active_positions: Positions of `topology.active_verts`, after deformation if any, in scene
+            units; differentiable.
 
     Returns:
-        One mesh a shape; without vertices where the surface is empty.
+        One mesh per shape; without vertices where the surface is empty.
     """
     ends = topology.edge_verts + (topology.edge_shape * sdf.shape[1])[:, None]
     start, end = sdf.reshape(-1).index_select(0, ends.view(-1)).view(-1, 2).unbind(1)
@@ -100,12 +100,12 @@ def surface_meshes(
 def split_meshes(
     packed: Mesh, vert_counts: Int[Tensor, " shapes"], face_counts: Int[Tensor, " shapes"]
 ) -> list[Mesh]:
-    """Take apart meshes whose vertices and faces follow each other.
+    """Split a packed batch into its meshes.
 
     Args:
-        packed: Faces count the vertices of all.
-        vert_counts: Number of vertices of each.
-        face_counts: Number of faces of each.
+        packed: Meshes concatenated to one, whose faces index the vertices of all.
+        vert_counts: Number of vertices of each mesh.
+        face_counts: Number of faces of each mesh.
     """
     counts = torch.stack([vert_counts, face_counts])
     vert_sizes, face_sizes = counts.tolist()
@@ -122,8 +122,8 @@ def zero_weights(
     """Find where a field is zero between the ends of edges: 0 at the start, 1 at the end.
 
     Args:
-        start: The field's values at the one end.
-        end: At the other; one of the two is positive, and only one.
+        start: Values of the field at the first end.
+        end: Values at the other end; exactly one of the two values is positive.
     """
     difference = start - end  # of opposite signs, so it does not cancel
     tiny = torch.copysign(torch.full_like(difference, _TINY), difference)
@@ -134,7 +134,7 @@ def zero_weights(
 def _oriented_topology(
     verts: Float[Tensor, "verts 3"], occupied: Bool[Tensor, " verts"], cut: Int[Tensor, "cut 4"]
 ) -> SurfaceTopology:
-    """Find the surface of one shape in tets of any orientation, each of which it passes."""
+    """Find the surface of one shape in tets of any orientation, all of which it crosses."""
 
     def find(tets: Int[Tensor, "cut 4"]) -> SurfaceTopology:
         return find_topology(occupied[None], tets, *edge_table(tets, len(verts)))
@@ -143,6 +143,6 @@ def _oriented_topology(
     topology = find(orient_tets(verts, cut))
     is_mixed = bool((volumes < 0).any()) and bool((volumes > 0).any())
     if is_mixed and not is_oriented(Mesh(verts, topology.faces)):
-        # Moved vertices turned tets inside out: trust the order of corners, not the volumes.
+        # Deformation inverted some tets: use the order of corners, not the volumes.
         topology = find(cut if volumes.sum() >= 0 else cut[:, [0, 1, 3, 2]])
     return topology

@@ -1,4 +1,4 @@
-"""Measures of triangle meshes: areas, normals, samples, and how the surface hangs together."""
+"""Measures of triangle meshes: areas, normals, surface samples and topology."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from get3d.geometry.half_edges import (
 
 @dataclass(frozen=True)
 class SurfaceSamples:
-    """Points drawn from a surface.
+    """Points sampled from a surface.
 
     Attributes:
         points: Positions, in scene units; differentiable in the mesh's vertices.
-        normals: Unit normals of the faces they lie on.
-        face_ids: Index of the face of each point.
+        normals: Unit normal of each point's face.
+        face_ids: Index of each point's face.
     """
 
     points: Float[Tensor, "samples 3"]
@@ -35,23 +35,25 @@ class SurfaceSamples:
 
 
 def face_areas(mesh: Mesh) -> Float[Tensor, " faces"]:
-    """Area of each face, in squared scene units."""
+    """Return the area of each face, in squared scene units."""
     return torch.linalg.vector_norm(_face_crosses(mesh), dim=1) / 2
 
 
 def face_normals(mesh: Mesh) -> Float[Tensor, "faces 3"]:
-    """Unit normal of each face, pointing to where it winds counter-clockwise; 0 without area."""
+    """Return the unit normal of each face, by the right-hand rule; 0 for faces without area."""
     return unit_vectors(_face_crosses(mesh))
 
 
 def vertex_normals(mesh: Mesh, *, smoothing_steps: int = 0) -> Float[Tensor, "verts 3"]:
-    """Unit mean of the faces' normals about each vertex, weighted by area; 0 where it vanishes.
+    """Return the normalised area-weighted mean of the face normals at each vertex.
 
     Args:
         mesh: The surface.
-        smoothing_steps: How often each face takes the mean of its vertices' vectors, and each
-            vertex their sum over the faces about it, before the vectors are made unit length. After
-            n steps the area that a normal is a mean over reaches about sqrt(n) edges further.
+        smoothing_steps: Number of averaging steps before normalisation, each from vertices to faces
+            and back. n steps average over a neighbourhood wider by about sqrt(n) edges.
+
+    Returns:
+        Unit normals; 0 where the mean vanishes.
     """
     summed = _sum_at_verts(mesh, _face_crosses(mesh))
     for _ in range(smoothing_steps):
@@ -60,14 +62,14 @@ def vertex_normals(mesh: Mesh, *, smoothing_steps: int = 0) -> Float[Tensor, "ve
 
 
 def roughness(meshes: Sequence[Mesh]) -> Float[Tensor, " meshes"]:
-    """Compute how much the faces about a vertex differ in direction, on average over each mesh.
+    """Compute the mean deviation of face normals around vertices, for each mesh.
 
-    One minus the length of the area-weighted mean of the unit normals about each vertex, averaged
+    One minus the length of the area-weighted mean of the unit normals around each vertex, averaged
     over vertices by area: 0 for a plane, near 0 for a smooth surface of many faces, 0.3 where
-    normals stand off their mean by 45 degrees. Differentiable in the vertices.
+    normals deviate from their mean by 45 degrees. Differentiable in the vertices.
 
     Args:
-        meshes: One or more; the roughness of one without faces is 0.
+        meshes: One or more meshes; the roughness of a mesh without faces is 0.
     """
     found = []
     for mesh in meshes:
@@ -79,26 +81,26 @@ def roughness(meshes: Sequence[Mesh]) -> Float[Tensor, " meshes"]:
 
 
 def _sum_at_verts(mesh: Mesh, at_faces: Float[Tensor, "faces 3"]) -> Float[Tensor, "verts 3"]:
-    """Sum over the faces about each vertex."""
+    """Sum face vectors over the faces around each vertex."""
     at_corners = at_faces.repeat_interleave(3, dim=0)
     return torch.zeros_like(mesh.verts).index_add(0, mesh.faces.reshape(-1), at_corners)
 
 
 def _safe_lengths(vectors: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-    """Lengths with a finite gradient at zero."""
+    """Return lengths with a finite gradient at zero."""
     return (vectors.square().sum(1) + 1e-20).sqrt()
 
 
 def surface_area(mesh: Mesh) -> Float[Tensor, ""]:
-    """Sum of the faces' areas, in squared scene units; 0 without faces."""
+    """Return the sum of the face areas, in squared scene units; 0 without faces."""
     return face_areas(mesh).sum()
 
 
 def signed_volume(mesh: Mesh) -> Float[Tensor, ""]:
-    """Enclosed volume, in cubic scene units; positive where faces wind outward.
+    """Return the enclosed volume, in cubic scene units; positive if faces wind outward.
 
-    A volume only if the mesh is closed. The corners are taken relative to the mesh's middle, so a
-    distant mesh loses no precision.
+    Meaningful only for a closed mesh. Corners are taken relative to the mesh's centre, so a mesh
+    far from the origin loses no precision.
     """
     if len(mesh.verts) == 0:
         return mesh.verts.sum()
@@ -108,11 +110,11 @@ def signed_volume(mesh: Mesh) -> Float[Tensor, ""]:
 
 
 def sample_surface(mesh: Mesh, num: int, *, generator: torch.Generator) -> SurfaceSamples:
-    """Draw points uniformly by area; faces without area are never picked.
+    """Sample points uniformly by area; faces without area are never picked.
 
     Args:
         mesh: The surface.
-        num: How many points.
+        num: Number of points.
         generator: Source of the random numbers, on the mesh's device.
 
     Raises:
@@ -129,7 +131,7 @@ def sample_surface(mesh: Mesh, num: int, *, generator: torch.Generator) -> Surfa
         raise MeshError(f"mesh has no area to sample: {len(areas)} faces, all degenerate")
     device = mesh.verts.device
     draws = torch.rand(num, dtype=torch.float64, generator=generator, device=device)
-    # The first face whose cumulative area exceeds the draw: one that adds nothing is passed over.
+    # The first face whose cumulative area exceeds the draw, so faces without area are skipped.
     targets = draws * cumulative[-1]
     face_ids = torch.searchsorted(cumulative, targets, right=True)
     last = torch.searchsorted(cumulative, cumulative[-1:])
@@ -144,32 +146,31 @@ def sample_surface(mesh: Mesh, num: int, *, generator: torch.Generator) -> Surfa
 
 
 def connected_components(mesh: Mesh) -> Int[Tensor, " verts"]:
-    """Label vertices by the connected piece they belong to: 0, 1, ... in order of first vertex.
+    """Label vertices by connected component: 0, 1, ... in order of first vertex.
 
-    A vertex that no face uses is a piece of its own.
+    A vertex that no face uses is a component of its own.
     """
     links = torch.cat([mesh.faces[:, :2], mesh.faces[:, 1:]])
     return link_labels(links, len(mesh.verts))
 
 
 def euler_number(mesh: Mesh) -> int:
-    """Vertices - edges + faces, counting only vertices that a face uses; 2 for a closed ball."""
+    """Return vertices - edges + faces, without unreferenced vertices; 2 for a sphere."""
     starts, ends = half_edge_ends(mesh.faces)
     keys = pair_keys(torch.minimum(starts, ends), torch.maximum(starts, ends))
     return len(torch.unique(mesh.faces)) - len(torch.unique(keys)) + len(mesh.faces)
 
 
 def is_oriented(mesh: Mesh) -> bool:
-    """Tell whether neighbouring faces wind alike: no edge is walked twice in one direction."""
+    """Return whether windings are consistent: no two half-edges have the same direction."""
     keys = pair_keys(*half_edge_ends(mesh.faces))
     return len(torch.unique(keys)) == len(keys)
 
 
 def is_watertight(mesh: Mesh) -> bool:
-    """Tell whether the surface is closed: each edge has a face on either side, wound alike.
+    """Return whether the mesh is closed and consistently wound, so that it bounds a volume.
 
-    Every edge is walked equally often in both directions, so the mesh bounds a volume. False for a
-    mesh without faces.
+    Every edge has equally many half-edges in both directions. False for a mesh without faces.
     """
     if len(mesh.faces) == 0:
         return False
@@ -179,15 +180,15 @@ def is_watertight(mesh: Mesh) -> bool:
 
 
 def is_manifold(mesh: Mesh) -> bool:
-    """Tell whether the mesh is a closed, consistently oriented 2-manifold.
+    """Return whether the mesh is a closed, consistently oriented 2-manifold.
 
-    Each edge borders exactly two faces, which walk it in opposite directions, and the faces about
-    each vertex form one fan.
+    Each edge has exactly two half-edges, of opposite directions, and the faces around each vertex
+    form one fan.
     """
     starts, ends = half_edge_ends(mesh.faces)
     if (starts == ends).any() or not is_watertight(mesh) or not is_oriented(mesh):
         return False
-    # Link the corners of a vertex whose faces share an edge. Side i starts at corner i.
+    # Link the corners of a vertex whose faces share an edge. Half-edge i starts at corner i.
     corners = torch.arange(len(starts), device=starts.device)
     fans = link_labels(
         torch.stack([corners, next_half_edge(opposite_half_edges(mesh.faces))], 1), len(corners)
@@ -196,12 +197,12 @@ def is_manifold(mesh: Mesh) -> bool:
 
 
 def _face_crosses(mesh: Mesh) -> Float[Tensor, "faces 3"]:
-    """Cross product of two sides: along the normal, twice the area long."""
+    """Return the cross product of two edges: along the normal, of twice the face's area."""
     first, second, third = mesh.verts[mesh.faces].unbind(1)
     return torch.linalg.cross(second - first, third - first)
 
 
 def unit_vectors(vectors: Float[Tensor, "vectors 3"]) -> Float[Tensor, "vectors 3"]:
-    """Make vectors unit length; zero vectors stay zero, with a finite gradient."""
+    """Normalise vectors; zero vectors stay zero, with a finite gradient."""
     largest = vectors.detach().abs().amax(1, keepdim=True)  # keeps squares from underflowing
     return F.normalize(vectors / torch.where(largest > 0, largest, 1), dim=1)

@@ -1,4 +1,4 @@
-"""Nearly degenerate triangles: needles collapse, caps are flipped; the surface hardly moves."""
+"""Removal of nearly degenerate triangles by edge collapses (needles) and edge flips (caps)."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from get3d.core.errors import ConfigError
 from get3d.core.types import Mesh
-from get3d.geometry.components import compact
+from get3d.geometry.components import remove_unreferenced_vertices
 from get3d.geometry.half_edges import (
     count_keys,
     half_edge_ends,
@@ -21,13 +22,13 @@ _RINGS = 2
 
 
 @dataclass(frozen=True)
-class Tidied:
-    """A mesh with fewer slivers.
+class SliverRemoval:
+    """A mesh after the removal of slivers.
 
     Attributes:
-        mesh: Closed if it was closed before.
-        num_slivers: Slivers there were.
-        num_left: Slivers that could not go without changing how the surface hangs together.
+        mesh: The mesh; closed if it was closed before.
+        num_slivers: Number of slivers before.
+        num_left: Number of slivers that cannot be removed without a change of topology.
     """
 
     mesh: Mesh
@@ -36,33 +37,33 @@ class Tidied:
 
 
 def face_flatness(mesh: Mesh) -> Float[Tensor, " faces"]:
-    """Height of each face over its longest side, as a share of that side.
+    """Return the height of each face over its longest edge, as a fraction of that edge.
 
-    0.87 for equal sides, 0 without area.
+    0.87 for equilateral triangles, 0 for faces without area.
     """
-    sides = _side_lengths(mesh)
+    lengths = _edge_lengths(mesh)
     first, second, third = mesh.verts.detach()[mesh.faces].unbind(dim=1)
     doubled = torch.linalg.vector_norm(torch.linalg.cross(second - first, third - first), dim=1)
-    longest = sides.amax(dim=1).square()
+    longest = lengths.amax(dim=1).square()
     return doubled / torch.where(longest > 0, longest, torch.ones_like(longest))
 
 
-def remove_slivers(mesh: Mesh, min_height: float) -> Tidied:
+def remove_slivers(mesh: Mesh, min_height: float) -> SliverRemoval:
     """Remove faces that are nearly a line or a point.
 
-    A needle's short side collapses into its middle; a cap, whose three sides are long, gives its
-    longest side up for the other diagonal of itself and its neighbour. Neither opens a hole, makes
-    an edge of more than two faces, nor moves the surface by more than about the sliver's height.
+    The short edge of a needle collapses to its midpoint; the longest edge of a cap, whose three
+    edges are long, is flipped. Neither opens a hole, creates a non-manifold edge, or moves the
+    surface by more than about the sliver's height.
 
     Args:
-        mesh: Any triangles; where edges have other than two faces they are left alone.
-        min_height: Faces of less height over their longest side, as a share of it, are slivers.
+        mesh: Any mesh; faces at boundary and non-manifold edges are left unchanged.
+        min_height: Faces of lower height over their longest edge, as a fraction of it, are slivers.
 
     Raises:
-        ValueError: If the share does not lie in 0 to 0.5.
+        ConfigError: If the fraction is not in [0, 0.5].
     """
     if not 0 <= min_height <= 0.5:
-        raise ValueError(f"min_height must lie in 0 to 0.5, got {min_height}")
+        raise ConfigError(f"min_height must lie in 0 to 0.5, got {min_height}")
     num_slivers = int((face_flatness(mesh) < min_height).sum())
     mesh = mesh.detach()
     for _ in range(_ROUNDS):
@@ -76,11 +77,11 @@ def remove_slivers(mesh: Mesh, min_height: float) -> Tidied:
             break
         mesh = Mesh(after.verts, torch.cat([mesh.faces[~is_near], after.faces]))
     num_left = int((face_flatness(mesh) < min_height).sum())
-    return Tidied(compact(mesh), num_slivers, num_left)
+    return SliverRemoval(remove_unreferenced_vertices(mesh), num_slivers, num_left)
 
 
 def _within_rings(mesh: Mesh, is_start: Bool[Tensor, " faces"], num: int) -> Bool[Tensor, " faces"]:
-    """Add rings of faces that share a vertex. Only what is near slivers need be looked at."""
+    """Select the faces within some rings (of shared vertices) around the start faces."""
     is_near = is_start
     for _ in range(num):
         is_touched = torch.zeros(len(mesh.verts), dtype=torch.bool, device=mesh.faces.device)
@@ -90,28 +91,29 @@ def _within_rings(mesh: Mesh, is_start: Bool[Tensor, " faces"], num: int) -> Boo
 
 
 def _tidy_once(mesh: Mesh, min_height: float) -> Mesh:
+    """Do one round of collapses and flips."""
     collapsed = _collapse_needles(mesh, face_flatness(mesh) < min_height, min_height)
     if len(collapsed.faces) == 0:
         return collapsed
     return _flip_caps(collapsed, face_flatness(collapsed) < min_height)
 
 
-def _side_lengths(mesh: Mesh) -> Float[Tensor, "faces 3"]:
-    """Lengths of the sides from each corner to the next."""
+def _edge_lengths(mesh: Mesh) -> Float[Tensor, "faces 3"]:
+    """Return the lengths of the edges from each corner to the next."""
     corners = mesh.verts.detach()[mesh.faces]
     return torch.linalg.vector_norm(corners.roll(-1, dims=1) - corners, dim=2)
 
 
 def _collapse_needles(mesh: Mesh, is_sliver: Bool[Tensor, " faces"], min_height: float) -> Mesh:
-    """Collapse short sides of slivers, as many at once as are out of each other's reach."""
-    lengths = _side_lengths(mesh)
+    """Collapse the short edges of needles, as many at once as do not interfere."""
+    lengths = _edge_lengths(mesh)
     shortest = lengths.min(dim=1)
     is_needle = is_sliver & (shortest.values <= 2 * min_height * lengths.amax(dim=1))
     picked = is_needle.nonzero().squeeze(1) * 3 + shortest.indices[is_needle]
     ends = torch.stack(half_edge_ends(mesh.faces), dim=1)[picked].sort(dim=1).values.unique(dim=0)
     ends = ends[ends[:, 0] < ends[:, 1]]
     ends = ends[_may_collapse(mesh.faces, ends)]
-    ends = ends[_out_of_reach(mesh, ends)]
+    ends = ends[_independent_edges(mesh, ends)]
     if len(ends) == 0:
         return mesh
     target = torch.arange(len(mesh.verts), device=mesh.faces.device)
@@ -126,9 +128,9 @@ def _collapse_needles(mesh: Mesh, is_sliver: Bool[Tensor, " faces"], min_height:
 def _may_collapse(
     faces: Int[Tensor, "faces 3"], ends: Int[Tensor, "edges 2"]
 ) -> Bool[Tensor, " edges"]:
-    """Tell which edges can collapse so that a closed surface stays a surface (link condition).
+    """Return which edges can collapse so that the surface stays manifold (link condition).
 
-    The edge must have two faces, and its ends no common neighbours but these faces' third corners.
+    The edge must have two faces, and its ends no other common neighbours than these faces' corners.
     """
     keys = pair_keys(*half_edge_ends(faces)).sort().values
     # Neighbours of each edge's first end: a run of the sorted keys.
@@ -144,7 +146,7 @@ def _may_collapse(
 
 
 def _is_inner(faces: Int[Tensor, "faces 3"]) -> Bool[Tensor, " verts"]:
-    """Tell which vertices have only edges of two faces, wound alike."""
+    """Return which vertices have only edges with two consistently wound faces."""
     starts, ends = half_edge_ends(faces)
     has_no_opposite = opposite_half_edges(faces) < 0
     is_inner = torch.ones(int(faces.max()) + 1, dtype=torch.bool, device=faces.device)
@@ -153,41 +155,41 @@ def _is_inner(faces: Int[Tensor, "faces 3"]) -> Bool[Tensor, " verts"]:
     return is_inner
 
 
-def _out_of_reach(mesh: Mesh, ends: Int[Tensor, "edges 2"]) -> Bool[Tensor, " edges"]:
-    """Pick edges, shorter ones first, of which no two touch or have neighbours in common."""
+def _independent_edges(mesh: Mesh, ends: Int[Tensor, "edges 2"]) -> Bool[Tensor, " edges"]:
+    """Select edges, shorter ones first, of which no two touch or have common neighbours."""
     lengths = torch.linalg.vector_norm(mesh.verts[ends[:, 0]] - mesh.verts[ends[:, 1]], dim=1)
     rank = torch.empty_like(ends[:, 0])
     rank[lengths.argsort(stable=True)] = torch.arange(len(ends), device=ends.device)
     best = torch.full((len(mesh.verts),), len(ends), device=ends.device)
     best = best.scatter_reduce(0, ends.flatten(), rank.repeat_interleave(2), "amin")
-    for _ in range(2):  # two edges are apart if three steps lie between them
+    for _ in range(2):  # independent edges are at least three steps apart
         of_face = best[mesh.faces].amin(dim=1).repeat_interleave(3)
         best = best.scatter_reduce(0, mesh.faces.flatten(), of_face, "amin")
     return (best[ends] == rank.unsqueeze(1)).all(dim=1)
 
 
 def _flip_caps(mesh: Mesh, is_sliver: Bool[Tensor, " faces"]) -> Mesh:
-    """Swap the longest sides of slivers for the other diagonals, where that makes better faces."""
+    """Flip the longest edges of slivers, where that makes better faces."""
     starts, ends = half_edge_ends(mesh.faces)
-    side = is_sliver.nonzero().squeeze(1) * 3 + _side_lengths(mesh)[is_sliver].argmax(dim=1)
+    edge = is_sliver.nonzero().squeeze(1) * 3 + _edge_lengths(mesh)[is_sliver].argmax(dim=1)
     is_inner = _is_inner(mesh.faces)
-    twins = opposite_half_edges(mesh.faces)
-    side = side[twins[side] >= 0]
-    pair = mesh.faces[torch.stack([side // 3, twins[side] // 3], dim=1)]
-    side = side[is_inner[pair].flatten(1).all(dim=1)]
-    twin = twins[side]
-    start, end = starts[side], ends[side]
-    tip, far = ends[next_half_edge(side)], ends[next_half_edge(twin)]
+    opposites = opposite_half_edges(mesh.faces)
+    edge = edge[opposites[edge] >= 0]
+    pair = mesh.faces[torch.stack([edge // 3, opposites[edge] // 3], dim=1)]
+    edge = edge[is_inner[pair].flatten(1).all(dim=1)]
+    opposite = opposites[edge]
+    start, end = starts[edge], ends[edge]
+    tip, far = ends[next_half_edge(edge)], ends[next_half_edge(opposite)]
     new = torch.stack([torch.stack([tip, start, far], 1), torch.stack([tip, far, end], 1)], dim=1)
     exists = count_keys(pair_keys(starts, ends).sort().values, pair_keys(tip, far)) > 0
-    both = torch.stack([side // 3, twin // 3], dim=1)
+    both = torch.stack([edge // 3, opposite // 3], dim=1)
     before = face_flatness(Mesh(mesh.verts, mesh.faces[both].flatten(0, 1))).view(-1, 2).amin(dim=1)
     after = face_flatness(Mesh(mesh.verts, new.flatten(0, 1))).view(-1, 2).amin(dim=1)
     useful = ((after > 1.5 * before) & ~exists & (tip != far)).nonzero().squeeze(1)
-    # Flips that share a vertex wait for the next round: they could make the same diagonal.
+    # Flips that share a vertex wait for the next round, as they could create the same edge.
     touched = new[useful].flatten(1)
-    rank = torch.arange(len(useful), device=side.device)
-    first = torch.full((len(mesh.verts),), len(useful), device=side.device)
+    rank = torch.arange(len(useful), device=edge.device)
+    first = torch.full((len(mesh.verts),), len(useful), device=edge.device)
     first = first.scatter_reduce(0, touched.flatten(), rank.repeat_interleave(6), "amin")
     alone = useful[(first[touched] == rank.unsqueeze(1)).all(dim=1)]
     faces = mesh.faces.clone()

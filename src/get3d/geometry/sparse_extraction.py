@@ -1,10 +1,10 @@
-"""A surface on a grid of any fineness: from near a known surface, then along the one it finds.
+"""Sparse extraction of a surface on a grid of any resolution, starting from a coarser surface.
 
 The volume subdivision of the paper's appendix splits tets that a coarse surface crosses, and their
 neighbours, into eight. On the body-centred cubic lattice, the eight parts are the tets of the
-lattice with cells half as large. So instead of splitting, cells of finer lattices are listed, of
-any size, and no two parts of the grid are of different fineness: there is nothing to crack. The
-same holds of cubes, for FlexiCubes.
+lattice with cells half as large. So instead of splitting tets, this module lists cells of finer
+lattices, of any size; the resolution is uniform, so there are no cracks. The same holds for the
+cubes of FlexiCubes.
 """
 
 from collections.abc import Callable
@@ -28,19 +28,19 @@ from get3d.geometry.topology import (
 )
 
 PackedField = Callable[[Float[Tensor, "n 3"], Int[Tensor, " n"]], Float[Tensor, " n"]]
-"""Signed distances, positive inside, at points that each belong to one shape, ascending."""
+"""Function of points and the index of each point's shape (ascending): SDF, positive inside."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownSurface:
-    """Where the surfaces of a batch are on a lattice whose vertices were all asked.
+    """Surfaces of a batch on a lattice on which the field was evaluated densely.
 
     Attributes:
-        points: Ends of the edges that they cross, in scene units.
-        shape: Shape that each of them belongs to, ascending.
+        points: Ends of the crossed edges, in scene units.
+        shape: Shape of each point, ascending.
         num_shapes: Size of the batch.
-        num_cells: Along each side of the lattice.
-        scale: Side of the whole lattice, in scene units.
+        num_cells: Cells of the lattice along each axis.
+        scale: Edge length of the whole lattice, in scene units.
     """
 
     points: Float[Tensor, "points 3"]
@@ -52,13 +52,13 @@ class KnownSurface:
 
 @dataclass(frozen=True, kw_only=True)
 class SparseSurface:
-    """What `bcc_grid` of some fineness has at the surfaces of a batch, and nowhere else.
+    """The part of a `bcc_grid` at the surfaces of a batch.
 
     Attributes:
-        points: Vertices of crossed tets, not deformed, in scene units; shape by shape.
-        shape: Shape that each of them belongs to, ascending.
-        sdf: Signed distances there, without gradient.
-        topology: Of all shapes as one: packed meshes whose grid vertices are `points`.
+        points: Vertices of crossed tets before deformation, in scene units; shape by shape.
+        shape: Shape of each point, ascending.
+        sdf: Signed distances at the points, without gradient.
+        topology: Topology of all shapes as one packed mesh, whose grid vertices are `points`.
         num_shapes: Size of the batch.
     """
 
@@ -76,13 +76,13 @@ class SparseSurface:
 
 @dataclass(frozen=True, kw_only=True)
 class SparseCubes:
-    """What `voxel_grid` of some fineness has at the surfaces of a batch, and nowhere else.
+    """The part of a `voxel_grid` at the surfaces of a batch.
 
     Attributes:
-        points: The active vertices of `topology`, not deformed, in scene units.
-        sdf: Signed distances there, without gradient.
-        centres: Of the cubes of `topology`, in scene units.
-        topology: Of all shapes.
+        points: Active vertices of `topology` before deformation, in scene units.
+        sdf: Signed distances at the points, without gradient.
+        centres: Centres of the cubes of `topology`, in scene units.
+        topology: Topology of all shapes.
     """
 
     points: Float[Tensor, "points 3"]
@@ -92,7 +92,7 @@ class SparseCubes:
 
     @property
     def shape(self) -> Int[Tensor, " points"]:
-        """Shape that each point belongs to, ascending."""
+        """Shape of each point, ascending."""
         return self.topology.active_shape
 
     @property
@@ -112,34 +112,34 @@ class _Values:
     sdf: Float[Tensor, " n"]
 
     def at(self, keys: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Look up vertices that are known."""
+        """Look up the values at known vertices."""
         return self.sdf[torch.searchsorted(self.keys, keys)]
 
 
 @torch.no_grad()
 def extract_sparse_surface(sdf: PackedField, known: KnownSurface, num_cells: int) -> SparseSurface:
-    """Find the surface of tetrahedra of another fineness than a known one's, without gradient.
+    """Extract a tetrahedral surface on a lattice of another resolution, without gradient.
 
-    From lattice to lattice, each at most twice as fine as the one before: the field is evaluated in
-    all cells that overlap a crossed cell of the lattice before or one of its neighbours; then in
-    the neighbours of crossed cells, until the surface leads nowhere else. So a piece of the wanted
-    surface is found whole or, if no evaluated cell sees it, not at all, and what is closed on the
-    whole grid is closed here.
+    Proceeds from lattice to lattice, each at most twice as fine as the last: the field is evaluated
+    in all cells that overlap a crossed cell of the last lattice or one of its neighbours, then in
+    the neighbours of crossed cells until no new crossed cell is found. So a connected component is
+    found completely or, if no evaluated cell crosses it, not at all, and a surface that is closed
+    on the dense grid is closed here.
 
     Args:
         sdf: The field.
-        known: Where to begin.
-        num_cells: Along each side of the wanted lattice; more or fewer than the known one's.
+        known: The surface to start from.
+        num_cells: Cells of the new lattice along each axis; more or fewer than the known one's.
     """
     wanted = Lattice(kind="bcc", num_cells=num_cells, scale=known.scale)
-    cells, values = _trace(sdf, known, wanted)
+    cells, values = _find_crossed_cells(sdf, known, wanted)
     tets = lattice.cell_tets(cells, num_cells)
     inside = values.at(tets) > 0
     tets = tets[inside.any(1) & ~inside.all(1)]
     keys, tets = torch.unique(tets, return_inverse=True)
     edges, tet_edges = edge_table(tets, len(keys))
     found = values.at(keys)
-    owner, places = lattice.unpack(keys, wanted.vert_side)
+    owner, places = lattice.unpack_keys(keys, wanted.verts_per_axis)
     return SparseSurface(
         points=wanted.positions(places, like=found),
         shape=owner,
@@ -151,22 +151,22 @@ def extract_sparse_surface(sdf: PackedField, known: KnownSurface, num_cells: int
 
 @torch.no_grad()
 def extract_sparse_cubes(sdf: PackedField, known: KnownSurface, num_cells: int) -> SparseCubes:
-    """Find where a surface of FlexiCubes lies, as `extract_sparse_surface` does for tetrahedra.
+    """Extract a FlexiCubes surface, as `extract_sparse_surface` does for tetrahedra.
 
     Args:
         sdf: The field.
-        known: Where to begin.
-        num_cells: Cubes along each side of the wanted grid.
+        known: The surface to start from.
+        num_cells: Cubes of the new grid along each axis.
     """
     wanted = Lattice(kind="cubes", num_cells=num_cells, scale=known.scale)
-    cells, values = _trace(sdf, known, wanted)
+    cells, values = _find_crossed_cells(sdf, known, wanted)
     inside = values.at(wanted.cell_verts(cells)) > 0
     case = (inside << torch.arange(8, device=cells.device)).sum(1)
     topology = join_cubes(cells, case, num_shapes=known.num_shapes, resolution=num_cells)
-    numbers = topology.active_shape * wanted.vert_side**3 + topology.active_verts
-    _, places = lattice.unpack(numbers, wanted.vert_side)
+    numbers = topology.active_shape * wanted.verts_per_axis**3 + topology.active_verts
+    _, places = lattice.unpack_keys(numbers, wanted.verts_per_axis)
     found = values.at(numbers)
-    _, cubes = lattice.unpack(cells, num_cells)
+    _, cubes = lattice.unpack_keys(cells, num_cells)
     return SparseCubes(
         points=wanted.positions(places, like=found),
         sdf=found,
@@ -176,71 +176,71 @@ def extract_sparse_cubes(sdf: PackedField, known: KnownSurface, num_cells: int) 
 
 
 def sparse_meshes(
-    traced: SparseSurface, sdf: Float[Tensor, " points"], positions: Float[Tensor, "points 3"]
+    surface: SparseSurface, sdf: Float[Tensor, " points"], positions: Float[Tensor, "points 3"]
 ) -> list[Mesh]:
-    """Place the vertices: `surface_meshes` of a traced surface.
+    """Place the vertices of a sparse surface; see `surface_meshes`.
 
     Args:
-        traced: The surface.
-        sdf: Signed distances at its points, of the same signs; differentiable.
-        positions: Of its points, after deformation, in scene units; differentiable.
+        surface: The surface.
+        sdf: Signed distances at its points, with the signs of `surface.sdf`; differentiable.
+        positions: Positions of its points after deformation, in scene units; differentiable.
 
     Returns:
-        One mesh a shape; without vertices where the surface is empty.
+        One mesh per shape; without vertices where the surface is empty.
     """
-    topology = traced.topology
+    topology = surface.topology
     [packed] = surface_meshes(topology, sdf[None], positions)
-    vert_shape = traced.shape[topology.edge_verts[:, 0]]
+    vert_shape = surface.shape[topology.edge_verts[:, 0]]
     face_shape = vert_shape[topology.faces[:, 0]]
-    counts = (count_shapes(each, traced.num_shapes) for each in (vert_shape, face_shape))
+    counts = (count_shapes(each, surface.num_shapes) for each in (vert_shape, face_shape))
     return split_meshes(packed, *counts)
 
 
-def _trace(
+def _find_crossed_cells(
     sdf: PackedField, known: KnownSurface, wanted: Lattice
 ) -> tuple[Int[Tensor, " crossed"], _Values]:
-    """List the crossed cells of a lattice, and the field at the vertices in and beside them."""
+    """Find the crossed cells of a lattice, and the field at the vertices in and around them."""
     points, last = known.points, known.num_cells
     places = lattice.cells_at(points, last, scale=known.scale)
-    cells = torch.unique(lattice.pack(known.shape, places, last))
+    cells = torch.unique(lattice.pack_keys(known.shape, places, last))
     values = _Values(cells[:0], points[:0, 0])
     for num_cells in _levels(last, wanted.num_cells):
         level = replace(wanted, num_cells=num_cells)
 
         def evaluate(keys: Int[Tensor, " n"], level: Lattice = level) -> Float[Tensor, " n"]:
-            shape, places = lattice.unpack(keys, level.vert_side)
+            shape, places = lattice.unpack_keys(keys, level.verts_per_axis)
             return sdf(level.positions(places, like=points), shape)
 
         cells = lattice.overlapping_cells(cells, last, num_cells)
-        cells, values = _follow(cells, evaluate, points[:0, 0], level)
+        cells, values = _expand(cells, evaluate, points[:0, 0], level)
         last = num_cells
     return cells, values
 
 
 def _levels(num_coarse: int, num_cells: int) -> list[int]:
-    """Choose the lattices on the way: each at most twice as fine as the one before."""
+    """List the resolutions of the intermediate lattices, each at most twice the last."""
     levels = [num_cells]
     while levels[0] > 2 * num_coarse:
         levels.insert(0, -(-levels[0] // 2))
     return levels
 
 
-def _follow(
+def _expand(
     cells: Int[Tensor, " cells"],
     evaluate: Callable[[Int[Tensor, " n"]], Float[Tensor, " n"]],
     no_values: Float[Tensor, " 0"],
     level: Lattice,
 ) -> tuple[Int[Tensor, " crossed"], _Values]:
-    """Find the crossed cells among some, and all that the surface leads to from there.
+    """Find the crossed cells among some cells, and all crossed cells connected to them.
 
     Args:
-        cells: Keys, ascending.
-        evaluate: Gives the field at keys of vertices.
-        no_values: An empty list of its values.
+        cells: Keys of cells, ascending.
+        evaluate: Returns the field at keys of vertices.
+        no_values: An empty tensor of the field's dtype.
         level: The lattice.
 
     Returns:
-        The crossed cells, and the field at the vertices of those and of all cells beside them.
+        The crossed cells, and the field at the vertices of those and of all their neighbours.
     """
     values = _Values(cells[:0], no_values)
     seen, crossed = cells, []
@@ -257,7 +257,7 @@ def _follow(
 
 
 def _without(keys: Int[Tensor, " n"], known: Int[Tensor, " k"]) -> Int[Tensor, " m"]:
-    """Leave out what is known; both ascend."""
+    """Return the keys that are not among the known ones; both ascend."""
     if len(known) == 0:
         return keys
     place = torch.searchsorted(known, keys).clamp(max=len(known) - 1)

@@ -1,6 +1,6 @@
 """The tetrahedral grid that carries the signed distance field (paper, section 3.1.1).
 
-Its tables, among them the one from tets to edges, are made once: extracting a surface then needs
+Its tables, such as the one from tets to edges, are computed once, so that surface extraction needs
 neither sorting nor searching.
 """
 
@@ -15,13 +15,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.errors import ConfigError, DataError, MeshError
+
 TET_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 
 # The published grids have about 0.7325 resolution^3 tets (A15 lattices, cell 4 / resolution). Our
-# cells hold 12 tets each, and 0.39 resolution of them along a side come within 3% of those counts.
+# cells hold 12 tets each; 0.39 resolution of them along each axis match those counts within 3%.
 _TETS_PER_RESOLUTION_CUBED = 0.7325
 _CELLS_PER_RESOLUTION = 0.39
-_ON_BOX = 1e-6  # times the longest side: how close to the bounding box counts as on it
+_ON_BOX = 1e-6  # distance from the bounding box that counts as on it, relative to its longest edge
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ class TetGrid:
         verts: Positions, in scene units; the bounding box is centred on the origin.
         tets: Vertex indices, int64; all tets are positively oriented.
         edges: The two ends of each edge, int64, each edge once.
-        tet_edges: For each tet the indices of its six edges, in the order of `TET_EDGES`.
+        tet_edges: Indices of the six edges of each tet, in the order of `TET_EDGES`.
         boundary: Indices of the vertices on the bounding box.
         centre: Index of the vertex nearest the origin.
-        resolution: Fineness in the published counting; vertices move by at most 1 / resolution.
+        resolution: Resolution as for the published grids; deformation is below 1 / resolution.
     """
 
     verts: Float[Tensor, "verts 3"]
@@ -62,17 +64,17 @@ class TetGrid:
 def bcc_grid(resolution: int, *, scale: float = 1.0) -> TetGrid:
     """Fill a cube with tetrahedra of a body-centred cubic lattice.
 
-    Inside, every tet joins an edge of a cubic cell's face to the centres of the two cells at that
-    face: all of one shape. At the boundary the face's own midpoint stands for the missing centre,
-    so the grid fills the cube exactly and has all its symmetries.
+    Every interior tet joins an edge of a cubic cell's face to the centres of the two cells at that
+    face; all are congruent. At the boundary the face's midpoint replaces the missing centre, so the
+    grid fills the cube exactly and has all its symmetries.
 
     Args:
-        resolution: Fineness, counted as in the published grids (64, 70, 90): the numbers of
-            vertices and tets come within 3% of those.
-        scale: Side of the cube, in scene units.
+        resolution: Resolution as for the published grids (64, 70, 90), whose numbers of vertices
+            and tets it matches within 3%.
+        scale: Edge length of the cube, in scene units.
 
     Raises:
-        ValueError: If `resolution` is below 3 or `scale` is not positive.
+        ConfigError: If `resolution` is below 3 or `scale` is not positive.
 
     Example:
         >>> grid = bcc_grid(8)
@@ -80,14 +82,14 @@ def bcc_grid(resolution: int, *, scale: float = 1.0) -> TetGrid:
         (torch.Size([145, 3]), torch.Size([432, 4]))
     """
     if resolution < 3:
-        raise ValueError(f"resolution must be at least 3, got {resolution}")
+        raise ConfigError(f"resolution must be at least 3, got {resolution}")
     _check_scale(scale)
     unit = _unit_bcc_grid(bcc_cells(resolution))
     return replace(unit, verts=unit.verts * scale, resolution=resolution)
 
 
 def bcc_cells(resolution: int) -> int:
-    """Count the cells along each side of `bcc_grid` of a resolution."""
+    """Return the number of cells along each axis of `bcc_grid` for a resolution."""
     return round(resolution * _CELLS_PER_RESOLUTION)
 
 
@@ -96,22 +98,23 @@ def load_grid(path: Path | str, *, resolution: int | None = None, scale: float =
 
     Args:
         path: The file.
-        resolution: Fineness the file was made for; None estimates it from the number of tets, which
-            is exact for the published files.
-        scale: Longest side after centring, in scene units.
+        resolution: Resolution of the grid; None estimates it from the number of tets, which is
+            exact for the published files.
+        scale: Longest edge of the bounding box after centring, in scene units.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a grid file, or `scale` is not positive.
+        FileNotFoundError: If the file does not exist.
+        DataError: If it is not a grid file.
+        ConfigError: If `scale` is not positive.
     """
     _check_scale(scale)
     verts, tets = _read_arrays(Path(path))
     positions = torch.from_numpy(verts.astype(np.float64))
     if len(positions) == 0 or not positions.isfinite().all():
-        raise ValueError(f"{path}: vertices must be finite and not empty")
+        raise DataError(f"{path}: vertices must be finite and not empty")
     low, high = positions.amin(0), positions.amax(0)
     if not (high > low).any():
-        raise ValueError(f"{path}: vertices must not all lie in one point")
+        raise DataError(f"{path}: vertices must not all lie in one point")
     positions = (positions - (low + high) / 2) * (scale / (high - low).max())
     if resolution is None:
         resolution = max(1, round((len(tets) / _TETS_PER_RESOLUTION_CUBED) ** (1 / 3)))
@@ -119,8 +122,8 @@ def load_grid(path: Path | str, *, resolution: int | None = None, scale: float =
         return make_grid(
             positions.float(), torch.from_numpy(tets.astype(np.int64)), resolution=resolution
         )
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except MeshError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def make_grid(
@@ -131,15 +134,15 @@ def make_grid(
     Args:
         verts: Positions, in scene units; kept as they are.
         tets: Vertex indices in any orientation.
-        resolution: Fineness in the published counting.
+        resolution: Resolution as for the published grids.
 
     Raises:
-        ValueError: If there are no tets, or they name vertices that do not exist.
+        MeshError: If there are no tets, or a vertex index is out of range.
     """
     if len(tets) == 0:
-        raise ValueError("tets must not be empty")
+        raise MeshError("tets must not be empty")
     if tets.min() < 0 or tets.max() >= len(verts):
-        raise ValueError(
+        raise MeshError(
             f"tets must hold indices in [0, {len(verts)}), "
             f"got {int(tets.min())} to {int(tets.max())}"
         )
@@ -170,7 +173,7 @@ def orient_tets(
 def tet_volumes(
     verts: Float[Tensor, "verts 3"], tets: Int[Tensor, "tets 4"]
 ) -> Float[Tensor, " tets"]:
-    """Signed volumes, in cubic scene units; positive where corners 1, 2, 3 turn right-handed."""
+    """Return signed volumes, in cubic scene units; positive for right-handed corners 1, 2, 3."""
     first, *others = verts[tets].unbind(1)
     along_1, along_2, along_3 = (other - first for other in others)
     return (torch.linalg.cross(along_1, along_2) * along_3).sum(1) / 6
@@ -183,13 +186,13 @@ def edge_table(
 
     Args:
         tets: Vertex indices.
-        num_verts: A number above every index.
+        num_verts: An upper bound on the indices.
 
     Returns:
-        The ends of each edge, lower index first, and for each tet its six edges in the order of
+        The ends of each edge, lower index first, and the six edges of each tet in the order of
         `TET_EDGES`.
     """
-    start, end = (tets[:, [pair[side] for pair in TET_EDGES]] for side in (0, 1))
+    start, end = (tets[:, [pair[end] for pair in TET_EDGES]] for end in (0, 1))
     keys = torch.minimum(start, end) * num_verts + torch.maximum(start, end)
     unique, tet_edges = torch.unique(keys, return_inverse=True)
     return torch.stack([unique // num_verts, unique % num_verts], dim=1), tet_edges
@@ -197,7 +200,7 @@ def edge_table(
 
 @lru_cache(maxsize=4)
 def _unit_bcc_grid(num_cells: int) -> TetGrid:
-    """Make the lattice with `num_cells` cells along each side of the unit cube."""
+    """Build the grid with `num_cells` cells along each axis of the unit cube."""
     steps = torch.arange(num_cells + 1) / num_cells - 0.5
     middles = (torch.arange(num_cells) + 0.5) / num_cells - 0.5
     ends = torch.tensor([-0.5, 0.5])
@@ -212,7 +215,7 @@ def _unit_bcc_grid(num_cells: int) -> TetGrid:
         start = sum(map(len, parts))
         caps = torch.arange(2 * num_cells**2).reshape(2, num_cells, num_cells) + start
         parts.append(torch.cartesian_prod(ends, middles, middles).roll(axis, dims=1))
-        # the two other axes follow cyclically, so axis 1 is ordered (y, z, x)
+        # the other axes follow cyclically, so axis 1 is ordered (y, z, x)
         order = (axis, (axis + 1) % 3, (axis + 2) % 3)
         centres = torch.cat([caps[:1], centre_ids.permute(order), caps[1:]])
         tets.append(_tets_about_faces(corner_ids.permute(order), centres))
@@ -222,34 +225,34 @@ def _unit_bcc_grid(num_cells: int) -> TetGrid:
 def _tets_about_faces(
     corners: Int[Tensor, "planes rows columns"], centres: Int[Tensor, "layers cells_r cells_c"]
 ) -> Int[Tensor, "tets 4"]:
-    """Join the four edges of each cell face across axis 0 to the points on its two sides."""
+    """Join the four edges of each cell face normal to axis 0 to the points below and above it."""
     loop = [corners[:, :-1, :-1], corners[:, 1:, :-1], corners[:, 1:, 1:], corners[:, :-1, 1:]]
     below, above = centres[:-1], centres[1:]
-    sides = [torch.stack([below, above, loop[i], loop[(i + 1) % 4]], dim=-1) for i in range(4)]
-    return torch.stack(sides, dim=-2).reshape(-1, 4)
+    groups = [torch.stack([below, above, loop[i], loop[(i + 1) % 4]], dim=-1) for i in range(4)]
+    return torch.stack(groups, dim=-2).reshape(-1, 4)
 
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read `vertices` and `tets` from an .npz file, or say what is wrong with it."""
+    """Read `vertices` and `tets` from an .npz file; raise DataError if it is invalid."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in ("vertices", "tets") if name in archive}
     except FileNotFoundError:
         raise
-    # numpy raises any of these for a file that is not an archive, or an archive cut short
+    # numpy raises any of these for a file that is not an archive or is truncated
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a readable .npz file: {error}") from error
+        raise DataError(f"{path} is not a readable .npz file: {error}") from error
     missing = [name for name in ("vertices", "tets") if name not in arrays]
     if missing:
-        raise ValueError(f"{path} must hold the arrays 'vertices' and 'tets', {missing} missing")
+        raise DataError(f"{path} must hold the arrays 'vertices' and 'tets', {missing} missing")
     verts, tets = arrays["vertices"], arrays["tets"]
     if verts.ndim != 2 or verts.shape[1] != 3 or tets.ndim != 2 or tets.shape[1] != 4:
-        raise ValueError(
+        raise DataError(
             f"{path} must hold vertices [N, 3] and tets [T, 4], "
             f"got {list(verts.shape)} and {list(tets.shape)}"
         )
     if verts.dtype.kind not in "fiu" or tets.dtype.kind not in "iu":
-        raise ValueError(
+        raise DataError(
             f"{path} must hold numbers as vertices and whole ones as tets, "
             f"got {verts.dtype} and {tets.dtype}"
         )
@@ -257,6 +260,6 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_scale(scale: float) -> None:
-    """Refuse a scale that is not a positive number."""
+    """Raise ConfigError if a scale is not positive and finite."""
     if not 0 < scale < float("inf"):
-        raise ValueError(f"scale must be positive and finite, got {scale}")
+        raise ConfigError(f"scale must be positive and finite, got {scale}")

@@ -1,9 +1,9 @@
-"""Which grid edges a surface crosses, and how the crossings join to triangles: integers only.
+"""Topology of marching tetrahedra: crossed grid edges and triangles, with integers only.
 
-There are two ways to the same result, in the same order: tensor code for any device, and compiled
-loops for CPUs (`topology_kernels.py`). There, eight shapes share one byte: bit i of a vertex tells
-whether it is inside shape i. So the tables of the grid are walked once for eight shapes, and only
-what a surface touches is looked at one by one.
+Two implementations give the same result in the same order: tensor code for any device, and
+compiled loops for CPUs (`topology_kernels.py`). The loops pack eight shapes in one byte: bit i of a
+vertex is set if it is inside shape i. So the tables of the grid are traversed once for eight
+shapes, and only crossed edges and tets are processed one by one.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from get3d.geometry.tet_grid import TET_EDGES
 
 
 def _triangles_of_case(case: int) -> list[tuple[int, int, int]]:
-    """Triangles, as indices into `TET_EDGES`, of a tet whose corner c is inside if bit c is set."""
+    """List the triangles, as indices into `TET_EDGES`, of a case (bit c: corner c is inside)."""
 
     def cut(*pairs: tuple[int, int]) -> tuple[int, int, int]:
         first, second, third = (TET_EDGES.index((min(pair), max(pair))) for pair in pairs)
@@ -49,7 +49,7 @@ _TRIANGLES = [(triangles + [(0, 0, 0)] * 2)[:2] for triangles in _CASES]
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceTopology:
-    """Which grid edges the surfaces of a batch cross, and how the crossings form triangles.
+    """Crossed grid edges of a batch of surfaces, and the triangles between the crossings.
 
     Packed: the vertices and faces of all shapes follow each other, shape by shape.
 
@@ -57,13 +57,13 @@ class SurfaceTopology:
         num_shapes: Size of the batch.
         edge_verts: Grid vertices at the two ends of each crossed edge; every crossing is a vertex
             of the surface.
-        edge_shape: Shape that each crossing belongs to, ascending.
+        edge_shape: Shape of each crossing, ascending.
         faces: Indices of crossings (in the packed order), counter-clockwise seen from outside.
         vert_counts: Number of surface vertices of each shape.
         face_counts: Number of faces of each shape.
-        active_verts: Grid vertices that are the end of some crossing, shape by shape.
-        active_shape: Shape that each of them belongs to, ascending.
-        edge_active: For each end of each crossing its index in `active_verts`.
+        active_verts: Grid vertices at the ends of crossed edges, shape by shape.
+        active_shape: Shape of each active vertex, ascending.
+        edge_active: Indices in `active_verts` of the two ends of each crossed edge.
     """
 
     num_shapes: int
@@ -83,13 +83,13 @@ def find_topology(
     edges: Int[Tensor, "edges 2"],
     tet_edges: Int[Tensor, "tets 6"],
 ) -> SurfaceTopology:
-    """Find crossings and triangles, in the way that is fastest on the device.
+    """Find crossings and triangles, with the implementation that suits the device.
 
     Args:
-        occupied: Which vertices are inside, for each of at least one shape.
-        tets: Positively oriented, so that faces wind outward.
+        occupied: Whether each vertex is inside, for at least one shape.
+        tets: Positively oriented tets, so that faces wind outward.
         edges: The two ends of each edge.
-        tet_edges: For each tet its six edges.
+        tet_edges: The six edges of each tet.
     """
     find = find_topology_compiled if occupied.device.type == "cpu" else find_topology_torch
     return find(occupied, tets, edges, tet_edges)
@@ -101,10 +101,10 @@ def find_topology_compiled(
     edges: Int[Tensor, "edges 2"],
     tet_edges: Int[Tensor, "tets 6"],
 ) -> SurfaceTopology:
-    """`find_topology` with compiled loops, for tensors in main memory."""
+    """Do `find_topology` with compiled loops, for tensors in main memory."""
     num_shapes = len(occupied)
-    words = kernels.pack(occupied.contiguous().numpy())
-    shape, edge, vert_counts = kernels.find_crossings(words, _array(edges), num_shapes)
+    words = kernels.pack_bits(occupied.contiguous().numpy())
+    shape, edge, vert_counts = kernels.find_crossed_edges(words, _array(edges), num_shapes)
     tables = np.array(_NUM_TRIANGLES), np.array(_TRIANGLES), _array(tet_edges)
     cut = kernels.find_cases(words, _array(tets), tables[0], num_shapes)
     faces = kernels.join_triangles(cut, (edge, vert_counts), tables, len(edges))
@@ -130,7 +130,7 @@ def find_topology_torch(
     edges: Int[Tensor, "edges 2"],
     tet_edges: Int[Tensor, "tets 6"],
 ) -> SurfaceTopology:
-    """`find_topology` with tensor code, for any device."""
+    """Do `find_topology` with tensor code, for any device."""
     num_shapes, num_verts = occupied.shape
     shape, edge = _crossed_edges_torch(occupied, edges)
     edge_verts = edges.index_select(0, edge)
@@ -158,15 +158,15 @@ def crossed_edges(
     """Find the edges that have exactly one end inside.
 
     Args:
-        occupied: Which vertices are inside, for each shape.
+        occupied: Whether each vertex is inside, for each shape.
         edges: The two ends of each edge.
 
     Returns:
         The shape and the edge of each crossing, ordered by shape, then by edge.
     """
     if occupied.device.type == "cpu":
-        words = kernels.pack(occupied.contiguous().numpy())
-        shape, edge, _ = kernels.find_crossings(words, _array(edges), len(occupied))
+        words = kernels.pack_bits(occupied.contiguous().numpy())
+        shape, edge, _ = kernels.find_crossed_edges(words, _array(edges), len(occupied))
         return torch.from_numpy(shape), torch.from_numpy(edge)
     return _crossed_edges_torch(occupied, edges)
 
@@ -174,7 +174,7 @@ def crossed_edges(
 def _crossed_edges_torch(
     occupied: Bool[Tensor, "shapes verts"], edges: Int[Tensor, "edges 2"]
 ) -> tuple[Int[Tensor, " crossings"], Int[Tensor, " crossings"]]:
-    """`crossed_edges` with tensor code, for any device."""
+    """Do `crossed_edges` with tensor code, for any device."""
     starts, ends = edges.t().contiguous()
     differ = occupied.index_select(1, starts) ^ occupied.index_select(1, ends)
     shape, edge = differ.nonzero(as_tuple=True)
@@ -186,7 +186,7 @@ def _triangles(
     tets: Int[Tensor, "tets 4"],
     tet_edges: Int[Tensor, "tets 6"],
 ) -> tuple[Int[Tensor, " faces"], Int[Tensor, "faces 3"]]:
-    """Look up the triangles of every cut tet: their shape, and the grid edges at their corners."""
+    """Return the triangles of all crossed tets: their shapes, and the edges at their corners."""
     cases = torch.zeros(len(occupied), len(tets), dtype=torch.uint8, device=tets.device)
     for bit, corner in enumerate(tets.t().contiguous()):
         cases |= occupied.index_select(1, corner).view(torch.uint8) << bit
@@ -199,10 +199,10 @@ def _triangles(
 
 
 def check_fields(sdf: Float[Tensor, "shapes verts"], num_verts: int) -> None:
-    """Refuse signed distances that are of no shape, or not of this grid.
+    """Validate the shape of signed distances on a grid.
 
     Raises:
-        ValueError: If there is no shape, or another number of values than vertices.
+        ValueError: If there is no shape, or the number of values differs from that of vertices.
     """
     if len(sdf) == 0:
         raise ValueError("sdf must hold at least one shape, got none")
@@ -213,7 +213,7 @@ def check_fields(sdf: Float[Tensor, "shapes verts"], num_verts: int) -> None:
 
 
 def count_shapes(shape: Int[Tensor, " items"], num_shapes: int) -> Int[Tensor, " shapes"]:
-    """Count the items of each shape; unlike `bincount`, without waiting for a GPU."""
+    """Count the items of each shape; unlike `bincount`, without GPU synchronisation."""
     counts = torch.zeros(num_shapes, dtype=torch.int64, device=shape.device)
     return counts.index_add_(0, shape, torch.ones_like(shape))
 
@@ -221,17 +221,17 @@ def count_shapes(shape: Int[Tensor, " items"], num_shapes: int) -> Int[Tensor, "
 def rank_keys(
     keys: Int[Tensor, " keys"], queries: Int[Tensor, "..."], size: int
 ) -> Int[Tensor, "..."]:
-    """Find the place of each query among distinct keys below `size`, which ascend."""
+    """Find the index of each query in a list of distinct, ascending keys below `size`."""
     if _is_sparse(keys, size):
         return torch.searchsorted(keys, queries)
-    # Only the places of keys are written, and only they are read.
+    # Only entries at keys are written, and only those are read.
     places = torch.empty(size, dtype=torch.int32, device=keys.device)
     places[keys] = torch.arange(len(keys), dtype=torch.int32, device=keys.device)
     return places[queries].long()
 
 
 def distinct_keys(keys: Int[Tensor, " keys"], size: int) -> Int[Tensor, " distinct"]:
-    """List keys below `size`, each once, ascending."""
+    """Return the distinct keys (below `size`), ascending."""
     if _is_sparse(keys, size):
         return torch.unique(keys)
     is_there = torch.zeros(size, dtype=torch.bool, device=keys.device)
@@ -239,10 +239,10 @@ def distinct_keys(keys: Int[Tensor, " keys"], size: int) -> Int[Tensor, " distin
 
 
 def _is_sparse(keys: Int[Tensor, " keys"], size: int) -> bool:
-    """Tell whether a table over all keys would cost more than sorting the few that there are."""
+    """Return whether a table over all possible keys would cost more than sorting the given ones."""
     return size > max(1 << 22, 64 * len(keys))
 
 
 def _array(table: Int[Tensor, "..."]) -> np.ndarray:
-    """View a table of indices as the array that the loops are compiled for."""
+    """View a table of indices as the int64 array that the loops are compiled for."""
     return table.long().contiguous().numpy()

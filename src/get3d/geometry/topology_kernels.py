@@ -1,20 +1,20 @@
-"""Finding crossings and triangles with plain loops over the grid's tables, for CPUs.
+"""Compiled loops that find crossings and triangles on CPUs.
 
-They give the results of the tensor code in `topology.py`, in the same order, several times faster:
-what no surface touches costs a few byte lookups, and no thread waits for another.
+The results are those of the tensor code in `topology.py`, in the same order, several times faster:
+edges and tets that no surface crosses cost only a few byte lookups.
 """
 
 import numpy as np
 
 from get3d.core import compiled
 
-_WORD = 8  # shapes in a byte
+_WORD = 8  # shapes per byte
 _LOWEST_BIT = np.array([0] + [(i & -i).bit_length() - 1 for i in range(1, 256)])
 
 
 @compiled
-def pack(occupied: np.ndarray) -> np.ndarray:
-    """Put eight shapes into the bits of a byte: [shapes, verts] bool to [groups, verts] bytes."""
+def pack_bits(occupied: np.ndarray) -> np.ndarray:
+    """Pack groups of eight shapes into bytes: [shapes, verts] bool to [groups, verts] bytes."""
     num_shapes, num_verts = occupied.shape
     words = np.zeros(((num_shapes + _WORD - 1) // _WORD, num_verts), np.uint8)
     for shape in range(num_shapes):
@@ -24,7 +24,7 @@ def pack(occupied: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def find_crossings(
+def find_crossed_edges(
     words: np.ndarray, edges: np.ndarray, num_shapes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """List the edges with one end inside, by shape, then by edge.
@@ -32,10 +32,10 @@ def find_crossings(
     Args:
         words: [groups, verts] bytes; bit s of group g: the vertex is inside shape 8 g + s.
         edges: [edges, 2] vertex indices.
-        num_shapes: How many bits are used in all.
+        num_shapes: Number of shapes.
 
     Returns:
-        The shape and the edge of each crossing, and the number of crossings a shape.
+        The shape and the edge of each crossing, and the number of crossings of each shape.
     """
     counts = np.zeros(num_shapes, np.int64)
     crossed = np.empty((len(words), len(edges)), np.uint8)
@@ -66,17 +66,17 @@ def find_crossings(
 def find_cases(
     words: np.ndarray, tets: np.ndarray, num_triangles: np.ndarray, num_shapes: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """List the tets with corners on both sides, by shape, then by tet.
+    """List the tets that the surfaces cross, by shape, then by tet.
 
     Args:
-        words: As in `find_crossings`.
+        words: As in `find_crossed_edges`.
         tets: [tets, 4] vertex indices.
         num_triangles: [16] number of triangles of each case.
-        num_shapes: How many bits are used in all.
+        num_shapes: Number of shapes.
 
     Returns:
-        The tet and the case of each (bit c: corner c is inside), their number a shape, and the
-        number of triangles a shape.
+        Index and case (bit c: corner c is inside) of each crossed tet; the numbers of crossed tets
+        and of triangles of each shape.
     """
     counts, num_faces = np.zeros(num_shapes, np.int64), np.zeros(num_shapes, np.int64)
     mixed = np.empty((len(words), len(tets)), np.uint8)
@@ -117,23 +117,23 @@ def join_triangles(
     tables: tuple[np.ndarray, np.ndarray, np.ndarray],
     num_edges: int,
 ) -> np.ndarray:
-    """Write the triangles of all cut tets, in their order.
+    """List the triangles of all crossed tets, in their order.
 
     Args:
-        cut: From `find_cases`.
-        crossings: Edge of each crossing, and the number of crossings a shape.
+        cut: Result of `find_cases`.
+        crossings: Edge of each crossing, and the number of crossings of each shape.
         tables: Number of triangles [16] of a case, their edges [16, 2, 3] within the tet, and the
             edges of the tets [tets, 6].
         num_edges: Number of grid edges.
 
     Returns:
-        [faces, 3] numbers of crossings.
+        [faces, 3] indices of crossings.
     """
     tets, cases, num_cut, num_faces = cut
     edges, num_crossings = crossings
     num_triangles, triangles, tet_edges = tables
     faces = np.empty((num_faces.sum(), 3), np.int64)
-    numbers = np.empty(num_edges, np.int32)  # of one shape at a time, so it stays in the cache
+    numbers = np.empty(num_edges, np.int32)  # for one shape at a time, so it fits in the cache
     place, first_cut, first_crossing = 0, 0, 0
     for shape in range(len(num_cut)):
         for i in range(first_crossing, first_crossing + num_crossings[shape]):
@@ -157,12 +157,12 @@ def find_active(
 
     Args:
         ends: [crossings, 2] vertex indices, by shape.
-        counts: Number of crossings a shape.
+        counts: Number of crossings of each shape.
         num_verts: Number of grid vertices.
 
     Returns:
-        The active vertices and their shapes, and for each end of each crossing [crossings, 2] its
-        index among them.
+        The active vertices, their shapes, and for both ends of each crossing [crossings, 2] the
+        index among the active vertices.
     """
     is_active = np.zeros((len(counts), num_verts), np.bool_)
     first = 0

@@ -1,4 +1,4 @@
-"""What others published, read into our networks; and the hub where models are shared."""
+"""Import of published checkpoints; download from and upload to the Hugging Face Hub."""
 
 from get3d.interop.architecture import recognise_generator
 from get3d.interop.checkpoints import read_state_dicts

@@ -1,4 +1,4 @@
-"""What the names and shapes of a published generator's tensors tell of its options."""
+"""Options of a published generator, from the names and shapes of its tensors."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
+from get3d.core import ModelError
 from get3d.models import GeneratorConfig
 
-# Prefixes of what either architecture calls its tri-plane backbone and its texture network.
+# Prefixes of tri-plane backbone and texture network in either architecture.
 _UNIFIED = ("synthesis.generator.tri_plane_synthesis", "synthesis.generator.mlp_synthesis_tex")
 _SEPARATE = (
     "synthesis.geometry_synthesis_tex.tri_plane_synthesis",
@@ -18,21 +19,20 @@ _FLEXICUBES = "synthesis.generator.mlp_synthesis_weight.layers.0.weight"
 
 
 def recognise_generator(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Read a published generator's options off its tensors.
+    """Determine a published generator's options from its tensors.
 
-    Which of the two architectures it is and whether it extracts by FlexiCubes are in the names;
-    widths and sizes are in the shapes. The grid's resolution, its scale and the multiplier of
-    deformations leave no trace there.
+    Architecture and iso-surface follow from the names, widths and sizes from the shapes. The grid's
+    resolution, its scale and the multiplier of deformations cannot be determined.
 
     Args:
-        state_dict: The release's tensors (`G` or `G_ema`).
+        state_dict: Tensors of the release (`G` or `G_ema`).
 
     Returns:
         Options for `load_generator`, all but `tet_res`, `dmtet_scale` and
         `deformation_multiplier`.
 
     Raises:
-        ValueError: If these are not the tensors of a published generator.
+        ModelError: If these are not the tensors of a published generator.
     """
     is_unified = any(name.startswith(f"{_UNIFIED[0]}.") for name in state_dict)
     backbone, texture = _UNIFIED if is_unified else _SEPARATE
@@ -54,14 +54,14 @@ def recognise_generator(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def _backbone_widths(state_dict: Mapping[str, Tensor], prefix: str) -> dict[int, int]:
-    """Channels of the tri-plane backbone at each of its resolutions."""
+    """Read the channels of the tri-plane backbone at each of its resolutions."""
     pattern = re.compile(re.escape(prefix) + r"\.b(\d{1,5})\.conv1\.weight")
     found = [match for name in state_dict if (match := pattern.fullmatch(name))]
     widths = {int(match[1]): _shape(state_dict, match[0], 4)[0] for match in found}
-    sides = sorted(widths)
-    if not sides or sides != [4 << i for i in range(len(sides))]:
+    sizes = sorted(widths)
+    if not sizes or sizes != [4 << i for i in range(len(sizes))]:
         first = ", ".join(list(state_dict)[:3])
-        raise ValueError(
+        raise ModelError(
             f"these are not the tensors of a published GET3D generator: no {prefix}.b4, b8, ... "
             f"among {len(state_dict)} names such as {first[:200]}"
         )
@@ -69,15 +69,14 @@ def _backbone_widths(state_dict: Mapping[str, Tensor], prefix: str) -> dict[int,
 
 
 def _channel_rule(widths: dict[int, int]) -> tuple[int, int]:
-    """Find the rule `min(base // resolution, most)` that gives these widths.
+    """Find base and most with `width = min(base // resolution, most)` for all widths.
 
-    Where every width is the largest one, any base from some size on would do; the smallest is
-    taken, which gives the same network.
+    Of several bases that give the same widths, the smallest is returned.
     """
     most = max(widths.values())
-    base = max(width * side for side, width in widths.items())
-    if any(min(base // side, most) != width for side, width in widths.items()):
-        raise ValueError(
+    base = max(width * size for size, width in widths.items())
+    if any(min(base // size, most) != width for size, width in widths.items()):
+        raise ModelError(
             f"the tri-plane backbone has widths {list(widths.values())} at resolutions "
             f"{list(widths)}, which no channel_base and channel_max give"
         )
@@ -85,7 +84,7 @@ def _channel_rule(widths: dict[int, int]) -> tuple[int, int]:
 
 
 def _mlp(state_dict: Mapping[str, Tensor], prefix: str) -> tuple[int, int]:
-    """Width of the hidden layers of a point network, and the number of all its layers."""
+    """Read the width of the hidden layers of a point network, and the number of its layers."""
     num_layers = 0
     while f"{prefix}.layers.{num_layers}.weight" in state_dict:
         num_layers += 1
@@ -95,12 +94,12 @@ def _mlp(state_dict: Mapping[str, Tensor], prefix: str) -> tuple[int, int]:
 
 
 def _shape(state_dict: Mapping[str, Tensor], name: str, ndim: int) -> tuple[int, ...]:
-    """Shape of a tensor that has to be there."""
+    """Return the shape of a tensor; raise ModelError if it is missing or has other axes."""
     if name not in state_dict:
-        raise ValueError(f"these are not the tensors of a published GET3D generator: no {name}")
+        raise ModelError(f"these are not the tensors of a published GET3D generator: no {name}")
     shape = tuple(state_dict[name].shape)
     if len(shape) != ndim or 0 in shape:
-        raise ValueError(
+        raise ModelError(
             f"{name} has shape {list(shape)}, a published generator's has {ndim} axes, none empty"
         )
     return shape

@@ -1,10 +1,10 @@
-"""Files of `torch.save`, read without executing anything from them.
+"""Reading of checkpoint files of `torch.save` without executing code.
 
-Such a file is a zip archive: a pickle, which is a small program that builds objects, and the raw
-numbers of the tensors beside it. Python's `zipfile` reads the archive, within limits of size and
-comparing checksums; `torch.load(weights_only=True)` gets the result: PyTorch's own interpreter of
-few instructions, which calls only what PyTorch allows. Of that, state dicts need a handful of
-names; other names are refused before, for they can build what uses up the memory.
+Such a file is a zip archive of a pickle, which is a program that builds objects, and the numbers of
+the tensors. Python's `zipfile` reads the archive, with limits of size and checks of checksums;
+the result goes to `torch.load(weights_only=True)`, PyTorch's own interpreter of few instructions,
+which calls only what PyTorch allows. Of that, state dicts need a handful of names; files with other
+names are rejected first, since those can build objects that exhaust the memory.
 """
 
 import io
@@ -20,14 +20,15 @@ import torch
 from torch import Tensor
 from torch.torch_version import TorchVersion
 
+from get3d.core import ModelError
 from get3d.models import check_weight_type, check_weight_values
 
-# Before it, what `weights_only=True` reads could write where it must not (CVE-2026-24747).
+# Before it, `weights_only=True` could corrupt memory (CVE-2026-24747).
 _SAFE_TORCH = "2.10"
-# Those of the release have some hundred megabytes. They are held in memory twice while read.
+# Files of the release have some hundred megabytes; two copies are in memory while reading.
 _MAX_BYTES = 4 << 30
 _PICKLE_BYTES = 1 << 22  # some hundred bytes a tensor are usual
-_TUPLE_ITEMS = 1000  # with those of the tuples inside; torch.save needs some ten
+_TUPLE_ITEMS = 1000  # with those of nested tuples; torch.save needs about ten
 _HARMLESS = re.compile(
     r"collections\.OrderedDict|torch\.Size|torch\.\w+Storage"
     r"|torch\._utils\._rebuild_(tensor_v2|parameter)"
@@ -39,39 +40,39 @@ def read_state_dicts(path: Path | str, *names: str) -> dict[str, dict[str, Tenso
     """Read some state dicts of a checkpoint `{"G": ..., "G_ema": ..., "D": ...}`.
 
     Args:
-        path: As `torch.save` wrote it.
-        names: Of the state dicts; others are not looked at.
+        path: File written by `torch.save`.
+        names: Names of the state dicts; others are ignored.
 
     Returns:
-        Each name's tensors, on the CPU.
+        The state dict of each name, on the CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is cut short or damaged, is something else, would run code, or lacks
-            a name; or if a tensor is no plain floating-point one or has values that are not finite.
+        ModelError: If the file is truncated or damaged, of another kind, would execute code, or
+            lacks a name; or if a tensor is not a dense floating-point one or not finite.
     """
     path = Path(path)
-    _refuse_other_files(path)
-    _refuse_old_torch(path)
+    _check_kind(path)
+    _check_torch_version(path)
     content = _load(path, _copy_archive(path))
     found = list(content) if isinstance(content, dict) else []
     if "format_version" in found:
-        raise ValueError(
+        raise ModelError(
             f"{path} is a checkpoint of get3d train, which needs no import; name its run folder "
             "wherever a model is asked for"
         )
     for name in names:
         if name not in found:
             has = ", ".join(map(_label, found[:6])) or "no named values"
-            raise ValueError(
+            raise ModelError(
                 f"{path} is no checkpoint of the GET3D release: it has no {name}, only {has[:200]}"
             )
     state_dicts = {name: _check_tensors(path, name, content[name]) for name in names}
     tensors = [pair for state_dict in state_dicts.values() for pair in state_dict.items()]
     num_bytes = sum(tensor.numel() * tensor.element_size() for _, tensor in tensors)
-    # A few numbers may pose as a tensor of any size: refused before someone copies it.
+    # Strides of 0 make a tensor of any size of a few numbers: rejected before it is copied.
     if num_bytes > path.stat().st_size:
-        raise ValueError(
+        raise ModelError(
             f"{path} claims tensors of {num_bytes} bytes, more than the file holds; refused"
         )
     for key, tensor in tensors:
@@ -79,42 +80,43 @@ def read_state_dicts(path: Path | str, *names: str) -> dict[str, dict[str, Tenso
     return state_dicts
 
 
-def _refuse_old_torch(path: Path) -> None:
+def _check_torch_version(path: Path) -> None:
+    """Raise ModelError if this version of torch is unsafe for files from others."""
     if TorchVersion(torch.__version__) < _SAFE_TORCH:
-        raise ValueError(
+        raise ModelError(
             f"{path} is not read with torch {torch.__version__}, where a harmful file can corrupt "
             f"memory (CVE-2026-24747): pip install 'torch>={_SAFE_TORCH}', or run get3d import "
             "elsewhere and copy the model folder, which every version reads"
         )
 
 
-def _refuse_other_files(path: Path) -> None:
-    """Tell a zip archive from what people have by mistake."""
+def _check_kind(path: Path) -> None:
+    """Validate that a file is a zip archive of a plausible size; raise ModelError."""
     if path.is_dir():
-        raise ValueError(f"{path} is a folder, not a checkpoint file such as shapenet_car.pt")
+        raise ModelError(f"{path} is a folder, not a checkpoint file such as shapenet_car.pt")
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; give a checkpoint such as shapenet_car.pt")
     with path.open("rb") as file:
         head = file.read(len(_LFS))
     if head == _LFS:
-        raise ValueError(f"{path} is a Git LFS pointer, not the file itself; run git lfs pull")
+        raise ModelError(f"{path} is a Git LFS pointer, not the file itself; run git lfs pull")
     if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"{path} is larger than {_MAX_BYTES >> 30} GiB, no checkpoint of GET3D is")
+        raise ModelError(f"{path} is larger than {_MAX_BYTES >> 30} GiB, no checkpoint of GET3D is")
     if zipfile.is_zipfile(path):
         return
     if head.startswith(b"PK\x03\x04"):
-        raise ValueError(f"{path} is cut short or damaged; copy or download it again")
-    raise ValueError(
+        raise ModelError(f"{path} is cut short or damaged; copy or download it again")
+    raise ModelError(
         f"{path} is no file of torch.save (a zip archive since PyTorch 1.6); other pickles are "
         "refused, because reading them runs code"
     )
 
 
 def _copy_archive(path: Path) -> io.BytesIO:
-    """Copy the archive into memory, so that PyTorch reads what is checked here.
+    """Copy the archive into memory, so that PyTorch reads exactly what is checked here.
 
-    The archive itself could hold two lists of entries, of which PyTorch takes the other one; and
-    PyTorch unpacks what is compressed, whatever its size, and compares no checksums.
+    An archive can have two lists of entries, of which PyTorch may read the other one; and PyTorch
+    decompresses entries of any size and compares no checksums. Raises ModelError.
     """
     copy, harm = io.BytesIO(), None
     try:
@@ -128,17 +130,17 @@ def _copy_archive(path: Path) -> io.BytesIO:
                 checked.writestr(info.filename, content)
                 if info.filename.lower().endswith("/data.pkl"):
                     harm = harm or _find_harm(content)
-    except Exception as error:  # hostile bytes lead to any kind of it
+    except Exception as error:  # hostile bytes raise errors of any class
         raise _damaged(path, error) from error
     if not any(info.filename.endswith("/data.pkl") for info in infos):
-        raise ValueError(f"{path} is no file of torch.save: it has no data.pkl")
+        raise ModelError(f"{path} is no file of torch.save: it has no data.pkl")
     if not is_bounded:
-        raise ValueError(
+        raise ModelError(
             f"{path} was compressed, or its entries claim more than the file holds; get the file "
             "as torch.save wrote it"
         )
     if harm:
-        raise ValueError(
+        raise ModelError(
             f"{path} {harm}, which tensors do not need; refused, nothing was run. Ask its author "
             "for a file with tensors only"
         )
@@ -147,10 +149,10 @@ def _copy_archive(path: Path) -> io.BytesIO:
 
 
 def _find_harm(program: bytes) -> str | None:
-    """Find what PyTorch would allow in a pickle, and state dicts do not need.
+    """Find what PyTorch would allow in a pickle, but state dicts do not need; None if nothing.
 
-    The stack is followed only for the sizes of tuples: repeated or nested, a few bytes stand for as
-    many items as they like, and dictionaries look at all of them.
+    The stack is tracked only for the sizes of tuples: nested and repeated, a few bytes make tuples
+    of any size, all of whose items are hashed as a dictionary's key.
     """
     if len(program) > _PICKLE_BYTES:
         return f"has a data.pkl of more than {_PICKLE_BYTES >> 20} MiB"
@@ -158,7 +160,7 @@ def _find_harm(program: bytes) -> str | None:
     for code, value, _ in pickletools.genops(program):
         if code.name == "GLOBAL" and not _HARMLESS.fullmatch(name := str(value).replace(" ", ".")):
             return f"would run code when it is read: it names {name[:100]}"
-        if code.name == "MEMOIZE":  # of protocol 4, which PyTorch refuses by itself
+        if code.name == "MEMOIZE":  # of protocol 4, which PyTorch rejects
             return None
         if code.name == "MARK":
             marks.append(len(sizes))
@@ -180,38 +182,40 @@ def _find_harm(program: bytes) -> str | None:
 
 
 def _load(path: Path, archive: io.BytesIO) -> Any:
+    """Load a checked archive by PyTorch; raise ModelError."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols; what matters is refused
+            warnings.simplefilter("ignore")  # about pickle protocols
             return torch.load(archive, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(
+        raise ModelError(
             f"{path} holds more than plain tensors, which PyTorch does not read without running "
             "code; refused, nothing was run. Save it again with torch.save as it is "
             "(pickle_protocol 2)"
         ) from error
-    except Exception as error:  # hostile bytes lead to any kind of it
+    except Exception as error:  # hostile bytes raise errors of any class
         raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, reason: Exception | str) -> ValueError:
+def _damaged(path: Path, reason: Exception | str) -> ModelError:
+    """Make the error for a damaged file."""
     text = " ".join(str(reason).split())[:200]
-    return ValueError(f"{path} is cut short or damaged ({text}); copy or download it again")
+    return ModelError(f"{path} is cut short or damaged ({text}); copy or download it again")
 
 
 def _check_tensors(path: Path, name: str, state_dict: object) -> dict[str, Tensor]:
-    """Refuse values that are no plain floating-point tensors."""
+    """Validate that a state dict has floating-point tensors by name; raise ModelError."""
     if not isinstance(state_dict, dict) or not state_dict:
-        raise ValueError(f"{path}: {name} is no state dict of tensors but {type(state_dict)}")
+        raise ModelError(f"{path}: {name} is no state dict of tensors but {type(state_dict)}")
     tensors = dict(dict.items(state_dict))  # a pickle can give it an attribute called items
     for key, value in tensors.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             kind = type(value).__name__
-            raise ValueError(f"{path}: {name} holds {_label(key)}, a {kind}, where a tensor is")
+            raise ModelError(f"{path}: {name} holds {_label(key)}, a {kind}, where a tensor is")
         check_weight_type(f"{path}: {_label(key)}", value)
     return tensors
 
 
 def _label(key: object) -> str:
-    """Name what a dictionary holds, in short: a key may be anything."""
+    """Shorten a dictionary's key, of any type, for a message."""
     return str(key)[:80] if isinstance(key, str | int | float) else f"a {type(key).__name__}"

@@ -1,7 +1,7 @@
-"""The Hugging Face Hub: names of models there, fetching them, sending them.
+"""The Hugging Face Hub: names of models, download and upload.
 
-The client, huggingface_hub, is imported when it is needed. It keeps what it fetches, so that the
-second time needs no connection; and it holds the login, so no token passes through here.
+The client, huggingface_hub, is imported when it is needed. It caches downloads and keeps the login,
+so no token passes through here.
 """
 
 import glob
@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from get3d.core import ConfigError, MissingDependencyError
+
 HUB_PREFIX = "hf://"
 _PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", re.ASCII)
 _LOG_IN = "log in once with: hf auth login"
 _ELSE_FETCH = " (the model is not in its cache), or download the folder elsewhere and name it"
 
-# The client's errors by the names of their classes, which need no import; the first match counts.
+# Messages by the names of the client's error classes; the first match is used.
 _REASONS = {
     "OfflineModeIsEnabled": "the hub client is set to offline; unset HF_HUB_OFFLINE{else_fetch}",
     "LocalEntryNotFoundError": "the hub cannot be reached; check the connection{else_fetch}",
@@ -34,12 +36,12 @@ _REASONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class HubName:
-    """`hf://owner/name[@revision][/path]`, taken apart.
+    """The parts of `hf://owner/name[@revision][/path]`.
 
     Attributes:
-        repo_id: Of the repository, `owner/name`.
-        revision: Branch, tag or commit; None means the main branch.
-        path: Of a file or folder inside, without slashes at its ends; may be empty.
+        repo_id: Name of the repository, `owner/name`.
+        revision: Branch, tag or commit; None for the main branch.
+        path: Path of a file or folder inside, without slashes at its ends; may be empty.
     """
 
     repo_id: str
@@ -47,16 +49,19 @@ class HubName:
     path: str = ""
 
     def __str__(self) -> str:
-        """Put the name together again."""
+        """Format the name."""
         revision = "" if self.revision is None else f"@{quote(self.revision, safe='')}"
         return "/".join(filter(None, [f"{HUB_PREFIX}{self.repo_id}{revision}", self.path]))
 
 
 def parse_hub_name(text: str) -> HubName:
-    """Take a name apart; a slash within the revision is written %2F.
+    """Parse a name; a slash within the revision is written %2F.
+
+    Args:
+        text: `hf://owner/name[@revision][/path]`.
 
     Raises:
-        ValueError: If it is no such name.
+        ConfigError: If it is not such a name.
 
     Example:
         >>> parse_hub_name("hf://maker/chairs@v2/small")
@@ -66,9 +71,9 @@ def parse_hub_name(text: str) -> HubName:
     name, _, path = rest.partition("/")
     name, at, revision = name.partition("@")
     path = path.strip("/")
-    is_whole = all(_PART.fullmatch(part) for part in (owner, name)) and bool(revision) == bool(at)
-    if not is_whole or {"", ".", ".."} & set(path.split("/") if path else ()):
-        raise ValueError(f"{text} must be {HUB_PREFIX}owner/name[@revision][/folder]")
+    is_valid = all(_PART.fullmatch(part) for part in (owner, name)) and bool(revision) == bool(at)
+    if not is_valid or {"", ".", ".."} & set(path.split("/") if path else ()):
+        raise ConfigError(f"{text} must be {HUB_PREFIX}owner/name[@revision][/folder]")
     return HubName(repo_id=f"{owner}/{name}", revision=unquote(revision) or None, path=path)
 
 
@@ -76,14 +81,14 @@ def fetch_folder(name: HubName, files: Sequence[str]) -> Path:
     """Download a folder, or find it in the cache.
 
     Args:
-        name: Of the folder.
-        files: Names of the files wanted from it.
+        name: Name of the folder.
+        files: Names of the files to download.
 
     Returns:
-        Where it lies; files that the repository lacks are missing.
+        Local path of the folder; files that the repository lacks are missing.
 
     Raises:
-        ImportError: If huggingface_hub is not installed.
+        MissingDependencyError: If huggingface_hub is not installed.
         OSError: If it is not in the cache and cannot be fetched.
     """
     prefix = f"{name.path}/" if name.path else ""
@@ -101,10 +106,13 @@ def fetch_file(name: HubName) -> Path:
     """Download a file, or find it in the cache.
 
     Args:
-        name: Of the file.
+        name: Name of the file.
+
+    Returns:
+        Local path of the file.
 
     Raises:
-        ImportError: If huggingface_hub is not installed.
+        MissingDependencyError: If huggingface_hub is not installed.
         OSError: If it is not in the cache and cannot be fetched.
     """
     client = _client()
@@ -118,21 +126,21 @@ def fetch_file(name: HubName) -> Path:
 def send_folder(
     name: HubName, folder: Path, files: Sequence[str], *, message: str, is_private: bool
 ) -> str:
-    """Send files of a folder to a repository, in one commit; it is made if it is missing.
+    """Upload files of a folder to a repository, in one commit; it is created if missing.
 
     Args:
-        name: Where to; its revision is a branch, made if it is missing.
-        folder: Where the files lie.
-        files: Their names.
-        message: Of the commit.
-        is_private: Make the repository private, or refuse one that is public.
+        name: Name of the target folder; its revision is a branch, created if missing.
+        folder: Local folder of the files.
+        files: Names of the files.
+        message: Commit message.
+        is_private: Require the repository to be private, and create it as such.
 
     Returns:
-        The commit's address.
+        URL of the commit.
 
     Raises:
-        ImportError: If huggingface_hub is not installed.
-        ValueError: If the repository is public and should not be.
+        MissingDependencyError: If huggingface_hub is not installed.
+        ConfigError: If the repository is public and must be private.
         OSError: If nobody is logged in, or the hub refuses or cannot be reached.
     """
     api = _client().HfApi(library_name="get3d", library_version=version("get3d"))
@@ -141,7 +149,7 @@ def send_folder(
         api.create_repo(name.repo_id, private=is_private, exist_ok=True)
         is_exposed = is_private and not api.model_info(name.repo_id).private
     if is_exposed:
-        raise ValueError(
+        raise ConfigError(
             f"{name.repo_id} exists and is public, so nothing was sent; make it private on its "
             "page, or choose another name"
         )
@@ -160,10 +168,11 @@ def send_folder(
 
 
 def _client() -> Any:
+    """Import huggingface_hub; raise MissingDependencyError with a suggested fix."""
     try:
         return importlib.import_module("huggingface_hub")
     except ImportError as error:
-        raise ImportError(
+        raise MissingDependencyError(
             f"{HUB_PREFIX} needs huggingface_hub: pip install huggingface_hub; or download the "
             "folder and name it"
         ) from error
@@ -171,7 +180,7 @@ def _client() -> Any:
 
 @contextmanager
 def _explained(what: str, else_fetch: str = "") -> Iterator[None]:
-    """Turn an error of the client into one line that says what to do."""
+    """Convert errors of the client to OSErrors of one line with a suggested fix."""
     try:
         yield
     except Exception as error:  # the client's errors and its HTTP library's have no common root

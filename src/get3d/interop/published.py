@@ -1,7 +1,7 @@
-"""Networks of the published release: their tensor names and shapes, translated to ours.
+"""Networks of the published release: conversion of their tensor names and shapes to ours.
 
 The release's files hold `{"G": ..., "G_ema": ..., "D": ...}`; each value is a state dict for the
-functions here. Names must match exactly, so that a wrong configuration is noticed.
+functions here. Names must match exactly, so that a wrong config raises an error.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from get3d.core import ConfigError, ModelError
 from get3d.geometry import TetGrid, load_grid
 from get3d.models import (
     DiscriminatorConfig,
@@ -44,13 +45,12 @@ _DISCRIMINATOR_KEYS = {
     "camera_cond": "camera_condition",
 }
 
-# Fixed filters, and noise that the published 3D synthesis holds but does not use.
+# Constant filters, and noise that is unused in the published 3D synthesis.
 _UNUSED = re.compile(
     r"resample_filter$|^synthesis\.geometry_synthesis_(sdf|def)\..*\.noise_(const|strength)$"
 )
 
-# Ours -> published, tried from the top; `{n}` in the replacement is the resolution 4 * 2^n of group
-# "block" (in volumes the first block, at 4, is not one of `blocks`).
+# Ours -> published, applied in order. In volumes the first block, at 4, is not one of `blocks`.
 _GENERATOR_RULES = (
     (r"mapping_tex\.layers\.(\d+)", r"mapping.fc\1"),
     (r"mapping_geo\.layers\.(\d+)", r"mapping_geo.fc\1"),
@@ -92,36 +92,36 @@ def load_generator(
     """Build a generator from a published state dict.
 
     Args:
-        state_dict: The release's tensors (`G` or `G_ema`).
-        config: The release's options: z_dim, w_dim, tet_res, tri_plane_resolution, dmtet_scale,
+        state_dict: Tensors of the release (`G` or `G_ema`).
+        config: Options of the release: z_dim, w_dim, tet_res, tri_plane_resolution, dmtet_scale,
             one_3d_generator, iso_surface, channel_base, channel_max; optionally img_resolution,
             deformation_multiplier, n_implicit_layer and mlp_latent_channel.
-        grid: A published tetrahedral grid (.npz, or read from one by `load_grid`), the one the
-            weights were trained on; None makes our own grid of the same resolution. FlexiCubes
-            needs none: its grid is a plain lattice.
+        grid: The published tetrahedral grid that the weights were trained on (.npz, or read by
+            `load_grid`); None makes our own grid of the same resolution. Not for FlexiCubes, whose
+            grid is a plain lattice.
 
     Returns:
         The generator, on the CPU.
 
     Raises:
-        ValueError: If options are missing or unknown, tensors missing, left over or of the wrong
-            shape, or a grid is given for FlexiCubes.
+        ConfigError: If options are missing or unknown, or a grid is given for FlexiCubes.
+        ModelError: If tensors are missing, unexpected or of the wrong shape.
     """
     options = _translate(
         config, _GENERATOR_KEYS, _GENERATOR_OPTIONS, {"one_3d_generator", "img_resolution"}
     )
     if "one_3d_generator" not in config:
-        raise ValueError("config lacks one_3d_generator (true: unified, false: separate)")
+        raise ConfigError("config lacks one_3d_generator (true: unified, false: separate)")
     is_unified = bool(config["one_3d_generator"])
     if options["iso_surface"] == "flexicubes":
-        options["sdf_inside"] = "negative"  # the sign that these models learned
+        options["sdf_inside"] = "negative"  # the sign of the published FlexiCubes models
     ours = GeneratorConfig(architecture="unified" if is_unified else "separate", **options)
     rules = _UNIFIED_RULES if is_unified else _SEPARATE_RULES
-    # Fitted on paper first: a file's sizes, which may be lies, have not cost any memory yet.
+    # Checked before the network is built: sizes from the file may be wrong and need any memory.
     weights = _fit(skeleton(ours), state_dict, lambda name: _generator_name(name, rules))
     if isinstance(grid, Path | str):
         grid = load_grid(grid, resolution=ours.grid_resolution, scale=ours.scale)
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
+    with torch.random.fork_rng(devices=[]):  # these random weights are replaced below
         generator = Generator(ours, grid=grid)
     generator.load_state_dict(weights)
     return generator
@@ -133,21 +133,21 @@ def load_discriminator(
     """Build both discriminators from a published state dict.
 
     Args:
-        state_dict: The release's tensors (`D`).
-        config: The release's options: img_resolution, channel_base, channel_max, mbstd_group_size,
+        state_dict: Tensors of the release (`D`).
+        config: Options of the release: img_resolution, channel_base, channel_max, mbstd_group_size,
             camera_cond and architecture ("skip").
 
     Returns:
         The discriminators, on the CPU.
 
     Raises:
-        ValueError: If options are missing or unknown, or tensors missing, left over or of the wrong
-            shape.
+        ConfigError: If options are missing or unknown.
+        ModelError: If tensors are missing, unexpected or of the wrong shape.
     """
     options = _translate(config, _DISCRIMINATOR_KEYS, {}, {"architecture"})
     if config.get("architecture", "skip") != "skip":
-        raise ValueError(f'architecture must be "skip", got {config["architecture"]!r}')
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced below
+        raise ConfigError(f'architecture must be "skip", got {config["architecture"]!r}')
+    with torch.random.fork_rng(devices=[]):  # these random weights are replaced below
         discriminator = DiscriminatorPair(DiscriminatorConfig(**options))
     num_blocks = len(discriminator.rgb.blocks)
     ours = discriminator.state_dict()
@@ -159,17 +159,17 @@ def load_discriminator(
 def _translate(
     config: Mapping[str, Any], required: dict[str, str], optional: dict[str, str], known: set[str]
 ) -> dict[str, Any]:
-    """Turn published options into ours."""
+    """Convert published options to ours; raise ConfigError if they are not complete or unknown."""
     missing = sorted(required.keys() - config.keys())
     unknown = sorted(config.keys() - required.keys() - optional.keys() - known)
     if missing or unknown:
-        raise ValueError(f"config lacks {missing or 'nothing'}, unknown are {unknown or 'none'}")
+        raise ConfigError(f"config lacks {missing or 'nothing'}, unknown are {unknown or 'none'}")
     names = required | optional
     return {ours: config[theirs] for theirs, ours in names.items() if theirs in config}
 
 
 def _generator_name(name: str, rules: tuple[tuple[str, str], ...]) -> str:
-    """Published name of a tensor of our generator."""
+    """Convert the name of a tensor of our generator to the published one."""
     for pattern, replacement in rules:
         name = re.sub(pattern, replacement, name)
     name = re.sub(r"blocks\.(\d+)", lambda match: f"b{4 << int(match[1])}", name)
@@ -178,9 +178,9 @@ def _generator_name(name: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 
 def _discriminator_name(name: str, num_blocks: int) -> str:
-    """Published name of a tensor of our discriminators."""
-    judge, rest = name.split(".", 1)
-    prefix = "mask_" if judge == "mask" else ""
+    """Convert the name of a tensor of our discriminators to the published one."""
+    part, rest = name.split(".", 1)
+    prefix = "mask_" if part == "mask" else ""
     rest = rest.replace("from_image", "fromrgb")
     if rest.startswith("blocks."):
         rest = re.sub(r"blocks\.(\d+)", lambda m: f"b{4 << (num_blocks - int(m[1]))}", rest)
@@ -195,7 +195,7 @@ def _discriminator_name(name: str, num_blocks: int) -> str:
 def _fit(
     wanted: Mapping[str, Tensor], state_dict: Mapping[str, Tensor], rename: Callable[[str], str]
 ) -> dict[str, Tensor]:
-    """Give a published state dict our names, refusing anything that does not fit exactly."""
+    """Convert a published state dict to our names; raise ModelError unless it fits exactly."""
     theirs = {name: tensor for name, tensor in state_dict.items() if not _UNUSED.search(name)}
     ours = {rename(name): (name, tensor) for name, tensor in wanted.items()}
     problems = [f"missing {name}" for name in ours if name not in theirs]
@@ -215,5 +215,5 @@ def _fit(
             )
     if problems:
         shown = "; ".join(problems[:12]) + ("; ..." if len(problems) > 12 else "")
-        raise ValueError(f"{len(problems)} tensors do not fit the configuration: {shown}")
+        raise ModelError(f"{len(problems)} tensors do not fit the configuration: {shown}")
     return fitting

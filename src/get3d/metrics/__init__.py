@@ -1,4 +1,4 @@
-"""Distances of shapes, scores of sets of shapes and of images: COV, MMD, 1-NNA, FID, KID."""
+"""Distances of shapes, and scores of sets of shapes and images: COV, MMD, 1-NNA, FID, KID."""
 
 from get3d.metrics.chamfer import chamfer_distance, chamfer_matrix
 from get3d.metrics.coverage import (
@@ -14,6 +14,12 @@ from get3d.metrics.hollowness import volume_over_hull
 from get3d.metrics.image_sets import ImageProtocol
 from get3d.metrics.inception import load_inception
 from get3d.metrics.kid import KernelProtocol, kernel_distance
+from get3d.metrics.light_field import (
+    LightFieldProtocol,
+    light_field_descriptor,
+    light_field_distance,
+)
+from get3d.metrics.light_field_matrix import light_field_matrix
 from get3d.metrics.points import PointProtocol, sample_points
 from get3d.metrics.precision_recall import precision_recall
 from get3d.metrics.shape_features import load_shape_features
@@ -23,6 +29,7 @@ __all__ = [
     "FeatureMoments",
     "ImageProtocol",
     "KernelProtocol",
+    "LightFieldProtocol",
     "PointProtocol",
     "chamfer_distance",
     "chamfer_matrix",
@@ -30,6 +37,9 @@ __all__ = [
     "feature_moments",
     "frechet_distance",
     "kernel_distance",
+    "light_field_descriptor",
+    "light_field_distance",
+    "light_field_matrix",
     "load_inception",
     "load_shape_features",
     "minimum_matching_distance",

@@ -8,23 +8,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from get3d.core.threads import run_jobs
+from get3d.core import run_jobs
 from get3d.metrics import chamfer_kernels as kernels
 
 _TILE = 256
-"""Pairs of shapes in one job of a thread: some 50 ms."""
+"""Pairs of shapes in one job of a thread: about 50 ms."""
 
 _CHUNK = 1 << 24
-"""Distances of points held at once by tensor code; four bytes each, three times over."""
+"""Point pairs in memory at once in tensor code, with three float32 values each."""
 
 
 def chamfer_distance(
     points_a: Float[Tensor, "*a n 3"], points_b: Float[Tensor, "*b m 3"]
 ) -> Float[Tensor, "*batch"]:
-    """Mean squared distance to the nearest point of the other set, both directions summed.
+    """Compute the mean squared distance to the nearest point of the other set, in both directions.
 
-    As published for GET3D and for most generators of point clouds. Differences are squared, not
-    expanded to a^2 + b^2 - 2ab, so that near points lose no precision. Differentiable.
+    The sum of both directions, as in GET3D and most generators of point clouds. Differences are
+    squared, not expanded to a^2 + b^2 - 2ab, so that near points lose no precision. Differentiable.
 
     Args:
         points_a: Point sets, in scene units; leading axes broadcast against those of `points_b`.
@@ -34,7 +34,7 @@ def chamfer_distance(
         Squared scene units, one for each pair of the broadcast leading axes.
 
     Raises:
-        ValueError: If a set is empty or has NaN or infinity, or the tensors do not go together.
+        ValueError: If a set is empty or not finite, or types or devices of the tensors differ.
 
     Example:
         >>> square = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
@@ -44,8 +44,8 @@ def chamfer_distance(
     _check(points_a, points_b)
     batch = torch.broadcast_shapes(points_a.shape[:-2], points_b.shape[:-2])
     (flat_a, ids_a), (flat_b, ids_b) = _flatten(points_a, batch), _flatten(points_b, batch)
-    wants_gradient = torch.is_grad_enabled() and (points_a.requires_grad or points_b.requires_grad)
-    if points_a.device.type == "cpu" and points_a.dtype == torch.float32 and not wants_gradient:
+    needs_gradient = torch.is_grad_enabled() and (points_a.requires_grad or points_b.requires_grad)
+    if points_a.device.type == "cpu" and points_a.dtype == torch.float32 and not needs_gradient:
         return _compiled_pairs(flat_a, flat_b, ids_a.tolist(), ids_b.tolist()).view(batch)
     pairs_at_once = max(1, _CHUNK // (flat_a.shape[1] * flat_b.shape[1]))
     parts = [
@@ -61,21 +61,22 @@ def chamfer_matrix(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "g r"]:
-    """Chamfer distances of all pairs of shapes of two sets, or within one set at half the cost.
+    """Compute the Chamfer distances of all pairs of shapes of two sets, or within one set.
 
-    Threads of compiled loops on a CPU (`torch.set_num_threads` decides how many), tensor code
-    elsewhere; memory beyond input and result is as much again as the input, or some 200 MB.
+    Within one set it costs half as much. Compiled loops on a CPU (in `torch.get_num_threads`
+    threads), tensor code elsewhere; memory beyond input and result is that of the input, or about
+    200 MB.
 
     Args:
         points_a: Points of each shape of a set.
-        points_b: Of the other set; None: of the same.
-        on_progress: Called now and then with the pairs of shapes done, and their number.
+        points_b: Points of each shape of the other set; None: the same set.
+        on_progress: Called repeatedly with the number of pairs done and of all pairs.
 
     Returns:
         `chamfer_distance` of each pair, computed and returned in float32.
 
     Raises:
-        ValueError: If a shape has no points, or NaN or infinity, or the sets do not go together.
+        ValueError: If a shape has no points or is not finite, or types or devices differ.
     """
     _check(points_a, points_a if points_b is None else points_b)
     if points_a.device.type == "cpu":
@@ -85,7 +86,7 @@ def chamfer_matrix(
 
 @dataclass(frozen=True)
 class _Leaves:
-    """Shapes made ready for the compiled search."""
+    """Shapes as leaves of k-d trees, for the compiled search."""
 
     coordinates: np.ndarray  # [shapes, leaves, 3, LEAF]
     boxes: np.ndarray  # [shapes, 6, leaves]
@@ -95,6 +96,7 @@ class _Leaves:
 def _compiled_matrix(
     points_a: Tensor, points_b: Tensor | None, on_progress: Callable[[int, int], None] | None
 ) -> Tensor:
+    """Compute `chamfer_matrix` on the CPU."""
     a = _arrange(points_a)
     b = a if points_b is None else _arrange(points_b)
     distances = np.zeros((len(a.boxes), len(b.boxes)), np.float32)
@@ -122,7 +124,7 @@ def _compiled_matrix(
 
 
 def _compiled_pairs(a: Tensor, b: Tensor, ids_a: list[int], ids_b: list[int]) -> Tensor:
-    """Distances of a[ids_a[i]] and b[ids_b[i]]."""
+    """Compute the distances of a[ids_a[i]] and b[ids_b[i]] on the CPU."""
     leaves_a, leaves_b = _arrange(a), _arrange(b)
     distances = np.empty(len(ids_a), np.float32)
 
@@ -135,6 +137,7 @@ def _compiled_pairs(a: Tensor, b: Tensor, ids_a: list[int], ids_b: list[int]) ->
 
 
 def _compare(a: _Leaves, of_a: int, b: _Leaves, of_b: slice, out: np.ndarray) -> None:
+    """Compute the distances of one shape to several into `out`."""
     one = a.coordinates[of_a], a.boxes[of_a], a.num_points
     kernels.chamfer(*one, b.coordinates[of_b], b.boxes[of_b], b.num_points, out)
 
@@ -157,6 +160,7 @@ def _arrange(points: Tensor) -> _Leaves:
 def _tensor_matrix(
     points_a: Tensor, points_b: Tensor | None, on_progress: Callable[[int, int], None] | None
 ) -> Tensor:
+    """Compute `chamfer_matrix` on any device."""
     a = points_a.float()
     b = a if points_b is None else points_b.float()
     distances = a.new_zeros(len(a), len(b))
@@ -176,7 +180,7 @@ def _tensor_matrix(
 
 
 def _tensor_pairs(a: Float[Tensor, "p n 3"], b: Float[Tensor, "p m 3"]) -> Float[Tensor, " p"]:
-    """Distances of a[i] and b[i]; differentiable."""
+    """Compute the distances of a[i] and b[i]; differentiable."""
     nearest_to_a, nearest_to_b = _nearest(a.detach(), b.detach())
     return _mean_squared(a, b, nearest_to_a) + _mean_squared(b, a, nearest_to_b)
 
@@ -184,6 +188,7 @@ def _tensor_pairs(a: Float[Tensor, "p n 3"], b: Float[Tensor, "p m 3"]) -> Float
 def _mean_squared(
     a: Float[Tensor, "p n 3"], b: Float[Tensor, "p m 3"], nearest: Int[Tensor, "p n"]
 ) -> Float[Tensor, " p"]:
+    """Compute the mean squared distances of a[i] to their nearest points of b[i]."""
     partners = b.gather(1, nearest[:, :, None].expand(-1, -1, 3))
     return (a - partners).square().sum(2).mean(1)
 
@@ -191,7 +196,7 @@ def _mean_squared(
 def _nearest(
     a: Float[Tensor, "p n 3"], b: Float[Tensor, "p m 3"]
 ) -> tuple[Int[Tensor, "p n"], Int[Tensor, "p m"]]:
-    """Index of the nearest point of the other set, for all points of both."""
+    """Find the nearest point of the other set, for all points of both."""
     rows = max(1, _CHUNK // max(1, len(a) * b.shape[1]))
     to_a = []
     to_b = torch.zeros(b.shape[:2], dtype=torch.int64, device=b.device)
@@ -208,6 +213,7 @@ def _nearest(
 def _squared_distances(
     a: Float[Tensor, "p n 3"], b: Float[Tensor, "p m 3"]
 ) -> Float[Tensor, "p n m"]:
+    """Compute the squared distances of all pairs of points of a[i] and b[i]."""
     columns_a, columns_b = a.unbind(2), b.unbind(2)
     squared = (columns_a[0][:, :, None] - columns_b[0][:, None]).square_()
     for of_a, of_b in zip(columns_a[1:], columns_b[1:], strict=True):
@@ -219,24 +225,25 @@ def _squared_distances(
 def _flatten(
     points: Tensor, batch: torch.Size
 ) -> tuple[Float[Tensor, "p n 3"], Int[Tensor, " pairs"]]:
-    """List the sets, and say which one stands at each place of the broadcast axes."""
+    """Flatten the leading axes to a list of sets; returns their indices in the broadcast axes."""
     own = points.shape[:-2]
     ids = torch.arange(own.numel(), device=points.device).view(own).expand(batch).reshape(-1)
     return points.reshape(own.numel(), *points.shape[-2:]), ids
 
 
 def _check(points_a: Tensor, points_b: Tensor) -> None:
+    """Raise ValueError if sets are empty or not finite, or their types or devices differ."""
     for name, points in (("points_a", points_a), ("points_b", points_b)):
         if points.dim() < 2 or points.shape[-1] != 3 or points.shape[-2] == 0:
             raise ValueError(
                 f"{name} must be one or more points of 3 coordinates, got {tuple(points.shape)}"
             )
-        is_whole = points.isfinite().flatten(-2).all(-1)
-        if not is_whole.all():
-            broken = int((~is_whole).sum())
+        is_finite = points.isfinite().flatten(-2).all(-1)
+        if not is_finite.all():
+            num_bad = int((~is_finite).sum())
             raise ValueError(
-                f"{name} must be finite, but {broken} of {is_whole.numel()} shapes have NaN or "
-                f"infinity, the first at {(~is_whole).nonzero()[0].tolist()}"
+                f"{name} must be finite, but {num_bad} of {is_finite.numel()} shapes have NaN or "
+                f"infinity, the first at {(~is_finite).nonzero()[0].tolist()}"
             )
     if points_a.device != points_b.device or points_a.dtype != points_b.dtype:
         raise ValueError(

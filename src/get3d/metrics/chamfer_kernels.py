@@ -1,8 +1,8 @@
-"""Nearest points by compiled loops: leaves of a k-d tree against leaves of another.
+"""Nearest-neighbour search in compiled loops: leaves of a k-d tree against leaves of another.
 
-The points of each shape are sorted into leaves that fill a vector register. All points of a leaf
-look for their nearest neighbours at once, so that a step of the inner loop is one instruction for
-all, and most leaves of the other shape are ruled out by their boxes.
+The points of each shape are sorted into leaves that fill a vector register. The search runs for all
+points of a leaf at once, so that a step of the inner loop is one vector instruction, and most
+leaves of the other shape are excluded by their bounding boxes.
 """
 
 import numpy as np
@@ -10,12 +10,12 @@ import numpy as np
 from get3d.core import compiled
 
 LEAF = 16
-"""Points in a leaf: they fill a register of 512 bits, or two of 256."""
+"""Points in a leaf: one register of 512 bits, or two of 256."""
 
 
 @compiled
 def arrange(points: np.ndarray, leaves: np.ndarray, boxes: np.ndarray) -> None:
-    """Sort points into the leaves of a balanced k-d tree, cut across the longest side.
+    """Sort points into the leaves of a balanced k-d tree, split across the longest extent.
 
     Args:
         points: [n, 3].
@@ -34,9 +34,9 @@ def arrange(points: np.ndarray, leaves: np.ndarray, boxes: np.ndarray) -> None:
         longest, axis = -1.0, 0
         for k in range(3):
             values = points[ids, k]
-            side = float(values.max() - values.min())
-            if side > longest:
-                longest, axis = side, k
+            extent = float(values.max() - values.min())
+            if extent > longest:
+                longest, axis = extent, k
         order[begin:end] = ids[np.argsort(points[ids, axis])]
         middle = (first + last) // 2
         parts.append((first, middle))
@@ -59,24 +59,24 @@ def chamfer(
     other_num: int,
     out: np.ndarray,
 ) -> None:
-    """Compare one shape with several: mean squared distances of nearest points, both ways, summed.
+    """Compute the Chamfer distances of one shape to several.
 
     Args:
-        leaves: [leaves, 3, LEAF] of the one, from `arrange`.
+        leaves: [leaves, 3, LEAF] of the one shape, from `arrange`.
         boxes: [6, leaves].
-        num: How many points it has.
-        other_leaves: [shapes, others' leaves, 3, LEAF].
-        other_boxes: [shapes, 6, others' leaves].
-        other_num: How many points each of the others has.
+        num: Number of its points.
+        other_leaves: [shapes, other leaves, 3, LEAF] of the others.
+        other_boxes: [shapes, 6, other leaves].
+        other_num: Number of points of each of the others.
         out: [shapes], overwritten.
     """
     bounds = np.empty(max(len(leaves), other_leaves.shape[1]), leaves.dtype)
     nearest = np.empty(LEAF, leaves.dtype)
     for i in range(len(out)):
         there, there_boxes = other_leaves[i], other_boxes[i]
-        forth = _one_way(leaves, boxes, num, there, there_boxes, bounds, nearest)
-        back = _one_way(there, there_boxes, other_num, leaves, boxes, bounds, nearest)
-        out[i] = forth / num + back / other_num
+        forward = _one_way(leaves, boxes, num, there, there_boxes, bounds, nearest)
+        backward = _one_way(there, there_boxes, other_num, leaves, boxes, bounds, nearest)
+        out[i] = forward / num + backward / other_num
 
 
 @compiled(reassociates=True)
@@ -112,7 +112,7 @@ def _one_way(
 
 @compiled(reassociates=True)
 def _bound(box: np.ndarray, boxes: np.ndarray, bounds: np.ndarray) -> int:
-    """Square the gaps between a box and each of many; returns where the least is."""
+    """Compute the squared gaps between a box and many; returns the index of the least."""
     zero = bounds.dtype.type(0)
     low_x, low_y, low_z, high_x, high_y, high_z = box
     for i in range(len(bounds)):
@@ -129,7 +129,7 @@ def _bound(box: np.ndarray, boxes: np.ndarray, bounds: np.ndarray) -> int:
 
 @compiled(reassociates=True)
 def _may_be_nearer(points: np.ndarray, box: np.ndarray, nearest: np.ndarray) -> bool:
-    """Tell whether the box comes nearer to any of the points than what each has found."""
+    """Return whether a box is nearer to any of the points than its nearest target so far."""
     zero = nearest.dtype.type(0)
     low_x, low_y, low_z, high_x, high_y, high_z = box
     count = np.int32(0)
@@ -143,7 +143,7 @@ def _may_be_nearer(points: np.ndarray, box: np.ndarray, nearest: np.ndarray) -> 
 
 @compiled(reassociates=True)
 def _search(points: np.ndarray, targets: np.ndarray, nearest: np.ndarray) -> None:
-    """Compare all points of a leaf with all of another; the inner loop is unrolled."""
+    """Update the nearest distances of a leaf's points by another leaf; the loop is unrolled."""
     for i in range(LEAF):
         x, y, z = points[0, i], points[1, i], points[2, i]
         least = nearest[i]
@@ -156,6 +156,7 @@ def _search(points: np.ndarray, targets: np.ndarray, nearest: np.ndarray) -> Non
 
 @compiled
 def _largest(values: np.ndarray) -> float:
+    """Return the largest of the values of a leaf."""
     largest = values[0]
     for i in range(1, LEAF):
         largest = max(largest, values[i])

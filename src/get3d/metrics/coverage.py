@@ -1,7 +1,7 @@
-"""How a generated set compares with a reference set, from the distances of their shapes.
+"""Scores of a generated set against a reference set, from the distances of their shapes.
 
-Positive infinity marks an invalid generated shape (`with_invalid`): it matches no reference,
-counts as told apart in 1-NNA, and is never left out of a count. All references must be valid.
+Positive infinity marks an invalid generated shape (`with_invalid`): it matches no reference, is
+classified correctly in 1-NNA, and is counted in every total. All references must be valid.
 """
 
 import math
@@ -15,12 +15,12 @@ from torch import Tensor
 def with_invalid(
     distances: Float[Tensor, "valid other"], is_valid: Bool[Tensor, " g"]
 ) -> Float[Tensor, "g other"]:
-    """Put back the rows of invalid shapes, as infinities, where they were left out.
+    """Insert rows of infinity for invalid shapes.
 
     Args:
-        distances: One row for each valid shape, in order. A matrix within one set is completed by
-            doing this twice: `with_invalid(with_invalid(within, is_valid).T, is_valid)`.
-        is_valid: Which shapes have a row.
+        distances: One row per valid shape, in order. A matrix within one set is completed by
+            `with_invalid(with_invalid(within, is_valid).T, is_valid)`.
+        is_valid: Whether each shape is valid.
 
     Raises:
         ValueError: If the number of rows is not the number of valid shapes.
@@ -35,14 +35,14 @@ def with_invalid(
 
 
 def coverage(distances: Float[Tensor, "generated reference"]) -> float:
-    """Fraction of reference shapes that are the nearest one of some generated shape (COV).
+    """Compute the fraction of references that are the nearest one of some generated shape (COV).
 
     Achlioptas et al. 2018. Of references at the same distance, the first is the match.
-    The published protocol generates five times as many shapes as there are references: with more
-    shapes coverage grows, so compare it at equal ratios only.
+    Coverage grows with the number of generated shapes, so compare it at equal ratios only; the
+    published protocol generates five times as many shapes as there are references.
 
     Args:
-        distances: Of every generated shape to every reference; +inf: the generated one is invalid.
+        distances: Distances of generated shapes (rows) to references; +inf: the row's is invalid.
 
     Returns:
         From 0 to 1, more is better; 0 if all generated shapes are invalid.
@@ -60,12 +60,12 @@ def coverage(distances: Float[Tensor, "generated reference"]) -> float:
 
 
 def minimum_matching_distance(distances: Float[Tensor, "generated reference"]) -> float:
-    """Mean over reference shapes of the distance to the nearest generated one (MMD).
+    """Compute the mean over references of the distance to the nearest generated shape (MMD).
 
     Achlioptas et al. 2018.
 
     Args:
-        distances: Of every generated shape to every reference; +inf: the generated one is invalid.
+        distances: Distances of generated shapes (rows) to references; +inf: the row's is invalid.
 
     Returns:
         In the units of the distances, less is better; infinity if all generated ones are invalid.
@@ -84,18 +84,18 @@ def minimum_matching_distance(distances: Float[Tensor, "generated reference"]) -
 def minimum_matching_distance_by_label(
     distances: Float[Tensor, "generated reference"], labels: Sequence[str]
 ) -> dict[str, float]:
-    """Minimum matching distance (MMD) of the references of each label, say of each kind of vessel.
+    """Compute the minimum matching distance (MMD) of the references of each label.
 
-    A mean over all references hides a kind that the model does not make: its shapes are few, and
-    the nearest shapes of other kinds are not far.
+    A mean over all references hides a label that the model does not generate if its references are
+    few or the shapes of other labels are near.
 
     Args:
-        distances: Of every generated shape to every reference; +inf: the generated one is invalid.
-        labels: One for each reference.
+        distances: Distances of generated shapes (rows) to references; +inf: the row's is invalid.
+        labels: Label of each reference.
 
     Returns:
-        By label, in alphabetical order; the mean of all references is the mean of these, weighted
-        by their numbers. In the units of the distances; infinity if all generated ones are invalid.
+        MMD by label, in alphabetical order, in the units of the distances; infinity if all
+        generated shapes are invalid.
 
     Raises:
         ValueError: If there is not one label for each reference, a set is empty, a distance is NaN
@@ -123,21 +123,21 @@ def nearest_neighbour_accuracy(
     within_generated: Float[Tensor, "g g"],
     within_reference: Float[Tensor, "r r"],
 ) -> float:
-    """Fraction of shapes whose nearest neighbour in both sets together is of their own set (1-NNA).
+    """Compute the accuracy of a nearest-neighbour classifier of the two sets (1-NNA).
 
-    Leave-one-out accuracy of a nearest-neighbour classifier: 0.5 means that the sets cannot be told
-    apart (Lopez-Paz and Oquab 2017; for shapes Yang et al. 2019, PointFlow). That
-    holds for sets of equal size only, so others are refused: give it as many generated shapes as
-    there are references, say the first ones. A shape at the same distance from both sets
-    counts half. An invalid generated shape counts as told apart.
+    The fraction of shapes whose nearest neighbour among all others is of their own set, for two
+    sets of equal size (Lopez-Paz and Oquab 2017; for shapes Yang et al. 2019, PointFlow). A shape
+    at the same distance from both sets counts half. An invalid generated shape counts as
+    classified correctly.
 
     Args:
-        between: Distances of generated (rows) to reference shapes; +inf: the row's is invalid.
-        within_generated: Distances of generated shapes; the diagonal does not count.
-        within_reference: Distances of reference shapes; the diagonal does not count.
+        between: Distances of generated shapes (rows) to references; +inf: the row's is invalid.
+        within_generated: Distances of generated shapes; the diagonal is ignored.
+        within_reference: Distances of references; the diagonal is ignored.
 
     Returns:
-        From 0 to 1: 0.5 is best, 1 means wholly different sets, less than 0.5 copies of references.
+        From 0 to 1: 0.5 (indistinguishable sets) is best, 1 means different sets, below 0.5 the
+        generated shapes are copies of references.
 
     Raises:
         ValueError: If the sizes differ or are below 2, a distance is NaN or negative, or a
@@ -170,12 +170,12 @@ def nearest_neighbour_accuracy(
 
 
 def _count_own(own: Float[Tensor, " n"], other: Float[Tensor, " n"]) -> float:
-    """Count the shapes nearer to their own set than to the other; equals count half."""
+    """Count the shapes nearer to their own set than to the other one; ties count half."""
     return int((own < other).sum()) + int((own == other).sum()) / 2
 
 
 def _neighbours(within: Float[Tensor, "n n"], is_valid: Bool[Tensor, " n"]) -> Float[Tensor, "n n"]:
-    """Distances to possible neighbours: neither the shape itself nor an invalid one."""
+    """Replace distances to the shape itself and to invalid shapes by infinity."""
     pairs = is_valid[:, None] & is_valid & ~torch.eye(len(within), dtype=torch.bool).to(is_valid)
     distances = within[pairs]
     if not (distances.isfinite() & (distances >= 0)).all():
@@ -184,7 +184,7 @@ def _neighbours(within: Float[Tensor, "n n"], is_valid: Bool[Tensor, " n"]) -> F
 
 
 def _valid_rows(distances: Float[Tensor, "generated reference"]) -> Bool[Tensor, " generated"]:
-    """Tell which generated shapes are valid, or refuse the distances."""
+    """Return which generated shapes are valid; raise ValueError if the distances are not."""
     if distances.numel() == 0:
         raise ValueError(
             f"distances must be of at least one generated and one reference shape, got "

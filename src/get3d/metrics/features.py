@@ -1,4 +1,4 @@
-"""Features of images: what Fréchet and kernel distances compare."""
+"""Features of images, for Fréchet and kernel distances."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureExtractor:
-    """A network that turns images into features, and what has to be saved beside a score.
+    """A feature network for images, with the metadata to save with a score.
 
     Attributes:
-        name: Of the network; scores of different names cannot be compared.
-        dim: Length of a feature.
-        resize: How images of any size become the network's own, in words.
-        fingerprint: Of the weights: eight hexadecimal digits.
-        network: Takes RGB bytes and returns features; in evaluation mode.
-        images_at_once: Images in one pass: bounds the memory, not the result.
+        name: Name of the network; scores of different networks are not comparable.
+        dim: Length of a feature vector.
+        resize: Description of how images are resized to the network's input.
+        fingerprint: Hash of the weights, eight hexadecimal digits.
+        network: Module from RGB bytes to features, in evaluation mode.
+        images_at_once: Images in one pass, which bounds the memory.
     """
 
     name: str
@@ -29,18 +29,18 @@ class FeatureExtractor:
 
     @torch.no_grad()
     def __call__(self, images_u8: Shaped[Tensor, "..."]) -> Float[Tensor, "n {self.dim}"]:
-        """Extract the features of images.
+        """Compute the features of images.
 
-        Convolutions are exact float32 on a GPU too, without TF32.
+        Convolutions are in float32, without TF32.
 
         Args:
-            images_u8: RGB bytes `[n, 3, h, w]`, already on their background, on any device.
+            images_u8: RGB bytes `[n, 3, h, w]`, composited on their background, on any device.
 
         Returns:
-            float32, on the network's device.
+            Features in float32, on the network's device.
 
         Raises:
-            ValueError: If these are no RGB bytes.
+            ValueError: If the images are not RGB bytes.
         """
         check_images("images_u8", images_u8)
         device = next(self.network.parameters()).device
@@ -53,14 +53,14 @@ class FeatureExtractor:
 
 
 def check_images(name: str, images_u8: Shaped[Tensor, "..."]) -> None:
-    """Refuse what is not a batch of RGB images in bytes.
+    """Validate a batch of RGB images in bytes.
 
     Args:
-        name: What the caller calls them.
+        name: Name of the argument, for the message.
         images_u8: The images.
 
     Raises:
-        ValueError: If they are no bytes, grey, with alpha, channels last, or none.
+        ValueError: If they are not bytes, grey, with alpha, channels last, or empty.
     """
     shape = tuple(images_u8.shape)
     if images_u8.dtype != torch.uint8:
@@ -75,7 +75,7 @@ def check_images(name: str, images_u8: Shaped[Tensor, "..."]) -> None:
         if channels == 4:
             suggestion = "put images with alpha on their background first (composite)"
         elif channels == 1:
-            suggestion = "grey images are not what these networks learned from"
+            suggestion = "these networks were not trained on grey images"
         raise ValueError(
             f"{name} must have 3 channels (RGB), got {channels} in {shape}; {suggestion}"
         )

@@ -9,12 +9,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class FeatureMoments:
-    """Count, mean and scatter of features, in float64: parts add up to the whole.
+    """Count, mean and scatter matrix of features, in float64; those of parts can be merged.
 
     Attributes:
-        num: How many features.
-        mean: Of the features.
-        scatter: Sum of the outer products of what is left when the mean is taken off.
+        num: Number of features.
+        mean: Mean of the features.
+        scatter: Sum of the outer products of the features minus their mean.
     """
 
     num: int
@@ -23,7 +23,7 @@ class FeatureMoments:
 
     @classmethod
     def of(cls, features: Float[Tensor, "n d"]) -> "FeatureMoments":
-        """Measure some features.
+        """Compute the moments of features.
 
         Raises:
             ValueError: If there are none, or a value is NaN or infinite.
@@ -35,10 +35,10 @@ class FeatureMoments:
         return cls(len(values), mean, centred.T @ centred)
 
     def merge(self, other: "FeatureMoments") -> "FeatureMoments":
-        """Moments of both parts together (Chan et al. 1979).
+        """Compute the moments of the union of both sets of features (Chan et al. 1979).
 
         Raises:
-            ValueError: If the features have different numbers of values.
+            ValueError: If the lengths of the features differ.
         """
         if self.mean.shape != other.mean.shape:
             raise ValueError(
@@ -51,12 +51,12 @@ class FeatureMoments:
         return FeatureMoments(num, self.mean + shift * (other.num / num), scatter)
 
     def add(self, features: Float[Tensor, "n d"]) -> "FeatureMoments":
-        """Moments with some more features."""
+        """Compute the moments with more features."""
         return self.merge(FeatureMoments.of(features))
 
     @property
     def covariance(self) -> Float[Tensor, "d d"]:
-        """Unbiased covariance, as the published FID code takes it.
+        """Unbiased covariance, as in the published FID code.
 
         Raises:
             ValueError: If there are fewer than two features.
@@ -67,14 +67,14 @@ class FeatureMoments:
 
     @property
     def has_enough(self) -> bool:
-        """Whether the covariance can have full rank; else a Fréchet distance is strongly biased."""
+        """Whether the covariance can have full rank; else Fréchet distances are strongly biased."""
         return self.num > len(self.mean)
 
 
 def feature_moments(
     features: Float[Tensor, "n d"],
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
-    """Mean and unbiased covariance of features, in float64.
+    """Compute the mean and the unbiased covariance of features, in float64.
 
     Raises:
         ValueError: If there are fewer than two, or a value is NaN or infinite.
@@ -89,24 +89,23 @@ def frechet_distance(
     mean_b: Float[Tensor, " d_b"],
     cov_b: Float[Tensor, "d_b d_b"],
 ) -> float:
-    """Squared Fréchet distance of two normal distributions with these means and covariances A, B.
+    """Compute the squared Fréchet distance of two normal distributions, as in the FID.
 
-    |mean_a - mean_b|^2 + tr(A + B - 2 (AB)^1/2), as in the FID (Heusel et al. 2017, equation 6).
-    The eigenvalues of (AB)^1/2 are the singular values of A^1/2 B^1/2 (Dowson and Landau 1982), so
-    no root of a product is taken, and singular covariances (fewer features than values) do no harm.
+    |mean_a - mean_b|^2 + tr(A + B - 2 (AB)^1/2) with covariances A and B (Heusel et al. 2017,
+    equation 6). The eigenvalues of (AB)^1/2 are the singular values of A^1/2 B^1/2 (Dowson and
+    Landau 1982), so that no root of a product is needed and covariances may be singular.
 
     Args:
-        mean_a: Of the one.
-        cov_a: Of the one; symmetric, no negative eigenvalues.
-        mean_b: Of the other.
-        cov_b: Of the other.
+        mean_a: Mean of the first distribution.
+        cov_a: Covariance of the first distribution.
+        mean_b: Mean of the second distribution.
+        cov_b: Covariance of the second distribution.
 
     Returns:
-        At least 0; computed in float64.
+        The distance, at least 0; computed in float64.
 
     Raises:
-        ValueError: If the sizes do not go together, a value is not finite, or a matrix is not a
-            covariance.
+        ValueError: If the sizes differ, a value is not finite, or a matrix is not a covariance.
 
     Example:
         >>> mean, cov = torch.zeros(2), torch.eye(2)
@@ -128,10 +127,15 @@ def frechet_distance(
 
 
 def check_features(name: str, features: Tensor, *, at_least: int) -> None:
-    """Refuse features that are too few, or not finite.
+    """Validate that features are a finite matrix with enough rows.
+
+    Args:
+        name: Name of the argument, for the message.
+        features: Features, one per row.
+        at_least: Least number of rows.
 
     Raises:
-        ValueError: In these cases, with the name.
+        ValueError: If they are not.
     """
     if features.dim() != 2 or len(features) < at_least:
         raise ValueError(
@@ -143,7 +147,7 @@ def check_features(name: str, features: Tensor, *, at_least: int) -> None:
 
 
 def _root(name: str, covariance: Tensor) -> Float[Tensor, "d rank"]:
-    """A matrix R with R R^T = covariance, without the columns that are zero."""
+    """Compute R with R R^T = covariance, without zero columns; raise ValueError if none exists."""
     matrix = covariance.double()
     if not matrix.isfinite().all():
         raise ValueError(f"{name} must be finite, got NaN or infinity")

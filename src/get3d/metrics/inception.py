@@ -7,12 +7,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from get3d.core import ModelError
 from get3d.core.weights import fingerprint
 from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.inception_network import DIM, IMAGE_SIZE, InceptionV3
 
-NAME = "inception-v3-2015-12-05"
-"""The date of the TensorFlow graph whose weights the FID is defined by."""
+INCEPTION_NAME = "inception-v3-2015-12-05"
+"""Name of the feature network, with the date of the TensorFlow graph that defines the FID."""
 
 FILE_URLS = {
     "pt_inception-2015-12-05-6726825d.pth": (
@@ -22,29 +23,29 @@ FILE_URLS = {
         "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     ),
 }
-"""The files that hold these weights, and where they are published."""
+"""Names of the published files of these weights, and the folders of their URLs."""
 
-_COUNTER = ".num_batches_tracked"  # of training steps; only newer files have it
+_COUNTER = ".num_batches_tracked"  # of training steps; only in newer files
 
 
 def load_inception(
     path: Path | str | None = None, *, device: torch.device | str
 ) -> FeatureExtractor:
-    """Load the network of the FID: 2048 features from its last pooling layer.
+    """Load the Inception network of the FID: 2048 features from its last pooling layer.
 
-    Images go through what the StyleGAN family and GET3D do, whose TorchScript port of the same
-    graph is the published one: bytes are resized to 299 x 299 as the first TensorFlow did
-    (`resize_like_tensorflow_1`), without antialiasing and without rounding back to bytes, then
-    (x - 128) / 128. Everything is float32, on any device. Nothing is downloaded.
+    Images are processed as in the StyleGAN family and GET3D, which use a TorchScript port of the
+    same graph: bytes are resized to 299 x 299 as in TensorFlow 1 (`resize_like_tensorflow_1`),
+    without antialiasing and without rounding back to bytes, then (x - 128) / 128. Everything is
+    float32, on any device. Nothing is downloaded.
 
     Args:
-        path: A file of `FILE_URLS`, or the same tensors as .safetensors; None looks for them in
-            the cache of torch.hub (`$TORCH_HOME/hub/checkpoints`), where other programs put them.
-        device: Where the network goes.
+        path: A file of `FILE_URLS`, or the same tensors as .safetensors; None searches for them in
+            the cache of torch.hub (`$TORCH_HOME/hub/checkpoints`).
+        device: Device of the network.
 
     Raises:
-        FileNotFoundError: If there is no such file, with the place to put it.
-        ValueError: If the file holds other weights, or is damaged.
+        FileNotFoundError: If there is no such file.
+        ModelError: If the file holds other weights, or is damaged.
     """
     file = _find_file() if path is None else Path(path)
     if not file.is_file():
@@ -56,7 +57,7 @@ def load_inception(
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
     return FeatureExtractor(
-        name=NAME,
+        name=INCEPTION_NAME,
         dim=DIM,
         resize=f"{IMAGE_SIZE} x {IMAGE_SIZE}, bilinear as TensorFlow 1 (corners at pixel 0)",
         fingerprint=fingerprint(network),
@@ -66,7 +67,7 @@ def load_inception(
 
 
 def _find_file() -> Path:
-    """Look where torch.hub keeps its downloads."""
+    """Find the weights in the cache of torch.hub; raise FileNotFoundError if there are none."""
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     for name in FILE_URLS:
         for candidate in (folder / name, (folder / name).with_suffix(".safetensors")):
@@ -78,6 +79,7 @@ def _find_file() -> Path:
 
 
 def _suggestion() -> str:
+    """Suggest how to get the weights, or to do without."""
     name, url = next(iter(FILE_URLS.items()))
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     return (
@@ -88,20 +90,20 @@ def _suggestion() -> str:
 
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:
-    """Read a state dict, without running anything that the file may hold."""
+    """Read a state dict without executing code; raise ModelError if the file is something else."""
     try:
         if file.suffix == ".safetensors":
             content: object = load_file(file)
         else:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # of pickle, zip, torch, safetensors: they have no common base
-        raise ValueError(
+        raise ModelError(
             f"{file}: neither PyTorch nor safetensors can read weights from it; {_suggestion()}"
         ) from error
     if not isinstance(content, Mapping) or not all(
         isinstance(value, Tensor) for value in content.values()
     ):
-        raise ValueError(f"{file}: holds no state dict of tensors; {_suggestion()}")
+        raise ModelError(f"{file}: holds no state dict of tensors; {_suggestion()}")
     return {
         str(name): tensor.float()
         for name, tensor in content.items()
@@ -110,12 +112,12 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def _check_layout(file: Path, tensors: dict[str, Tensor]) -> None:
-    """Refuse other networks, and first of all the one that is often taken for this one."""
+    """Validate names, shapes and values of the weights; raise ModelError."""
     classifier = tensors.get("fc.weight")
     if any(name.startswith("AuxLogits.") for name in tensors) or (
         classifier is not None and classifier.shape[0] == 1000
     ):
-        raise ValueError(
+        raise ModelError(
             f"{file}: these are torchvision's ImageNet weights, not the FID weights, and give "
             f"other numbers; {_suggestion()}"
         )
@@ -135,4 +137,4 @@ def _check_layout(file: Path, tensors: dict[str, Tensor]) -> None:
         if names:
             problems.append(f"{len(names)} tensors {word}, such as {min(names)}")
     if problems:
-        raise ValueError(f"{file}: not the FID weights: {'; '.join(problems)}; {_suggestion()}")
+        raise ModelError(f"{file}: not the FID weights: {'; '.join(problems)}; {_suggestion()}")

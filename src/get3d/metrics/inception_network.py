@@ -6,7 +6,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 DIM, IMAGE_SIZE = 2048, 299
-NUM_CLASSES = 1008  # of that graph; ImageNet networks of later years have 1000
+NUM_CLASSES = 1008  # of that graph; later ImageNet networks have 1000
 
 
 def resize_like_tensorflow_1(
@@ -14,13 +14,12 @@ def resize_like_tensorflow_1(
 ) -> Float[Tensor, "n c size size"]:
     """Resize bilinearly as `tf.image.resize_bilinear` of TensorFlow 1 did by default.
 
-    Output pixel i looks at input position i * in / out, not at (i + 0.5) * in / out - 0.5, so the
-    image shifts by a fraction of a pixel; the FID has that built in. Large images are not
-    averaged: pixels between the looked-up ones are lost, as published.
+    Output pixel i samples input position i * in / out, not (i + 0.5) * in / out - 0.5, so the image
+    is shifted by a fraction of a pixel, as in the published FID. There is no antialiasing.
 
     Args:
-        images: In any range.
-        size: New height and width, in pixels.
+        images: Images in any range.
+        size: Height and width of the result, in pixels.
 
     Example:
         >>> row = torch.tensor([0.0, 3.0, 6.0]).expand(1, 1, 3, 3)
@@ -61,7 +60,7 @@ class _Conv(nn.Module):
 
 
 def _average_around(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """Average 3 x 3 neighbours; those outside do not count, as in TensorFlow."""
+    """Average 3 x 3 neighbours within the image, as in TensorFlow."""
     return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
@@ -169,7 +168,7 @@ class _BlockE(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
         single = self.branch3x3_1(x)
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
-        # The graph of 2015 takes the maximum in its last block, and the average everywhere else.
+        # The graph of 2015 has max pooling in its last block and average pooling elsewhere.
         pooled = F.max_pool2d(x, 3, stride=1, padding=1) if self.is_last else _average_around(x)
         branches = [
             self.branch1x1(x),
@@ -183,13 +182,13 @@ class _BlockE(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """Inception-v3 as in the graph of the FID: names of weights as torchvision gave them.
+    """Inception-v3 as in the graph of the FID, with torchvision's names of weights.
 
-    Its classifier `fc` is part of the published files and of no use here.
+    Its classifier `fc` is in the published files and unused here.
     """
 
     def __init__(self) -> None:
-        """Make the network with random weights."""
+        """Draw the weights."""
         super().__init__()
         self.Conv2d_1a_3x3 = _Conv(3, 32, 3, stride=2)
         self.Conv2d_2a_3x3 = _Conv(32, 32, 3)
@@ -210,7 +209,7 @@ class InceptionV3(nn.Module):
         self.fc = nn.Linear(DIM, NUM_CLASSES)
 
     def forward(self, images_u8: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 2048"]:
-        """Resize, scale and extract: see `load_inception`."""
+        """Resize and scale images and compute their features; see `load_inception`."""
         x = (resize_like_tensorflow_1(images_u8.float(), IMAGE_SIZE) - 128.0) / 128.0
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = F.max_pool2d(x, 3, stride=2)

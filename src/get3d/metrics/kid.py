@@ -8,18 +8,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from get3d.core import ConfigError
 from get3d.metrics.frechet import check_features
 
 
 @dataclass(frozen=True, kw_only=True)
 class KernelProtocol:
-    """How the kernel distance is estimated: saved beside the score.
+    """Protocol of a kernel distance, saved with the score.
 
     Attributes:
-        num_subsets: Pairs of subsets that are averaged.
-        subset_size: Features drawn from each set, without repetition.
-        seed: Of the draws.
-        kernel: Of two features x and y of d values.
+        num_subsets: Number of pairs of subsets to average over.
+        subset_size: Features sampled from each set, without replacement.
+        seed: Seed of the subsets.
+        kernel: Kernel of two features x and y of length d.
     """
 
     num_subsets: int = 100
@@ -28,13 +29,13 @@ class KernelProtocol:
     kernel: Literal["(x.y / d + 1)^3"] = "(x.y / d + 1)^3"
 
     def __post_init__(self) -> None:
-        """Refuse numbers that leave nothing to average."""
+        """Validate the values; raise ConfigError."""
         if self.num_subsets < 1:
-            raise ValueError(f"num_subsets must be at least 1, got {self.num_subsets}")
+            raise ConfigError(f"num_subsets must be at least 1, got {self.num_subsets}")
         if self.subset_size < 2:
-            raise ValueError(f"subset_size must be at least 2, got {self.subset_size}")
+            raise ConfigError(f"subset_size must be at least 2, got {self.subset_size}")
         if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
+            raise ConfigError(f"seed must not be negative, got {self.seed}")
 
 
 def kernel_distance(
@@ -42,28 +43,28 @@ def kernel_distance(
     features_b: Float[Tensor, "m d_b"],
     protocol: KernelProtocol | None = None,
 ) -> tuple[float, float]:
-    """Unbiased squared maximum mean discrepancy with a cubic kernel, over random subsets.
+    """Estimate the squared maximum mean discrepancy with a cubic kernel (Bińkowski et al. 2018).
 
-    Bińkowski et al. 2018. Unlike the Fréchet distance it has no bias in the number of
-    features, so small sets can be compared; it may come out slightly negative.
+    Averaged over random subsets. Unlike the Fréchet distance it is unbiased in the number of
+    features, so small sets can be compared; it may be slightly negative.
 
     Args:
-        features_a: Of the one set.
-        features_b: Of the other.
-        protocol: None: the published one, 100 subsets of 1000.
+        features_a: Features of the first set.
+        features_b: Features of the second set.
+        protocol: Subsets and kernel; None: as published, 100 subsets of 1000.
 
     Returns:
         Mean over the subsets, and their standard deviation (not that of the mean).
 
     Raises:
-        ValueError: If a set is smaller than a subset, the features differ in length, or a value is
-            not finite.
+        ConfigError: If a set is smaller than a subset.
+        ValueError: If the features differ in length, or a value is not finite.
     """
     protocol = protocol or KernelProtocol()
     size = protocol.subset_size
     for name, features in (("features_a", features_a), ("features_b", features_b)):
         if features.dim() == 2 and len(features) < size:
-            raise ValueError(
+            raise ConfigError(
                 f"{name} are {len(features)}, fewer than a subset of {size}; "
                 "make more, or lower subset_size"
             )
@@ -73,10 +74,10 @@ def kernel_distance(
             f"features of {features_a.shape[1]} and of {features_b.shape[1]} values "
             "do not go together"
         )
-    random = np.random.default_rng(protocol.seed)
+    rng = np.random.default_rng(protocol.seed)
 
     def draw(features: Tensor) -> Float[Tensor, "size d"]:
-        chosen = torch.from_numpy(random.choice(len(features), size, replace=False))
+        chosen = torch.from_numpy(rng.choice(len(features), size, replace=False))
         return features[chosen.to(features.device)].detach().double()
 
     values = torch.stack(
@@ -89,7 +90,7 @@ def kernel_distance(
 
 
 def _squared_discrepancy(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """The unbiased estimate (Gretton et al. 2012, lemma 6): no feature is paired with itself."""
+    """Compute the unbiased estimate (Gretton et al. 2012, lemma 6)."""
     num = len(a)
     within_a, within_b = (
         (_kernel(each, each).sum() - (each.square().mean(1) + 1).pow(3).sum()) / (num * (num - 1))
@@ -99,4 +100,5 @@ def _squared_discrepancy(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> Fl
 
 
 def _kernel(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    """Evaluate the cubic kernel of all pairs."""
     return (a @ b.T / a.shape[1] + 1).pow(3)

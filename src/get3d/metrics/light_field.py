@@ -1,8 +1,8 @@
-"""Light-field distance: how alike two shapes look, from everywhere (Chen et al. 2003).
+"""Light-field distance of two shapes: difference of their silhouettes (Chen et al. 2003).
 
-A shape is described by the silhouettes that ten dodecahedra of cameras see. Two shapes are compared
-by turning the cameras of the one against those of the other, and keeping the best fit; so neither
-place, size nor orientation matters. docs/metrics.md says what was chosen where the paper is silent.
+The descriptor of a shape is of its silhouettes from ten dodecahedra of cameras. The distance is the
+least over rotations of the cameras of one shape against those of the other; so it does not depend
+on position, size or orientation. docs/metrics.md lists the choices that the paper leaves open.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from get3d.core.threads import run_jobs
-from get3d.core.types import Mesh
+from get3d.core import ConfigError, Mesh, run_jobs
 from get3d.metrics.light_field_contours import circularity, fourier_descriptors, trace_contours
 from get3d.metrics.light_field_matrix import light_field_matrix
 from get3d.metrics.light_field_moments import eccentricity, measure_regions, zernike_moments
@@ -24,17 +23,16 @@ _SMALLEST_IMAGE = 16
 
 @dataclass(frozen=True, kw_only=True)
 class LightFieldProtocol:
-    """What decides the value of a light-field distance; saved with every score.
+    """Protocol of light-field distances, saved with every score.
 
-    A value becomes a byte by its share of the range; what is beyond the range becomes 255. So the
-    ranges also decide how much each kind of descriptor counts. Circularity and eccentricity lie in
-    [0, 1], and that is their range.
+    Descriptors are quantized to bytes by their ranges; larger values become 255. So the ranges also
+    weight the kinds of descriptors. Circularity and eccentricity have the range [0, 1].
 
     Attributes:
-        image_size: Side of the silhouettes, in pixels.
-        zernike_range: Largest Zernike moment, relative to the constant one, that has its own byte.
-        fourier_range: Largest Fourier descriptor, relative to the mean distance, that has its own
-            byte; a thin bar's reach 0.405.
+        image_size: Width and height of the silhouettes, in pixels.
+        zernike_range: Value of 255 for Zernike moments, relative to the constant one.
+        fourier_range: Value of 255 for Fourier descriptors, relative to the mean distance; those of
+            a thin bar reach 0.405.
     """
 
     image_size: int = 256
@@ -42,35 +40,35 @@ class LightFieldProtocol:
     fourier_range: float = 0.4
 
     def __post_init__(self) -> None:
-        """Refuse what gives no silhouette or no bytes."""
+        """Validate the values; raise ConfigError."""
         if self.image_size < _SMALLEST_IMAGE:
-            raise ValueError(
+            raise ConfigError(
                 f"image_size must be at least {_SMALLEST_IMAGE} pixels, got {self.image_size}"
             )
         for name in ("zernike_range", "fourier_range"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+                raise ConfigError(f"{name} must be positive and finite, got {getattr(self, name)}")
 
 
 DEFAULT_PROTOCOL = LightFieldProtocol()
-"""Silhouettes as large as published, and ranges that give values as large as published."""
+"""Image size as published, and ranges that give values as large as published."""
 
 
 def light_field_descriptor(
     mesh: Mesh, protocol: LightFieldProtocol = DEFAULT_PROTOCOL
 ) -> UInt8[Tensor, "light_fields axes features"]:
-    """Describe a shape by 100 silhouettes: ten light fields of ten images.
+    """Compute the descriptor of a shape: 100 silhouettes, ten light fields of ten images.
 
-    Place and size do not matter, nor how the surface is cut into triangles, nor which way they
-    face; turning the shape permutes and changes the numbers, which the distance makes up for.
+    It is invariant to translation, scale, triangulation and winding. A rotation of the shape
+    permutes and changes the values; the distance is nearly invariant to it.
 
     Args:
-        mesh: Any triangles with area; they need not be closed. Vertices in no face are ignored.
+        mesh: Triangle mesh with area, not necessarily closed. Vertices in no face are ignored.
         protocol: Image size and ranges.
 
     Returns:
-        35 Zernike moments, 10 Fourier descriptors, circularity and eccentricity, as bytes, on the
-        CPU.
+        35 Zernike moments, 10 Fourier descriptors, circularity and eccentricity of each image, as
+        bytes, on the CPU.
 
     Raises:
         MeshError: If the mesh has no faces or no area, or a face a corner that is not finite.
@@ -88,9 +86,15 @@ def light_field_descriptor(
 def light_field_distance(
     mesh_a: Mesh, mesh_b: Mesh, protocol: LightFieldProtocol = DEFAULT_PROTOCOL
 ) -> float:
-    """Light-field distance of two shapes: 0 for equal silhouettes, thousands for other kinds.
+    """Compute the light-field distance of two shapes.
 
-    To compare many shapes, describe each once and use `light_field_matrix`.
+    It is 0 for equal silhouettes and some thousands for shapes of different categories. To compare
+    many shapes, use `light_field_descriptor` and `light_field_matrix`.
+
+    Args:
+        mesh_a: First triangle mesh.
+        mesh_b: Second triangle mesh.
+        protocol: Image size and ranges.
 
     Raises:
         MeshError: If a mesh has no faces or no area, or a face a corner that is not finite.
@@ -108,12 +112,17 @@ def light_field_distance(
 def describe_silhouettes(
     silhouettes: Bool[np.ndarray, "images h w"], protocol: LightFieldProtocol = DEFAULT_PROTOCOL
 ) -> UInt8[np.ndarray, "images features"]:
-    """Describe images by region and outline; each must cover a pixel."""
+    """Compute the descriptors of silhouettes, each of which must cover a pixel.
+
+    Args:
+        silhouettes: Covered pixels of each image.
+        protocol: Ranges of the descriptors.
+    """
     regions, contours = measure_regions(silhouettes), trace_contours(silhouettes)
-    shares = [
+    fractions = [
         zernike_moments(regions) / protocol.zernike_range,
         fourier_descriptors(contours) / protocol.fourier_range,
         circularity(contours)[:, None],
         eccentricity(regions)[:, None],
     ]
-    return np.rint(np.clip(np.concatenate(shares, axis=1), 0, 1) * 255).astype(np.uint8)
+    return np.rint(np.clip(np.concatenate(fractions, axis=1), 0, 1) * 255).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""How a silhouette's outline runs: Fourier descriptors of its distance from the centroid.
+"""Contours of silhouettes: Fourier descriptors of their distance from the centroid.
 
-As Chen et al. 2003 advise, parts that do not touch are connected first, by one-pixel
-bridges, so that every silhouette has one outer contour.
+As in Chen et al. 2003, the connected components of a silhouette are first joined by bridges one
+pixel wide, so that every silhouette has one outer contour.
 """
 
 from typing import no_type_check
@@ -14,16 +14,17 @@ from get3d.core import compiled
 NUM_FOURIER = 10
 NUM_SAMPLES = 256
 SMOOTHING_PX = 2
-"""A point of a contour becomes the mean of this many neighbours on either side and itself."""
-_FIRST_SIDES = 2048
+"""Each point of a contour is averaged with this many neighbours before and after it."""
+_INITIAL_POINTS = 2048
 
 
 def trace_contours(
     silhouettes: Bool[np.ndarray, "images h w"],
 ) -> Float[np.ndarray, "images samples 2"]:
-    """Walk along the outer contour of each silhouette, in steps of equal length.
+    """Trace the outer contour of each silhouette, sampled at equal arc lengths.
 
-    Each silhouette must cover a pixel; parts that do not touch are bridged.
+    Args:
+        silhouettes: Covered pixels of each image, at least one; components are joined by bridges.
 
     Returns:
         256 points (column, row) in pixels; the first pixel's centre is at (0.5, 0.5).
@@ -32,16 +33,20 @@ def trace_contours(
     contours = np.empty((len(silhouettes), NUM_SAMPLES, 2))
     for i in range(len(silhouettes)):
         _connect(padded[i])
-        contours[i] = _resample(_walk(padded[i])) - 1
+        contours[i] = _resample(_trace(padded[i])) - 1
     return contours
 
 
 def fourier_descriptors(
     contours: Float[np.ndarray, "images samples 2"],
 ) -> Float[np.ndarray, "images 10"]:
-    """First ten frequencies of the distance from the centroid, relative to its mean.
+    """Compute the first ten Fourier magnitudes of the distance from the centroid.
 
-    Magnitudes, so that neither the first point nor the direction of the walk matters; in [0, 1].
+    Relative to the mean distance, in [0, 1]. Magnitudes do not depend on the first point of the
+    contour or its direction.
+
+    Args:
+        contours: Points at equal arc lengths, from `trace_contours`.
     """
     distances = np.linalg.norm(contours - contours.mean(1, keepdims=True), axis=-1)
     spectrum = np.abs(np.fft.rfft(distances, axis=1))
@@ -51,7 +56,7 @@ def fourier_descriptors(
 def circularity(
     contours: Float[np.ndarray, "images samples 2"],
 ) -> Float[np.ndarray, " images"]:
-    """Area inside the contour relative to a circle of the same length: 1 (a disc) to 0."""
+    """Compute the area of each contour relative to a circle of the same length: 0 to 1 (a disc)."""
     x, y = contours[..., 0], contours[..., 1]
     area = (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(1) / 2
     steps = np.linalg.norm(contours - np.roll(contours, -1, axis=1), axis=-1)
@@ -59,7 +64,7 @@ def circularity(
 
 
 def _resample(points: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "samples 2"]:
-    """Take the staircase out of a closed walk, then steps of equal length along it."""
+    """Smooth a closed pixel contour, then sample it at equal arc lengths."""
     window = np.arange(-SMOOTHING_PX, SMOOTHING_PX + 1)
     nearby = (np.arange(len(points))[:, None] + window) % len(points)
     smooth = points[nearby].mean(1)
@@ -72,7 +77,7 @@ def _resample(points: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "sampl
 @compiled
 @no_type_check
 def _root(links, label):
-    """Follow links to the label that stands for a connected set."""
+    """Find the root label of a component (union-find, with path compression)."""
     while links[label] != label:
         links[label] = links[links[label]]
         label = links[label]
@@ -82,10 +87,10 @@ def _root(links, label):
 @compiled
 @no_type_check
 def _label(silhouette, labels):
-    """Number the connected parts (corners touch); return the links between numbers."""
+    """Label the 8-connected components; returns the links between labels and their number."""
     height, width = silhouette.shape
     links = np.empty(height * width // 2 + 2, np.int32)
-    num, num_parts = 1, 0
+    num, num_components = 1, 0
     links[0] = 0
     for row in range(1, height - 1):
         for column in range(1, width - 1):
@@ -106,28 +111,28 @@ def _label(silhouette, labels):
                 first, second = _root(links, label), _root(links, other)
                 if first != second:
                     links[max(first, second)] = min(first, second)
-                    num_parts -= 1
+                    num_components -= 1
             if label == 0:
                 label = num
                 links[num] = num
                 num += 1
-                num_parts += 1
+                num_components += 1
             labels[row, column] = label
-    return links, num_parts
+    return links, num_components
 
 
 @compiled
 @no_type_check
 def _connect(silhouette):
-    """Bridge the parts of a silhouette, in place; its border must be empty.
+    """Join the components of a silhouette by bridges, in place; its border must be empty.
 
-    A front grows from every part at the same pace, along rows and columns. Where the fronts of two
-    parts meet that are not yet connected, the way back to either is covered.
+    Breadth-first search from all components at once. Where the fronts of two components meet that
+    are not yet joined, the paths back to both are covered.
     """
     height, width = silhouette.shape
     labels = np.zeros((height, width), np.int32)
-    links, num_parts = _label(silhouette, labels)
-    if num_parts < 2:
+    links, num_components = _label(silhouette, labels)
+    if num_components < 2:
         return
     origin = np.full(height * width, -1, np.int64)
     queue = np.empty(height * width, np.int64)
@@ -137,7 +142,7 @@ def _connect(silhouette):
             if labels[row, column]:
                 queue[end] = row * width + column
                 end += 1
-    while begin < end and num_parts > 1:
+    while begin < end and num_components > 1:
         here = queue[begin]
         begin += 1
         row, column = here // width, here % width
@@ -156,7 +161,7 @@ def _connect(silhouette):
             second = _root(links, labels[next_row, next_column])
             if first != second:
                 links[max(first, second)] = min(first, second)
-                num_parts -= 1
+                num_components -= 1
                 for pixel in (here, there):
                     while origin[pixel] >= 0:
                         silhouette[pixel // width, pixel % width] = True
@@ -165,16 +170,16 @@ def _connect(silhouette):
 
 @compiled
 @no_type_check
-def _turn(silhouette, row, column, step_row, step_column):
-    """Next direction of a walk along pixel sides, the silhouette on its right.
+def _next_step(silhouette, row, column, step_row, step_column):
+    """Compute the next step of a contour along pixel edges, with the silhouette on its right.
 
-    The walk stands at the upper left corner of pixel (row, column). It turns left where it can, so
-    that pixels that touch at a corner belong together.
+    The contour is at the upper left corner of pixel (row, column). It turns left where possible, so
+    that pixels that touch at a corner are connected.
     """
-    # The pixels ahead, to the left and to the right of the way.
+    # The pixels ahead, to the left and to the right.
     ahead_row = row + (step_row - 1) // 2 if step_row else row - 1
     ahead_column = column + (step_column - 1) // 2 if step_column else column - 1
-    if step_column:  # along a row of corners: left of the way is up for +1, down for -1
+    if step_column:  # along a row of corners: left is up for +1, down for -1
         upper, lower = silhouette[row - 1, ahead_column], silhouette[row, ahead_column]
         left, right = (upper, lower) if step_column > 0 else (lower, upper)
     else:
@@ -189,13 +194,13 @@ def _turn(silhouette, row, column, step_row, step_column):
 
 @compiled
 @no_type_check
-def _walk(silhouette):
-    """List the middles (column, row) of the pixel sides that the outer contour runs along."""
+def _trace(silhouette):
+    """List the midpoints (column, row) of the pixel edges on the outer contour."""
     width = silhouette.shape[1]
     start = 0
     while not silhouette[start // width, start % width]:
         start += 1
-    points = np.empty((_FIRST_SIDES, 2))
+    points = np.empty((_INITIAL_POINTS, 2))
     num, row, column, step_row, step_column = 0, start // width, start % width, 0, 1
     while num == 0 or row * width + column != start or step_column != 1:
         if num == len(points):
@@ -203,5 +208,5 @@ def _walk(silhouette):
         points[num, 0], points[num, 1] = column + step_column / 2, row + step_row / 2
         num += 1
         row, column = row + step_row, column + step_column
-        step_row, step_column = _turn(silhouette, row, column, step_row, step_column)
+        step_row, step_column = _next_step(silhouette, row, column, step_row, step_column)
     return points[:num]

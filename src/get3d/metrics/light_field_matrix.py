@@ -14,12 +14,12 @@ from get3d.metrics.light_field_moments import NUM_ZERNIKE
 from get3d.metrics.light_field_views import NUM_AXES, NUM_LIGHT_FIELDS, alignments
 
 NUM_FEATURES = NUM_ZERNIKE + NUM_FOURIER + 2
-"""Bytes that describe an image: with circularity and eccentricity."""
+"""Bytes of the descriptor of an image, with circularity and eccentricity."""
 
 _NUM_IMAGES = NUM_LIGHT_FIELDS * NUM_AXES
 _FARTHEST = np.iinfo(np.int32).max
 _TILE = 1024
-"""Pairs of shapes in one job of a thread: some 50 ms."""
+"""Pairs of shapes in one job of a thread: about 50 ms."""
 
 
 def light_field_matrix(
@@ -28,17 +28,17 @@ def light_field_matrix(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Float[Tensor, "g r"]:
-    """Compare all pairs of shapes of two sets, or within one set at half the cost.
+    """Compute the light-field distances of all pairs of shapes of two sets, or within one set.
 
-    A pair's distance is the least, over the light fields of one shape, those of the other and the
-    60 rotations that bring their cameras together, of the sum over ten images of the descriptors'
-    absolute differences (L1, in bytes). Compiled loops on the CPU; `torch.set_num_threads` decides
-    how many threads run them.
+    Within one set it costs half as much. A pair's distance is the least, over the light fields of
+    both shapes and the 60 rotations that align their cameras, of the sum over ten images of the
+    descriptors' absolute differences (L1, in bytes). Compiled loops on the CPU, in
+    `torch.get_num_threads` threads.
 
     Args:
-        descriptors_a: From `light_field_descriptor`, stacked.
-        descriptors_b: Of the other set, by the same protocol; None: of the same set.
-        on_progress: Called now and then with the pairs of shapes done, and their number.
+        descriptors_a: Descriptors of a set, from `light_field_descriptor`, stacked.
+        descriptors_b: Descriptors of the other set, of the same protocol; None: the same set.
+        on_progress: Called repeatedly with the number of pairs done and of all pairs.
 
     Raises:
         ValueError: If descriptors are not of ten light fields of ten images.
@@ -72,6 +72,7 @@ def light_field_matrix(
 def _check(
     descriptors: UInt8[Tensor, "shapes light_fields axes features"],
 ) -> UInt8[np.ndarray, "shapes light_fields axes features"]:
+    """Convert descriptors to an array; raise ValueError if they have another shape."""
     expected = (NUM_LIGHT_FIELDS, NUM_AXES, NUM_FEATURES)
     if tuple(descriptors.shape[1:]) != expected:
         raise ValueError(
@@ -84,10 +85,7 @@ def _check(
 def _columns(
     descriptors: UInt8[np.ndarray, "shapes light_fields axes features"],
 ) -> UInt8[np.ndarray, "shapes features images"]:
-    """Put a feature of all images side by side, the light field fastest.
-
-    Then the compiled loops below run over neighbours in memory, many at once.
-    """
+    """Transpose so that the compiled loops below run over contiguous memory, light fields last."""
     moved = descriptors.transpose(0, 3, 2, 1).reshape(len(descriptors), NUM_FEATURES, _NUM_IMAGES)
     return np.ascontiguousarray(moved)
 
@@ -95,9 +93,9 @@ def _columns(
 @compiled
 @no_type_check
 def _compare(images, columns, order, distances):
-    """Compare one shape (images [100, features]) with several (columns).
+    """Compute the distances of one shape (images [100, features]) to several (columns).
 
-    The sizes of light fields are constants, so that loops over them are compiled without loops.
+    The sizes of light fields are constants, so that their loops are unrolled.
     """
     apart = np.empty((_NUM_IMAGES, _NUM_IMAGES), np.uint16)  # at most 255 x 47
     sums, best = np.empty(NUM_LIGHT_FIELDS, np.int32), np.empty(NUM_LIGHT_FIELDS, np.int32)

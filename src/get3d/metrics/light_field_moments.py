@@ -1,9 +1,9 @@
-"""What a silhouette covers, in numbers that turning and mirroring it leave alone: Zernike moments.
+"""Zernike moments of silhouettes, invariant to rotation and mirroring.
 
-The plane is measured from the silhouette's centroid, in units of its farthest point, so that it
+Coordinates are relative to the silhouette's centroid, in units of its farthest point, so that it
 fits the unit disc. A moment is the integral over the covered pixels of a Zernike function (Teague
 1980); these are polynomials in x and y, so that 66 integrals of x^p y^q give all of them. Those are
-exact for squares, and cost a few operations per run of covered pixels.
+exact for square pixels, and cost a few operations per run of covered pixels.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ _POWERS = [(p, q) for p in range(ORDER + 1) for q in range(ORDER + 1 - p)]
 
 @dataclass(frozen=True)
 class Regions:
-    """Silhouettes measured from their centroid, in units of their farthest point.
+    """Moments of silhouettes about their centroid, in units of their farthest point.
 
     Attributes:
-        area: In squares of that unit.
+        area: Area, in squares of that unit.
         centroid: (column, row) in pixels; the first pixel's centre is at (0.5, 0.5).
         radius: Distance of the farthest corner of a covered pixel, in pixels.
         moments: Integrals of x^p y^q by (p, q); x grows with columns, y with rows. Zero where
@@ -41,7 +41,7 @@ class Regions:
 
 
 def measure_regions(silhouettes: Bool[np.ndarray, "images h w"]) -> Regions:
-    """Integrate over silhouettes; each must cover a pixel."""
+    """Compute the moments of silhouettes, each of which must cover a pixel."""
     num = len(silhouettes)
     frames, moments = np.empty((num, 3)), np.zeros((num, ORDER + 1, ORDER + 1))
     for i in range(num):
@@ -50,9 +50,9 @@ def measure_regions(silhouettes: Bool[np.ndarray, "images h w"]) -> Regions:
 
 
 def zernike_moments(regions: Regions) -> Float[np.ndarray, "images 35"]:
-    """Magnitudes of the Zernike moments relative to the constant one: |A_nm| / A_00, up to n + 1.
+    """Compute the Zernike moments relative to the constant one: |A_nm| / A_00, up to n + 1.
 
-    Ordered by n, then by m. The one of (1, 1) is zero, because x and y run from the centroid.
+    Ordered by n, then by m. That of (1, 1) is zero, since the centroid is at the origin.
     """
     packed = np.stack([regions.moments[:, p, q] for p, q in _POWERS], axis=1)
     factors = np.array([n + 1 for n, _ in zernike_indices()])
@@ -60,7 +60,7 @@ def zernike_moments(regions: Regions) -> Float[np.ndarray, "images 35"]:
 
 
 def eccentricity(regions: Regions) -> Float[np.ndarray, " images"]:
-    """How unequal a silhouette's principal axes are: 0 (a disc) to 1 (a line).
+    """Compute the eccentricity of silhouettes: 0 (a disc) to 1 (a line).
 
     It is (large - small) / (large + small) of the two principal second moments.
     """
@@ -70,13 +70,13 @@ def eccentricity(regions: Regions) -> Float[np.ndarray, " images"]:
 
 @lru_cache(maxsize=1)
 def zernike_indices() -> list[tuple[int, int]]:
-    """Order n and repetition m of each of the 35 moments."""
+    """List the order n and the repetition m of the 35 moments."""
     return [(n, m) for n in range(1, ORDER + 1) for m in range(n % 2, n + 1, 2)]
 
 
 @lru_cache(maxsize=1)
 def _zernike_polynomials() -> Complex[np.ndarray, "35 66"]:
-    """Coefficient of x^p y^q in R_nm(r) exp(-i m angle)."""
+    """Compute the coefficients of x^p y^q in R_nm(r) exp(-i m angle)."""
     table = np.zeros((NUM_ZERNIKE, ORDER + 1, ORDER + 1), complex)
     for row, (n, m) in enumerate(zernike_indices()):
         for s in range((n - m) // 2 + 1):
@@ -119,7 +119,7 @@ def _find_runs(silhouette):
 @compiled
 @no_type_check
 def _measure(silhouette, frame, moments):
-    """Fill (centroid x, centroid y, radius) and the moments of one silhouette."""
+    """Compute (centroid x, centroid y, radius) and the moments of one silhouette."""
     runs = _find_runs(silhouette)
     count, sum_x, sum_y = 0, 0, 0  # the sums are doubled, hence whole numbers
     for i in range(runs.shape[0]):

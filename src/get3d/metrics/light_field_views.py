@@ -1,8 +1,8 @@
-"""From where a light field looks at a shape, and the silhouettes it sees.
+"""Views of light fields, and silhouettes in them.
 
-The cameras of one light field stand on the 20 corners of a regular dodecahedron, far away. Opposite
-cameras see mirror images, whose descriptors are equal, so that ten axes remain (Chen et al. 2003).
-Turning the dodecahedron onto itself only permutes them.
+The cameras of one light field are orthographic, at the 20 corners of a regular dodecahedron. The
+images of opposite cameras are mirrored and have equal descriptors, so that ten axes remain (Chen et
+al. 2003). A rotation of the dodecahedron onto itself permutes them.
 """
 
 from functools import lru_cache
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from get3d.core.types import Mesh
+from get3d.core import Mesh
 from get3d.geometry import check_surface
 from get3d.render import pack_views, rasterize_views
 
@@ -23,7 +23,7 @@ _NUM_CANDIDATES = 4096
 
 
 def dodecahedron() -> Float[np.ndarray, "20 3"]:
-    """Corners of a regular dodecahedron on the unit sphere; corner `i + 10` is opposite `i`."""
+    """Compute the corners of a regular dodecahedron of radius 1; `i + 10` is opposite `i`."""
     golden = (1 + 5**0.5) / 2
     half = [(1.0, y, z) for y in (-1.0, 1.0) for z in (-1.0, 1.0)]
     for sign in (-1.0, 1.0):
@@ -34,20 +34,20 @@ def dodecahedron() -> Float[np.ndarray, "20 3"]:
 
 @lru_cache(maxsize=1)
 def dodecahedron_rotations() -> Float[np.ndarray, "60 3 3"]:
-    """All rotations that turn the dodecahedron onto itself, the identity first.
+    """Compute the rotations that map the dodecahedron onto itself, the identity first.
 
-    A rotation is told by where it takes one corner and one of that corner's three neighbours.
+    A rotation is determined by the images of one corner and one of its three neighbours.
     """
     corners = dodecahedron()
     nearness = corners @ corners.T
     neighbours = np.argsort(-nearness, axis=1, kind="stable")[:, 1:4]
-    sides = [_side_frame(corners[i], corners[j]) for i in range(20) for j in neighbours[i]]
-    return np.stack([side @ sides[0].T for side in sides])
+    edges = [_edge_frame(corners[i], corners[j]) for i in range(20) for j in neighbours[i]]
+    return np.stack([edge @ edges[0].T for edge in edges])
 
 
 @lru_cache(maxsize=1)
 def alignments() -> Int[np.ndarray, "60 axes"]:
-    """Axis that each axis comes to lie on, for each rotation of the dodecahedron."""
+    """Compute the permutation of the axes by each rotation of the dodecahedron."""
     axes = dodecahedron()[:NUM_AXES]
     turned = np.einsum("rxy,ay->rax", dodecahedron_rotations(), axes)
     return np.abs(turned @ axes.T).argmax(-1)
@@ -55,11 +55,10 @@ def alignments() -> Int[np.ndarray, "60 axes"]:
 
 @lru_cache(maxsize=1)
 def light_field_rotations() -> Float[np.ndarray, "light_fields 3 3"]:
-    """Turn of each light field's dodecahedron, spread evenly over all turns that differ.
+    """Compute the rotation of each light field's dodecahedron, spread evenly.
 
-    Each is the one, of many well spread candidates, that is farthest from those already taken,
-    where turns that differ by a rotation of the dodecahedron are the same. The first is no special
-    turn, so that a flat sheet along a coordinate plane is not seen edge-on.
+    Farthest point sampling of evenly spread candidates, up to rotations of the dodecahedron onto
+    itself. The first is generic, so that a flat surface in a coordinate plane is not seen edge-on.
     """
     candidates = _spread_quaternions(_NUM_CANDIDATES)
     group = _quaternions(dodecahedron_rotations())
@@ -74,7 +73,7 @@ def light_field_rotations() -> Float[np.ndarray, "light_fields 3 3"]:
 
 @lru_cache(maxsize=1)
 def image_frames() -> Float[np.ndarray, "light_fields axes 2 3"]:
-    """Directions to the right and up in every image."""
+    """Compute the directions to the right and up in every image."""
     axes = dodecahedron()[:NUM_AXES]
     helper = np.eye(3)[np.abs(axes).argmin(1)]
     right = np.cross(helper, axes)
@@ -84,9 +83,9 @@ def image_frames() -> Float[np.ndarray, "light_fields axes 2 3"]:
 
 
 def visible_surface(mesh: Mesh) -> Mesh:
-    """Prepare a mesh for drawing: only vertices that faces use, about the middle of their box.
+    """Prepare a mesh for rendering: used vertices only, centred on their bounding box.
 
-    On the CPU, in float64, so that a place far from the origin costs no precision.
+    On the CPU, in float64, so that no precision is lost far from the origin.
 
     Raises:
         MeshError: If the mesh has no faces or no area, or a face a corner that is not finite.
@@ -101,15 +100,15 @@ def visible_surface(mesh: Mesh) -> Mesh:
 def draw_silhouettes(
     surface: Mesh, frames: Float[np.ndarray, "images 2 3"], *, image_size: int
 ) -> Bool[np.ndarray, "images h w"]:
-    """Draw a mesh without perspective, each image filled by its own silhouette but for a margin.
+    """Render silhouettes in orthographic projection, each scaled to its image but for a margin.
 
-    A pixel belongs to the silhouette where its centre does. What is too thin to reach any centre
-    (a flat sheet seen edge-on) becomes a bar one pixel thick, across the image.
+    A pixel is covered if its centre is. A silhouette that covers no centre (a flat surface seen
+    edge-on) becomes a bar one pixel thick, across the image.
 
     Args:
-        surface: From `visible_surface`.
+        surface: Mesh from `visible_surface`.
         frames: Directions to the right and up in every image.
-        image_size: Side of the images, in pixels.
+        image_size: Width and height of the images, in pixels.
     """
     flat = (frames.reshape(-1, 3) @ surface.verts.numpy().T).reshape(len(frames), 2, -1)
     low, high = flat.min(2), flat.max(2)
@@ -127,17 +126,17 @@ def draw_silhouettes(
     return is_covered
 
 
-def _side_frame(
+def _edge_frame(
     corner: Float[np.ndarray, " 3"], neighbour: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, "3 3"]:
-    """Right-handed axes (columns) fixed to a corner and a side that leaves it."""
+    """Compute right-handed axes (columns) of a corner and an edge at it."""
     across = np.cross(corner, neighbour)
     across /= np.linalg.norm(across)
     return np.stack([corner, across, np.cross(corner, across)], axis=1)
 
 
 def _spread_quaternions(num: int) -> Float[np.ndarray, "num 4"]:
-    """Rotations spread evenly by Shoemake's map of a three-dimensional additive sequence."""
+    """Spread rotations evenly: Shoemake's map of a three-dimensional additive sequence."""
     root = 1.22074408460575947536  # of x^4 = x + 1: Roberts' generalised golden ratio
     steps = root ** -np.arange(1.0, 4.0)
     u, v, w = ((0.5 + np.arange(1, num + 1)[:, None] * steps) % 1).T
@@ -147,7 +146,7 @@ def _spread_quaternions(num: int) -> Float[np.ndarray, "num 4"]:
 
 
 def _quaternions(matrices: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 4"]:
-    """Unit quaternions (real part first, either sign) of rotation matrices."""
+    """Convert rotation matrices to unit quaternions (real part first, either sign)."""
     outer = np.empty((len(matrices), 4, 4))  # four times the products of the parts
     trace = np.trace(matrices, axis1=1, axis2=2)
     outer[:, 0, 0] = 1 + trace
@@ -162,7 +161,7 @@ def _quaternions(matrices: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 4
 
 
 def _matrices(quaternions: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 3 3"]:
-    """Rotation matrices of unit quaternions."""
+    """Convert unit quaternions to rotation matrices."""
     units = np.eye(3)
     w, xyz = quaternions[:, :1], quaternions[:, 1:]
     columns = [
@@ -174,7 +173,7 @@ def _matrices(quaternions: Float[np.ndarray, "n 4"]) -> Float[np.ndarray, "n 3 3
 def _multiply(
     left: Float[np.ndarray, " 4"], right: Float[np.ndarray, "n 4"]
 ) -> Float[np.ndarray, "n 4"]:
-    """Quaternion products: first turn by `right`, then by `left`."""
+    """Multiply quaternions: rotation by `right`, then by `left`."""
     real = left[0] * right[:, 0] - right[:, 1:] @ left[1:]
     rest = left[0] * right[:, 1:] + right[:, :1] * left[1:] + np.cross(left[1:], right[:, 1:])
     return np.concatenate([real[:, None], rest], axis=1)

@@ -1,4 +1,4 @@
-"""Points on the surface of a shape, as the published evaluation draws them."""
+"""Sampling of surface points, as in the published evaluation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,22 +8,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.core.types import Mesh, TexturedMesh
+from get3d.core import ConfigError, Mesh, TexturedMesh
 from get3d.geometry import check_surface, sample_surface
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointProtocol:
-    """How shapes become points and points become a score: saved beside every Chamfer score.
+    """Protocol of Chamfer distances, saved with every score.
 
-    The defaults are the published protocol of GET3D. What has one choice only is here so that a
-    saved score says it.
+    The defaults are the published protocol of GET3D. Settings with a single choice are here to be
+    saved with the score.
 
     Attributes:
-        num_points: Drawn on each shape, uniformly by area.
-        seed: Of the draws; goes together with the seed of each shape.
-        normalization: What is done to the mesh before.
-        distance: What is measured between two sets of points.
+        num_points: Points of each shape, sampled uniformly by area.
+        seed: Seed of the points, together with the seed of each shape.
+        normalization: Normalization of the mesh.
+        distance: Distance of two sets of points.
     """
 
     num_points: int = 2048
@@ -36,28 +36,28 @@ class PointProtocol:
     )
 
     def __post_init__(self) -> None:
-        """Refuse what no shape can follow."""
+        """Validate the values; raise ConfigError."""
         if self.num_points < 1:
-            raise ValueError(f"num_points must be at least 1, got {self.num_points}")
+            raise ConfigError(f"num_points must be at least 1, got {self.num_points}")
         if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
+            raise ConfigError(f"seed must not be negative, got {self.seed}")
 
 
 def sample_points(
     mesh: Mesh | TexturedMesh, protocol: PointProtocol, *, seed: int
 ) -> Float[Tensor, "n 3"]:
-    """Draw points uniformly by area on a mesh whose longest side is made 1.
+    """Sample points uniformly by area on a mesh scaled to a longest extent of 1.
 
-    They are drawn on the CPU in double precision, so a seed means the same points wherever the
-    mesh is. The box is that of the faces: vertices that no face uses belong to no surface.
+    The points are sampled on the CPU in double precision, so that they do not depend on the device
+    of the mesh. The bounding box is that of the faces; unused vertices are ignored.
 
     Args:
         mesh: The shape, in any units.
-        protocol: How many points, and the seed of the evaluation.
-        seed: Of this shape, so that shapes are sampled independently; at least 0.
+        protocol: Number of points, and the seed of the evaluation.
+        seed: Seed of this shape, at least 0.
 
     Returns:
-        float32, on the device of the mesh; one scene unit is the longest side of the box.
+        Points in float32, on the device of the mesh, in units of the longest extent.
 
     Raises:
         MeshError: If the mesh has no faces or no area, or a vertex of a face is not finite.

@@ -7,10 +7,10 @@ from torch import Tensor
 from get3d.metrics.frechet import check_features
 
 _ROWS = 1024
-"""Features compared with all others at once."""
+"""Features in one chunk of the distance matrix."""
 
 _ROUNDING = 1e-12
-"""Equal features may come out this far apart, squared, next to the largest of them."""
+"""Rounding error of squared distances, relative to the largest squared feature."""
 
 
 def precision_recall(
@@ -18,16 +18,17 @@ def precision_recall(
     features_reference: Float[Tensor, "r d_r"],
     k: int = 3,
 ) -> tuple[float, float]:
-    """Fraction of generated features among the reference ones, and the other way round.
+    """Compute the improved precision and recall (Kynkäänniemi et al. 2019).
 
-    A feature is among a set if it lies within the ball of one of its members, that reaches to the
-    member's k-th nearest other member. Precision says how true the generated are, recall how much
-    of the reference they reach. Both depend on the sizes of the sets: compare at equal ones only.
+    The manifold of a set is the union of balls about its features, each with the distance to the
+    k-th nearest other feature as radius. Precision is the fraction of generated features in the
+    manifold of the reference, recall that of reference features in the manifold of the generated.
+    Both depend on the sizes of the sets: compare them at equal sizes only.
 
     Args:
-        features_generated: Of generated images or shapes.
-        features_reference: Of real ones.
-        k: 3 in the publication.
+        features_generated: Features of generated images or shapes.
+        features_reference: Features of real images or shapes.
+        k: Neighbour that gives the radius; 3 in the paper.
 
     Returns:
         Precision and recall, from 0 to 1.
@@ -45,31 +46,32 @@ def precision_recall(
             f"features of {features_generated.shape[1]} and of {features_reference.shape[1]} "
             "values do not go together"
         )
-    middle = features_reference.detach().double().mean(0)  # near 0, products lose least
+    middle = features_reference.detach().double().mean(0)  # products near 0 lose least precision
     generated = features_generated.detach().double() - middle
     reference = features_reference.detach().double() - middle
-    precision = _is_among(generated, reference, k).double().mean().item()
-    recall = _is_among(reference, generated, k).double().mean().item()
+    precision = _is_in_manifold(generated, reference, k).double().mean().item()
+    recall = _is_in_manifold(reference, generated, k).double().mean().item()
     return precision, recall
 
 
-def _is_among(
+def _is_in_manifold(
     queries: Float[Tensor, "q d"], members: Float[Tensor, "n d"], k: int
 ) -> Bool[Tensor, " q"]:
-    """Tell which queries lie within the ball of some member."""
+    """Return which queries are within the ball of some member."""
     radii = []
     for begin in range(0, len(members), _ROWS):
         squared = _squared_distances(members[begin : begin + _ROWS], members)
         own = torch.arange(len(squared), device=squared.device)
         squared[own, own + begin] = torch.inf
         radii.append(squared.kthvalue(k, dim=1).values)
-    reach = torch.cat(radii)
+    radius = torch.cat(radii)
     return torch.cat(
-        [(_squared_distances(rows, members) <= reach).any(1) for rows in queries.split(_ROWS)]
+        [(_squared_distances(rows, members) <= radius).any(1) for rows in queries.split(_ROWS)]
     )
 
 
 def _squared_distances(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    """Compute the squared distances of all pairs; those within rounding are 0."""
     lengths_a, lengths_b = a.square().sum(1), b.square().sum(1)
     squared = lengths_a[:, None] + lengths_b - 2 * a @ b.T
     return squared.masked_fill_(squared < _ROUNDING * lengths_b.amax(), 0.0)

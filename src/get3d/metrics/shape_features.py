@@ -1,12 +1,13 @@
-"""Features that ship with get3d: a small network that knows procedural shapes by their images.
+"""The feature network that ships with get3d: a small classifier of procedural shapes.
 
-It learned category and attributes of the shapes of `get3d shapes` from renders on black
-(scripts/train_shape_features.py). Scores from its features are called fd_shapes and kd_shapes: they
-compare models trained on like data, and are no FID.
+It was trained to classify category and attributes of the shapes of `get3d shapes` from renders on
+black (scripts/train_shape_features.py). Scores of its features are called fd_shapes and kd_shapes:
+they compare models trained on similar data, and are not the FID.
 """
 
 import json
 from importlib.resources import files
+from json import JSONDecodeError
 from pathlib import Path
 
 import torch
@@ -16,32 +17,33 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from get3d.core.files import atomic_path
+from get3d.core import ModelError, atomic_path
 from get3d.core.weights import fingerprint
 from get3d.metrics.features import FeatureExtractor
 
-NAME = "get3d-shape-features-1"
-"""Counts up whenever weights or layers change, since scores then change too."""
+SHAPE_FEATURES_NAME = "get3d-shape-features-1"
+"""Name of the network; its number counts up when weights or layers change, as scores change too."""
 
 IMAGE_SIZE, DIM = 96, 256
 _WIDTHS = (32, 64, 128, DIM)
 
 Heads = dict[str, tuple[str, ...]]
-"""What each attribute may be: "category", and "chair/legs" for what only chairs have."""
+"""Values of each attribute, by name: "category", and "chair/legs" for an attribute of chairs."""
 
 
 def load_shape_features(*, device: torch.device | str) -> FeatureExtractor:
-    """Load the shipped network: 256 features of images of any size, on black.
+    """Load the shipped feature network: 256 features of images of any size, on black.
 
     Args:
-        device: Where the network goes.
+        device: Device of the network.
 
     Raises:
         FileNotFoundError: If this build of get3d ships without it.
+        ModelError: If its file is damaged.
     """
     network = load_shape_network(device=device)
     return FeatureExtractor(
-        name=NAME,
+        name=SHAPE_FEATURES_NAME,
         dim=DIM,
         resize=f"{IMAGE_SIZE} x {IMAGE_SIZE}, mean of areas",
         fingerprint=fingerprint(network),
@@ -56,12 +58,12 @@ def load_shape_network(
     """Load the network with its classifiers.
 
     Args:
-        path: A file of `save_shape_network`; None takes the shipped one.
-        device: Where the network goes.
+        path: File from `save_shape_network`; None for the shipped one.
+        device: Device of the network.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or holds another network.
+        ModelError: If it is damaged or holds another network.
     """
     file = shipped_weights() if path is None else Path(path)
     if not file.is_file():
@@ -74,24 +76,26 @@ def load_shape_network(
             metadata = content.metadata() or {}
             tensors = {name: content.get_tensor(name).float() for name in content.keys()}  # noqa: SIM118
         heads = {name: tuple(values) for name, values in json.loads(metadata["heads"]).items()}
-        if metadata.get("name") != NAME:
-            raise ValueError(f"it is {metadata.get('name')}, this get3d uses {NAME}")
+        if metadata.get("name") != SHAPE_FEATURES_NAME:
+            raise ModelError(f"it is {metadata.get('name')}, this get3d uses {SHAPE_FEATURES_NAME}")
         network = ShapeNetwork(heads)
         network.load_state_dict(tensors, strict=True)
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, KeyError, JSONDecodeError, ModelError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{file}: no weights of {NAME} ({reason}); install get3d again") from error
+        raise ModelError(
+            f"{file}: no weights of {SHAPE_FEATURES_NAME} ({reason}); install get3d again"
+        ) from error
     return network.to(device).eval().requires_grad_(False)
 
 
 def save_shape_network(network: "ShapeNetwork", path: Path | str) -> None:
-    """Write a network atomically, its matrices rounded to 16 bits.
+    """Write a network atomically, with its weights rounded to float16.
 
     Args:
-        network: With weights that are small enough for that.
-        path: A .safetensors file.
+        network: Network whose weights are in the range of float16.
+        path: Path of a .safetensors file.
     """
-    metadata = {"name": NAME, "heads": json.dumps(network.heads)}
+    metadata = {"name": SHAPE_FEATURES_NAME, "heads": json.dumps(network.heads)}
     tensors = {
         name: value.half().contiguous().cpu() for name, value in network.state_dict().items()
     }
@@ -99,20 +103,20 @@ def save_shape_network(network: "ShapeNetwork", path: Path | str) -> None:
         temp_path.touch()
         mode = temp_path.stat().st_mode
         save_file(tensors, temp_path, metadata=metadata)
-        temp_path.chmod(mode)  # safetensors makes it the owner's alone
+        temp_path.chmod(mode)  # safetensors makes it readable by the owner alone
 
 
 def shipped_weights() -> Path:
-    """Say where the shipped network lies."""
-    return Path(str(files("get3d.metrics"))) / "weights" / f"{NAME}.safetensors"
+    """Return the path of the shipped network."""
+    return Path(str(files("get3d.metrics"))) / "weights" / f"{SHAPE_FEATURES_NAME}.safetensors"
 
 
 def resize_by_area(images: Float[Tensor, "n c h w"], size: int) -> Float[Tensor, "n c size size"]:
-    """Resize so that every output pixel is the mean of the area that it covers, exactly.
+    """Resize images by area: every output pixel is the exact mean of the area that it covers.
 
     Args:
-        images: In any range.
-        size: New height and width, in pixels.
+        images: Images in any range.
+        size: Height and width of the result, in pixels.
 
     Example:
         >>> resize_by_area(torch.tensor([[[[0.0, 3.0, 6.0]]]]), 2)[0, 0, 0]
@@ -132,17 +136,17 @@ def resize_by_area(images: Float[Tensor, "n c h w"], size: int) -> Float[Tensor,
 
 
 class ShapeNetwork(nn.Module):
-    """A residual network of 1.2 million weights (He et al. 2016), with a classifier an attribute.
+    """Residual network of 1.2 million weights (He et al. 2016), with a classifier per attribute.
 
     Attributes:
-        heads: What each attribute may be.
+        heads: Values of each attribute.
     """
 
     def __init__(self, heads: Heads) -> None:
-        """Make the network with random weights.
+        """Draw the weights.
 
         Args:
-            heads: Attributes and their values, in the order of the classifiers.
+            heads: Values of each attribute, in the order of the classifiers.
         """
         super().__init__()
         self.heads = heads
@@ -158,20 +162,23 @@ class ShapeNetwork(nn.Module):
         self.classifier = nn.Linear(DIM, sum(len(values) for values in heads.values()))
 
     def forward(self, images_u8: UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n 256"]:
-        """Extract features of bytes of any size."""
+        """Compute the features of images in bytes, of any size."""
         return self.encode(resize_by_area(images_u8.float() / 127.5 - 1.0, IMAGE_SIZE))
 
     def encode(self, images: Float[Tensor, "n 3 96 96"]) -> Float[Tensor, "n 256"]:
-        """Extract features of images in [-1, 1]."""
+        """Compute the features of images in [-1, 1]."""
         x = F.relu(self.stem_norm(self.stem(images)))
         features: Tensor = self.blocks(x).mean((2, 3))
         return features
 
     def classify(self, features: Float[Tensor, "n 256"]) -> dict[str, Float[Tensor, "n _"]]:
-        """Discriminator every attribute.
+        """Classify every attribute.
+
+        Args:
+            features: Features from `encode`.
 
         Returns:
-            Logits of the values of each, in the order of `heads`.
+            Logits of the values of each attribute, in the order of `heads`.
         """
         sizes = [len(values) for values in self.heads.values()]
         logits = self.classifier(features).split(sizes, dim=1)
@@ -179,7 +186,7 @@ class ShapeNetwork(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions around which the input is passed."""
+    """Residual block of two convolutions."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
         super().__init__()

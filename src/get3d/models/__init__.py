@@ -6,16 +6,16 @@
    generator, and its field.
 3. `triplane_fields.py`: small networks behind lookups in tri-planes: signed distance, deformation,
    FlexiCubes weights, colour.
-4. `fields.py`: either geometry with the texture as functions of space, which is all that follows
-   needs.
+4. `fields.py`: geometry of either kind and texture as functions of space; the later steps use
+   nothing else.
 5. `surface.py`: the iso-surface, by tetrahedra (DMTet, as in the figure) or FlexiCubes.
-6. `imaging.py`: RGB images and masks of the rasterised meshes.
+6. `rendering.py`: RGB images and masks of the rasterised meshes.
 7. `discriminator.py`: the discriminators of RGB images and masks. `feature_network.py` and
-   `feature_discriminator.py`: one on frozen features, which the paper does not have.
+   `feature_discriminator.py`: one on frozen features (projected GAN; not in the paper).
 
 `generator.py` puts 1 to 6 together and is the place to start. `config.py` holds the sizes and
 options, `layers.py` the equalised and modulated layers, `ops/` operations without learned
-parameters, `weights.py` checks of a generator's weights before there is one.
+parameters, `weights.py` checks of a generator's weights before the generator is built.
 """
 
 from get3d.models.config import GeneratorConfig, GridOptions, TrainingRenderConfig

@@ -1,11 +1,11 @@
-"""Hollow shapes: what a container holds is cut out of it, within walls of about equal thickness.
+"""Hollow shapes: a cavity is cut out of a solid, within walls of about equal thickness.
 
-No silhouette shows a hollow, so a network that learns from images fills its shapes however long it
-trains. Here a shape is a solid minus a cavity: the points that have the solid around them
+No silhouette shows a hollow, so a network that learns from images keeps its shapes solid however
+long it trains. Here a shape is a solid minus a cavity: the points that have the solid around them
 horizontally and below, as far as the walls are thick, whatever is above them. The cavity follows
-the solid, so that what moves the outside moves the inside too. What is thinner than two walls stays
-solid (handles, stems); what is closed at the top, as a teapot's lid, is opened all the same. The
-paper has nothing like it.
+the solid, so that what moves the outer surface moves the inner one too. What is thinner than two
+walls stays solid (handles, stems); what is closed at the top, such as a teapot's lid, is opened all
+the same. Not in the paper.
 """
 
 from collections.abc import Callable
@@ -15,43 +15,44 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-WAYS = ((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.0, -1.0), (0.0, -1.0, 0.0))
-"""Directions in which a cavity has a wall; y points up."""
+from get3d.core import ConfigError
 
-DOWN = (0.0, -1.0, 0.0)
+_DOWN = (0.0, -1.0, 0.0)
+_DIRECTIONS = ((1.0, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.0, -1.0), _DOWN)
+"""Directions in which a cavity has a wall; y points up."""
 
 
 @dataclass(frozen=True)
 class Cavity:
-    """How a cavity is derived from its solid.
+    """Cavities of shapes on a grid: how they are derived from the solids.
 
     Attributes:
         wall: Thickness of the walls, in scene units.
-        rise: How far a cavity reaches above what its walls enclose, in scene units: without it
+        rise: How far a cavity extends above what its walls enclose, in scene units: without it
             the tips of an uneven top stay, as specks.
-        before: For each way and grid vertex, the last vertex on the way that is no farther than
-            `wall`; at the border of the grid the last one there is.
-        after: The vertex behind it.
-        fraction: Where between them `wall` ends, from 0 to 1.
-        below: For each grid vertex, the one twice `rise` below.
+        before: For each direction and grid vertex, the last vertex in that direction that is no
+            farther than `wall`; at the border of the grid the last vertex.
+        after: The vertex after that one.
+        fraction: Position of the end of `wall` between `before` and `after`, from 0 to 1.
+        below: For each grid vertex, the one at twice `rise` below it.
     """
 
     wall: float
     rise: float
-    before: Int[Tensor, "ways grid"]
-    after: Int[Tensor, "ways grid"]
+    before: Int[Tensor, "directions grid"]
+    after: Int[Tensor, "directions grid"]
     fraction: float
     below: Int[Tensor, " grid"]
 
     def inside_grid(self, sdf: Float[Tensor, "b grid"]) -> Float[Tensor, "b grid"]:
-        """Find how far inside of the walls the grid's vertices are, by linear interpolation.
+        """Compute the signed distances of the cavities at the grid's vertices.
 
         Args:
-            sdf: Of the solid, positive inside.
+            sdf: Signed distances of the solids, positive inside.
 
         Returns:
-            Signed distances of the cavity: the least one of the solid at `wall` from each vertex,
-            or from the place `rise` below it.
+            Signed distances of the cavities, positive inside: the least of the solid, linearly
+            interpolated, at `wall` from each vertex, or from the point `rise` below it.
         """
         least: Tensor | None = None
         for before, after in zip(self.before, self.after, strict=True):
@@ -67,15 +68,15 @@ class Cavity:
         solid: Callable[[Float[Tensor, "*b n 3"]], Float[Tensor, "b n"]],
         points: Float[Tensor, "*b n 3"],
     ) -> Float[Tensor, "b n"]:
-        """Find the same at points.
+        """Compute the signed distances of the cavities at points, positive inside.
 
         Args:
-            solid: Its signed distance.
+            solid: Signed distance of the solids at points, positive inside.
             points: Positions, in scene units.
         """
         found = []
         for start in (points, points - points.new_tensor([0.0, self.rise, 0.0])):
-            there = [solid(start + points.new_tensor(way) * self.wall) for way in WAYS]
+            there = [solid(start + points.new_tensor(each) * self.wall) for each in _DIRECTIONS]
             found.append(torch.stack(there).amin(0))
         return torch.maximum(*found)
 
@@ -84,35 +85,36 @@ def make_cavity(verts: Float[Tensor, "grid 3"], cell: float, *, wall: float) -> 
     """Prepare the cavities of shapes on a grid.
 
     Args:
-        verts: Of a lattice that moves by `cell` along an axis map to itself, but for its border.
-        cell: In scene units.
+        verts: Vertices of a lattice that a translation by `cell` along an axis maps to itself, up
+            to its border; in scene units.
+        cell: Edge length of a cell, in scene units.
         wall: Thickness of the walls, in scene units.
 
     Raises:
-        ValueError: If the vertices are not those of such a lattice.
+        ConfigError: If the vertices are not those of such a lattice.
     """
     halves = (verts.double() - verts.double().amin(0)) / (cell / 2)
     place = halves.round().long()
     if not torch.allclose(halves, place.double(), atol=0.02):
-        raise ValueError("generator.cavity_wall needs a regular grid, not one from a file")
+        raise ConfigError("generator.cavity_wall needs a regular grid, not one from a file")
     steps, fraction = divmod(wall / cell, 1.0)
-    side = int(place.max()) + 1
-    order = (place * place.new_tensor([side * side, side, 1])).sum(1)
+    size = int(place.max()) + 1
+    order = (place * place.new_tensor([size * size, size, 1])).sum(1)
     sorted_order, vert = order.sort()
 
-    def move(start: Int[Tensor, " grid"], way: tuple[float, float, float]) -> Tensor:
-        """Find the vertices one cell farther on a way; at the border they stay."""
-        there = place[start] + 2 * place.new_tensor([int(each) for each in way])
-        key = (there * there.new_tensor([side * side, side, 1])).sum(1)
+    def move(start: Int[Tensor, " grid"], direction: tuple[float, float, float]) -> Tensor:
+        """Find the vertices one cell farther in a direction; those at the border stay."""
+        there = place[start] + 2 * place.new_tensor([int(each) for each in direction])
+        key = (there * there.new_tensor([size * size, size, 1])).sum(1)
         at = torch.searchsorted(sorted_order, key).clamp(max=len(order) - 1)
-        is_there = (sorted_order[at] == key) & ((there >= 0) & (there < side)).all(1)
+        is_there = (sorted_order[at] == key) & ((there >= 0) & (there < size)).all(1)
         return torch.where(is_there, vert[at], start)
 
     own = torch.arange(len(place), device=place.device)
-    before = [own] * len(WAYS)
+    before = [own] * len(_DIRECTIONS)
     for _ in range(int(steps)):
-        before = [move(start, way) for start, way in zip(before, WAYS, strict=True)]
-    after = [move(start, way) for start, way in zip(before, WAYS, strict=True)]
+        before = [move(*each) for each in zip(before, _DIRECTIONS, strict=True)]
+    after = [move(*each) for each in zip(before, _DIRECTIONS, strict=True)]
     return Cavity(
-        wall, cell / 2, torch.stack(before), torch.stack(after), fraction, move(own, DOWN)
+        wall, cell / 2, torch.stack(before), torch.stack(after), fraction, move(own, _DOWN)
     )

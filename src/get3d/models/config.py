@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from get3d.core import check_literals
+from get3d.core import ConfigError, check_literals
 
 MAX_RESOLUTION = 2048
-"""Of the grid that a surface may be refined to: some ten million triangles."""
+"""Largest `grid_resolution` of a refined surface: some ten million triangles."""
 
 _MAX_SMOOTHING = 100
-"""Steps of averaging normals: a step reaches one face farther, and takes time."""
+"""Most steps of averaging normals; each reaches one face farther and takes time."""
 
 _COUNTS = (
     "z_dim",
@@ -24,7 +24,7 @@ _COUNTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """Which generator, how large, on what grid."""
+    """Architecture, sizes and grid of a generator; the defaults are the published values."""
 
     architecture: Literal["unified", "separate"] = "unified"
     """One backbone for shape and texture (the improved generator), or 3D convolutions for the shape
@@ -40,17 +40,17 @@ class GeneratorConfig:
     """Layers of each mapping network."""
 
     plane_resolution: int = 256
-    """Side of the tri-planes, in texels: a power of two, 4 or more."""
+    """Width and height of the tri-planes, in texels: a power of two, 4 or more."""
 
     channel_base: int = 32768
-    """A layer of the tri-plane backbone at resolution r is channel_base / r wide."""
+    """A layer of the tri-plane backbone at resolution r has channel_base / r channels."""
 
     channel_max: int = 512
-    """No layer of the tri-plane backbone is wider."""
+    """Most channels of a layer of the tri-plane backbone."""
 
     plane_noise: bool = True
     """Add a constant noise image, of learned strength, in every layer of the tri-plane backbone. A
-    texel of it runs through the whole cube along one axis: in short runs it shows as streaks."""
+    texel of it extends through the whole cube along one axis: short trainings show streaks."""
 
     mlp_width: int = 32
     """Width of the point networks behind the tri-planes."""
@@ -59,13 +59,13 @@ class GeneratorConfig:
     """Hidden layers of the point networks behind the tri-planes."""
 
     volume_resolution: int = 32
-    """Architecture separate: voxels along each side of the feature volumes, a power of two."""
+    """Architecture separate: voxels of the feature volumes along each axis, a power of two."""
 
     volume_channel_base: int = 2048
-    """Architecture separate: a volume layer at resolution r is volume_channel_base / r wide."""
+    """Architecture separate: a layer at resolution r has volume_channel_base / r channels."""
 
     volume_channel_max: int = 256
-    """Architecture separate: no layer of the volumes is wider."""
+    """Architecture separate: most channels of a layer of the volumes."""
 
     volume_mlp_width: int = 256
     """Architecture separate: width of the point networks behind the volumes."""
@@ -80,14 +80,14 @@ class GeneratorConfig:
 
     grid_resolution: int = 90
     """Fineness of the grid that carries the signed distances. With flexicubes: cubes along each
-    side; 64 give about as many triangles as dmtet with 80."""
+    axis; 64 give about as many triangles as dmtet with 80."""
 
     subdivisions: int = 0
-    """How often the tets or cubes near the surface are split into eight and the field is asked
-    again (paper, appendix). Each doubles the fineness where the surface is."""
+    """How often the tets or cubes near the surface are split into eight and the field is
+    evaluated again (paper, appendix). Each doubles the fineness where the surface is."""
 
     scale: float = 1.0
-    """Side of the cube that the grid fills, in scene units."""
+    """Edge length of the cube that the grid fills, in scene units."""
 
     deformation_multiplier: float = 1.0
     """Grid vertices move by at most 1 / (grid_resolution * deformation_multiplier), halved by each
@@ -109,131 +109,133 @@ class GeneratorConfig:
     network than near its surface."""
 
     cavity_wall: float = 0.0
-    """For containers: cut out of every shape what has walls of this thickness around and below it,
-    in scene units; 0 cuts nothing (the paper). Silhouettes show no hollow: without it, vessels are
-    filled however long they are trained. Closed lids are opened too."""
+    """For containers: cut a cavity out of every shape that leaves walls and a bottom of this
+    thickness, in scene units; 0 cuts nothing (the paper). Silhouettes show no hollow: without it,
+    vessels stay solid however long they are trained. Closed lids are opened too."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that cannot be built."""
+        """Validate the sizes and options; raise ConfigError."""
         check_literals(self)
-        for side, base in (
+        for resolution, base in (
             ("plane_resolution", "channel_base"),
             ("volume_resolution", "volume_channel_base"),
         ):
-            size, width = getattr(self, side), getattr(self, base)
+            size, width = getattr(self, resolution), getattr(self, base)
             if size < 4 or size & (size - 1):
-                raise ValueError(f"{side} must be a power of two, 4 or more, got {size}")
+                raise ConfigError(f"{resolution} must be a power of two, 4 or more, got {size}")
             if width < size:
-                raise ValueError(f"{base} must be at least {side} ({size}), got {width}")
+                raise ConfigError(f"{base} must be at least {resolution} ({size}), got {width}")
         for name in _COUNTS:
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.mlp_hidden_layers < 0:
-            raise ValueError(
+            raise ConfigError(
                 f"mlp_hidden_layers must not be negative, got {self.mlp_hidden_layers}"
             )
         if not 3 <= self.grid_resolution <= MAX_RESOLUTION:
-            raise ValueError(
+            raise ConfigError(
                 f"grid_resolution must be from 3 to {MAX_RESOLUTION}, got {self.grid_resolution}"
             )
         most = max((MAX_RESOLUTION // self.grid_resolution).bit_length() - 1, 0)
         if not 0 <= self.subdivisions <= most:
-            raise ValueError(
+            raise ConfigError(
                 f"subdivisions must be from 0 to {most} for a grid_resolution of "
                 f"{self.grid_resolution} (at most {MAX_RESOLUTION} in all), got {self.subdivisions}"
             )
         for name in ("scale", "deformation_multiplier", "sdf_base_radius", "sdf_base_weight"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+                raise ConfigError(f"{name} must be positive, got {getattr(self, name)}")
         if not 0 <= self.sdf_base_limit < float("inf"):
-            raise ValueError(
+            raise ConfigError(
                 "sdf_base_limit must not be negative, and be a finite number, got "
                 f"{self.sdf_base_limit}"
             )
         if not 0 <= self.cavity_wall < float("inf"):
-            raise ValueError(
+            raise ConfigError(
                 f"cavity_wall must not be negative, and be a finite number, got {self.cavity_wall}"
             )
         if self.cavity_wall > 0 and self.sdf_inside == "negative":
-            raise ValueError('cavity_wall needs sdf_inside "positive"')
+            raise ConfigError('cavity_wall needs sdf_inside "positive"')
         if self.sdf_inside == "negative" and self.sdf_base != "none":
-            raise ValueError(f'sdf_inside "negative" needs sdf_base "none", got "{self.sdf_base}"')
+            raise ConfigError(f'sdf_inside "negative" needs sdf_base "none", got "{self.sdf_base}"')
         if self.iso_surface == "flexicubes" and self.architecture == "separate":
-            raise ValueError('iso_surface "flexicubes" needs architecture "unified"')
+            raise ConfigError('iso_surface "flexicubes" needs architecture "unified"')
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridOptions:
-    """How fine a surface is to be; nothing given: as the generator's config says."""
+    """Fineness of an extracted surface; the default is that of the generator's config."""
 
     grid_resolution: int | None = None
     """Fineness of the surface's grid, 3 to 2048, evaluated only near the surface; finer or coarser
     than in training."""
 
     subdivisions: int | None = None
-    """How often the tets or cubes near the surface are split into eight; as in training if left
-    out."""
+    """How often the tets or cubes near the surface are split into eight; None as in training."""
 
     def __post_init__(self) -> None:
-        """Refuse what fits no generator."""
+        """Validate what does not depend on the generator; raise ConfigError."""
         if self.grid_resolution is not None and self.subdivisions is not None:
-            raise ValueError("give grid_resolution or subdivisions, not both")
+            raise ConfigError("give grid_resolution or subdivisions, not both")
         if self.grid_resolution is not None and not 3 <= self.grid_resolution <= MAX_RESOLUTION:
-            raise ValueError(
+            raise ConfigError(
                 f"grid_resolution must be from 3 to {MAX_RESOLUTION}, got {self.grid_resolution}"
             )
         if self.subdivisions is not None and self.subdivisions < 0:
-            raise ValueError(f"subdivisions must not be negative, got {self.subdivisions}")
+            raise ConfigError(f"subdivisions must not be negative, got {self.subdivisions}")
 
     def check(self, config: GeneratorConfig) -> None:
-        """Refuse what does not fit a generator.
+        """Validate the options for a generator.
+
+        Args:
+            config: Config of the generator.
 
         Raises:
-            ValueError: If its grid cannot be as fine as these options say.
+            ConfigError: If its grid cannot be as fine as these options say.
         """
         if self.subdivisions is not None:
-            replace(config, subdivisions=self.subdivisions)  # refuses too many
+            replace(config, subdivisions=self.subdivisions)  # raises if there are too many
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRenderConfig:
-    """How images are made of meshes and colour fields."""
+    """How training renders meshes and colour fields to images."""
 
     composite: Literal["published", "antialiased"] = "published"
     """published: colour where the centre of a pixel is covered, the colour layer's bias elsewhere.
     antialiased: colour wherever anything is seen, blended with black by the mask."""
 
     mask_supersample: int = 1
-    """Masks are drawn this many times larger each way, then averaged; with the composite
-    antialiased, colours are looked for among the same sub-pixels."""
+    """Masks are rendered this many times larger along each axis, then averaged; with the composite
+    antialiased, colours are taken at the same sub-pixels."""
 
     detach_positions: bool = True
     """Keep the colour's gradient from moving the surface (as published)."""
 
     light: Literal["none", "data", "learned"] = "none"
     """none: the colour field holds the light of the images (published). data: it is the base colour
-    and is lit through the surface's normals as the data set was (it must say how). learned: the
-    same with nine learned numbers (spherical harmonics) for the light."""
+    and is lit through the surface's normals as the data set was (its metadata must say how).
+    learned: the same, lit by nine learned spherical harmonics coefficients."""
 
     normal_smoothing: int = 0
-    """With a light: how often normals are averaged over the faces about each vertex before they
-    shade it. Without, bumps smaller than a pixel darken a surface as its slope should."""
+    """With a light: how often normals are averaged over the faces about each vertex before shading.
+    Without it, bumps smaller than a pixel darken a surface as if it were inclined."""
 
     antialias_occlusions: bool = False
     """With the composite antialiased: blend colours also where a contour edge of a nearer surface
-    passes before a farther one, inside the outline. Images then move these edges too, not only the
-    outer silhouette; detach_positions does not hinder that."""
+    passes before a farther one, inside the outline. The images' gradient then moves these edges
+    too, not only the outer silhouette; detach_positions does not prevent that."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Validate the options; raise ConfigError."""
         check_literals(self)
         if self.antialias_occlusions and self.composite != "antialiased":
-            raise ValueError(
+            raise ConfigError(
                 f'antialias_occlusions needs the composite "antialiased", got "{self.composite}"'
             )
         if not 0 <= self.normal_smoothing <= _MAX_SMOOTHING:
-            raise ValueError(
+            raise ConfigError(
                 f"normal_smoothing must be from 0 to {_MAX_SMOOTHING}, got {self.normal_smoothing}"
             )
         if self.mask_supersample < 1:
-            raise ValueError(f"mask_supersample must be at least 1, got {self.mask_supersample}")
+            raise ConfigError(f"mask_supersample must be at least 1, got {self.mask_supersample}")

@@ -1,4 +1,4 @@
-"""The judges of colour and of silhouette: one class, two instances (paper, section 3.2)."""
+"""The discriminators of RGB images and of masks: one class, two instances (paper, section 3.2)."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from get3d.core import DiscriminatorOutput, Images
+from get3d.core import ConfigError, DiscriminatorOutput, Images
 from get3d.models.feature_discriminator import FeatureDiscriminator
 from get3d.models.feature_network import FeatureNetwork, load_feature_network
 from get3d.models.layers import EqualConv, EqualLinear, Stack
@@ -24,76 +24,77 @@ _MAX_FEATURE_IMAGE_SIZE = 2048  # far more than the network was trained with (22
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """Size of the two discriminators; the defaults are the published ones."""
+    """Sizes and options of the discriminators; the defaults are the published values."""
 
     image_size: int = 1024
-    """Side of the images, in pixels: a power of two, 8 or more."""
+    """Width and height of the images, in pixels: a power of two, 8 or more."""
 
     channel_base: int = 32768
-    """A layer at resolution r is channel_base / r wide."""
+    """A layer at resolution r has channel_base / r channels."""
 
     channel_max: int = 512
-    """No layer is wider."""
+    """Most channels of a layer."""
 
     mbstd_group_size: int = 4
-    """Images among which the standard deviation is taken; must divide the batch."""
+    """Images among which the minibatch standard deviation is taken; must divide the batch."""
 
     camera_condition: bool = True
-    """Tell the discriminators the camera's rotation and polar angle."""
+    """Condition the discriminators on the camera's rotation and polar angle."""
 
     rgb_sees_mask: bool = False
-    """Give the colour discriminator the silhouette too (published: colour alone). Without it a
-    generator may paint parts of a shape in the colour of the background to hide them."""
+    """Give the RGB discriminator the mask as a fourth channel (published: RGB alone). Without it a
+    generator may colour parts of a shape like the background to hide them."""
 
     features: str = "none"
-    """Heads on features of a frozen network beside the colour discriminator (projected GAN):
+    """Heads on features of a frozen network beside the RGB discriminator (projected GAN):
     none (published), imagenet (EfficientNet-Lite0, which ships with get3d), or the path of a
     .safetensors file with other weights of that network."""
 
     feature_image_size: int = 128
-    """Side that images of the full size are scaled to for the frozen network, in pixels: enlarged
-    too, so no image_size is too small. Smaller ones (schedule.coarse_images) are scaled in
-    proportion, but to 32 pixels at least (more than 128: to about a quarter of it)."""
+    """Width and height, in pixels, that images of the full size are scaled to for the frozen
+    network: enlarged too, so no image_size is too small. Smaller images
+    (schedule.coarse_images) are scaled in proportion, but to 32 pixels at least (above 128: to
+    about a quarter of it)."""
 
     def __post_init__(self) -> None:
-        """Refuse sizes that cannot be built."""
+        """Validate the sizes; raise ConfigError."""
         least = FeatureNetwork.min_size
         if self.feature_image_size < least:
-            raise ValueError(
+            raise ConfigError(
                 f"feature_image_size must be at least {least}, got {self.feature_image_size}"
             )
         if self.feature_image_size > _MAX_FEATURE_IMAGE_SIZE:
-            raise ValueError(
+            raise ConfigError(
                 f"feature_image_size must be at most {_MAX_FEATURE_IMAGE_SIZE}, got "
                 f"{self.feature_image_size}"
             )
         if not self.features.strip():
-            raise ValueError(
+            raise ConfigError(
                 'features must be "none", "imagenet" or the path of a .safetensors file, got '
                 f"{self.features!r}"
             )
         size = self.image_size
         if size < 8 or size & (size - 1):
-            raise ValueError(f"image_size must be a power of two, 8 or more, got {size}")
+            raise ConfigError(f"image_size must be a power of two, 8 or more, got {size}")
         if self.channel_base < size:
-            raise ValueError(
+            raise ConfigError(
                 f"channel_base must be at least image_size ({size}), got {self.channel_base}"
             )
         for name in ("channel_max", "mbstd_group_size"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class DiscriminatorBlock(nn.Module):
-    """One resolution: colours in, two convolutions, half the size out."""
+    """One resolution of a discriminator: from-RGB layer, two convolutions, downsampling by two."""
 
     def __init__(self, image_channels: int, in_channels: int, out_channels: int) -> None:
         """Draw the weights.
 
         Args:
-            image_channels: Of the image that enters at every resolution.
-            in_channels: Of the features that enter.
-            out_channels: Of the features that leave.
+            image_channels: Channels of the image, which is an input at every resolution.
+            in_channels: Channels of the input features.
+            out_channels: Channels of the output features.
         """
         super().__init__()
         self.from_image = EqualConv(image_channels, in_channels, kernel=(1, 1))
@@ -102,10 +103,10 @@ class DiscriminatorBlock(nn.Module):
 
 
 class CameraEmbedding(nn.Module):
-    """What the discriminator compares its verdict with: a vector that depends on the camera."""
+    """Camera condition: the vector that a discriminator's output is projected on."""
 
     def __init__(self, w_dim: int) -> None:
-        """Draw the weights; `w_dim` is the width of the result."""
+        """Draw the weights; `w_dim` is the width of the vector."""
         super().__init__()
         self.embed = EqualLinear(_ANGLE_FEATURES, w_dim)
         self.mapping = Mapping(w_dim, w_dim, tracks_average=False)
@@ -116,7 +117,7 @@ class CameraEmbedding(nn.Module):
 
 
 def encode_angles(angles_rad: Float[Tensor, "n 2"]) -> Float[Tensor, "n 14"]:
-    """Sines and cosines of 1, 2 and 4 times the angles, then the angles."""
+    """Encode angles by sines and cosines of 1, 2 and 4 times the angles, then the angles."""
     multiples = [angles_rad * 2.0**i for i in range(_FREQUENCIES)]
     waves = [wave for angle in multiples for wave in (angle.sin(), angle.cos())]
     return torch.cat([*waves, angles_rad], dim=1)
@@ -129,8 +130,8 @@ class Discriminator(nn.Module):
         """Draw the weights.
 
         Args:
-            image_channels: 3 to judge colour (4 with the silhouette), 1 to judge silhouettes.
-            config: Sizes.
+            image_channels: 3 for RGB (4 with the mask), 1 for masks.
+            config: Sizes and options.
         """
         super().__init__()
         sizes = resolutions(config.image_size)[::-1]
@@ -149,10 +150,10 @@ class Discriminator(nn.Module):
     def forward(
         self, image: Float[Tensor, "n c h w"], camera_angles: Float[Tensor, "n 2"]
     ) -> Float[Tensor, " n"]:
-        """Compute one logit for each image. Smaller ones enter at the block of their size."""
+        """Compute one logit per image. Smaller images enter at the block of their size."""
         image = image.contiguous(memory_format=torch.channels_last)
         x: Tensor | None = None
-        num_blocks = image.shape[-1].bit_length() - 3  # each halves the side; 4 pixels are left
+        num_blocks = image.shape[-1].bit_length() - 3  # each halves the size; 4 pixels are left
         for block in list(self.blocks)[-num_blocks:]:
             colors = block.from_image(image)
             x = block.conv1(block.conv0(colors if x is None else x + colors))
@@ -167,9 +168,13 @@ class Discriminator(nn.Module):
 
 
 def minibatch_stddev(x: Float[Tensor, "n c h w"], group_size: int) -> Float[Tensor, "n c+1 h w"]:
-    """Append how much the images of a group differ, as one constant channel.
+    """Append the minibatch standard deviation as one constant channel (progressive GAN, StyleGAN).
 
     Groups are interleaved: of n images in g groups, image i is in group i modulo g.
+
+    Args:
+        x: Features of the images.
+        group_size: Images in a group, at most n.
 
     Raises:
         ValueError: If groups of this size cannot be formed.
@@ -185,10 +190,22 @@ def minibatch_stddev(x: Float[Tensor, "n c h w"], group_size: int) -> Float[Tens
 
 
 class DiscriminatorPair(nn.Module):
-    """Both judges: of colour and of silhouettes."""
+    """The discriminators of RGB images and of masks, and the heads on frozen features if any.
+
+    Attributes:
+        config: Sizes and options.
+    """
 
     def __init__(self, config: DiscriminatorConfig) -> None:
-        """Draw the weights of networks of the given sizes."""
+        """Draw the weights.
+
+        Args:
+            config: Sizes and options.
+
+        Raises:
+            FileNotFoundError: If `config.features` is the path of a file that does not exist.
+            ModelError: If that file holds no weights of the frozen network.
+        """
         super().__init__()
         self.config = config
         self.rgb = Discriminator(4 if config.rgb_sees_mask else 3, config)
@@ -206,7 +223,7 @@ class DiscriminatorPair(nn.Module):
         """Compute the frozen features that `forward` takes; none where the config has no network.
 
         Args:
-            rgb: Colours in [-1, 1].
+            rgb: RGB images in [-1, 1].
         """
         return [] if self.features is None else self.features.project(rgb)
 
@@ -216,13 +233,14 @@ class DiscriminatorPair(nn.Module):
         camera_angles: Float[Tensor, "n 2"],
         features: Sequence[Float[Tensor, "n c _ _"]] | None = None,
     ) -> DiscriminatorOutput:
-        """Discriminate images.
+        """Compute the logits of all discriminators.
 
         Args:
-            images: Of the configured size, or half of it, a quarter and so on down to 8 pixels.
+            images: Images of the configured size, or half of it, a quarter and so on down to 8
+                pixels.
             camera_angles: Rotation and polar angle of each camera, in radians
                 (`get3d.geometry.camera_angles`).
-            features: What `project` made of the images' colours; None computes them.
+            features: Frozen features of the images from `project`; None computes them.
 
         Raises:
             ValueError: If the images have another size.
@@ -237,7 +255,7 @@ class DiscriminatorPair(nn.Module):
     def without_features(
         self, images: Images, camera_angles: Float[Tensor, "n 2"]
     ) -> DiscriminatorOutput:
-        """Discriminate images by the two trained networks alone, as the R1 penalty needs it.
+        """Compute the logits of the RGB and mask discriminators alone, as for the R1 penalty.
 
         Args:
             images: As for `forward`.

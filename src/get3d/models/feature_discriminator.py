@@ -14,10 +14,10 @@ from get3d.models.feature_network import FeatureNetwork
 _WIDTH = 64  # channels of the mixed features and of the heads
 _GROUPS = 8  # of the heads' group normalisation
 _MIXING_SEED = 0
-_HEAD_SIZE = 4  # every head ends with a map of about this side
+_HEAD_SIZE = 4  # every head ends with a map of about this width and height
 
-Features = Sequence[Float[Tensor, "n c _ _"]]
-"""One map a level, the finest first."""
+MixedFeatures = Sequence[Float[Tensor, "n c _ _"]]
+"""Feature maps of a batch, one per level, the finest first."""
 
 
 class FeatureProjection(nn.Module):
@@ -28,18 +28,18 @@ class FeatureProjection(nn.Module):
     (Sauer et al. 2021, section 3.2).
     """
 
-    def __init__(self, network: FeatureNetwork, *, magnification: float, min_side: int) -> None:
+    def __init__(self, network: FeatureNetwork, *, magnification: float, min_size: int) -> None:
         """Draw the mixing weights, from a seed of their own.
 
         Args:
-            network: Frozen.
+            network: The frozen network.
             magnification: Factor that images are scaled by before they enter it.
-            min_side: Side they are enlarged to where that factor would leave less, in pixels.
+            min_size: Least width and height of the scaled images, in pixels.
         """
         super().__init__()
         self.network = network
         self.magnification = magnification
-        self.min_side = min_side
+        self.min_size = min_size
         rng = torch.Generator().manual_seed(_MIXING_SEED)
         for level, width in enumerate(network.channels):
             channels, scales = torch.empty(_WIDTH, width, 1, 1), torch.empty(_WIDTH, _WIDTH, 3, 3)
@@ -48,11 +48,11 @@ class FeatureProjection(nn.Module):
                 self.register_buffer(f"{name}{level}", weight)
 
     def forward(self, rgb: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c _ _"]]:
-        """Compute mixed features of images in [-1, 1]; one map a level, the finest first."""
-        side = max(round(rgb.shape[-1] * self.magnification), self.min_side)
-        if side != rgb.shape[-1]:
+        """Compute mixed features of images in [-1, 1]; one map per level, the finest first."""
+        size = max(round(rgb.shape[-1] * self.magnification), self.min_size)
+        if size != rgb.shape[-1]:
             rgb = F.interpolate(
-                rgb, size=(side, side), mode="bilinear", antialias=side < rgb.shape[-1]
+                rgb, size=(size, size), mode="bilinear", antialias=size < rgb.shape[-1]
             )
         # Frozen, so half the precision costs nothing but rounding; bfloat16 has float32's range.
         with torch.autocast(rgb.device.type, torch.bfloat16, enabled=self.has_half_precision(rgb)):
@@ -61,7 +61,7 @@ class FeatureProjection(nn.Module):
 
     @staticmethod
     def has_half_precision(rgb: Float[Tensor, "n 3 h w"]) -> bool:
-        """Say whether the frozen network runs in bfloat16: on GPUs that have it."""
+        """Return whether the frozen network runs in bfloat16: on GPUs that support it."""
         return rgb.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
 
     def _mix(self, levels: Sequence[Float[Tensor, "n _ _ _"]]) -> list[Float[Tensor, "n c _ _"]]:
@@ -76,18 +76,18 @@ class FeatureProjection(nn.Module):
 
 
 class FeatureHead(nn.Module):
-    """A small patch discriminator on one level, conditioned on the camera by projection."""
+    """Patch discriminator on one feature level, conditioned on the camera by projection."""
 
-    def __init__(self, side: int, num_angle_features: int) -> None:
+    def __init__(self, size: int, num_angle_features: int) -> None:
         """Draw the weights.
 
         Args:
-            side: Of the level's feature maps.
-            num_angle_features: Width of the camera's encoding.
+            size: Width and height of the level's feature maps.
+            num_angle_features: Width of the camera's positional encoding; 0 for no condition.
         """
         super().__init__()
         layers: list[nn.Module] = []
-        for _ in range(_num_halvings(side)):
+        for _ in range(_num_halvings(size)):
             layers += [
                 spectral_norm(nn.Conv2d(_WIDTH, _WIDTH, 4, stride=2, padding=1)),
                 nn.GroupNorm(_GROUPS, _WIDTH),
@@ -101,7 +101,7 @@ class FeatureHead(nn.Module):
     def forward(
         self, features: Float[Tensor, "n c h w"], angles: Float[Tensor, "n a"]
     ) -> Float[Tensor, "n patches"]:
-        """Compute one logit for each patch."""
+        """Compute one logit per patch."""
         x = self.layers(features)
         logits = self.out(x)
         if self.camera is not None:
@@ -111,7 +111,7 @@ class FeatureHead(nn.Module):
 
 
 class FeatureDiscriminator(nn.Module):
-    """One head for each level of a frozen network's mixed features."""
+    """Discriminator on frozen features: one head per level of the mixed features."""
 
     def __init__(
         self,
@@ -124,40 +124,42 @@ class FeatureDiscriminator(nn.Module):
         """Draw the weights.
 
         Args:
-            network: Frozen.
-            image_size: Side of the images, in pixels.
-            feature_image_size: Side that images of this size are scaled to for the network;
-                smaller ones in proportion, but not to less than network and heads can take.
-            num_angle_features: Width of the camera's encoding; 0 leaves the camera out.
+            network: The frozen network.
+            image_size: Width and height of the full-size images, in pixels.
+            feature_image_size: Width and height that these are scaled to for the network; smaller
+                images are scaled in proportion, but not below what network and heads can take.
+            num_angle_features: Width of the camera's positional encoding; 0 for no condition.
         """
         super().__init__()
-        sides = [math.ceil(feature_image_size / stride) for stride in network.strides]
+        sizes = [math.ceil(feature_image_size / stride) for stride in network.strides]
         # Maps from which the heads' halvings leave a pixel; no more than half of the full size.
         least = [
-            stride * (2 ** _num_halvings(side) - 1) + 1
-            for stride, side in zip(network.strides, sides, strict=True)
+            stride * (2 ** _num_halvings(size) - 1) + 1
+            for stride, size in zip(network.strides, sizes, strict=True)
         ]
         self.project = FeatureProjection(
             network,
             magnification=feature_image_size / image_size,
-            min_side=max(network.min_size, *least),
+            min_size=max(network.min_size, *least),
         )
-        self.heads = nn.ModuleList(FeatureHead(side, num_angle_features) for side in sides)
+        self.heads = nn.ModuleList(FeatureHead(size, num_angle_features) for size in sizes)
 
-    def forward(self, features: Features, angles: Float[Tensor, "n a"]) -> Float[Tensor, "n p"]:
+    def forward(
+        self, features: MixedFeatures, angles: Float[Tensor, "n a"]
+    ) -> Float[Tensor, "n patches"]:
         """Compute the logits of all patches of all levels.
 
         Args:
-            features: What `project` made of the images.
-            angles: Encoded cameras.
+            features: Mixed features of the images, from `project`.
+            angles: Encoded camera angles.
         """
         pairs = zip(self.heads, features, strict=True)
         return torch.cat([head(level, angles) for head, level in pairs], dim=1)
 
 
-def _num_halvings(side: int) -> int:
-    """Count the halvings (rounded down) that bring a side to that of the heads' last maps."""
+def _num_halvings(size: int) -> int:
+    """Count the halvings (rounded down) from a size to that of the heads' last maps."""
     count = 0
-    while side > _HEAD_SIZE:
-        side, count = side // 2, count + 1
+    while size > _HEAD_SIZE:
+        size, count = size // 2, count + 1
     return count

@@ -16,10 +16,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from get3d.core import ModelError
 from get3d.models.layers import Stack
 
-NAME = "efficientnet-lite0"
-# Of each stage: blocks, kernel, stride, expansion, channels.
+_NAME = "efficientnet-lite0"
+# Per stage: blocks, kernel, stride, expansion, channels.
 _STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80),
            (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))  # fmt: skip
 
@@ -42,15 +43,15 @@ def load_feature_network(source: str) -> "FeatureNetwork":
     Raises:
         FileNotFoundError: If there is no such file.
         OSError: If the file cannot be read.
-        ValueError: If the file is damaged or holds other tensors.
+        ModelError: If the file is damaged or holds other tensors.
     """
     is_bundled = source == "imagenet"
-    bundled = Path(str(files("get3d.models"))) / "weights" / f"{NAME}.safetensors"
+    bundled = Path(str(files("get3d.models"))) / "weights" / f"{_NAME}.safetensors"
     file = bundled if is_bundled else Path(source)
     fix = "install get3d again" if is_bundled else 'get another copy, or use "imagenet"'
     if not file.is_file():
         raise FileNotFoundError(
-            f"{file}: no such file of {NAME} weights; "
+            f"{file}: no such file of {_NAME} weights; "
             + (
                 fix
                 if is_bundled
@@ -63,26 +64,31 @@ def load_feature_network(source: str) -> "FeatureNetwork":
         tensors = load_file(file)
         for name in sorted(expected.keys() | tensors.keys()):
             if name not in tensors or name not in expected:
-                raise ValueError(f"{name} is {'unexpected' if name in tensors else 'missing'}")
+                raise ModelError(f"{name} is {'unexpected' if name in tensors else 'missing'}")
             found, wanted = tuple(tensors[name].shape), tuple(expected[name].shape)
             if found != wanted:
-                raise ValueError(f"{name} has the shape {found}, not {wanted}")
+                raise ModelError(f"{name} has the shape {found}, not {wanted}")
             expected[name].copy_(tensors[name])
             if not (tensors[name].is_floating_point() and expected[name].isfinite().all()):
-                raise ValueError(f"{name} has values that are not finite floating-point numbers")
+                raise ModelError(f"{name} has values that are not finite floating-point numbers")
     except OSError as error:  # safetensors does not name the file
         raise OSError(f"{file}: cannot be read ({error}); {fix}") from error
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ModelError) as error:
         reason = " ".join(str(error).split())[:200]  # in one line
-        raise ValueError(f"{file}: no weights of {NAME} ({reason}); {fix}") from error
+        raise ModelError(f"{file}: no weights of {_NAME} ({reason}); {fix}") from error
     return network
 
 
 class FeatureNetwork(nn.Module):
     """EfficientNet-Lite0 up to its last block; its weights come from `load_feature_network`.
 
-    Weights are buffers that no state dict holds: they move with `.to(device)` and get no gradient.
-    Gradients flow to the images. Training and evaluation mode are the same.
+    Weights are non-persistent buffers: they move with `.to(device)`, are in no state dict and get
+    no gradient. Gradients flow to the images. Training and evaluation mode are the same.
+
+    Attributes:
+        strides: Strides of the feature maps.
+        channels: Channels of the feature maps.
+        min_size: Least width and height of images, in pixels.
     """
 
     strides: ClassVar[tuple[int, ...]] = (4, 8, 16, 32)
@@ -103,14 +109,14 @@ class FeatureNetwork(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Tells weights apart, whatever file they come from."""
+        """Hash of the weights, 16 hexadecimal digits: the same whatever file they come from."""
         digest = hashlib.sha256()
         for name, values in sorted(self.named_buffers()):
             digest.update(name.encode() + values.cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def forward(self, images: Float[Tensor, "n 3 h w"]) -> FeatureMaps:
-        """Extract features after blocks 2, 4, 10 and 15.
+        """Compute the feature maps after blocks 2, 4, 10 and 15.
 
         Args:
             images: RGB in [-1, 1] of 32 x 32 pixels or more; they are not resized.
@@ -121,8 +127,8 @@ class FeatureNetwork(nn.Module):
         if min(images.shape[2:]) < self.min_size:
             got = "{} x {}".format(*images.shape[2:])
             raise ValueError(f"images must be 32 x 32 pixels or more, got {got}; resize them first")
-        # The published network takes (byte - 127) / 128. Here is the shift, before zero padding;
-        # the stem has the factor 127.5 / 128 in its weights. All layers keep channels last.
+        # The published network takes (byte - 127) / 128. The shift is applied here, before zero
+        # padding; the factor 127.5 / 128 is in the stem's weights. All layers keep channels last.
         x = (images + 1.0 / 255.0).contiguous(memory_format=torch.channels_last)
         x = F.relu6(self.stem(x), inplace=True)
         outputs = [x := block(x) for block in self.blocks]
@@ -130,7 +136,7 @@ class FeatureNetwork(nn.Module):
 
 
 class _Block(nn.Module):
-    """An inverted residual (MBConv): expand, filter every channel, project."""
+    """Inverted residual block (MBConv): expand, depthwise convolution, project."""
 
     def __init__(self, narrow: int, out: int, kernel: int, *, stride: int, expansion: int) -> None:
         super().__init__()
@@ -148,7 +154,7 @@ class _Block(nn.Module):
 
 
 class _FoldedConv(nn.Module):
-    """A convolution with batch normalisation inside, padded as in TensorFlow ("same")."""
+    """Convolution with folded batch normalisation, padded as in TensorFlow ("same")."""
 
     weight: Float[Tensor, "c2 c_per_group kernel kernel"]
     bias: Float[Tensor, " c2"]

@@ -1,6 +1,6 @@
-"""What a pair of latent codes becomes: functions of space for the SDF, its offsets and colour."""
+"""Fields of generated shapes: signed distance, deformation and colour as functions of space."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from get3d.core import Appearance, split_channels
 from get3d.core.chunks import in_chunks
 from get3d.models.cavity import Cavity
 from get3d.models.ops import row_slots, to_rows
@@ -18,32 +19,32 @@ _CAVITY_RADIUS, _CAVITY_HEIGHT = 0.8, 0.4  # of a bowl, in radii
 
 @runtime_checkable
 class Geometry(Protocol):
-    """The shape part of `Fields`, whichever network it comes from."""
+    """The geometry of `Fields`, of either generator."""
 
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
-        """Signed distance at points."""
+        """Compute the signed distance at points."""
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Offsets at points, before the tanh."""
+        """Compute the deformation at points, before the tanh."""
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
-        """Signed distance at every grid vertex."""
+        """Compute the signed distance at every grid vertex."""
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
-        """Offsets at some grid vertices of each sample, before the tanh."""
+        """Compute the deformation at some grid vertices of each sample, before the tanh."""
 
     def __getitem__(self, index: slice) -> "Geometry":
-        """Pick samples."""
+        """Return the geometry of some samples."""
 
 
 @dataclass(frozen=True)
 class BaseShape:
-    """A shape that the network's signed distances are added to; the network learns the rest.
+    """Base shape that the network's signed distances are added to.
 
     Attributes:
         kind: sphere, or bowl: the sphere from which one of 0.8 times its radius is cut out, whose
             centre is 0.4 radii above the origin.
-        radius: Of the sphere, in scene units.
+        radius: Radius of the sphere, in scene units.
         limit: Absolute value that large signed distances approach; 0 for no limit.
         weight: Factor on the network's signed distances.
     """
@@ -56,7 +57,10 @@ class BaseShape:
     def sdf(self, points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Compute the signed distance at points, positive inside.
 
-        Of a bowl the sign is exact, and the absolute value at most the distance.
+        For a bowl the sign is exact, and the absolute value is at most the distance.
+
+        Args:
+            points: Positions, in scene units.
         """
         sdf = self.radius - points.norm(dim=-1)
         if self.kind == "bowl":
@@ -68,16 +72,16 @@ class BaseShape:
 
 @dataclass(frozen=True)
 class Fields:
-    """A batch of shapes as functions of space. Points are [n, 3] (for all) or [b, n, 3].
+    """Fields of a batch of shapes. Points are [n, 3] (the same for all shapes) or [b, n, 3].
 
     Without gradients they are evaluated in chunks of points (`core/chunks.py`).
 
     Attributes:
-        geometry: Where the surface is.
-        texture: What colour it has.
-        base: Shape that the network's signed distances are added to, or None.
-        grid_base: Its signed distances at the grid's vertices, or None.
-        cavity: How a cavity is cut out; None: not at all.
+        geometry: Signed distance and deformation from the network.
+        texture: Colour from the network.
+        base: Base shape that the network's signed distances are added to, or None.
+        grid_base: Signed distances of the base shape at the grid's vertices, or None.
+        cavity: Cavity that is cut out of every shape, or None.
     """
 
     geometry: Geometry
@@ -87,19 +91,23 @@ class Fields:
     cavity: Cavity | None = None
 
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
-        """Signed distance at points, positive inside (if the generator's `sdf_inside` is)."""
+        """Compute the signed distance at points, positive inside if `sdf_inside` is "positive".
+
+        Args:
+            points: Positions, in scene units.
+        """
         solid = self.solid(points)
         if self.cavity is None:
             return solid
         return torch.minimum(solid, -self.cavity.inside(self.solid, points))
 
     def solid(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
-        """Signed distance of what cavities are cut out of."""
+        """Compute the signed distance of the shapes before cavities are cut out."""
         sdf = in_chunks(self.geometry.sdf, points, axis=-2, num_shapes=len(self))
         return sdf if self.base is None else sdf * self.base.weight + self.base.sdf(points)
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
-        """Signed distance at every vertex of the generator's grid, of the same sign as `sdf`."""
+        """Compute `sdf` at every vertex of the generator's grid."""
         sdf = self.geometry.grid_sdf()
         if self.base is not None and self.grid_base is not None:
             sdf = sdf * self.base.weight + self.grid_base
@@ -108,19 +116,44 @@ class Fields:
         return torch.minimum(sdf, -self.cavity.inside_grid(sdf))
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Offsets of grid vertices at points, before the tanh."""
+        """Compute the deformation of grid vertices at points, before the tanh."""
         return in_chunks(self.geometry.deformation, points, axis=-2, num_shapes=len(self))
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
-        """Offsets of some vertices of the generator's grid, before the tanh."""
+        """Compute the deformation of some vertices of the generator's grid, before the tanh."""
         return in_chunks(self.geometry.grid_deformation, verts, axis=1, num_shapes=len(self))
 
     def color(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Colour at points, nominally in [-1, 1], not clipped."""
-        return in_chunks(self.texture.color, points, axis=-2, num_shapes=len(self))
+        """Compute the colour at points, nominally in [-1, 1], not clipped."""
+        return split_channels(self.channels(points), self.channel_sizes)["color"]
+
+    def channels(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n c"]:
+        """Compute all channels of the appearance at points, nominally in [-1, 1], not clipped."""
+        return in_chunks(self.texture.channels, points, axis=-2, num_shapes=len(self))
+
+    @property
+    def channel_sizes(self) -> Mapping[str, int]:
+        """Number of values of each channel, by name, in the order of `channels`."""
+        return self.texture.heads.outputs
+
+    @property
+    def appearance(self) -> Appearance:
+        """Appearance of the one shape of these fields, with all channels in [0, 1].
+
+        Raises:
+            ValueError: If there are several shapes.
+        """
+        if len(self) != 1:
+            raise ValueError(f"an appearance is of one shape, these are fields of {len(self)}")
+
+        def evaluate(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n c"]:
+            # Networks are trained with sRGB images in [-1, 1], so colours are sRGB.
+            return ((self.channels(points)[0] + 1) / 2).clamp(0, 1)
+
+        return Appearance(self.channel_sizes, evaluate)
 
     def flexi_weights(self, corners: Float[Tensor, "*b cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
-        """Raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by their corners.
+        """Compute raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by corners.
 
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
@@ -129,7 +162,7 @@ class Fields:
         return in_chunks(weights, corners, axis=-3, num_shapes=len(self), points_per_item=8)
 
     def grid_flexi_weights(self, corners: Int[Tensor, "b k 8"]) -> Float[Tensor, "b k 21"]:
-        """The same for some cubes of each shape, given by the grid's vertices at their corners.
+        """Compute raw FlexiCubes weights of some cubes of each shape, given by grid vertices.
 
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
@@ -139,6 +172,7 @@ class Fields:
 
     @property
     def _triplane(self) -> TriplaneGeometry:
+        """The geometry, if it has FlexiCubes weights; raises ValueError otherwise."""
         if not isinstance(self.geometry, TriplaneGeometry):
             raise ValueError("FlexiCubes weights need the unified generator")
         return self.geometry
@@ -153,17 +187,17 @@ class Fields:
 
         Args:
             field: A method of these fields, such as `fields.color`.
-            items: What it takes, one shape after the other.
-            shape: Which shape each item belongs to, ascending.
+            items: Arguments of that method, one shape after the other.
+            shape: Index of the shape that each item belongs to, ascending.
         """
         slots, width = row_slots(shape, len(self))
         rows = to_rows(items, slots, num_rows=len(self), width=width)
         return field(rows).flatten(0, 1)[slots]
 
     def __len__(self) -> int:
-        """Count the shapes."""
+        """Return the number of shapes."""
         return len(self.texture.planes)
 
     def __getitem__(self, index: slice) -> "Fields":
-        """Pick shapes."""
+        """Return the fields of some shapes."""
         return replace(self, geometry=self.geometry[index], texture=self.texture[index])

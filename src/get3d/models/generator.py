@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from get3d.core import Cameras, Images, Mesh, Styles
+from get3d.core import Cameras, ConfigError, Images, Mesh, Styles
 from get3d.geometry import TetGrid
 from get3d.models.cavity import make_cavity
 from get3d.models.config import GeneratorConfig, GridOptions, TrainingRenderConfig
@@ -29,7 +29,7 @@ from get3d.render import LearnedLight, Light
 
 
 class UnifiedNetwork(nn.Module):
-    """One backbone paints the tri-planes of shape and texture (the improved generator)."""
+    """One backbone synthesizes the tri-planes of geometry and texture (the improved generator)."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         """Draw the weights."""
@@ -50,12 +50,12 @@ class UnifiedNetwork(nn.Module):
     def forward(
         self, styles: Styles, lookup: GridLookup, extent: float
     ) -> tuple[TriplaneGeometry, Texture]:
-        """Make both parts of the fields.
+        """Compute geometry and texture of the fields.
 
         Args:
-            styles: As many as `num_geo` and `num_tex`.
-            lookup: Of the grid's vertices.
-            extent: Side of the cube that the planes cover, in scene units.
+            styles: Styles of the shapes, `num_geo` and `num_tex` of them.
+            lookup: Tri-plane lookup at the grid's vertices.
+            extent: Edge length of the cube that the planes cover, in scene units.
         """
         num_convs, num_blocks = self.backbone.num_styles, len(self.backbone.blocks)
         geo, tex = self.backbone(styles.geo[:, :num_convs], styles.tex[:, :num_blocks])
@@ -67,7 +67,7 @@ class UnifiedNetwork(nn.Module):
 
 
 class SeparateNetwork(nn.Module):
-    """3D convolutions for the shape, a tri-plane for the texture (the paper's main figure)."""
+    """3D convolutions for geometry, a tri-plane for texture (the paper's main figure)."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         """Draw the weights."""
@@ -81,12 +81,12 @@ class SeparateNetwork(nn.Module):
     def forward(
         self, styles: Styles, grid_verts: Float[Tensor, "grid 3"], extent: float
     ) -> tuple[VolumeGeometry, Texture]:
-        """Make both parts of the fields.
+        """Compute geometry and texture of the fields.
 
         Args:
-            styles: As many as `num_geo` and `num_tex`.
-            grid_verts: In scene units.
-            extent: Side of the cube that volumes and planes cover, in scene units.
+            styles: Styles of the shapes, `num_geo` and `num_tex` of them.
+            grid_verts: Vertices of the grid, in scene units.
+            extent: Edge length of the cube that volumes and planes cover, in scene units.
         """
         geometry = VolumeGeometry(
             self.geometry,
@@ -96,8 +96,8 @@ class SeparateNetwork(nn.Module):
             grid_verts,
             extent,
         )
-        # The texture sees the shape: the geometry style of the same index (the last one once they
-        # run out) is joined to each texture style.
+        # The texture is conditioned on the shape: each texture style is joined with the geometry
+        # style of the same index (or the last one).
         index = torch.arange(self.num_tex, device=styles.geo.device).clamp(max=self.num_geo - 1)
         joined = torch.cat([styles.tex, styles.geo[:, index]], dim=2)
         num_convs = self.backbone.num_styles
@@ -107,7 +107,7 @@ class SeparateNetwork(nn.Module):
 
 
 class Generator(nn.Module):
-    """Everything from latent codes to meshes and images; each step is a method.
+    """The generator, from latent codes to meshes and images; each step is a method.
 
     Weights are drawn from torch's global random numbers.
 
@@ -116,8 +116,8 @@ class Generator(nn.Module):
     """
 
     _grid_base: Float[Tensor, " grid"] | None
-    _cavity_before: Int[Tensor, "ways grid"]
-    _cavity_after: Int[Tensor, "ways grid"]
+    _cavity_before: Int[Tensor, "directions grid"]
+    _cavity_after: Int[Tensor, "directions grid"]
     _cavity_below: Int[Tensor, " grid"]
 
     def __init__(self, config: GeneratorConfig, *, grid: TetGrid | None = None) -> None:
@@ -125,18 +125,18 @@ class Generator(nn.Module):
 
         Args:
             config: Sizes and options.
-            grid: Tetrahedra that carry the signed distances; None makes the config's grid.
+            grid: Tetrahedral grid for the signed distances; None makes the config's grid.
 
         Raises:
-            ValueError: If `grid` has another resolution than the config, or the config is one for
+            ConfigError: If `grid` has another resolution than the config, or the config is one for
                 FlexiCubes.
         """
         super().__init__()
         if config.iso_surface == "flexicubes" and grid is not None:
-            raise ValueError("iso_surface flexicubes makes its own grid of cubes; leave grid out")
+            raise ConfigError("iso_surface flexicubes makes its own grid of cubes; leave grid out")
         carrier = config_grid(config) if grid is None else grid
         if carrier.resolution != config.grid_resolution:
-            raise ValueError(
+            raise ConfigError(
                 f"the grid has resolution {carrier.resolution}, "
                 f"the config grid_resolution {config.grid_resolution}"
             )
@@ -195,7 +195,7 @@ class Generator(nn.Module):
         Args:
             z_geo: Latent codes of the shapes.
             z_tex: Latent codes of the textures.
-            truncation: 1 shows the whole variety, 0 only the average.
+            truncation: Truncation psi: 1 leaves the styles as they are, 0 gives the average style.
             truncation_cutoff: Truncate only the first so many layers; None means all.
         """
         geo, tex = (
@@ -214,20 +214,23 @@ class Generator(nn.Module):
         return Styles(geo, tex)
 
     def update_w_avg(self, styles: Styles, *, beta: float = 0.998) -> None:
-        """Move the average styles, to which truncation pulls, towards those of a training batch.
+        """Update the average styles, which truncation interpolates to, by a training batch.
 
         Args:
-            styles: Before truncation; the first layer's are used, which style mixing leaves alone.
-            beta: Share of the old average that stays.
+            styles: Styles before truncation; the first layer's are used, which style mixing keeps.
+            beta: Fraction of the old average that is kept.
         """
         self.mapping_geo.update_average(styles.geo[:, 0], beta=beta)
         self.mapping_tex.update_average(styles.tex[:, 0], beta=beta)
 
     def fields(self, styles: Styles) -> Fields:
-        """Make functions of space from styles.
+        """Synthesize the fields of shapes from their styles.
+
+        Args:
+            styles: Styles of the shapes, as many as `map` gives.
 
         Raises:
-            ValueError: If the number of styles is not the one `map` gives.
+            ValueError: If the number of styles is not that of `map`.
         """
         wanted = (self.network.num_geo, self.network.num_tex)
         if (styles.geo.shape[1], styles.tex.shape[1]) != wanted:
@@ -248,7 +251,11 @@ class Generator(nn.Module):
         return Fields(geometry, texture, self._base, self._grid_base, cavity)
 
     def surface(self, fields: Fields) -> list[Mesh]:
-        """Extract the meshes; a shape whose field has one sign everywhere gets a small surface."""
+        """Extract the meshes; a field without a zero crossing gets a small fallback surface.
+
+        Args:
+            fields: Fields of the shapes.
+        """
         return self.extract(fields).meshes
 
     def extract(
@@ -257,13 +264,13 @@ class Generator(nn.Module):
         """Extract the meshes and what the losses on them need.
 
         Args:
-            fields: Of the shapes.
-            for_training: Split the quads of FlexiCubes in four about a point that their weights
-                move, so that the split has a gradient. Tetrahedra give the same either way.
-            grid: How fine; None as in training.
+            fields: Fields of the shapes.
+            for_training: Split the quads of FlexiCubes in four about a point that depends on their
+                weights, so that the split has a gradient. No effect on tetrahedra.
+            grid: Fineness of the surface; None as in training.
 
         Raises:
-            ValueError: If the surface cannot be as fine as that.
+            ConfigError: If the grid cannot be as fine as that.
         """
         return extract_surface(
             fields, self.grid, self.config, for_training=for_training, options=grid
@@ -283,15 +290,15 @@ class Generator(nn.Module):
         config: TrainingRenderConfig | None = None,
         light: Light | LearnedLight | None = None,
     ) -> Images:
-        """Draw the meshes in the colours of their fields.
+        """Render the meshes in the colours of their fields.
 
         Args:
-            fields: Of the same shapes.
-            meshes: From `surface`.
-            cameras: One a mesh, or k a mesh, those of a mesh following each other.
-            image_size: Pixels on a side.
-            config: How; None as published.
-            light: On the surface; None shows the colour field as it is.
+            fields: Fields of the shapes.
+            meshes: Meshes of the shapes, from `surface`.
+            cameras: k cameras per mesh; those of a mesh follow each other.
+            image_size: Width and height of the images, in pixels.
+            config: Rendering options; None as published.
+            light: Light on the surface; None renders the colour field unlit.
 
         Raises:
             ValueError: If the number of cameras is not a multiple of the number of meshes.
@@ -301,7 +308,7 @@ class Generator(nn.Module):
 
 
 def _texture_heads(config: GeneratorConfig, w_dim: int) -> TextureHeads:
-    """Make the colour network of a config."""
+    """Make the texture heads of a config."""
     return TextureHeads(
         PLANE_CHANNELS,
         w_dim,
@@ -312,5 +319,5 @@ def _texture_heads(config: GeneratorConfig, w_dim: int) -> TextureHeads:
 
 
 def _grid_tensors(kind: type[Grid]) -> list[str]:
-    """Names of a grid's tables."""
+    """List the names of a grid's tensors."""
     return [each.name for each in dataclasses.fields(kind) if each.name != "resolution"]

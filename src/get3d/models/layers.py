@@ -1,9 +1,9 @@
 """Equalised and style-modulated layers (StyleGAN2), written once for points, images and volumes.
 
 Weights are drawn from N(0, 1) and scaled when used, so that Adam's step has the same relative size
-in every layer. Modulation multiplies a layer's input channels by a style and demodulation divides
-its output channels by the norm this gives the weights. Both are applied to activations rather than
-to a copy of the weights per sample: convolving `x * s` and multiplying by `d` is the same map.
+in every layer. Modulation multiplies a layer's input channels by a style, and demodulation divides
+its output channels by the norm of the modulated weights. Both are applied to activations rather
+than to a copy of the weights per sample: convolving `x * s` and multiplying by `d` is the same map.
 """
 
 import math
@@ -25,7 +25,7 @@ _Layer = TypeVar("_Layer", bound=nn.Module)
 
 
 class Stack(nn.ModuleList, Generic[_Layer]):
-    """A list of layers of one kind, known as such to type checkers."""
+    """A `ModuleList` of layers of one type, for type checkers."""
 
     def __iter__(self) -> Iterator[_Layer]:
         """Iterate over the layers."""
@@ -33,7 +33,7 @@ class Stack(nn.ModuleList, Generic[_Layer]):
 
 
 class EqualLinear(nn.Module):
-    """A fully connected layer with equalised learning rate."""
+    """Fully connected layer with equalised learning rate."""
 
     def __init__(
         self,
@@ -50,8 +50,8 @@ class EqualLinear(nn.Module):
             in_features: Width of the input.
             out_features: Width of the output.
             lr_multiplier: Factor on the learning rate of this layer.
-            bias_init: Value of every bias at the start.
-            activated: Follow with a leaky ReLU of gain sqrt(2).
+            bias_init: Initial value of every bias.
+            activated: Apply a leaky ReLU of gain sqrt(2) to the output.
         """
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
@@ -68,7 +68,7 @@ class EqualLinear(nn.Module):
 
 
 class EqualConv(nn.Module):
-    """A convolution with equalised learning rate, in 2D or 3D by the length of its kernel."""
+    """Convolution with equalised learning rate, in 2D or 3D by the length of its kernel."""
 
     def __init__(
         self,
@@ -85,8 +85,8 @@ class EqualConv(nn.Module):
             in_channels: Width of the input.
             out_channels: Width of the output.
             kernel: Size along each axis, odd; two numbers for images, three for volumes.
-            downsamples: Filter first, then keep every second sample (images only).
-            is_linear: No bias and no leaky ReLU.
+            downsamples: Low-pass filter and downsample by two before the convolution (images only).
+            is_linear: Use neither bias nor leaky ReLU.
         """
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, *kernel))
@@ -96,7 +96,7 @@ class EqualConv(nn.Module):
     def forward(
         self, x: Float[Tensor, "n in_channels *space"], *, gain: float = 1.0
     ) -> Float[Tensor, "n out_channels *space2"]:
-        """Apply the layer and multiply its result by a positive `gain`."""
+        """Apply the layer and multiply its output by a positive `gain`."""
         gain = gain if self.bias is None else gain * GAIN
         weight = self.weight * (gain / math.sqrt(self.weight[0].numel()))
         bias = None if self.bias is None else self.bias * gain
@@ -109,7 +109,7 @@ class EqualConv(nn.Module):
 
 
 class Modulated(nn.Module):
-    """What all style-modulated layers share: an affine map from w, a weight and a bias."""
+    """Base of the style-modulated layers: an affine map from w to a style, weight and bias."""
 
     def __init__(
         self, in_channels: int, out_channels: int, w_dim: int, *, kernel: tuple[int, ...] = ()
@@ -120,7 +120,7 @@ class Modulated(nn.Module):
             in_channels: Width of the input.
             out_channels: Width of the output.
             w_dim: Width of the style vectors.
-            kernel: Size along each axis of space; none for layers on points.
+            kernel: Size along each spatial axis; empty for layers on points.
         """
         super().__init__()
         self.affine = EqualLinear(w_dim, in_channels, bias_init=1.0)
@@ -130,7 +130,7 @@ class Modulated(nn.Module):
     def scales(
         self, w: Float[Tensor, "b w_dim"], *, gain: float
     ) -> tuple[Float[Tensor, "b in_channels"], Float[Tensor, "b out_channels"]]:
-        """Compute the factors on input channels (the style) and output channels."""
+        """Compute the style (factors on input channels) and demodulation (on output channels)."""
         style = self.affine(w)
         energy = self.weight.square()
         if energy.ndim > 2:
@@ -139,7 +139,7 @@ class Modulated(nn.Module):
 
 
 class ModulatedConv(Modulated):
-    """A 3-wide modulated convolution with leaky ReLU; images may be doubled and get noise."""
+    """Modulated 3x3 (or 3x3x3) convolution with leaky ReLU, optional upsampling and noise."""
 
     noise: Float[Tensor, "size size"]
 
@@ -160,8 +160,8 @@ class ModulatedConv(Modulated):
             out_channels: Width of the output.
             w_dim: Width of the style vectors.
             dims: 2 for images, 3 for volumes.
-            upsamples: Double the image.
-            noise_size: Side of the constant noise image that is added, 0 for none.
+            upsamples: Upsample the image by two.
+            noise_size: Width and height of the constant noise image that is added; 0 for none.
         """
         super().__init__(in_channels, out_channels, w_dim, kernel=(3,) * dims)
         self.upsamples = upsamples
@@ -177,7 +177,7 @@ class ModulatedConv(Modulated):
         *,
         gain: float = 1.0,
     ) -> Float[Tensor, "b out_channels *space2"]:
-        """Apply the layer and multiply its result by a positive `gain`."""
+        """Apply the layer and multiply its output by a positive `gain`."""
         space = (1,) * (x.ndim - 2)
         gain = gain * GAIN
         style, demodulation = self.scales(w, gain=gain)
@@ -196,7 +196,7 @@ class ModulatedConv(Modulated):
 
 
 class ModulatedLinear(Modulated):
-    """A modulated fully connected layer over the points of each sample."""
+    """Modulated fully connected layer over the points of each sample."""
 
     def __init__(
         self, in_channels: int, out_channels: int, w_dim: int, *, is_linear: bool = False
@@ -207,19 +207,19 @@ class ModulatedLinear(Modulated):
             in_channels: Width of the input.
             out_channels: Width of the output.
             w_dim: Width of the style vectors.
-            is_linear: No leaky ReLU and no gain (still demodulated).
+            is_linear: Use neither leaky ReLU nor gain (still demodulated).
         """
         super().__init__(in_channels, out_channels, w_dim)
         self.gain = 1.0 if is_linear else GAIN
         self.is_linear = is_linear
 
     def sample_weights(self, w: Float[Tensor, "b w_dim"]) -> Float[Tensor, "b in out"]:
-        """Weights of every sample, with demodulation and gain inside; they are small here."""
+        """Compute the weights of every sample, modulated, demodulated and with the gain."""
         style, demodulation = self.scales(w, gain=self.gain)
         return style[:, :, None] * self.weight.T * demodulation[:, None, :]
 
     def finish(self, y: Float[Tensor, "b n out"]) -> Float[Tensor, "b n out"]:
-        """Turn the weighted sums, bias included, into the layer's output (in place)."""
+        """Apply the activation, in place, to weighted sums that include the bias."""
         limit = CLAMP * self.gain
         return y if self.is_linear else activate(y, limit=limit)
 
@@ -232,7 +232,7 @@ class ModulatedLinear(Modulated):
 
 
 class ToRGB(Modulated):
-    """StyleGAN2's to-RGB: a pointwise modulated linear layer without demodulation."""
+    """StyleGAN2's to-RGB layer: modulated pointwise linear layer without demodulation."""
 
     def forward(
         self, x: Float[Tensor, "b n in"], w: Float[Tensor, "b w_dim"]
@@ -244,13 +244,13 @@ class ToRGB(Modulated):
 
 
 class PointMLP(nn.Module):
-    """Modulated fully connected layers over points; the last one is linear."""
+    """Modulated fully connected network over points; the last layer is linear."""
 
     def __init__(self, widths: list[int], w_dim: int) -> None:
         """Draw the weights.
 
         Args:
-            widths: Of the input, the hidden layers and the output.
+            widths: Widths of the input, the hidden layers and the output.
             w_dim: Width of the style vectors.
         """
         super().__init__()
@@ -267,33 +267,33 @@ class PointMLP(nn.Module):
 
         Args:
             x: Input features.
-            styles: In order of use; more than there are layers may be given.
+            styles: Styles of the layers, in order; surplus ones are ignored.
         """
         for layer, w in zip(self.layers, styles.unbind(1), strict=False):
             x = layer(x, w)
         return x
 
-    def share_first(
+    def apply_first_linear(
         self,
         x: Float[Tensor, "b m in"],
         styles: Float[Tensor, "b layers w_dim"],
-        bias_share: Float[Tensor, "m 1"],
+        bias_fraction: Float[Tensor, "m 1"],
     ) -> Float[Tensor, "b m hidden"]:
         """Apply the linear part of the first layer to rows that are summed afterwards.
 
         Args:
             x: Rows whose sums are the input features.
-            styles: In order of use.
-            bias_share: Part of the bias that goes to each row; the parts of a sum add up to 1.
+            styles: Styles of the layers, in order.
+            bias_fraction: Fraction of the bias added to each row; those of a sum add up to 1.
         """
         first = next(iter(self.layers))
-        bias = (bias_share * (first.bias * first.gain)).expand(len(x), -1, -1)
+        bias = (bias_fraction * (first.bias * first.gain)).expand(len(x), -1, -1)
         return torch.baddbmm(bias, x, first.sample_weights(styles[:, 0]))
 
     def finish(
         self, y: Float[Tensor, "b n hidden"], styles: Float[Tensor, "b layers w_dim"]
     ) -> Float[Tensor, "b n out"]:
-        """Go on from the sums of rows made by `share_first`; `y` is overwritten."""
+        """Apply the rest of the network to sums of `apply_first_linear`; overwrites `y`."""
         first, *others = self.layers
         y = first.finish(y)
         for layer, w in zip(others, styles.unbind(1)[1:], strict=False):
@@ -306,7 +306,7 @@ class PointMLP(nn.Module):
         index: Int[Tensor, "n 3"],
         styles: Float[Tensor, "b layers w_dim"],
     ) -> Float[Tensor, "b n"]:
-        """Sum three rows made by `share_first` for each point, and go on to a single output."""
+        """Sum three rows of `apply_first_linear` per point and compute the only output."""
         first, *others = self.layers
         if len(others) != 1:
             picked = [rows.index_select(1, each) for each in index.long().unbind(1)]

@@ -1,4 +1,4 @@
-"""From noise to styles: the mapping networks, truncation and style mixing (paper, section 3.1)."""
+"""From latent codes to styles: mapping network, truncation, style mixing (paper, section 3.1)."""
 
 from itertools import pairwise
 
@@ -16,9 +16,10 @@ def normalize_rms(x: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
 
 
 class Mapping(nn.Module):
-    """Fully connected layers from a latent vector to a style vector, and the average style.
+    """Mapping network, from latent codes z to style vectors w.
 
-    The average is only read here; the trainer moves it through `update_average`.
+    Attributes:
+        w_avg: Average style vector, which truncation interpolates to; see `update_average`.
     """
 
     w_avg: Float[Tensor, " w_dim"]
@@ -30,9 +31,9 @@ class Mapping(nn.Module):
 
         Args:
             in_dim: Width of the input.
-            w_dim: Width of the output and of everything between.
-            num_layers: How many fully connected layers.
-            tracks_average: Whether there is a `w_avg`.
+            w_dim: Width of the hidden layers and the output.
+            num_layers: Number of fully connected layers.
+            tracks_average: Keep the average style `w_avg`.
         """
         super().__init__()
         widths = [in_dim] + [w_dim] * num_layers
@@ -43,7 +44,7 @@ class Mapping(nn.Module):
             self.register_buffer("w_avg", torch.zeros(w_dim))
 
     def forward(self, z: Float[Tensor, "b z"]) -> Float[Tensor, "b w_dim"]:
-        """Map latent vectors, which are normalised first."""
+        """Normalise the latent codes and map them to style vectors."""
         x = normalize_rms(z)
         for layer in self.layers:
             x = layer(x)
@@ -51,7 +52,7 @@ class Mapping(nn.Module):
 
     @torch.no_grad()
     def update_average(self, w: Float[Tensor, "b w_dim"], *, beta: float = 0.998) -> None:
-        """Move the average style towards the mean of a batch: `beta` of the old value stays."""
+        """Update the average style by the mean of a batch; `beta` is the decay."""
         self.w_avg.lerp_(w.detach().mean(dim=0).to(self.w_avg.dtype), 1.0 - beta)
 
 
@@ -63,36 +64,36 @@ def repeat_style(
     truncation: float = 1.0,
     truncation_cutoff: int | None = None,
 ) -> Float[Tensor, "b layers w_dim"]:
-    """Give every layer the same style, pulled towards the average one.
+    """Repeat a style for every layer, truncated towards the average style (truncation trick).
 
     Args:
         w: Style vectors.
         w_avg: The average style.
-        num_layers: How many layers to serve.
-        truncation: 1 leaves the styles as they are, 0 gives the average (more typical shapes).
-        truncation_cutoff: Pull only the first so many layers; None means all.
+        num_layers: Number of layers.
+        truncation: Truncation psi: 1 leaves the styles as they are, 0 gives the average style.
+        truncation_cutoff: Truncate only the first so many layers; None means all.
     """
     styles = w[:, None, :].expand(-1, num_layers, -1)
     if truncation == 1.0:
         return styles
-    pulled = torch.lerp(w_avg, w, truncation)[:, None, :].expand(-1, num_layers, -1)
+    truncated = torch.lerp(w_avg, w, truncation)[:, None, :].expand(-1, num_layers, -1)
     cutoff = num_layers if truncation_cutoff is None else truncation_cutoff
-    return torch.cat([pulled[:, :cutoff], styles[:, cutoff:]], dim=1)
+    return torch.cat([truncated[:, :cutoff], styles[:, cutoff:]], dim=1)
 
 
 def mix_styles(
     styles: Styles, other: Styles, *, probability: float, generator: torch.Generator
 ) -> Styles:
-    """Replace the later layers of a batch's styles by other ones (StyleGAN2's style mixing).
+    """Replace the later layers of a batch's styles by other styles (StyleGAN's style mixing).
 
     Geometry and texture are mixed independently: each with `probability`, from a uniformly drawn
     layer (never the first) to the last.
 
     Args:
-        styles: Kept before the crossover.
-        other: Taken from the crossover on.
-        probability: Chance that a kind of styles is mixed at all; the paper uses 0.9.
-        generator: Source of randomness, on the CPU.
+        styles: Styles before the crossover.
+        other: Styles from the crossover on.
+        probability: Probability that styles of a kind are mixed; the paper uses 0.9.
+        generator: Random number generator, on the CPU.
 
     Raises:
         ValueError: If `probability` is not in [0, 1].
@@ -111,11 +112,11 @@ def cross_styles(
     geo_from: Int[Tensor, " b"],
     tex_from: Int[Tensor, " b"],
 ) -> Styles:
-    """Replace the later layers of each shape's styles by other ones.
+    """Replace the later layers of each shape's styles by other styles.
 
     Args:
-        styles: Kept before the crossover.
-        other: Taken from the crossover on.
+        styles: Styles before the crossover.
+        other: Styles from the crossover on.
         geo_from: First geometry layer of each shape that is replaced.
         tex_from: First texture layer of each shape that is replaced.
     """
@@ -129,6 +130,7 @@ def _cross(
     b: Float[Tensor, "b layers w_dim"],
     first: Int[Tensor, " b"],
 ) -> Float[Tensor, "b layers w_dim"]:
+    """Take the layers before `first` of one, the others of the other."""
     layers = torch.arange(a.shape[1], device=a.device)
     return torch.where((layers < first.to(a.device)[:, None])[:, :, None], a, b)
 
@@ -136,7 +138,7 @@ def _cross(
 def _sample_crossover(
     styles: Float[Tensor, "b layers w_dim"], probability: float, generator: torch.Generator
 ) -> Int[Tensor, " b"]:
-    """Sample one crossover for a batch; draws the same two numbers whether it mixes or not."""
+    """Sample one crossover for a batch; draws two numbers whether it mixes or not."""
     num_shapes, num_layers = styles.shape[:2]
     is_mixed = torch.rand((), generator=generator).item() < probability
     layer = int(torch.randint(1, max(num_layers, 2), (), generator=generator))

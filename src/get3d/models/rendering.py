@@ -7,17 +7,19 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from get3d.core import Cameras, Images, Mesh
+from get3d.core import Cameras, Images, Mesh, split_channels
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.geometry import camera_origins, vertex_normals
 from get3d.models.config import TrainingRenderConfig
 from get3d.models.fields import Fields
 from get3d.render import (
+    Channels,
     LearnedLight,
     Light,
+    PackedViews,
     Pixels,
+    Shading,
     SurfacePoints,
-    Views,
     antialias_mask,
     covered_pixels,
     from_centre,
@@ -27,8 +29,34 @@ from get3d.render import (
     surface_points,
 )
 
-BACKGROUND = -1.0
+_BACKGROUND = -1.0
 _DARKEST = 0.004  # half a grey level above black, in [-1, 1]; 1/26 of it in linear light
+
+
+def diffuse_srgb(
+    position: Float[Tensor, "p 3"],
+    normal: Float[Tensor, "p 3"],
+    to_camera: Float[Tensor, "p 3"],
+    channels: Channels,
+    light: Light | LearnedLight | None,
+) -> Float[Tensor, "p 3"]:
+    """Shade the channel `color`, sRGB in [-1, 1], with Lambert's law in linear light.
+
+    Args:
+        position: Points of the surface in object space, in scene units.
+        normal: Unit surface normals.
+        to_camera: Unit vectors from the points to the camera.
+        channels: As the fields give them, not clipped.
+        light: None returns the colours as they are.
+
+    Returns:
+        sRGB, nominally in [-1, 1].
+    """
+    del position  # the lights are far away
+    base = channels["color"]
+    if light is None:
+        return base
+    return lit_colors(base, light.brightness(normal, to_camera))
 
 
 def render_images(
@@ -39,16 +67,21 @@ def render_images(
     *,
     config: TrainingRenderConfig,
     light: Light | LearnedLight | None = None,
+    shading: Shading = diffuse_srgb,
 ) -> Images:
-    """Draw meshes, asking the colour field only where something is seen.
+    """Render meshes, evaluating the colour field only at covered pixels.
 
     Args:
-        fields: Of the same shapes.
-        meshes: One a shape.
-        cameras: One a mesh, or k a mesh, those of a mesh following each other.
-        image_size: Pixels on a side.
-        config: How to composite.
-        light: On the surface; None shows the colour field as it is.
+        fields: Fields of the shapes.
+        meshes: One mesh per shape.
+        cameras: k cameras per mesh; those of a mesh follow each other.
+        image_size: Width and height of the images, in pixels.
+        config: Rendering options.
+        light: Light on the surface; None renders the channel `color` unlit.
+        shading: From the channels of the fields to RGB, where there is light.
+
+    Returns:
+        RGB in [-1, 1], nominally, and masks in [0, 1], in the order of the cameras.
 
     Raises:
         ValueError: If the number of cameras is not a multiple of the number of meshes.
@@ -60,48 +93,52 @@ def render_images(
             f"got {len(meshes)} meshes and {len(cameras)} cameras"
         )
     views, verts = project_meshes(meshes, cameras, views_per_mesh=views_per_mesh)
-    side = config.mask_supersample
-    fine_id = rasterize_views(views, image_size * side)
-    mask = F.avg_pool2d(antialias_mask(views, fine_id)[:, None], side)
+    factor = config.mask_supersample
+    fine_id = rasterize_views(views, image_size * factor)
+    mask = F.avg_pool2d(antialias_mask(views, fine_id)[:, None], factor)
 
     is_published = config.composite == "published"
     if not is_published:
-        pixels, size = nearest_covered(fine_id, side), image_size * side
+        pixels, size = nearest_covered(fine_id, factor), image_size * factor
     else:
-        face_id = fine_id if side == 1 else rasterize_views(views, image_size)
+        face_id = fine_id if factor == 1 else rasterize_views(views, image_size)
         pixels, size = covered_pixels(face_id), image_size
-    layers = layer_pixels(views, fine_id, pixels, side) if config.antialias_occlusions else None
-    seen = layers.pixels if layers else pixels
+    layers = layer_pixels(views, fine_id, pixels, factor) if config.antialias_occlusions else None
+    visible = layers.pixels if layers else pixels
     with torch.set_grad_enabled(torch.is_grad_enabled() and not config.detach_positions):
-        points = surface_points(views, verts, seen, size)
-    colors = fields.packed(fields.color, points.position, seen.image // views_per_mesh)
-    if light is not None:
+        points = surface_points(views, verts, visible, size)
+    values = fields.packed(fields.channels, points.position, visible.image // views_per_mesh)
+    channels = split_channels(values, fields.channel_sizes)
+    if light is None:
+        colors = channels["color"]
+    else:
         steps = config.normal_smoothing
         at_verts = torch.cat([vertex_normals(mesh, smoothing_steps=steps) for mesh in meshes])
-        normals = interpolated_normals(at_verts, views, seen, points)
-        to_camera = camera_origins(cameras)[seen.image] - points.position.detach()
-        colors = lit_colors(colors, light.brightness(normals, F.normalize(to_camera, dim=1)))
+        normals = interpolated_normals(at_verts, views, visible, points)
+        to_camera = camera_origins(cameras)[visible.image] - points.position.detach()
+        to_camera = F.normalize(to_camera, dim=1)
+        colors = shading(points.position, normals, to_camera, channels, light)
     colors = layers.blend(colors) if layers else colors
 
-    bias = fields.texture.heads.color.bias
-    image = bias if is_published else torch.full_like(bias, BACKGROUND)
+    bias = split_channels(fields.texture.background, fields.channel_sizes)["color"]
+    image = bias if is_published else torch.full_like(bias, _BACKGROUND)
     image = image.expand(len(cameras), image_size, image_size, 3)
     scale = size // image_size
     where = (pixels.image, pixels.row // scale, pixels.column // scale)
     rgb = image.index_put(where, colors).permute(0, 3, 1, 2)
-    return Images(rgb=rgb if is_published else (rgb - BACKGROUND) * mask + BACKGROUND, mask=mask)
+    return Images(rgb=rgb if is_published else (rgb - _BACKGROUND) * mask + _BACKGROUND, mask=mask)
 
 
 def interpolated_normals(
-    normals: Float[Tensor, "verts 3"], views: Views, pixels: Pixels, points: SurfacePoints
+    normals: Float[Tensor, "verts 3"], views: PackedViews, pixels: Pixels, points: SurfacePoints
 ) -> Float[Tensor, "p 3"]:
-    """Interpolate the vertex normals of the faces seen at pixels; differentiable in the vertices.
+    """Interpolate vertex normals over the faces visible at pixels; differentiable in the vertices.
 
     Args:
-        normals: Of the vertices of all meshes behind one another.
+        normals: Vertex normals of all meshes, one mesh after the other.
         views: The packed views.
-        pixels: Where to look.
-        points: The surface there.
+        pixels: Covered pixels.
+        points: Surface points at these pixels.
 
     Returns:
         Unit vectors.
@@ -115,34 +152,34 @@ def interpolated_normals(
 
 
 def lit_colors(base: Float[Tensor, "p 3"], brightness: Float[Tensor, " p"]) -> Float[Tensor, "p 3"]:
-    """Light sRGB base colours in [-1, 1], in linear light as the data are.
+    """Shade sRGB base colours in [-1, 1], in linear light as the data are.
 
-    What a base colour exceeds [-1, 1] by is added unlit, so that its gradient does not vanish.
+    The excess of a base colour over [-1, 1] is added unlit, so that its gradient does not vanish.
 
     Args:
-        base: As the colour field gives them, not clipped.
-        brightness: Factor on linear light.
+        base: Base colours from the colour field, not clipped.
+        brightness: Factors on linear light.
     """
     clipped = base.clamp(-1.0 + _DARKEST, 1.0)
     linear = srgb_to_linear((clipped + 1) / 2) * brightness[:, None]
-    # A negative learned brightness, or one that overexposes, is cut off as a camera does.
+    # Negative or overexposed learned brightness is clipped, as in a camera.
     return linear_to_srgb(linear.clamp(_DARKEST / 26, 1.0)) * 2 - 1 + (base - clipped)
 
 
-def nearest_covered(face_id: Int[Tensor, "n fine_h fine_w"], side: int) -> Pixels:
-    """Choose in every block of pixels the covered one nearest to the block's centre.
+def nearest_covered(face_id: Int[Tensor, "n fine_h fine_w"], factor: int) -> Pixels:
+    """Find in every block of pixels the covered one nearest to the block's centre.
 
     Args:
-        face_id: Face seen by each pixel, -1 for none.
-        side: Pixels along each side of a block.
+        face_id: Face index of every pixel, -1 for none.
+        factor: Width and height of a block, in pixels.
 
     Returns:
-        Pixels of the finer image, at most one a block, in the order of images, rows and columns.
+        Pixels of the finer image, at most one per block, in the order of images, rows, columns.
     """
-    blocks = (face_id >= 0).unflatten(2, (-1, side)).unflatten(1, (-1, side))
-    order = from_centre(side, face_id.device)
+    blocks = (face_id >= 0).unflatten(2, (-1, factor)).unflatten(1, (-1, factor))
+    order = from_centre(factor, face_id.device)
     is_seen, first = blocks.transpose(2, 3).flatten(3)[..., order].max(dim=3)
     image, row, column = is_seen.nonzero(as_tuple=True)
     chosen = order[first[image, row, column]]
-    row, column = row * side + chosen // side, column * side + chosen % side
+    row, column = row * factor + chosen // factor, column * factor + chosen % factor
     return Pixels(image, row, column, face_id[image, row, column])

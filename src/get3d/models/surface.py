@@ -1,6 +1,6 @@
-"""From a field to meshes, by either iso-surface, with what the losses on them need.
+"""Iso-surface extraction, by either method, with the inputs of the losses on surfaces.
 
-Offsets and weights are evaluated only where a surface passes: the rest would change nothing.
+Deformation and weights are evaluated only near the surface: the rest has no effect.
 """
 
 from dataclasses import dataclass, replace
@@ -47,21 +47,21 @@ Grid = TetGrid | VoxelGrid
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """The surfaces of a batch, with what the losses on them need.
+    """Surfaces of a batch of shapes, with the inputs of the losses on them.
 
     Attributes:
-        meshes: One a shape, differentiable.
-        sdf: Signed distances on the whole grid, as the network made them but positive inside.
-        fallback_sdf: The same, but shapes without a surface given a small one.
-        is_fallback: Which shapes had no surface.
-        sign_change_loss: Regulariser on the edges that each surface crosses, without its weight; on
-            those of the finer grid where there is one.
+        meshes: One mesh per shape, differentiable.
+        sdf: Signed distances on the whole grid, from the network but positive inside.
+        fallback_sdf: `sdf`, with a small fallback surface in shapes that have no surface.
+        is_fallback: Whether each shape has the fallback surface.
+        sign_change_loss: SDF regulariser of each shape (paper, equation 2), unweighted: on the
+            edges that the surface crosses, of the finer grid where there is one.
         empty_penalty: Mean |SDF| of each shape without a surface; 0 for the others.
-        deviation_loss: FlexiCubes: how unevenly crossings lie about dual vertices, in scene units;
-            0 for other iso-surfaces.
+        deviation_loss: FlexiCubes: deviation of the distances from crossings to their dual vertex,
+            in scene units; 0 for other iso-surfaces.
         magnitude_loss: FlexiCubes: mean |raw alpha and beta| of the cubes that a surface crosses;
             0 for other iso-surfaces.
-        is_dual: Whether FlexiCubes made the meshes.
+        is_dual: Whether FlexiCubes extracted the meshes.
     """
 
     meshes: list[Mesh]
@@ -82,17 +82,21 @@ def config_grid(config: GeneratorConfig) -> Grid:
 
 
 def grid_cell(config: GeneratorConfig) -> float:
-    """Compute the side of the cells of a config's grid, in scene units."""
+    """Compute the edge length of the cells of a config's grid, in scene units."""
     return config.scale / _cells_of(config, config.grid_resolution)
 
 
 def grid_offsets(raw: Float[Tensor, "*n 3"], config: GeneratorConfig) -> Float[Tensor, "*n 3"]:
-    """Turn the raw deformation into offsets of grid vertices, in scene units.
+    """Convert the raw deformation to offsets of grid vertices, in scene units.
 
-    The network learned offsets of this size: the same at any fineness of the surface, since
-    a finer grid is to show more of the same shape.
+    The offsets do not depend on the fineness at which the surface is extracted, so that a finer
+    grid gives the same shape with more detail.
+
+    Args:
+        raw: Deformation before the tanh.
+        config: Config of the generator.
     """
-    # half a cube, where cubes fill a side of length one
+    # half a cube, where the grid has edges of length one
     halves = 2 if config.iso_surface == "flexicubes" else 1
     resolution = config.grid_resolution << config.subdivisions
     return raw.tanh() / (resolution * config.deformation_multiplier * halves)
@@ -106,17 +110,17 @@ def extract_surface(
     for_training: bool,
     options: GridOptions | None = None,
 ) -> Surface:
-    """Extract the meshes of a batch; a shape whose field has one sign gets a small surface.
+    """Extract the meshes of a batch; a field of one sign gets a small fallback surface.
 
     Args:
-        fields: Of the shapes.
-        grid: Of the config's iso-surface, on the device of the fields.
-        config: Of the generator.
+        fields: Fields of the shapes.
+        grid: Grid of the config's iso-surface, on the device of the fields.
+        config: Config of the generator.
         for_training: Split the quads of FlexiCubes in four, so that the split has a gradient.
-        options: How fine; None as in training.
+        options: Fineness of the surface; None as in training.
 
     Raises:
-        ValueError: If the surface cannot be as fine as that.
+        ConfigError: If the surface cannot be as fine as that.
     """
     options = options or GridOptions()
     options.check(config)
@@ -134,9 +138,9 @@ def extract_surface(
             num_cells=num_own,
             scale=config.scale,
         )
-        found = _traced(fields, config, known, num_cells, for_training)
+        found = _on_finer_grid(fields, config, known, num_cells, for_training)
         if is_fallback.any():
-            # A replaced shape has its surface on the grid alone: no field knows of it.
+            # A fallback surface is on the grid alone: it is not in the field.
             own = _on_grid(fields, grid, config, sdf, for_training).meshes
             chosen = zip(is_fallback.tolist(), own, found.meshes, strict=True)
             found = replace(found, meshes=[a if was else b for was, a, b in chosen])
@@ -164,12 +168,12 @@ class _Found:
 
 
 def _inward(sdf: Float[Tensor, "*n"], config: GeneratorConfig) -> Float[Tensor, "*n"]:
-    """Turn the network's signed distances so that they are positive inside."""
+    """Convert the network's signed distances to positive inside."""
     return sdf if config.sdf_inside == "positive" else -sdf
 
 
 def _num_cells(config: GeneratorConfig, options: GridOptions) -> int:
-    """Count the cells along each side of the lattice that the surface is wanted on."""
+    """Count the cells, along each axis, of the lattice to extract the surface on."""
     if options.grid_resolution is not None:
         return _cells_of(config, options.grid_resolution)
     times = config.subdivisions if options.subdivisions is None else options.subdivisions
@@ -177,7 +181,7 @@ def _num_cells(config: GeneratorConfig, options: GridOptions) -> int:
 
 
 def _cells_of(config: GeneratorConfig, resolution: int) -> int:
-    """Count the cells along each side of a config's kind of grid."""
+    """Count the cells, along each axis, of a config's kind of grid."""
     return resolution if config.iso_surface == "flexicubes" else bcc_cells(resolution)
 
 
@@ -200,56 +204,58 @@ def _on_grid(
             dual = dual_topology(grid, sdf.detach())
             positions = _positions(fields, grid, config, dual.active_verts, dual.active_shape)
             raw_weights = _raw_weights(fields, grid, dual.cubes, dual.cube_shape)
-            return _joined(dual, dual.at_active(sdf), positions, raw_weights, loss, for_training)
+            return _dual_surface(
+                dual, dual.at_active(sdf), positions, raw_weights, loss, for_training
+            )
 
 
-def _traced(
+def _on_finer_grid(
     fields: Fields,
     config: GeneratorConfig,
     known: KnownSurface,
     num_cells: int,
     for_training: bool,
 ) -> _Found:
-    """Extract the surfaces on a lattice of another fineness."""
+    """Extract the surfaces on a lattice finer or coarser than the generator's grid."""
 
     def field(points: Float[Tensor, "n 3"], shape: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         return _inward(fields.packed(fields.sdf, points, shape), config)
 
     is_cubes = config.iso_surface == "flexicubes"
-    traced = (extract_sparse_cubes if is_cubes else extract_sparse_surface)(field, known, num_cells)
-    sdf = traced.sdf
+    sparse = (extract_sparse_cubes if is_cubes else extract_sparse_surface)(field, known, num_cells)
+    sdf = sparse.sdf
     if torch.is_grad_enabled():
-        # The few values that matter, once more. Rounding may turn a sign: the first one holds.
-        again = field(traced.points, traced.shape)
+        # Evaluate again with gradients. Where rounding changes a sign, the first value is kept.
+        again = field(sparse.points, sparse.shape)
         sdf = torch.where((again > 0) == (sdf > 0), again, sdf)
-    raw = fields.packed(fields.deformation, traced.points, traced.shape)
-    positions = traced.points + grid_offsets(raw, config)
-    edge_shape = traced.shape[traced.edges[:, 0]]
-    loss = crossing_losses(sdf[traced.edges], edge_shape, num_shapes=known.num_shapes)
-    match traced:
+    raw = fields.packed(fields.deformation, sparse.points, sparse.shape)
+    positions = sparse.points + grid_offsets(raw, config)
+    edge_shape = sparse.shape[sparse.edges[:, 0]]
+    loss = crossing_losses(sdf[sparse.edges], edge_shape, num_shapes=known.num_shapes)
+    match sparse:
         case SparseSurface():
-            meshes = sparse_meshes(traced, sdf, positions)
+            meshes = sparse_meshes(sparse, sdf, positions)
             return _Found(meshes, loss, torch.zeros_like(loss), torch.zeros_like(loss))
         case SparseCubes():
-            corners = _learned_corners(traced.centres, config)
-            raw_weights = fields.packed(fields.flexi_weights, corners, traced.topology.cube_shape)
-            return _joined(traced.topology, sdf, positions, raw_weights, loss, for_training)
+            corners = _training_corners(sparse.centres, config)
+            raw_weights = fields.packed(fields.flexi_weights, corners, sparse.topology.cube_shape)
+            return _dual_surface(sparse.topology, sdf, positions, raw_weights, loss, for_training)
 
 
-def _learned_corners(
+def _training_corners(
     centres: Float[Tensor, "cubes 3"], config: GeneratorConfig
 ) -> Float[Tensor, "cubes 8 3"]:
-    """Place the corners of cubes as large as in training.
+    """Compute the corners of cubes of the size in training about the given centres.
 
-    The network learned weights of a cube from the features at its corners. So about a smaller or
-    larger cube it is asked as if it were of that size.
+    The network predicts the weights of a cube from the features at its corners, so that it must be
+    evaluated at corners of cubes as large as in training.
     """
-    side = config.scale / (config.grid_resolution << config.subdivisions)
+    edge = config.scale / (config.grid_resolution << config.subdivisions)
     steps = cube_corner_steps(centres.device).to(centres) - 0.5
-    return centres[:, None] + steps * side
+    return centres[:, None] + steps * edge
 
 
-def _joined(
+def _dual_surface(
     topology: DualTopology,
     sdf: Float[Tensor, " active"],
     positions: Float[Tensor, "active 3"],
@@ -257,7 +263,7 @@ def _joined(
     sign_change_loss: Float[Tensor, " b"],
     for_training: bool,
 ) -> _Found:
-    """Place dual vertices and join them, whatever they were found on."""
+    """Place dual vertices and connect them to meshes, with the regularisers of FlexiCubes."""
     weights = cube_weights(raw_weights)
     points = place_points(topology, sdf, positions, weights)
     sizes = raw_weights[:, :20].abs().mean(1)
@@ -273,7 +279,7 @@ def _positions(
     verts: Int[Tensor, " active"],
     shape: Int[Tensor, " active"],
 ) -> Float[Tensor, "active 3"]:
-    """Deformed positions of packed grid vertices, each of one shape."""
+    """Compute deformed positions of packed grid vertices, each of one shape."""
     raw = fields.packed(fields.grid_deformation, verts, shape)
     return grid.verts[verts] + grid_offsets(raw, config)
 
@@ -281,6 +287,6 @@ def _positions(
 def _raw_weights(
     fields: Fields, grid: VoxelGrid, cubes: Int[Tensor, " cubes"], shape: Int[Tensor, " cubes"]
 ) -> Float[Tensor, "cubes 21"]:
-    """Raw weights of packed cubes, each of one shape."""
+    """Compute raw weights of packed cubes, each of one shape."""
     corners = cube_corners(cubes, grid.resolution)
     return fields.packed(fields.grid_flexi_weights, corners, shape)

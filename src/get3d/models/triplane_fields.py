@@ -1,5 +1,6 @@
-"""Shape and colour read from tri-planes, by small networks behind the lookup."""
+"""Geometry and colour from tri-planes, by small networks behind the lookup."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from get3d.models.ops import GridLookup, sample_triplane
 
 
 class TriplaneHeads(nn.Module):
-    """The networks that turn tri-plane features into geometry (unified generator)."""
+    """Networks from tri-plane features to geometry (unified generator)."""
 
     def __init__(
         self,
@@ -26,10 +27,10 @@ class TriplaneHeads(nn.Module):
         """Draw the weights.
 
         Args:
-            channels: Of one plane.
+            channels: Channels of one plane.
             w_dim: Width of the style vectors.
-            width: Of the hidden layers.
-            hidden_layers: Before the linear layer.
+            width: Width of the hidden layers.
+            hidden_layers: Number of hidden layers.
             has_weights: Add the head for FlexiCubes weights.
         """
         super().__init__()
@@ -41,15 +42,15 @@ class TriplaneHeads(nn.Module):
 
 @dataclass(frozen=True)
 class TriplaneGeometry:
-    """SDF, offsets and FlexiCubes weights read from tri-planes.
+    """SDF, deformation and FlexiCubes weights from tri-planes.
 
     Attributes:
         heads: The networks behind the lookup.
         planes: Tri-plane features.
-        styles: For the heads, in order of use.
-        lookup: Of the grid's vertices.
+        styles: Styles of the heads, in order of use.
+        lookup: Lookup at the grid's vertices.
         rows: Features at the lookup's distinct coordinates, shared by the heads.
-        extent: Side of the cube that the planes cover, in scene units.
+        extent: Edge length of the cube that the planes cover, in scene units.
     """
 
     heads: TriplaneHeads
@@ -60,19 +61,19 @@ class TriplaneGeometry:
     extent: float
 
     def features(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n c"]:
-        """Tri-plane features at points."""
+        """Sample the tri-plane features at points."""
         return sample_triplane(self.planes, points, extent=self.extent)
 
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
-        """Signed distance at points."""
+        """Compute the signed distance at points."""
         return self.heads.sdf(self.features(points), self.styles)[..., 0]
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Offsets at points, before the tanh."""
+        """Compute the deformation at points, before the tanh."""
         return self.heads.deformation(self.features(points), self.styles)
 
     def flexi_weights(self, corners: Float[Tensor, "*b cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
-        """Raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by their corners.
+        """Compute raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by corners.
 
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
@@ -80,7 +81,7 @@ class TriplaneGeometry:
         return self._weights(self.features(corners.flatten(-3, -2)))
 
     def grid_flexi_weights(self, corners: Int[Tensor, "b k 8"]) -> Float[Tensor, "b k 21"]:
-        """The same for some cubes of each sample, given by the grid's vertices at their corners.
+        """Compute raw FlexiCubes weights of some cubes of each sample, given by grid vertices.
 
         Raises:
             ValueError: If the generator was not built for FlexiCubes.
@@ -88,20 +89,21 @@ class TriplaneGeometry:
         return self._weights(self.lookup.gather_at(self.rows, corners.flatten(1)))
 
     def _weights(self, corners: Float[Tensor, "b corners c"]) -> Float[Tensor, "b cubes 21"]:
-        """Raw weights from the features of corners, eight after eight."""
+        """Compute raw weights from the features of corners, eight per cube."""
         features = corners.unflatten(1, (-1, 8)).flatten(2)
         return self._weights_head(features, self.styles) * 0.1
 
     @property
     def _weights_head(self) -> PointMLP:
+        """The head for FlexiCubes weights; raises ValueError if there is none."""
         if self.heads.weights is None:
             raise ValueError("this generator has no FlexiCubes weights: its iso_surface is dmtet")
         return self.heads.weights
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
-        """Signed distance at every grid vertex."""
+        """Compute the signed distance at every grid vertex."""
         head, styles = self.heads.sdf, self.styles
-        rows = head.share_first(self.rows, styles, self.lookup.bias_share)
+        rows = head.apply_first_linear(self.rows, styles, self.lookup.bias_fraction)
         return in_chunks(
             lambda index: head.finish_sums(rows, index, styles),
             self.lookup.index,
@@ -110,15 +112,15 @@ class TriplaneGeometry:
         )
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
-        """Offsets at some grid vertices of each sample, before the tanh."""
+        """Compute the deformation at some grid vertices of each sample, before the tanh."""
         head = self.heads.deformation
         if not torch.is_grad_enabled():  # in chunks, so nothing is made for the whole grid
             return head(self.lookup.gather_at(self.rows, verts), self.styles)
-        rows = head.share_first(self.rows, self.styles, self.lookup.bias_share)
+        rows = head.apply_first_linear(self.rows, self.styles, self.lookup.bias_fraction)
         return head.finish(self.lookup.gather_at(rows, verts), self.styles)
 
     def __getitem__(self, index: slice) -> "TriplaneGeometry":
-        """Pick samples."""
+        """Return the geometry of some samples."""
         return TriplaneGeometry(
             self.heads,
             self.planes[index],
@@ -130,37 +132,50 @@ class TriplaneGeometry:
 
 
 class TextureHeads(nn.Module):
-    """The networks that turn tri-plane features into colour."""
+    """Networks from tri-plane features to the channels of an appearance.
+
+    Attributes:
+        outputs: Number of values of each channel, by name.
+    """
 
     features = 16
 
     def __init__(
-        self, channels: int, w_dim: int, *, width: int, hidden_layers: int, color_w_dim: int
+        self,
+        channels: int,
+        w_dim: int,
+        *,
+        width: int,
+        hidden_layers: int,
+        color_w_dim: int,
+        outputs: Mapping[str, int] | None = None,
     ) -> None:
         """Draw the weights.
 
         Args:
-            channels: Of one plane.
+            channels: Channels of one plane.
             w_dim: Width of the style vectors of the point network.
-            width: Of the hidden layers.
-            hidden_layers: Before the linear layer.
+            width: Width of the hidden layers.
+            hidden_layers: Number of hidden layers.
             color_w_dim: Width of the style vector of the colour layer.
+            outputs: Number of values of each channel, by name; None: color, 3 values.
         """
         super().__init__()
+        self.outputs = dict(outputs or {"color": 3})
         self.mlp = PointMLP([channels, *[width] * hidden_layers, self.features], w_dim)
-        self.color = ToRGB(self.features, 3, color_w_dim)
+        self.color = ToRGB(self.features, sum(self.outputs.values()), color_w_dim)
 
 
 @dataclass(frozen=True)
 class Texture:
-    """Colour read from tri-planes.
+    """The channels of an appearance from tri-planes.
 
     Attributes:
         heads: The networks behind the lookup.
         planes: Tri-plane features.
-        styles: For the point network, in order of use.
-        color_style: For the colour layer.
-        extent: Side of the cube that the planes cover, in scene units.
+        styles: Styles of the point network, in order of use.
+        color_style: Style of the colour layer.
+        extent: Edge length of the cube that the planes cover, in scene units.
     """
 
     heads: TextureHeads
@@ -170,16 +185,21 @@ class Texture:
     extent: float
 
     def features(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 16"]:
-        """Texture features at points, from which the colour is a linear map."""
+        """Compute texture features at points; the channels are a linear map of them."""
         sampled = sample_triplane(self.planes, points, extent=self.extent)
         return self.heads.mlp(sampled, self.styles)
 
-    def color(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Colour at points, nominally in [-1, 1]."""
+    def channels(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n c"]:
+        """Compute all channels at points, nominally in [-1, 1]."""
         return self.heads.color(self.features(points), self.color_style)
 
+    @property
+    def background(self) -> Float[Tensor, " c"]:
+        """Values of all channels where no surface is seen, as published: the layer's bias."""
+        return self.heads.color.bias
+
     def __getitem__(self, index: slice) -> "Texture":
-        """Pick samples."""
+        """Return the textures of some samples."""
         return Texture(
             self.heads,
             self.planes[index],

@@ -1,4 +1,4 @@
-"""Geometry from 3D convolutions: the shape part of the separate generator (paper, appendix)."""
+"""Geometry from 3D convolutions, for the separate generator (paper, appendix)."""
 
 import math
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ _POSITION_FEATURES = 6
 
 
 class VolumeBlock(nn.Module):
-    """One resolution: double the volume, then two convolutions beside a linear skip."""
+    """One resolution: upsampling by two, then two convolutions with a linear skip connection."""
 
     def __init__(self, in_channels: int, out_channels: int, w_dim: int) -> None:
         """Draw the weights.
 
         Args:
-            in_channels: Width of the input.
-            out_channels: Width of the block.
+            in_channels: Channels of the input.
+            out_channels: Channels of the block.
             w_dim: Width of the style vectors.
         """
         super().__init__()
@@ -48,15 +48,15 @@ class VolumeBlock(nn.Module):
 
 
 class VolumeNetwork(nn.Module):
-    """A feature volume, and the point network that reads it."""
+    """Synthesis network of a feature volume, and the point network behind the lookup."""
 
     def __init__(self, out_features: int, config: GeneratorConfig, *, hidden_layers: int) -> None:
         """Draw the weights.
 
         Args:
             out_features: Width of the point network's output.
-            config: Sizes.
-            hidden_layers: Of the point network.
+            config: Config of the generator.
+            hidden_layers: Number of hidden layers of the point network.
         """
         super().__init__()
         w_dim = config.w_dim
@@ -75,16 +75,20 @@ class VolumeNetwork(nn.Module):
 
     @property
     def num_convs(self) -> int:
-        """How many styles the convolutions use."""
+        """Number of styles of the convolutions."""
         return 1 + 2 * len(self.blocks)
 
     @property
     def num_styles(self) -> int:
-        """How many styles are used in all."""
+        """Number of styles of convolutions and point network."""
         return self.num_convs + len(self.mlp.layers)
 
     def volume(self, styles: Float[Tensor, "b layers w_dim"]) -> Float[Tensor, "b c d h w"]:
-        """Make the feature volume; x runs along its last axis."""
+        """Synthesize the feature volume; x runs along its last axis.
+
+        Args:
+            styles: Styles of this network, in order of use.
+        """
         queue = iter(styles.unbind(1))
         x = self.const.expand(len(styles), -1, -1, -1, -1)
         x = self.conv(x, next(queue))
@@ -103,10 +107,10 @@ class VolumeNetwork(nn.Module):
         """Evaluate the field at points.
 
         Args:
-            volume: From `volume` of the same styles.
+            volume: Feature volume of the same styles, from `volume`.
             points: Positions, in scene units, of each sample or shared by all.
-            styles: All styles of this network, in order of use.
-            extent: Side of the cube that the volume covers, in scene units.
+            styles: Styles of this network, in order of use.
+            extent: Edge length of the cube that the volume covers, in scene units.
         """
         if points.ndim == 2:
             points = points.expand(len(volume), -1, -1)
@@ -119,31 +123,31 @@ class VolumeNetwork(nn.Module):
 
 
 class VolumeHeads(nn.Module):
-    """Two volume networks, one for the SDF and one for the offsets; they share their styles."""
+    """Volume networks of the SDF and of the deformation, which share their styles."""
 
     def __init__(self, config: GeneratorConfig) -> None:
-        """Draw the weights of networks of the given sizes."""
+        """Draw the weights; `config` is the generator's."""
         super().__init__()
         self.sdf = VolumeNetwork(1, config, hidden_layers=_SDF_HIDDEN)
         self.deformation = VolumeNetwork(3, config, hidden_layers=_DEFORMATION_HIDDEN)
 
     @property
     def num_styles(self) -> int:
-        """How many styles the longer one uses."""
+        """Number of styles of the deeper network."""
         return max(self.sdf.num_styles, self.deformation.num_styles)
 
 
 @dataclass(frozen=True)
 class VolumeGeometry:
-    """SDF and offsets read from feature volumes.
+    """SDF and deformation from feature volumes.
 
     Attributes:
         heads: The networks behind the lookup.
-        sdf_volume: Features for the SDF.
-        deformation_volume: Features for the offsets.
-        styles: In order of use.
+        sdf_volume: Feature volume for the SDF.
+        deformation_volume: Feature volume for the deformation.
+        styles: Styles of the networks, in order of use.
         grid_verts: Vertices of the generator's grid, in scene units.
-        extent: Side of the cube that the volumes cover, in scene units.
+        extent: Edge length of the cube that the volumes cover, in scene units.
     """
 
     heads: VolumeHeads
@@ -154,25 +158,25 @@ class VolumeGeometry:
     extent: float
 
     def sdf(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n"]:
-        """Signed distance at points."""
+        """Compute the signed distance at points."""
         return self.heads.sdf.read(self.sdf_volume, points, self.styles, extent=self.extent)[..., 0]
 
     def deformation(self, points: Float[Tensor, "*b n 3"]) -> Float[Tensor, "b n 3"]:
-        """Offsets at points, before the tanh."""
+        """Compute the deformation at points, before the tanh."""
         return self.heads.deformation.read(
             self.deformation_volume, points, self.styles, extent=self.extent
         )
 
     def grid_sdf(self) -> Float[Tensor, "b grid"]:
-        """Signed distance at every grid vertex."""
+        """Compute the signed distance at every grid vertex."""
         return in_chunks(self.sdf, self.grid_verts, axis=0, num_shapes=len(self.styles))
 
     def grid_deformation(self, verts: Int[Tensor, "b k"]) -> Float[Tensor, "b k 3"]:
-        """Offsets at some grid vertices of each sample, before the tanh."""
+        """Compute the deformation at some grid vertices of each sample, before the tanh."""
         return self.deformation(self.grid_verts[verts])
 
     def __getitem__(self, index: slice) -> "VolumeGeometry":
-        """Pick samples."""
+        """Return the geometry of some samples."""
         return VolumeGeometry(
             self.heads,
             self.sdf_volume[index],

@@ -1,9 +1,10 @@
-"""What is known of a generator's weights before there is a network: names, shapes, types."""
+"""Names, shapes and types of a generator's weights, before the generator is built."""
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from get3d.core import ConfigError, ModelError
 from get3d.models.config import GeneratorConfig
 from get3d.models.generator import SeparateNetwork, UnifiedNetwork
 from get3d.models.mapping import Mapping
@@ -12,16 +13,16 @@ _TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 def skeleton(config: GeneratorConfig) -> dict[str, Tensor]:
-    """Name a generator's weights and their shapes, without the memory for them or for its grid.
+    """Make a generator's state dict without memory for its weights or its grid.
 
     Args:
-        config: Of the generator.
+        config: Config of the generator.
 
     Returns:
-        Its state dict, on the device "meta".
+        The state dict, on the device "meta".
 
     Raises:
-        ValueError: If no computer could hold such a network.
+        ConfigError: If the sizes exceed any memory.
     """
     sizes = config.z_dim, config.w_dim
     try:
@@ -33,30 +34,38 @@ def skeleton(config: GeneratorConfig) -> dict[str, Tensor]:
             is_unified = config.architecture == "unified"
             parts["network"] = UnifiedNetwork(config) if is_unified else SeparateNetwork(config)
     except (RuntimeError, OverflowError, TypeError) as error:  # sizes beyond 64 bits
-        raise ValueError("the config has sizes that no computer could hold") from error
+        raise ConfigError("the config has sizes that no computer could hold") from error
     return nn.ModuleDict(parts).state_dict()
 
 
 def check_weight_type(name: str, tensor: Shaped[Tensor, "..."]) -> None:
-    """Refuse what is no plain tensor of floating-point numbers.
+    """Validate that a tensor is dense and of floating-point numbers.
+
+    Args:
+        name: Name of the tensor, for the message.
+        tensor: The tensor.
 
     Raises:
-        ValueError: Naming the tensor and its type.
+        ModelError: If it is not.
     """
     if tensor.dtype not in _TYPES or tensor.layout != torch.strided:
-        raise ValueError(
+        raise ModelError(
             f"{name} has the type {tensor.dtype}, weights are floating-point numbers of 16, 32 or "
             "64 bits"
         )
 
 
 def check_weight_values(name: str, tensor: Shaped[Tensor, "..."]) -> None:
-    """Refuse values that are not finite in the 32 bits of our networks.
+    """Validate that a tensor is finite as float32, the type of our networks.
+
+    Args:
+        name: Name of the tensor, for the message.
+        tensor: The tensor.
 
     Raises:
-        ValueError: Naming the tensor.
+        ModelError: If it is not.
     """
     if not tensor.float().isfinite().all():
-        raise ValueError(
+        raise ModelError(
             f"{name} has values that are not finite as 32-bit floats; get another copy"
         )

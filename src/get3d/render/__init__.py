@@ -1,4 +1,4 @@
-"""Rasterising with gradients: which face each pixel sees, and everything that follows from it."""
+"""Differentiable rasterisation: visible faces, G-buffer, antialiasing and shading."""
 
 from get3d.render.antialiasing import antialias_mask
 from get3d.render.gbuffer import (
@@ -12,6 +12,7 @@ from get3d.render.gbuffer import (
     surface_points,
 )
 from get3d.render.lighting import LearnedLight, Light
+from get3d.render.materials import material_channels, sample_texture
 from get3d.render.occlusion import (
     LayeredPixels,
     Occlusions,
@@ -20,24 +21,35 @@ from get3d.render.occlusion import (
     layer_pixels,
 )
 from get3d.render.rasterizer import rasterize, rasterize_views
-from get3d.render.shading import ColorFn, render_colored, render_textured
-from get3d.render.views import Views, pack_views, project_meshes
+from get3d.render.shading import (
+    Channels,
+    ColorFn,
+    Shading,
+    diffuse,
+    render_colored,
+    render_textured,
+)
+from get3d.render.views import PackedViews, pack_views, project_meshes
 
 __all__ = [
+    "Channels",
     "ColorFn",
     "LayeredPixels",
     "LearnedLight",
     "Light",
     "Occlusions",
+    "PackedViews",
     "Pixels",
+    "Shading",
     "SurfacePoints",
-    "Views",
     "antialias_mask",
     "covered_pixels",
+    "diffuse",
     "find_occlusions",
     "from_centre",
     "interpolate",
     "layer_pixels",
+    "material_channels",
     "pack_views",
     "project_meshes",
     "rasterize",
@@ -47,5 +59,6 @@ __all__ = [
     "render_mesh",
     "render_meshes",
     "render_textured",
+    "sample_texture",
     "surface_points",
 ]

@@ -1,4 +1,4 @@
-"""What is seen at each pixel, from face indices by plain tensor code that autograd goes through."""
+"""G-buffers: position, depth and barycentrics per pixel, differentiable in the vertices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.errors import ConfigError
 from get3d.core.types import Cameras, GBuffer, Mesh
 from get3d.render.antialiasing import antialias_mask
 from get3d.render.rasterizer import Backend, rasterize_views
-from get3d.render.views import Views, parse_image_size, project_meshes
+from get3d.render.views import PackedViews, parse_image_size, project_meshes
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """A list of pixels that see a surface.
+    """A list of covered pixels.
 
     Attributes:
         image: Index of the image.
@@ -30,20 +31,20 @@ class Pixels:
     face: Int[Tensor, " p"]
 
     def __len__(self) -> int:
-        """Count the pixels."""
+        """Return the number of pixels."""
         return self.image.shape[0]
 
     def __getitem__(self, index: slice | Int[Tensor, " picked"]) -> "Pixels":
-        """Pick some of them."""
+        """Select pixels by a slice or an index tensor."""
         return Pixels(self.image[index], self.row[index], self.column[index], self.face[index])
 
 
 @dataclass(frozen=True)
 class SurfacePoints:
-    """Where the rays through a list of pixel centres meet the surface.
+    """Intersections of rays through pixel centres with the surface.
 
     Attributes:
-        position: In object space.
+        position: Object-space positions, in scene units.
         depth: Distance along the viewing axis, in scene units.
         barycentric: Perspective-correct weights of the face's corners; they sum to 1.
     """
@@ -54,26 +55,26 @@ class SurfacePoints:
 
 
 def covered_pixels(face_id: Int[Tensor, "n h w"]) -> Pixels:
-    """List the pixels that see a face, in the order of images, rows and columns."""
+    """List the covered pixels, in the order of images, rows and columns."""
     image, row, column = (face_id >= 0).nonzero(as_tuple=True)
     return Pixels(image, row, column, face_id[image, row, column])
 
 
 def surface_points(
-    views: Views,
+    views: PackedViews,
     verts: Float[Tensor, "verts 3"],
     pixels: Pixels,
     image_size: int | tuple[int, int],
 ) -> SurfacePoints:
-    """Intersect rays through pixel centres with the planes of the faces seen there.
+    """Intersect rays through pixel centres with the planes of the visible faces.
 
-    The weights come from homogeneous edge functions (Olano and Greer 1997), without dividing by
-    the depth of any corner, so faces that reach behind the camera are as good as others.
+    The weights are homogeneous edge functions (Olano and Greer 1997), without division by the depth
+    of a corner, so faces that extend behind the camera need no special case.
 
     Args:
         views: The packed views.
-        verts: Object-space vertices of all meshes behind one another, as `project_meshes` returns.
-        pixels: Where to look.
+        verts: Object-space vertices of all meshes, concatenated, as `project_meshes` returns them.
+        pixels: The pixels.
         image_size: In pixels, square or (height, width).
     """
     height, width = parse_image_size(image_size)
@@ -81,10 +82,10 @@ def surface_points(
     corners = views.faces[spans[:, 1] + pixels.face]
     clip = _look_up(views.clip, corners + spans[:, :1])
     x, y, w = clip[..., 0], clip[..., 1], clip[..., 3]
-    # Relative to the ray through the pixel centre: less cancellation than in absolute terms.
+    # Relative to the ray through the pixel centre, to reduce cancellation.
     x = x - ((pixels.column.to(x.dtype) + 0.5) * (2.0 / width) - 1.0)[:, None] * w
     y = y - ((pixels.row.to(y.dtype) + 0.5) * (2.0 / height) - 1.0)[:, None] * w
-    # From the following corner's x and the previous one's y, and the other way round.
+    # Cross products of the next and the previous corner.
     weights = x.roll(-1, 1) * y.roll(1, 1) - x.roll(1, 1) * y.roll(-1, 1)
     weights = weights / _away_from_zero(weights.sum(1, keepdim=True))
     points = _look_up(verts, corners + spans[:, 3:])
@@ -123,18 +124,20 @@ def render_meshes(
     supersample: int = 1,
     backend: Backend | None = None,
 ) -> GBuffer:
-    """Render a batch of meshes in one go; differentiable in their vertices.
+    """Render a batch of meshes in one call; differentiable in their vertices.
 
     Args:
-        meshes: One or more meshes; those without faces give empty images.
+        meshes: One or more meshes; a mesh without faces gives empty images.
         cameras: Image i shows `meshes[i // views_per_mesh]` through `cameras[i]`.
         image_size: In pixels, square or (height, width).
-        views_per_mesh: How many images show the same mesh.
-        supersample: The mask is drawn this many times larger each way, then averaged.
+        views_per_mesh: Number of images of each mesh.
+        supersample: Samples along each axis of a pixel, for the mask only.
         backend: See `rasterize`.
 
     Raises:
-        ValueError: If the number of cameras, a size, an index or the backend does not fit.
+        ConfigError: If a size, `supersample` or the backend is not supported.
+        ValueError: If the number of cameras does not match, or a vertex index is out of range
+            (checked on the CPU only).
     """
     height, width = parse_image_size(image_size)
     views, verts = project_meshes(meshes, cameras, views_per_mesh=views_per_mesh)
@@ -157,25 +160,25 @@ def render_meshes(
 
 
 def render_mask(
-    views: Views,
+    views: PackedViews,
     image_size: int | tuple[int, int],
     *,
     supersample: int = 1,
     backend: Backend | None = None,
 ) -> Float[Tensor, "n h w"]:
-    """Draw only the antialiased mask, whose gradient moves the silhouette.
+    """Render only the antialiased mask, whose gradient moves the silhouette.
 
     Args:
         views: The packed views.
         image_size: In pixels, square or (height, width).
-        supersample: Drawn this many times larger each way, then averaged.
+        supersample: Samples along each axis of a pixel, averaged.
         backend: See `rasterize`.
 
     Raises:
-        ValueError: If `supersample` is not positive, or a size or the backend does not fit.
+        ConfigError: If `supersample` is not positive, or a size or the backend is not supported.
     """
     if supersample < 1:
-        raise ValueError(f"supersample must be at least 1, got {supersample}")
+        raise ConfigError(f"supersample must be at least 1, got {supersample}")
     height, width = parse_image_size(image_size)
     face_id = rasterize_views(views, (height * supersample, width * supersample), backend=backend)
     mask = antialias_mask(views, face_id, backend=backend)
@@ -189,16 +192,19 @@ def interpolate(
     *,
     views_per_mesh: int = 1,
 ) -> Float[Tensor, "n h w c"]:
-    """Spread a vertex attribute over the pixels; differentiable in it and in the weights.
+    """Interpolate a vertex attribute; differentiable in the attribute and the barycentrics.
 
     Args:
-        gbuffer: What `render_meshes` returned.
-        attribute: One row a vertex, for all meshes behind one another.
-        meshes: The meshes that were rendered.
-        views_per_mesh: As for `render_meshes`.
+        gbuffer: Result of `render_meshes`.
+        attribute: One row per vertex, for all meshes concatenated.
+        meshes: The rendered meshes.
+        views_per_mesh: As in `render_meshes`.
 
     Returns:
         The attribute at each pixel centre, zero on background.
+
+    Raises:
+        ValueError: If the number of rows differs from that of vertices.
     """
     device = gbuffer.face_id.device
     first_vert, first_face = 0, []
@@ -208,8 +214,9 @@ def interpolate(
         packed.append(mesh.faces + first_vert)
         first_vert += mesh.verts.shape[0]
     if attribute.shape[0] != first_vert:
-        raise ValueError(f"attribute must have {first_vert} rows, one a vertex of all meshes, got "
-                         f"{attribute.shape[0]}")  # fmt: skip
+        raise ValueError(
+            f"attribute must have {first_vert} rows, one per vertex, got {attribute.shape[0]}"
+        )
     pixels = covered_pixels(gbuffer.face_id)
     offset = torch.tensor(first_face, device=device)[pixels.image // views_per_mesh]
     corners = torch.cat(packed)[offset + pixels.face]
@@ -220,11 +227,11 @@ def interpolate(
 
 
 def _look_up(table: Float[Tensor, "rows c"], index: Int[Tensor, "p 3"]) -> Float[Tensor, "p 3 c"]:
-    """Index rows; unlike `table[index]`, the backward pass is a plain `index_add`."""
+    """Gather rows; unlike `table[index]`, the backward pass is a plain `index_add`."""
     return table.index_select(0, index.reshape(-1)).view(*index.shape, table.shape[1])
 
 
 def _away_from_zero(value: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
-    """Replace a sum that vanished by rounding, so that the weights stay finite."""
+    """Replace values that vanish by rounding, so that the weights stay finite."""
     smallest = torch.finfo(value.dtype).tiny
     return torch.where(value.abs() < smallest, smallest, value)

@@ -1,4 +1,4 @@
-"""Diffuse light: how bright a white surface is, from its normal and the direction to the camera."""
+"""Diffuse lighting: brightness as a function of the normal and the direction to the camera."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Light:
     Attributes:
         sky: Brightness of surfaces that face up (+y).
         ground: Brightness of surfaces that face down.
-        camera: Brightness that the light at the camera adds where it shines on head-on.
+        camera: Brightness that the light at the camera adds to surfaces that face it.
     """
 
     sky: float = 0.65
@@ -24,7 +24,7 @@ class Light:
 
     @classmethod
     def unlit(cls) -> "Light":
-        """Make the light under which every surface shows its base colour."""
+        """Return the light under which every surface has its base colour."""
         return cls(sky=1.0, ground=1.0, camera=0.0)
 
     def brightness(
@@ -44,11 +44,11 @@ class Light:
 class LearnedLight(nn.Module):
     """Nine spherical-harmonic coefficients of the irradiance (Ramamoorthi and Hanrahan 2001).
 
-    White light that stays with the object, of any direction. Starts as even light of brightness 1.
+    White light that is fixed relative to the object. Initialised to uniform light of brightness 1.
     """
 
     def __init__(self) -> None:
-        """Start as even light."""
+        """Initialise to uniform light."""
         super().__init__()
         start = torch.zeros(9)
         start[0] = 1.0
@@ -65,8 +65,8 @@ class LearnedLight(nn.Module):
 def harmonics(normals: Float[Tensor, "p 3"]) -> Float[Tensor, "p 9"]:
     """Evaluate the real spherical harmonics of degrees 0 to 2, Schmidt semi-normalised.
 
-    Over the sphere, products of different ones average 0, and the squares of those of degree d
-    average 1 / (2 d + 1). The first is 1.
+    Over the sphere, products of different harmonics average to 0 and squares of those of degree d
+    to 1 / (2 d + 1). The first is constant 1.
 
     Args:
         normals: Unit vectors.

@@ -1,8 +1,7 @@
-"""The CPU backend: compiled loops, threads over images and bands of rows.
+"""The CPU backend: compiled loops, with threads over images and bands of rows.
 
-Threads are ours, not numba's: its pools abort the process when two threads enter at once or when a
-process forks after use, and both happen in ordinary data loading. `torch.set_num_threads` decides
-how many there are.
+It does not use numba's thread pools, which abort the process when two threads enter at once or when
+a process forks after use; both happen in data loading. `torch.set_num_threads` sets their number.
 """
 
 import numpy as np
@@ -13,13 +12,13 @@ from torch import Tensor
 from get3d.core.threads import run_jobs
 from get3d.render import numba_kernels as kernels
 from get3d.render.fixed_point import NO_EDGE, ScreenTriangles, classify, cut_faces, gather_corners
-from get3d.render.views import Views
+from get3d.render.views import PackedViews
 
 MIN_WORK_NS = 3_000_000
-"""Below this, waking other threads costs more than it saves."""
+"""Estimated work below which one thread is faster than several."""
 
 
-def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]:
+def rasterize(views: PackedViews, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]:
     """Find the nearest face of every pixel; the contract is that of `get3d.render.rasterize`."""
     height, width = image_size
     face_id = torch.empty((len(views), height, width), dtype=torch.int64)
@@ -48,8 +47,8 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
     return face_id
 
 
-def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:
-    """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`."""
+def silhouette(views: PackedViews, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:
+    """Find the outermost edge between covered and empty neighbours; see `torch_backend`."""
     num, height, width = face_id.shape
     seen = face_id.reshape(num, height * width).numpy()
     meshes = split_views(views)
@@ -78,8 +77,8 @@ def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"
     return torch.from_numpy(np.concatenate([across, down], 1))
 
 
-def split_views(views: Views) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Clip-space vertices and faces of each image, as arrays that share memory."""
+def split_views(views: PackedViews) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the clip-space vertices and faces of each image, as arrays that share memory."""
     clip = views.clip.detach().contiguous().numpy()
     faces = views.faces.contiguous().numpy()
     spans = views.spans.tolist()
@@ -90,8 +89,8 @@ def split_views(views: Views) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
-def _cut(views: Views, image: int, image_size: tuple[int, int]) -> ScreenTriangles:
-    """Cut the faces of one image that cannot be drawn as they are."""
+def _cut(views: PackedViews, image: int, image_size: tuple[int, int]) -> ScreenTriangles:
+    """Clip the faces of one image that cannot be rasterised directly."""
     face = torch.arange(int(views.spans[image, 2]))
     images = torch.full_like(face, image)
     clip = gather_corners(views, images, face)
@@ -99,7 +98,7 @@ def _cut(views: Views, image: int, image_size: tuple[int, int]) -> ScreenTriangl
     return cut_faces(clip[is_hard], images[is_hard], face[is_hard], image_size)
 
 
-def _threads(views: Views, image_size: tuple[int, int]) -> int:
-    """Choose how many threads are worth their while."""
+def _threads(views: PackedViews, image_size: tuple[int, int]) -> int:
+    """Choose the number of threads by an estimate of the work."""
     work_ns = 15 * int(views.spans[:, 2].sum()) + 4 * len(views) * image_size[0] * image_size[1]
     return torch.get_num_threads() if work_ns > MIN_WORK_NS else 1

@@ -1,8 +1,8 @@
-"""The loops of the CPU backend, compiled on first use.
+"""Compiled loops of the CPU backend.
 
-They repeat the arithmetic of `torch_backend.py` operation by operation; a test holds them to it.
-Each kernel works on one image, and lets other threads run meanwhile. Types are inferred by numba
-(and a wrapper that checks them at run time would be in its way).
+They repeat the arithmetic of `torch_backend.py` operation by operation; tests require equal
+results. Each kernel processes one image and releases the GIL. Types are inferred by numba, which is
+incompatible with wrappers that check types at run time.
 """
 
 from typing import no_type_check
@@ -24,15 +24,15 @@ from get3d.render.fixed_point import (
 SHIFT = SUBPIXELS.bit_length() - 1
 IS_OUTSIDE = 63
 NEEDS_CUT = 64
-IS_BROKEN = 128
+IS_INVALID = 128
 SMALL = 16
-"""Up to this many pixels, trying them all beats finding the ends of each row."""
+"""Number of pixels up to which testing each is faster than finding the ends of each row."""
 
 
 @compiled
 @no_type_check
 def _project(clip, height, width):
-    """Snap the vertices of one image and say which planes each is beyond."""
+    """Convert vertices of one image to fixed point; flag the frustum planes they are outside of."""
     num = clip.shape[0]
     x, y = np.empty(num, np.int32), np.empty(num, np.int32)
     z, code = np.empty(num, np.float64), np.empty(num, np.uint8)
@@ -54,7 +54,7 @@ def _project(clip, height, width):
         elif np.isfinite(cx) and np.isfinite(cy) and np.isfinite(cz) and np.isfinite(cw):
             flags |= NEEDS_CUT
         else:
-            flags |= IS_BROKEN
+            flags |= IS_INVALID
         code[i] = flags
     return x, y, z, code
 
@@ -62,7 +62,7 @@ def _project(clip, height, width):
 @compiled
 @no_type_check
 def _cross(u0, v0, u1, v1, line):
-    """Start walking along a side: numerator at this line, its step, and the denominator."""
+    """Return the crossing of an edge and a scan line: numerator, its step per line, denominator."""
     dv = v1 - v0
     du = u1 - u0
     top = (u0 - HALF) * dv + (line * SUBPIXELS + HALF - v0) * du
@@ -72,7 +72,7 @@ def _cross(u0, v0, u1, v1, line):
 @compiled
 @no_type_check
 def _ceil_divide(top, bottom, inverse):
-    """Exact ceiling of a quotient; the estimate is never off by more than one."""
+    """Return the exact ceiling of a quotient; the estimate is off by at most one."""
     quotient = np.int64(np.floor(np.float64(top) * inverse))
     rest = top - quotient * bottom
     return quotient + (rest > 0) + (rest > bottom) - (rest <= -bottom)
@@ -100,7 +100,7 @@ def _sort_corners(u, v, values):
 @compiled
 @no_type_check
 def _depth_plane(u, v, z, area):
-    """Slopes of z/w over the screen, for sorted corners."""
+    """Return the slopes of z/w over the screen, for sorted corners."""
     du1, du2 = np.float64(u[1] - u[0]), np.float64(u[2] - u[0])
     dv1, dv2 = np.float64(v[1] - v[0]), np.float64(v[2] - v[0])
     dz1, dz2 = z[1] - z[0], z[2] - z[0]
@@ -111,7 +111,7 @@ def _depth_plane(u, v, z, area):
 @compiled
 @no_type_check
 def _merge(keys, pixel, depth, low, high, face):
-    """Keep the nearer of what a pixel has and what it is offered."""
+    """Write a fragment to a pixel if it is nearer than the stored one."""
     depth = min(max(depth, low), high)
     key = np.int64((depth + 1.0) * DEPTH_SCALE) << 32 | face
     if key < keys[pixel]:
@@ -121,7 +121,7 @@ def _merge(keys, pixel, depth, low, high, face):
 @compiled
 @no_type_check
 def _draw_small(keys, u, v, z, face, first, last, begin, end, width):
-    """Merge a triangle that reaches few pixels: try each of them."""
+    """Rasterise a small triangle by testing each pixel of its bounding box."""
     du1, dv1, du2, dv2 = u[1] - u[0], v[1] - v[0], u[2] - u[0], v[2] - v[0]
     area = du1 * dv2 - du2 * dv1
     if area == 0:
@@ -129,7 +129,7 @@ def _draw_small(keys, u, v, z, face, first, last, begin, end, width):
     sign = 1 if area > 0 else -1
     du1, dv1, du2, dv2 = du1 * sign, dv1 * sign, du2 * sign, dv2 * sign
     du3, dv3 = du2 - du1, dv2 - dv1
-    # A centre on a side belongs to it if the side is a left or top one: else it is pushed out.
+    # Top-left rule: a centre on an edge is inside if it is a left or top edge.
     out1 = 1 - ((dv1 < 0) | ((dv1 == 0) & (du1 > 0)))
     out2 = 1 - ((dv2 > 0) | ((dv2 == 0) & (du2 < 0)))
     out3 = 1 - ((dv3 < 0) | ((dv3 == 0) & (du3 > 0)))
@@ -160,7 +160,7 @@ def _draw_small(keys, u, v, z, face, first, last, begin, end, width):
 @compiled
 @no_type_check
 def _draw_large(keys, u, v, z, face, first, last, width):
-    """Merge a triangle row by row: exact integer division tells where it begins and ends."""
+    """Rasterise a triangle row by row; exact integer division gives the ends of each row."""
     u, v, z = _sort_corners(u, v, z)
     area = (u[1] - u[0]) * (v[2] - v[0]) - (u[2] - u[0]) * (v[1] - v[0])
     if area == 0:
@@ -196,19 +196,19 @@ def _draw_large(keys, u, v, z, face, first, last, width):
 @compiled
 @no_type_check
 def draw_faces(keys, clip, faces, band_begin, band_end, height, width):
-    """Draw a mesh into `keys` [h * w]; return how many faces must be cut first."""
+    """Rasterise a mesh into `keys` [h * w]; return the number of faces that must be clipped."""
     x, y, z, code = _project(clip, height, width)
     num_to_cut = 0
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         codes = code[a] | code[b] | code[c]
         if codes != 0:
-            if (code[a] & code[b] & code[c] & IS_OUTSIDE) != 0 or codes >= IS_BROKEN:
+            if (code[a] & code[b] & code[c] & IS_OUTSIDE) != 0 or codes >= IS_INVALID:
                 continue
             if codes >= NEEDS_CUT:
                 num_to_cut += 1
                 continue
-        # Written out rather than shared with `draw_triangles`: twice as fast on small triangles.
+        # Not shared with `draw_triangles`: inline code is twice as fast on small triangles.
         u0, u1, u2 = np.int64(x[a]), np.int64(x[b]), np.int64(x[c])
         v0, v1, v2 = np.int64(y[a]), np.int64(y[b]), np.int64(y[c])
         first = max((min(v0, min(v1, v2)) + HALF - 1) >> SHIFT, band_begin)
@@ -227,7 +227,7 @@ def draw_faces(keys, clip, faces, band_begin, band_end, height, width):
 @compiled
 @no_type_check
 def draw_triangles(keys, x, y, z, face, height, width):
-    """Draw triangles that are already on the screen."""
+    """Rasterise screen-space triangles."""
     for i in range(face.shape[0]):
         u, v = (x[i, 0], x[i, 1], x[i, 2]), (y[i, 0], y[i, 1], y[i, 2])
         first = max((min(v[0], min(v[1], v[2])) + HALF - 1) >> SHIFT, 0)
@@ -239,7 +239,7 @@ def draw_triangles(keys, x, y, z, face, height, width):
 @compiled
 @no_type_check
 def keys_to_faces(keys):
-    """Turn depth keys into face indices, in place."""
+    """Convert depth keys to face indices, in place."""
     for i in range(keys.shape[0]):
         key = keys[i]
         keys[i] = -1 if key == MAX_KEY else key & 0xFFFFFFFF
@@ -247,9 +247,9 @@ def keys_to_faces(keys):
 
 @compiled
 @no_type_check
-def _search_one(keys, face_id, u, v, sides, face, first, last, length, line_step, step):
-    """Offer the two ends of a triangle's interval on each scan line of a band."""
-    (u0, u1, u2), (v0, v1, v2), (s0, s1, s2) = _sort_corners(u, v, sides)
+def _search_one(keys, face_id, u, v, edges, face, first, last, length, line_step, step):
+    """Write crossing keys at both ends of a triangle's interval on each scan line."""
+    (u0, u1, u2), (v0, v1, v2), (e0, e1, e2) = _sort_corners(u, v, edges)
     area = (u1 - u0) * (v2 - v0) - (u2 - u0) * (v1 - v0)
     if area == 0:
         return
@@ -257,34 +257,37 @@ def _search_one(keys, face_id, u, v, sides, face, first, last, length, line_step
         for which in range(2):
             if which == 0:
                 top, _, bottom = _cross(u0, v0, u2, v2, line)
-                side, is_begin = s1, area > 0
+                edge, is_begin = e1, area > 0
             elif line * SUBPIXELS + HALF < v1:
                 top, _, bottom = _cross(u0, v0, u1, v1, line)
-                side, is_begin = s2, area < 0
+                edge, is_begin = e2, area < 0
             else:
                 top, _, bottom = _cross(u1, v1, u2, v2, line)
-                side, is_begin = s0, area < 0
+                edge, is_begin = e0, area < 0
             at = _ceil_divide(top, bottom, 1.0 / np.float64(bottom))
             if at >= 1 and at < length:
                 pixel = line * line_step + at * step
                 if ((face_id[pixel] >= 0) == is_begin) & ((face_id[pixel - step] < 0) == is_begin):
                     gap = np.float64(top - (at - 1) * bottom) / np.float64(bottom)
                     gap = 1.0 - gap if is_begin else gap
-                    key = np.int64(gap * CROSSING_SCALE) << 34 | (LAST_FACE - face) << 2 | side
+                    key = np.int64(gap * CROSSING_SCALE) << 34 | (LAST_FACE - face) << 2 | edge
                     keys[pixel - step] = max(keys[pixel - step], key)
 
 
 @compiled
 @no_type_check
 def find_border(face_id, across, down, height, width, shift):
-    """List the pairs of neighbours of which one is covered, and clear their keys.
+    """List the pairs of neighbouring pixels of which one is covered, and clear their keys.
 
-    Returns the pairs side by side, those one above the other (each by its first pixel), and the
-    number of tiles of 2^shift pixels that hold such pixels, summed from the top left.
+    Returns:
+        Horizontal pairs and vertical pairs (each by its first pixel), and the summed-area table of
+        the tiles of 2^shift pixels that contain such pixels.
     """
     sums = np.zeros(((height - 1 >> shift) + 2, (width - 1 >> shift) + 2), np.int64)
     count = np.zeros(2, np.int64)
-    pairs = np.empty((2, height * width), np.int64)  # only the part in use ever becomes memory
+    pairs = np.empty(
+        (2, height * width), np.int64
+    )  # the operating system allocates only the part in use
     for row in range(height):
         for column in range(width):
             pixel = row * width + column
@@ -310,14 +313,14 @@ def find_border(face_id, across, down, height, width, shift):
 @compiled
 @no_type_check
 def search_faces(across, down, face_id, clip, faces, tiles, shift, height, width):
-    """Fill the crossing keys of pairs on rows and on columns; return how many faces to cut."""
+    """Write crossing keys of horizontal and vertical pairs; return the number of faces to clip."""
     x, y, _, code = _project(clip, height, width)
     num_to_cut = 0
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         codes = code[a] | code[b] | code[c]
         if codes != 0:
-            if (code[a] & code[b] & code[c] & IS_OUTSIDE) != 0 or codes >= IS_BROKEN:
+            if (code[a] & code[b] & code[c] & IS_OUTSIDE) != 0 or codes >= IS_INVALID:
                 continue
             if codes >= NEEDS_CUT:
                 num_to_cut += 1
@@ -328,27 +331,27 @@ def search_faces(across, down, face_id, clip, faces, tiles, shift, height, width
         last = (max(v0, max(v1, v2)) + HALF - 1) >> SHIFT
         begin = (min(u0, min(u1, u2)) + HALF - 1) >> SHIFT
         end = (max(u0, max(u1, u2)) + HALF - 1) >> SHIFT
-        # Look at the tiles around the face, one pixel farther than its centres reach.
+        # Tiles around the face, one pixel beyond its covered centres.
         top, bottom = max(first - 1, 0) >> shift, (min(last, height - 1) >> shift) + 1
         left, right = max(begin - 1, 0) >> shift, (min(end, width - 1) >> shift) + 1
         if (top >= bottom) | (left >= right) | ((first >= last) & (begin >= end)):
             continue
         if tiles[bottom, right] - tiles[top, right] - tiles[bottom, left] + tiles[top, left] > 0:
-            u, v, sides = (u0, u1, u2), (v0, v1, v2), (1, 2, 0)
+            u, v, edges = (u0, u1, u2), (v0, v1, v2), (1, 2, 0)
             first, last = max(first, 0), min(last, height)
             begin, end = max(begin, 0), min(end, width)
-            _search_one(across, face_id, u, v, sides, face, first, last, width, width, 1)
-            _search_one(down, face_id, v, u, sides, face, begin, end, height, 1, width)
+            _search_one(across, face_id, u, v, edges, face, first, last, width, width, 1)
+            _search_one(down, face_id, v, u, edges, face, begin, end, height, 1, width)
     return num_to_cut
 
 
 @compiled
 @no_type_check
-def search_triangles(across, down, face_id, x, y, sides, face, height, width):
-    """The same for triangles that are already on the screen."""
+def search_triangles(across, down, face_id, x, y, edges, face, height, width):
+    """Write the crossing keys of screen-space triangles; see `search_faces`."""
     for i in range(face.shape[0]):
         u, v = (x[i, 0], x[i, 1], x[i, 2]), (y[i, 0], y[i, 1], y[i, 2])
-        labels = (sides[i, 0], sides[i, 1], sides[i, 2])
+        labels = (edges[i, 0], edges[i, 1], edges[i, 2])
         first = max((min(v[0], min(v[1], v[2])) + HALF - 1) >> SHIFT, 0)
         last = min((max(v[0], max(v[1], v[2])) + HALF - 1) >> SHIFT, height)
         _search_one(across, face_id, u, v, labels, face[i], first, last, width, width, 1)

@@ -1,14 +1,15 @@
-"""Colours antialiased where a surface ends in front of another, with the gradient of that edge.
+"""Antialiasing of colours at occlusion contours, where one surface ends in front of another.
 
-`antialias_mask` antialiases the outer silhouette. Inside it, between two covered pixels, a contour
-edge may pass too: the rim of a cup before its inside, a handle before the body. The two pixels then
-see different surfaces, and the occluder is found without a threshold on depth: from the face seen
-at each pixel a walk through the mesh follows the segment between the two centres. If it arrives at
-the face seen at the other centre, both are one surface. If it turns back before, the edge where it
-turns is a contour edge of that surface: one face of the edge faces the camera, the other does not.
-The walk is discrete and has no gradient; where the edge crosses the segment is a differentiable
-function of its two vertices, and pairs are weighted as in `antialias_mask`, so that across and down
-together integrate the exact derivative of the area that the nearer surface covers.
+`antialias_mask` antialiases the outer silhouette. A contour edge may also separate two covered
+pixels: the rim of a cup in front of its inside, a handle in front of the body. The two pixels then
+show different surfaces, and the occluder is found without a threshold on depth: from the visible
+face at each pixel a traversal of the mesh follows the segment between the two centres. If it
+reaches the visible face at the other centre, both pixels show one surface. If it turns back before,
+the edge where it turns is a contour edge of that surface: one face at the edge faces the camera,
+the other does not. The traversal is discrete and has no gradient; the crossing of the edge and the
+segment is a differentiable function of the edge's two vertices, and pairs are weighted as in
+`antialias_mask`, so that horizontal and vertical pairs together integrate the exact derivative of
+the area that the nearer surface covers.
 """
 
 from dataclasses import dataclass
@@ -26,10 +27,10 @@ from get3d.render.gbuffer import Pixels
 from get3d.render.numba_backend import split_views
 from get3d.render.occlusion_kernels import ARRIVES, BOUNDARY, ENDS, MAX_STEPS, PASSES, UNCLEAR
 from get3d.render.rasterizer import Backend, choose_backend
-from get3d.render.views import Views
+from get3d.render.views import PackedViews
 
 LAYERS = 3
-"""How many surfaces behind one another a coarse pixel may show."""
+"""Maximum number of depth layers in a coarse pixel."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Occlusions:
     """Pairs of neighbouring covered pixels that a contour edge of the nearer surface separates.
 
     Attributes:
-        crossings: `covered` sees the nearer surface, `empty` the farther one.
-        near_depth: Distance of the nearer surface along the viewing axis, at the covered pixel.
-        far_depth: That of the farther surface, at the other pixel.
+        crossings: `covered` is the pixel of the nearer surface, `empty` that of the farther one.
+        near_depth: Depth of the nearer surface along the viewing axis, in scene units.
+        far_depth: Depth of the farther surface along the viewing axis, in scene units.
     """
 
     crossings: Crossings
@@ -49,16 +50,16 @@ class Occlusions:
 
 @dataclass(frozen=True)
 class LayeredPixels:
-    """Fine pixels at which to evaluate colours, and how to blend these in coarse pixels.
+    """Fine pixels at which to evaluate colours, and weights that blend them into coarse pixels.
 
     Attributes:
-        pixels: In the order of their images.
-        base: Which of them stand for the coarse pixels, one each, in the order given.
+        pixels: The fine pixels, ordered by image.
+        base: Index in `pixels` of the one that represents each coarse pixel.
         mixed: Coarse pixels that an occlusion contour crosses.
-        fraction: Of the base's layer in their colours; differentiable in the vertices.
-        extra: Which of the pixels show other layers.
-        extra_of: To which coarse pixels these belong.
-        extra_fraction: What fraction of them they make up; differentiable in the vertices.
+        fraction: Fraction of the base layer in these; differentiable in the vertices.
+        extra: Indices in `pixels` of those that show other layers.
+        extra_of: Coarse pixel of each extra pixel.
+        extra_fraction: Fraction of each extra pixel in it; differentiable in the vertices.
     """
 
     pixels: Pixels
@@ -78,28 +79,30 @@ class LayeredPixels:
 
 
 def layer_pixels(
-    views: Views, face_id: Int[Tensor, "n h w"], base: Pixels, side: int
+    views: PackedViews, face_id: Int[Tensor, "n h w"], base: Pixels, block_size: int
 ) -> LayeredPixels:
     """Add pixels of the other layers to every coarse pixel that an occlusion contour crosses.
 
     Args:
         views: The packed views.
-        face_id: What `rasterize_views` returned for them, in fine pixels.
+        face_id: Result of `rasterize_views` for them, in fine pixels.
         base: One covered fine pixel of each coarse pixel that has any, in the order of images,
             rows and columns.
-        side: Fine pixels along each side of a coarse one; divides height and width.
+        block_size: Fine pixels along each axis of a coarse one; divides height and width.
     """
     found = find_occlusions(views, face_id)
     near, far = found.crossings.covered, found.crossings.empty
     distance, weight = crossing_distances(views, found.crossings, face_id)
     with torch.no_grad():
         changed = torch.where(distance < 0.5, near, far)
-        blocks, block = _to_blocks(changed, face_id, side).unique(return_inverse=True)
-        rows = torch.full((face_id.numel() // side**2,), -1, device=face_id.device)
+        blocks, block = _to_blocks(changed, face_id, block_size).unique(return_inverse=True)
+        rows = torch.full((face_id.numel() // block_size**2,), -1, device=face_id.device)
         base_pixel = _flat_index(base, face_id)
-        rows[_to_blocks(base_pixel, face_id, side)] = torch.arange(len(base), device=rows.device)
+        rows[_to_blocks(base_pixel, face_id, block_size)] = torch.arange(
+            len(base), device=rows.device
+        )
         mixed = rows[blocks]
-        fine = _fine_pixels(blocks, face_id, side)
+        fine = _fine_pixels(blocks, face_id, block_size)
         is_covered = face_id.flatten()[fine] >= 0
         thresholds = _separate(found, block, len(blocks))
         depth = torch.full_like(fine, torch.inf, dtype=distance.dtype)
@@ -113,8 +116,8 @@ def layer_pixels(
             layer[..., None] == torch.arange(LAYERS, device=rows.device)
         )
         num_in = is_in.sum(1).to(distance.dtype)
-        # Each layer's fine pixel nearest to the centre; if it has none, that of a pair.
-        order = from_centre(side, rows.device)
+        # The fine pixel of each layer nearest to the centre; if there is none, that of a pair.
+        order = from_centre(block_size, rows.device)
         has_pixel, first = is_in[:, order].max(dim=1)
         shown = fine.gather(1, order[first])
         outside = torch.full_like(shown, -1).flatten()
@@ -159,10 +162,10 @@ def layer_pixels(
 def _separate(
     found: Occlusions, block: Int[Tensor, " c"], num: int
 ) -> Float[Tensor, "k thresholds"]:
-    """Depths between the layers of each coarse pixel, infinite where there are fewer layers.
+    """Find depth thresholds between the layers of each coarse pixel; infinite if there are fewer.
 
-    As few as lie between the two depths of every pair: the first one before the nearest of all far
-    depths, the next one the same for those pairs that it does not separate.
+    Uses the fewest thresholds that separate the two depths of every pair: the first one is in front
+    of the nearest far depth, the next likewise for the pairs that the first does not separate.
     """
     near, far = found.near_depth, found.far_depth
     is_left = near < far
@@ -181,13 +184,14 @@ def _separate(
 def _layer_of(
     depth: Float[Tensor, "k fine"], thresholds: Float[Tensor, "k thresholds"]
 ) -> Int[Tensor, "k fine"]:
+    """Return the layer of each depth."""
     return (depth[..., None] > thresholds[:, None]).sum(2)
 
 
 def _depths(
-    views: Views, face_id: Int[Tensor, "n h w"], pixel: Int[Tensor, " p"]
+    views: PackedViews, face_id: Int[Tensor, "n h w"], pixel: Int[Tensor, " p"]
 ) -> Float[Tensor, " p"]:
-    """Distance of what is seen along the viewing axis, as `surface_points` computes it."""
+    """Return the depth of the visible surface, computed as in `surface_points`."""
     spans = views.device_spans[pixel // face_id[0].numel()]
     face = face_id.flatten()[pixel] + spans[:, 1]
     is_across = torch.ones_like(pixel, dtype=torch.bool)
@@ -195,22 +199,23 @@ def _depths(
 
 
 def _depth(u: Tensor, v: Tensor, w: Tensor) -> Float[Tensor, " k"]:
+    """Return the depth at the pixel centre from the results of `_relative`."""
     weights = u.roll(-1, 1) * v.roll(1, 1) - u.roll(1, 1) * v.roll(-1, 1)
     return (weights * w).sum(1) / weights.sum(1)
 
 
 def find_occlusions(
-    views: Views, face_id: Int[Tensor, "n h w"], *, backend: Backend | None = None
+    views: PackedViews, face_id: Int[Tensor, "n h w"], *, backend: Backend | None = None
 ) -> Occlusions:
-    """Search for contour edges between covered neighbours; no gradient.
+    """Find the contour edges between covered neighbours; no gradient.
 
     Args:
         views: The packed views.
-        face_id: What `rasterize_views` returned for them.
+        face_id: Result of `rasterize_views` for them.
         backend: "numba" (CPU) or "torch" (any device); None picks the fastest.
 
     Raises:
-        ValueError: If the backend is unknown or cannot work on the device.
+        ConfigError: If the backend is unknown or does not support the device.
     """
     is_compiled = choose_backend(views.clip.device, backend) is numba_backend
     with torch.no_grad():
@@ -218,22 +223,22 @@ def find_occlusions(
         low, is_across, edge, is_high_near, distance, near_depth, far_depth = search(views, face_id)
         high = low + torch.where(is_across, 1, face_id.shape[2])
         near = torch.where(is_high_near, high, low)
-        face, side = edge // 3, edge % 3
+        face, corner = edge // 3, edge % 3
         first = views.device_spans[near // face_id[0].numel(), :1]
-        corner = torch.stack([side, (side + 1) % 3], 1)
-        ends = views.faces[face].gather(1, corner) + first
+        corners = torch.stack([corner, (corner + 1) % 3], 1)
+        ends = views.faces[face].gather(1, corners) + first
         crossings = Crossings(near, low + high - near, ends, distance, is_across)
         return Occlusions(crossings, near_depth, far_depth)
 
 
-def _search(views: Views, face_id: Int[Tensor, "n h w"]) -> tuple[Tensor, ...]:
-    """Search by tensor code; see `_search_compiled` for what is returned."""
-    opposite = opposite_half_edges(views)
+def _search(views: PackedViews, face_id: Int[Tensor, "n h w"]) -> tuple[Tensor, ...]:
+    """Search by tensor code; returns the same as `_search_compiled`."""
+    opposite = pair_half_edges(views)
     low, high, is_across = _candidates(views, face_id, opposite)
     start, goal = torch.cat([low, high]), torch.cat([high, low])
-    walks = _walk(views, face_id, opposite, start, goal, is_across.repeat(2))
-    outcome, edge, distance, depth = (each.view(2, -1) for each in walks)
-    # The nearer of two surfaces that end; a farther one if the other is known to go on.
+    traversals = _traverse(views, face_id, opposite, start, goal, is_across.repeat(2))
+    outcome, edge, distance, depth = (each.view(2, -1) for each in traversals)
+    # The nearer of two surfaces that end; the farther one if the other is known to continue.
     is_nearer = torch.stack([depth[0] <= depth[1], ~(depth[0] <= depth[1])])
     occludes = (outcome == ENDS) & (is_nearer | (outcome.flip(0) == PASSES))
     occludes &= outcome.flip(0) != ARRIVES
@@ -246,13 +251,13 @@ def _search(views: Views, face_id: Int[Tensor, "n h w"]) -> tuple[Tensor, ...]:
     return low[kept], is_across[kept], edge, is_high_near[kept], distance, near_depth, far_depth
 
 
-def _search_compiled(views: Views, face_id: Int[Tensor, "n h w"]) -> tuple[Tensor, ...]:
+def _search_compiled(views: PackedViews, face_id: Int[Tensor, "n h w"]) -> tuple[Tensor, ...]:
     """Search by compiled loops.
 
     Returns:
-        The lower pixel; whether the pair lies across; the half-edge (3 face + corner, faces counted
-        over all meshes); whether the higher pixel sees the nearer surface; the distance of the edge
-        from the nearer one's pixel; near depth, far depth.
+        The lower pixel; whether the pair is horizontal; the half-edge (3 face + corner, faces
+        counted over all meshes); whether the higher pixel shows the nearer surface; the distance of
+        the edge from the nearer surface's pixel, in pixels; near depth, far depth.
     """
     num, height, width = face_id.shape
     seen = face_id.reshape(num, height * width).numpy()
@@ -290,9 +295,9 @@ def _search_compiled(views: Views, face_id: Int[Tensor, "n h w"]) -> tuple[Tenso
 
 
 def _candidates(
-    views: Views, face_id: Int[Tensor, "n h w"], opposite: Int[Tensor, " half_edges"]
+    views: PackedViews, face_id: Int[Tensor, "n h w"], opposite: Int[Tensor, " half_edges"]
 ) -> tuple[Int[Tensor, " c"], Int[Tensor, " c"], Bool[Tensor, " c"]]:
-    """List neighbours that see faces without a common edge: flat indices, and which lie across."""
+    """List pairs of pixels whose faces share no edge: flat indices, and which are horizontal."""
     width = face_id.shape[2]
     rows = _face_rows(views, face_id)
     low, high = [], []
@@ -306,25 +311,25 @@ def _candidates(
     is_across = torch.arange(len(low[0]) + len(low[1]), device=rows.device) < len(low[0])
     place, other = torch.cat(low), torch.cat(high)
     a, b = rows.flatten()[place], rows.flatten()[other]
-    sides = 3 * a[:, None] + torch.arange(3, device=a.device)
-    is_shared = (opposite[sides].div(3, rounding_mode="floor") == b[:, None]).any(1)
+    edges = 3 * a[:, None] + torch.arange(3, device=a.device)
+    is_shared = (opposite[edges].div(3, rounding_mode="floor") == b[:, None]).any(1)
     kept = (~is_shared).nonzero()[:, 0]
     return place[kept], other[kept], is_across[kept]
 
 
-def _walk(
-    views: Views,
+def _traverse(
+    views: PackedViews,
     face_id: Int[Tensor, "n h w"],
     opposite: Int[Tensor, " half_edges"],
     start: Int[Tensor, " c"],
     goal: Int[Tensor, " c"],
     is_across: Bool[Tensor, " c"],
 ) -> tuple[Int[Tensor, " c"], Int[Tensor, " c"], Float[Tensor, " c"], Float[Tensor, " c"]]:
-    """Follow the surface seen at one pixel towards the centre of its neighbour.
+    """Traverse the mesh from the visible face at one pixel towards the centre of its neighbour.
 
     Returns:
-        How it turns out; the half-edge (3 face + corner, faces counted over all meshes) at which
-        the surface ends, -1 for none; its distance from the start, in pixels; the depth there.
+        The outcome; the half-edge (3 face + corner, faces counted over all meshes) at which the
+        surface ends, -1 for none; its distance from the start, in pixels; the depth at the start.
     """
     rows = _face_rows(views, face_id).flatten()
     face, target = rows[start], rows[goal]
@@ -334,45 +339,45 @@ def _walk(
     best = torch.zeros_like(sign)
     outcome = torch.zeros_like(start)
 
-    def corners(walk: Int[Tensor, " k"], face: Int[Tensor, " k"]) -> tuple[Tensor, Tensor, Tensor]:
-        u, v, w = _relative(views, face_id, start[walk], face, spans[walk], is_across[walk])
-        return u * sign[walk, None], v, w
+    def corners(index: Int[Tensor, " k"], face: Int[Tensor, " k"]) -> tuple[Tensor, Tensor, Tensor]:
+        u, v, w = _relative(views, face_id, start[index], face, spans[index], is_across[index])
+        return u * sign[index, None], v, w
 
-    walk = torch.arange(len(start), device=start.device)
-    u, v, w = corners(walk, face)
+    index = torch.arange(len(start), device=start.device)
+    u, v, w = corners(index, face)
     depth = _depth(u, v, w)
     at, crosses = _cross(u, v, w)
-    exit_at, side = torch.where(crosses, at, -torch.inf).max(1)
+    exit_at, corner = torch.where(crosses, at, -torch.inf).max(1)
     is_clear = (w > 0).all(1) & crosses.any(1)
     is_forward = is_clear
     kept = is_clear.nonzero()[:, 0]
-    walk, face, side, exit_at, is_forward = (
-        each[kept] for each in (walk, face, side, exit_at, is_forward)
+    index, face, corner, exit_at, is_forward = (
+        each[kept] for each in (index, face, corner, exit_at, is_forward)
     )
     for _ in range(MAX_STEPS):
-        goes_on = is_forward & (exit_at > 1)
-        outcome[walk[goes_on]] = PASSES
-        edge = 3 * face + side
-        twin = opposite[edge]
-        entered = twin // 3
-        is_open = is_forward & (twin == BOUNDARY)
-        arrives = (twin >= 0) & (entered == target[walk]) & ~goes_on
-        outcome[walk[arrives]] = ARRIVES
-        is_inside = (twin >= 0) & ~arrives & ~goes_on
-        u, v, w = corners(walk, entered.clamp(min=0))
+        passes = is_forward & (exit_at > 1)
+        outcome[index[passes]] = PASSES
+        edge = 3 * face + corner
+        other = opposite[edge]
+        entered = other // 3
+        is_open = is_forward & (other == BOUNDARY)
+        arrives = (other >= 0) & (entered == target[index]) & ~passes
+        outcome[index[arrives]] = ARRIVES
+        is_inside = (other >= 0) & ~arrives & ~passes
+        u, v, w = corners(index, entered.clamp(min=0))
         at, crosses = _cross(u, v, w)
-        crosses = crosses & (torch.arange(3, device=twin.device) != (twin % 3)[:, None])
+        crosses = crosses & (torch.arange(3, device=other.device) != (other % 3)[:, None])
         leaving_at, leaving = torch.where(crosses, at, -torch.inf).max(1)
         is_inside &= (w > 0).all(1)
         turns_forward = leaving_at > exit_at
-        ends = (is_open | (is_inside & is_forward & ~turns_forward)) & ~goes_on
-        ends &= (best_edge[walk] < 0) | (exit_at > best[walk])
-        best[walk[ends]] = exit_at[ends]
-        best_edge[walk[ends]] = edge[ends]
+        ends = (is_open | (is_inside & is_forward & ~turns_forward)) & ~passes
+        ends &= (best_edge[index] < 0) | (exit_at > best[index])
+        best[index[ends]] = exit_at[ends]
+        best_edge[index[ends]] = edge[ends]
         kept = (is_inside & (leaving_at > -0.5)).nonzero()[:, 0]
-        walk, face, side = walk[kept], entered[kept], leaving[kept]
+        index, face, corner = index[kept], entered[kept], leaving[kept]
         exit_at, is_forward = leaving_at[kept], turns_forward[kept]
-        if not len(walk):
+        if not len(index):
             break
     outcome = torch.where(best_edge >= 0, ENDS, outcome)
     return outcome, best_edge, best.clamp(0, 1), depth
@@ -381,20 +386,20 @@ def _walk(
 def _cross(
     u: Float[Tensor, "k 3"], v: Float[Tensor, "k 3"], w: Float[Tensor, "k 3"]
 ) -> tuple[Float[Tensor, "k 3"], Bool[Tensor, "k 3"]]:
-    """Where the three edges of triangles cross the axis v = 0, and which of them do."""
+    """Return where the three edges of triangles cross the axis v = 0, and which of them do."""
     u1, v1, w1 = u.roll(-1, 1), v.roll(-1, 1), w.roll(-1, 1)
     return (u * v1 - u1 * v) / (w * v1 - w1 * v), (v >= 0) != (v1 >= 0)
 
 
 def _relative(
-    views: Views,
+    views: PackedViews,
     face_id: Int[Tensor, "n h w"],
     pixel: Int[Tensor, " k"],
     face: Int[Tensor, " k"],
     first: Int[Tensor, " k"],
     is_across: Bool[Tensor, " k"],
 ) -> tuple[Float[Tensor, "k 3"], Float[Tensor, "k 3"], Float[Tensor, "k 3"]]:
-    """Corners of faces in pixels from a pixel's centre, times w, along the pair and beside it."""
+    """Return corners relative to a pixel's centre, in pixels times w: along the pair, across, w."""
     height, width = face_id.shape[1:]
     rows = views.faces.index_select(0, face) + first[:, None]
     clip = views.clip.index_select(0, rows.flatten()).view(-1, 3, 4)
@@ -405,13 +410,13 @@ def _relative(
     return torch.where(is_across[:, None], x, y), torch.where(is_across[:, None], y, x), w
 
 
-def _face_rows(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "n h w"]:
-    """Rows of `Views.faces`, -1 for none."""
+def _face_rows(views: PackedViews, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "n h w"]:
+    """Return rows of `PackedViews.faces`, -1 for background."""
     return torch.where(face_id >= 0, face_id + views.device_spans[:, 1, None, None], -1)
 
 
-def opposite_half_edges(views: Views) -> Int[Tensor, " half_edges"]:
-    """Find the other half-edge of every edge, over all meshes; the winding does not matter.
+def pair_half_edges(views: PackedViews) -> Int[Tensor, " half_edges"]:
+    """Find the opposite of every half-edge, over all meshes and regardless of winding.
 
     Returns:
         Its index, 3 face + corner; -1 at a boundary, -2 where an edge has more than two faces.
@@ -430,21 +435,22 @@ def opposite_half_edges(views: Views) -> Int[Tensor, " half_edges"]:
     none = is_same.new_zeros(1)
     next_same, last_same = torch.cat([is_same, none]), torch.cat([none, is_same])
     following, previous = order.roll(-1), order.roll(1)
-    twin = torch.where(next_same, following, torch.where(last_same, previous, BOUNDARY))
-    # In a row of three or more each but the first and last is like both its neighbours.
+    opposite = torch.where(next_same, following, torch.where(last_same, previous, BOUNDARY))
+    # In a run of three or more equal keys, all but the first and last equal both neighbours.
     is_middle = next_same & last_same
     is_many = is_middle | (next_same & is_middle.roll(-1)) | (last_same & is_middle.roll(1))
-    twin = torch.where(is_many, UNCLEAR, twin)
-    return torch.empty_like(twin).scatter_(0, order, twin)
+    opposite = torch.where(is_many, UNCLEAR, opposite)
+    return torch.empty_like(opposite).scatter_(0, order, opposite)
 
 
-def _to_blocks(pixel: Int[Tensor, " k"], face_id: Int[Tensor, "n h w"], side: int) -> Tensor:
-    """Flat indices of the coarse pixels that fine ones lie in."""
+def _to_blocks(pixel: Int[Tensor, " k"], face_id: Int[Tensor, "n h w"], block_size: int) -> Tensor:
+    """Return flat indices of the coarse pixels that contain fine ones."""
     width = face_id.shape[2]
-    return pixel // width // side * (width // side) + pixel % width // side
+    return pixel // width // block_size * (width // block_size) + pixel % width // block_size
 
 
 def _list_pixels(pixel: Int[Tensor, " k"], face_id: Int[Tensor, "n h w"]) -> Pixels:
+    """Convert flat indices to `Pixels`."""
     height, width = face_id.shape[1:]
     return Pixels(
         pixel // (height * width),
@@ -454,30 +460,31 @@ def _list_pixels(pixel: Int[Tensor, " k"], face_id: Int[Tensor, "n h w"]) -> Pix
     )
 
 
-def from_centre(side: int, device: torch.device) -> Int[Tensor, " fine"]:
-    """Order the fine pixels of a coarse one, the nearest to its centre first.
+def from_centre(block_size: int, device: torch.device) -> Int[Tensor, " fine"]:
+    """Sort the fine pixels of a coarse one by distance from its centre.
 
     Args:
-        side: Fine pixels along each side of the coarse one.
-        device: Of the result.
+        block_size: Fine pixels along each axis of the coarse one.
+        device: Device of the result.
 
     Returns:
-        Flat indices, row by row.
+        Flat indices, row by row, nearest first.
     """
-    offset = torch.arange(side, device=device) - (side - 1) / 2
+    offset = torch.arange(block_size, device=device) - (block_size - 1) / 2
     return (offset.square()[:, None] + offset.square()).flatten().argsort(stable=True)
 
 
 def _flat_index(pixels: Pixels, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, " p"]:
+    """Convert `Pixels` to flat indices."""
     return (pixels.image * face_id.shape[1] + pixels.row) * face_id.shape[2] + pixels.column
 
 
 def _fine_pixels(
-    blocks: Int[Tensor, " k"], face_id: Int[Tensor, "n h w"], side: int
+    blocks: Int[Tensor, " k"], face_id: Int[Tensor, "n h w"], block_size: int
 ) -> Int[Tensor, "k fine"]:
-    """Flat indices of the fine pixels in coarse ones."""
+    """Return flat indices of the fine pixels in coarse ones."""
     width = face_id.shape[2]
-    columns = width // side
-    corner = blocks // columns * (side * width) + blocks % columns * side
-    inside = torch.arange(side, device=blocks.device)
+    columns = width // block_size
+    corner = blocks // columns * (block_size * width) + blocks % columns * block_size
+    inside = torch.arange(block_size, device=blocks.device)
     return corner[:, None] + (inside[:, None] * width + inside).flatten()

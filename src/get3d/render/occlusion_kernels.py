@@ -1,6 +1,6 @@
-"""The loops of `occlusion.py` for CPUs, compiled on first use; the tensor code is the reference.
+"""Compiled loops of `occlusion.py` for CPUs; the tensor code there is the reference.
 
-Each kernel works on one mesh or one image, and lets other threads run meanwhile.
+Each kernel processes one mesh or one image and releases the GIL.
 """
 
 from typing import no_type_check
@@ -10,17 +10,17 @@ import numpy as np
 from get3d.core import compiled
 
 MAX_STEPS = 12
-"""Faces a walk may enter. A pair whose walk takes longer has no contour edge as far as known."""
+"""Faces that a traversal may enter; a pair whose traversal is longer gets no contour edge."""
 
 BOUNDARY, UNCLEAR = -1, -2
 ENDS, PASSES, ARRIVES = 1, 2, 3
-"""How a walk turns out: at a contour edge, beyond the goal, at the goal's face; 0: unclear."""
+"""Outcome of a traversal: at a contour edge, beyond the goal, at the goal's face; 0: undecided."""
 
 
 @compiled
 @no_type_check
 def find_opposite(faces, num_verts):
-    """Pair the half-edges of one mesh by bucketing them by their lower vertex."""
+    """Find the opposite half-edges of one mesh by bucketing them by their lower vertex."""
     num = 3 * faces.shape[0]
     low, high = np.empty(num, np.int64), np.empty(num, np.int64)
     first = np.zeros(num_verts + 2, np.int64)
@@ -43,7 +43,7 @@ def find_opposite(faces, num_verts):
                     is_first = opposite[one] == BOUNDARY and opposite[two] == BOUNDARY
                     if is_first:
                         opposite[one], opposite[two] = two, one
-                    else:  # a third face: none of them has one opposite
+                    else:  # a third face: none of them has a unique opposite
                         for edge in (one, two):
                             if opposite[edge] >= 0:
                                 opposite[opposite[edge]] = UNCLEAR
@@ -53,8 +53,8 @@ def find_opposite(faces, num_verts):
 
 @compiled
 @no_type_check
-def _see(clip, faces, face, u_axis, column, row, half_width, half_height, corners):
-    """Write the corners of a face, in pixels from a pixel's centre times w; tell whether w > 0."""
+def _project_face(clip, faces, face, u_axis, column, row, half_width, half_height, corners):
+    """Write the corners of a face, in pixels from a pixel's centre times w; return if all w > 0."""
     is_clear = True
     for c in range(3):
         vert = faces[face, c]
@@ -69,8 +69,8 @@ def _see(clip, faces, face, u_axis, column, row, half_width, half_height, corner
 @compiled
 @no_type_check
 def _find_exit(corners, sign):
-    """Find the farther one of the edges across the axis; -1 for none."""
-    side, farthest = -1, -np.inf
+    """Find the farther one of the edges that cross the axis, by its first corner; -1 for none."""
+    corner, farthest = -1, -np.inf
     for c in range(3):
         n = (c + 1) % 3
         v0, v1 = corners[1, c], corners[1, n]
@@ -78,13 +78,14 @@ def _find_exit(corners, sign):
             u0, u1 = corners[0, c] * sign, corners[0, n] * sign
             at = (u0 * v1 - u1 * v0) / (corners[2, c] * v1 - corners[2, n] * v0)
             if at > farthest:
-                side, farthest = c, at
-    return side, farthest
+                corner, farthest = c, at
+    return corner, farthest
 
 
 @compiled
 @no_type_check
 def _get_depth(corners):
+    """Return the depth at the pixel centre; infinite for an edge-on face."""
     total, depth = 0.0, 0.0
     for c in range(3):
         n, p = (c + 1) % 3, (c + 2) % 3
@@ -96,45 +97,47 @@ def _get_depth(corners):
 
 @compiled
 @no_type_check
-def _walk(clip, faces, opposite, face, target, axis, sign, column, row, half_w, half_h, corners):
-    """Follow the surface from a pixel; returns the outcome, the contour edge and its distance.
+def _traverse(
+    clip, faces, opposite, face, target, axis, sign, column, row, half_w, half_h, corners
+):
+    """Traverse the mesh from a pixel; return the outcome, the contour edge and its distance.
 
-    Of the faces after the first only the corner beyond the edge they are entered by is new.
+    For faces after the first, only the corner opposite the entered edge is new.
     """
     best_edge, best, outcome = -1, 0.0, 0
-    if not _see(clip, faces, face, axis, column, row, half_w, half_h, corners):
+    if not _project_face(clip, faces, face, axis, column, row, half_w, half_h, corners):
         return outcome, best_edge, best
-    side, at = _find_exit(corners, sign)
-    if side < 0:
+    first, at = _find_exit(corners, sign)
+    if first < 0:
         return outcome, best_edge, best
-    end = side + 1 if side < 2 else 0
+    end = first + 1 if first < 2 else 0
     vert0, u0, v0, w0 = (
-        faces[face, side],
-        corners[0, side] * sign,
-        corners[1, side],
-        corners[2, side],
+        faces[face, first],
+        corners[0, first] * sign,
+        corners[1, first],
+        corners[2, first],
     )
     u1, v1, w1 = corners[0, end] * sign, corners[1, end], corners[2, end]
-    edge = 3 * face + side
+    edge = 3 * face + first
     shift_x, shift_y = column + 0.5 - half_w, row + 0.5 - half_h
     is_forward = True
     for _ in range(MAX_STEPS):
         if is_forward and at > 1:
             outcome = PASSES
             break
-        twin = opposite[edge]
-        if twin < 0:
-            if twin == BOUNDARY and is_forward and (best_edge < 0 or at > best):
+        other = opposite[edge]
+        if other < 0:
+            if other == BOUNDARY and is_forward and (best_edge < 0 or at > best):
                 best_edge, best = edge, at
             break
-        face = twin // 3
+        face = other // 3
         if face == target:
             outcome = ARRIVES
             break
-        corner = twin - 3 * face
+        corner = other - 3 * face
         after = corner + 1 if corner < 2 else 0
         beyond = after + 1 if after < 2 else 0
-        if faces[face, corner] != vert0:  # so it is where the other half-edge ends
+        if faces[face, corner] != vert0:  # consistent winding: the opposite half-edge is reversed
             u0, v0, w0, u1, v1, w1 = u1, v1, w1, u0, v0, w0
         vert2 = faces[face, beyond]
         w2 = np.float64(clip[vert2, 3])
@@ -144,7 +147,7 @@ def _walk(clip, faces, opposite, face, target, axis, sign, column, row, half_w, 
         y = np.float64(clip[vert2, 1]) * half_h - shift_y * w2
         u2, v2 = (x * sign, y) if axis == 0 else (y * sign, x)
         last = edge
-        if (v2 >= 0) != (v1 >= 0):  # out between the second corner and the one beyond
+        if (v2 >= 0) != (v1 >= 0):  # exit between the second corner and the one beyond
             edge, vert0 = 3 * face + after, faces[face, after]
             u0, v0, w0, u1, v1, w1 = u1, v1, w1, u2, v2, w2
         else:
@@ -163,11 +166,11 @@ def _walk(clip, faces, opposite, face, target, axis, sign, column, row, half_w, 
 @compiled
 @no_type_check
 def find_pairs(seen, clip, faces, opposite, axis, height, width):
-    """Find the neighbours along an axis (0 across, 1 down) that a contour edge separates.
+    """Find the neighbours along an axis (0 horizontal, 1 vertical) separated by a contour edge.
 
     Returns:
-        Lower pixel, half-edge and whether the higher pixel is the nearer one; distance, near depth
-        and far depth.
+        Lower pixel, half-edge and whether the higher pixel shows the nearer surface; distance, near
+        depth and far depth.
     """
     capacity = 1024
     found, values = np.empty((3, capacity), np.int64), np.empty((3, capacity), np.float64)
@@ -187,23 +190,23 @@ def find_pairs(seen, clip, faces, opposite, axis, height, width):
             if shared:
                 continue
             next_column, next_row = column + 1 - axis, row + axis
-            low_outcome, low_edge, low_at = _walk(
+            low_outcome, low_edge, low_at = _traverse(
                 clip, faces, opposite, f, g, axis, 1.0, column, row, half_w, half_h, corners
             )
             if low_outcome == ARRIVES:
                 continue
-            high_outcome, high_edge, high_at = _walk(
+            high_outcome, high_edge, high_at = _traverse(
                 clip, faces, opposite, g, f, axis, -1.0, next_column, next_row,
                 half_w, half_h, corners,
             )  # fmt: skip
             if high_outcome == ARRIVES or (low_outcome != ENDS and high_outcome != ENDS):
                 continue
-            _see(clip, faces, f, axis, column, row, half_w, half_h, corners)
+            _project_face(clip, faces, f, axis, column, row, half_w, half_h, corners)
             low_depth = _get_depth(corners)
-            _see(clip, faces, g, axis, next_column, next_row, half_w, half_h, corners)
+            _project_face(clip, faces, g, axis, next_column, next_row, half_w, half_h, corners)
             high_depth = _get_depth(corners)
             is_high = not low_depth <= high_depth
-            # The nearer of two surfaces that end; a farther one if the other is known to go on.
+            # The nearer of two surfaces that end; the farther one if the other continues.
             if (high_outcome if is_high else low_outcome) != ENDS:
                 if (high_outcome if is_high else low_outcome) != PASSES:
                     continue
@@ -227,6 +230,6 @@ def find_pairs(seen, clip, faces, opposite, axis, height, width):
 @compiled
 @no_type_check
 def find_both(seen, clip, faces, opposite, height, width):
-    """Do `find_pairs` across and down."""
+    """Do `find_pairs` along both axes."""
     across = find_pairs(seen, clip, faces, opposite, 0, height, width)
     return across, find_pairs(seen, clip, faces, opposite, 1, height, width)

@@ -1,4 +1,4 @@
-"""Which face does each pixel see? The one question of rendering that autograd cannot answer."""
+"""Rasterisation: the visible face of every pixel, by the backend that suits the device."""
 
 import importlib
 from collections.abc import Sequence
@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.errors import ConfigError
 from get3d.core.jit import has_triton
 from get3d.render import numba_backend, torch_backend
-from get3d.render.views import Views, pack_views, parse_image_size
+from get3d.render.views import PackedViews, pack_views, parse_image_size
 
 Backend = Literal["torch", "numba", "triton"]
 
@@ -23,27 +24,28 @@ def rasterize(
     *,
     backend: Backend | None = None,
 ) -> Int[Tensor, "*n h w"]:
-    """Find the face that each pixel sees.
+    """Find the visible face of every pixel.
 
-    A pixel is drawn where its centre lies in a triangle, with -1 <= z/w <= 1 and w > 0. Both
-    windings are drawn. A side shared by two triangles belongs to exactly one of them; equal depths
-    go to the lower face index. Degenerate faces and faces with a corner that is not finite draw
-    nothing. Screen positions are rounded to 1/4096 pixel. No gradient passes through.
+    A pixel is covered where its centre lies in a triangle, with -1 <= z/w <= 1 and w > 0. There is
+    no backface culling. A pixel centre on an edge shared by two triangles belongs to exactly one of
+    them; for equal depths the lower face index wins. Degenerate faces and faces with non-finite
+    corners cover nothing. Screen positions are rounded to 1/4096 pixel. Not differentiable.
 
     Args:
         clip_verts: Vertices in clip space: of one image, of several views of one mesh, or a list
-            with one entry a mesh, each for one view or for several.
+            with one entry per mesh, each for one view or several.
         faces: Vertex indices; a list if `clip_verts` is one.
         image_size: In pixels, square or (height, width).
-        backend: "numba" (CPU), "triton" (CUDA) or "torch" (any device), which agree exactly; None
-            picks the fastest.
+        backend: "numba" (CPU), "triton" (CUDA) or "torch" (any device), with identical results;
+            None picks the fastest.
 
     Returns:
-        Index of the nearest face of the image's own mesh, -1 where there is none: `[h, w]` for one
+        Index of the nearest face within the image's mesh, -1 for background: `[h, w]` for one
         image, else `[n, h, w]`, for lists ordered by mesh, then by view.
 
     Raises:
-        ValueError: If shapes, indices, size, or backend and device do not fit.
+        ConfigError: If the image size or the backend is not supported.
+        ValueError: If shapes or devices do not match, or a vertex index is out of range.
 
     Example:
         >>> corners = torch.tensor([[-1.0, -1, 0, 1], [3, -1, 0, 1], [-1, 3, 0, 1]])
@@ -61,12 +63,12 @@ def rasterize(
 
 
 def rasterize_views(
-    views: Views, image_size: int | tuple[int, int], *, backend: Backend | None = None
+    views: PackedViews, image_size: int | tuple[int, int], *, backend: Backend | None = None
 ) -> Int[Tensor, "n h w"]:
-    """Do the same for views that are already packed.
+    """Find the visible face of every pixel of packed views; see `rasterize`.
 
     Raises:
-        ValueError: If the backend is unknown or cannot work on the device.
+        ConfigError: If the image size or the backend is not supported.
     """
     chosen = choose_backend(views.clip.device, backend)
     with torch.no_grad():
@@ -74,10 +76,10 @@ def rasterize_views(
 
 
 def choose_backend(device: torch.device, backend: Backend | None) -> ModuleType:
-    """Find the implementation to use on a device.
+    """Return the backend module for a device.
 
     Raises:
-        ValueError: If the backend is unknown or cannot work on the device.
+        ConfigError: If the backend is unknown or does not support the device.
     """
     match backend:
         case None if device.type == "cpu":
@@ -89,24 +91,26 @@ def choose_backend(device: torch.device, backend: Backend | None) -> ModuleType:
         case "numba" if device.type == "cpu":
             return numba_backend
         case "numba":
-            raise ValueError(
+            raise ConfigError(
                 f"backend 'numba' works on CPU tensors, got {device}; use 'torch' or None"
             )
         case "triton" if device.type == "cuda":
             if not has_triton():
-                raise ValueError(
+                raise ConfigError(
                     "backend 'triton' does not work here (is the package triton installed, and is "
                     "there a C compiler?); use 'torch' or None"
                 )
             return _triton_backend()
         case "triton":
-            raise ValueError(
+            raise ConfigError(
                 f"backend 'triton' works on CUDA tensors, got {device}; use 'torch' or None"
             )
         case _:
-            raise ValueError(f"backend must be 'numba', 'triton', 'torch' or None, got {backend!r}")
+            raise ConfigError(
+                f"backend must be 'numba', 'triton', 'torch' or None, got {backend!r}"
+            )
 
 
 def _triton_backend() -> ModuleType:
-    """Import the backend that Triton compiles."""
+    """Import the Triton backend, which requires the package triton."""
     return importlib.import_module("get3d.render.triton_backend")

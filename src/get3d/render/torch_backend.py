@@ -1,4 +1,4 @@
-"""The reference backend: scan conversion with plain tensor operations, on any device.
+"""The reference backend: scan conversion with tensor operations, on any device.
 
 A triangle covers, on each row of pixel centres, an interval [left, right) whose ends are ratios of
 integers; expanding (triangle, row) and then (interval, pixel) gives every fragment exactly once.
@@ -21,9 +21,10 @@ from get3d.render.fixed_point import (
     ScreenTriangles,
     screen_triangles,
 )
-from get3d.render.views import Views
+from get3d.render.views import PackedViews
 
 CHUNK = 1 << 22
+"""Approximate number of elements processed at a time."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class _Sorted:
 class _Spans:
     """Intervals [begin, end) of triangles on scan lines, in pixels.
 
-    The gaps are distances from the outermost covered centres to the sides that end the interval.
+    The gaps are distances from the outermost covered centres to the edges at the interval's ends.
     """
 
     triangle: Int[Tensor, " s"]
@@ -50,11 +51,11 @@ class _Spans:
     end: Int[Tensor, " s"]
     begin_gap: Float[Tensor, " s"]
     end_gap: Float[Tensor, " s"]
-    begin_side: Int[Tensor, " s"]
-    end_side: Int[Tensor, " s"]
+    begin_edge: Int[Tensor, " s"]
+    end_edge: Int[Tensor, " s"]
 
 
-def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]:
+def rasterize(views: PackedViews, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]:
     """Find the nearest face of every pixel; the contract is that of `get3d.render.rasterize`."""
     height, width = image_size
     triangles = screen_triangles(views, image_size)
@@ -64,14 +65,14 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
         corners = _sort(triangles, part, triangles.x, triangles.y)
         spans = _scan(corners, height)
         begin, end = spans.begin.clamp(0, width), spans.end.clamp(0, width)
-        for piece in _pieces((end - begin).clamp(min=0)):
-            lengths = (end - begin).clamp(min=0)[piece]
+        for rows in _split_by_sum((end - begin).clamp(min=0)):
+            lengths = (end - begin).clamp(min=0)[rows]
             owner = torch.arange(lengths.shape[0], device=device).repeat_interleave(lengths)
             offset = (
                 torch.arange(owner.shape[0], device=device) - (lengths.cumsum(0) - lengths)[owner]
             )
-            column = begin[piece][owner] + offset
-            triangle, row = spans.triangle[piece][owner], spans.line[piece][owner]
+            column = begin[rows][owner] + offset
+            triangle, row = spans.triangle[rows][owner], spans.line[rows][owner]
             depth = _depth(corners, triangle, column, row)
             key = ((depth + 1.0) * DEPTH_SCALE).long() << 32 | triangles.face[part][triangle]
             pixel = (triangles.image[part][triangle] * height + row) * width + column
@@ -80,13 +81,13 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
     return faces.view(len(views), height, width)
 
 
-def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:
-    """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`.
+def silhouette(views: PackedViews, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:
+    """Find the outermost edge between covered and empty neighbours; see `antialiasing.py`.
 
     Returns:
-        For every such pair its place and the key of the winner, which holds distance, face and
-        side. The place is the flat index of the pair's first pixel; places of pairs one above the
-        other come after all of those side by side. Sides that clipping made are left out.
+        For every pair of neighbours its place and the key of the outermost edge, which encodes
+        distance, face and edge. The place is the flat index of the pair's first pixel; places of
+        vertical pairs follow those of all horizontal ones. Edges created by clipping are left out.
     """
     num, height, width = face_id.shape
     triangles = screen_triangles(views, (height, width))
@@ -104,16 +105,16 @@ def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"
                 spans.line * steps[0]
             )
             rank = (LAST_FACE - triangles.face[part][spans.triangle]) << 2
-            for inside, outside, gap, side in (
-                (spans.end - 1, spans.end, spans.end_gap, spans.end_side),
-                (spans.begin, spans.begin - 1, spans.begin_gap, spans.begin_side),
+            for inside, outside, gap, edge in (
+                (spans.end - 1, spans.end, spans.end_gap, spans.end_edge),
+                (spans.begin, spans.begin - 1, spans.begin_gap, spans.begin_edge),
             ):
                 low = torch.minimum(inside, outside)
                 is_pair = (low >= 0) & (low < length - 1)
                 pixel_in = (start + inside * steps[1])[is_pair]
                 pixel_out = (start + outside * steps[1])[is_pair]
                 is_border = covered[pixel_in] & ~covered[pixel_out]
-                key = ((gap * CROSSING_SCALE).long() << 34 | rank | side)[is_pair][is_border]
+                key = ((gap * CROSSING_SCALE).long() << 34 | rank | edge)[is_pair][is_border]
                 pair = torch.minimum(pixel_in, pixel_out)[is_border]
                 keys.scatter_reduce_(0, pair, key, "amax")
     keys = torch.cat([across, down])
@@ -122,14 +123,14 @@ def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"
 
 
 def _chunks(v: Int[Tensor, "m 3"], u: Int[Tensor, "m 3"], lines: int) -> list[Int[Tensor, " c"]]:
-    """Group the triangles that reach a scan line so that each group stays small in memory."""
+    """Group the triangles that cross a scan line, with bounded memory per group."""
     first, last = _line_range(v.amin(1), v.amax(1), lines)
     alive = (last > first).nonzero().squeeze(1)
-    return [alive[piece] for piece in _pieces((last - first)[alive])]
+    return [alive[rows] for rows in _split_by_sum((last - first)[alive])]
 
 
-def _pieces(lengths: Int[Tensor, " m"]) -> list[slice]:
-    """Cut a list into runs whose lengths sum to about CHUNK."""
+def _split_by_sum(lengths: Int[Tensor, " m"]) -> list[slice]:
+    """Split a list into slices whose lengths sum to about CHUNK."""
     if not lengths.numel():
         return []
     groups = (lengths.cumsum(0) - lengths) // CHUNK
@@ -140,7 +141,7 @@ def _pieces(lengths: Int[Tensor, " m"]) -> list[slice]:
 def _line_range(
     low: Int[Tensor, " m"], high: Int[Tensor, " m"], lines: int
 ) -> tuple[Int[Tensor, " m"], Int[Tensor, " m"]]:
-    """Scan lines whose centres lie in [low, high), as a half-open range."""
+    """Return the half-open range of scan lines whose centres lie in [low, high)."""
     first = (low + HALF - 1).div(SUBPIXELS, rounding_mode="floor").clamp(0, lines)
     last = (high + HALF - 1).div(SUBPIXELS, rounding_mode="floor").clamp(0, lines)
     return first, last
@@ -152,7 +153,7 @@ def _sort(
     u: Int[Tensor, "m 3"],
     v: Int[Tensor, "m 3"],
 ) -> _Sorted:
-    """Order corners along v, then u: the arithmetic no longer depends on how a face was given."""
+    """Sort corners by v, then u, so that the arithmetic does not depend on their order."""
     u, v = u[part], v[part]
     order = (v << 32).add(u).argsort(1)
     u, v = u.gather(1, order), v.gather(1, order)
@@ -178,7 +179,7 @@ def _scan(corners: _Sorted, lines: int) -> _Spans:
     long_at, long_gap = _cross(u, v, zero, two, centre)
     short_at, short_gap = _cross(u, v, start, start + 1, centre)
     opposite = corners.opposite[triangle]
-    long_side, short_side = opposite[:, 1], torch.where(is_upper, opposite[:, 2], opposite[:, 0])
+    long_edge, short_edge = opposite[:, 1], torch.where(is_upper, opposite[:, 2], opposite[:, 0])
     long_first = corners.area[triangle] > 0
     begin_gap = torch.where(long_first, long_gap, short_gap)
     return _Spans(
@@ -188,8 +189,8 @@ def _scan(corners: _Sorted, lines: int) -> _Spans:
         end=torch.where(long_first, short_at, long_at),
         begin_gap=1.0 - begin_gap,
         end_gap=torch.where(long_first, short_gap, long_gap),
-        begin_side=torch.where(long_first, long_side, short_side),
-        end_side=torch.where(long_first, short_side, long_side),
+        begin_edge=torch.where(long_first, long_edge, short_edge),
+        end_edge=torch.where(long_first, short_edge, long_edge),
     )
 
 
@@ -200,11 +201,11 @@ def _cross(
     end: Int[Tensor, "s 1"],
     centre: Int[Tensor, " s"],
 ) -> tuple[Int[Tensor, " s"], Float[Tensor, " s"]]:
-    """Find where sides cross scan lines.
+    """Find where edges cross scan lines.
 
     Returns:
-        The first pixel whose centre is not before the crossing, and how far past the centre of the
-        pixel before that it lies, in (0, 1].
+        The first pixel whose centre is not before the crossing, and the distance from the centre of
+        the previous pixel to the crossing, in (0, 1].
     """
     u0, v0 = u.gather(1, start)[:, 0], v.gather(1, start)[:, 0]
     du, dv = u.gather(1, end)[:, 0] - u0, v.gather(1, end)[:, 0] - v0

@@ -1,6 +1,6 @@
-"""The CUDA backend: loops that Triton compiles on first use; the host waits for nothing to draw.
+"""The CUDA backend: kernels that Triton compiles on first use, without host synchronisation.
 
-Only `silhouette` waits once, for the number of pairs it found.
+Only `silhouette` synchronises once, for the number of pairs it found.
 """
 
 import torch
@@ -9,17 +9,17 @@ from torch import Tensor
 
 from get3d.render import triton_kernels as kernels
 from get3d.render.fixed_point import MAX_KEY, NO_EDGE
-from get3d.render.views import Views
+from get3d.render.views import PackedViews
 
 FACES_PER_PROGRAM = 128
 PIXELS_PER_ROUND = 256
 LINES_PER_ROUND = 128
 PIXELS_PER_PART = 1 << 16
-"""Programs share a large face in as many parts as the image has so many pixels."""
+"""Image pixels per program that rasterises a part of a large face."""
 OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}
 
 
-def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]:
+def rasterize(views: PackedViews, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]:
     """Find the nearest face of every pixel; the contract is that of `get3d.render.rasterize`."""
     height, width = image_size
     keys = torch.full((len(views) * height * width,), MAX_KEY, device=views.clip.device)
@@ -35,12 +35,12 @@ def rasterize(views: Views, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]
             kernels.draw_listed[(_num_programs(keys.device), parts)](
                 keys, *work, *mesh, height, width, BLOCK=PIXELS_PER_ROUND, **OPTIONS
             )
-    # The lower half of a key is the face; that of the largest key there is, read with a sign, -1.
+    # The lower half of a key is the face index; that of MAX_KEY, as a signed integer, is -1.
     return keys.int().long().view(len(views), height, width)
 
 
-def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:
-    """Find the outermost side between a covered and an empty neighbour; see `antialiasing.py`."""
+def silhouette(views: PackedViews, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:
+    """Find the outermost edge between covered and empty neighbours; see `torch_backend`."""
     num, height, width = face_id.shape
     keys = torch.full((2, num * height * width), -1, device=views.clip.device)
     num_faces = views.spans[:, 2].tolist()
@@ -60,14 +60,14 @@ def silhouette(views: Views, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"
     return torch.stack([found, keys[found]])
 
 
-def _arguments(views: Views) -> tuple[Tensor, Tensor, Tensor, int]:
-    """What describes the meshes to a kernel."""
+def _arguments(views: PackedViews) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Return the kernel arguments that describe the meshes."""
     clip = views.clip.detach().contiguous()
     return clip, views.faces.contiguous(), views.device_spans, clip.shape[0]
 
 
-def _work_list(views: Views, num_faces: int) -> tuple[Tensor, Tensor]:
-    """Room for the faces that need a second round, and their number."""
+def _work_list(views: PackedViews, num_faces: int) -> tuple[Tensor, Tensor]:
+    """Allocate the list of faces for the second round, and its counter."""
     device = views.clip.device
     return (
         torch.empty(num_faces, dtype=torch.int64, device=device),
@@ -76,7 +76,7 @@ def _work_list(views: Views, num_faces: int) -> tuple[Tensor, Tensor]:
 
 
 def _num_programs(device: torch.device) -> int:
-    """Choose how many programs share a list of unknown length: enough to fill the device."""
+    """Choose a number of programs that fills the device, for a list of unknown length."""
     if device.type != "cuda":  # the interpreter, for tests
         return 2
     return 16 * torch.cuda.get_device_properties(device).multi_processor_count

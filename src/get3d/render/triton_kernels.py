@@ -1,12 +1,12 @@
-"""The loops of the CUDA backend, compiled by Triton on first use.
+"""Kernels of the CUDA backend, compiled by Triton on first use.
 
-They repeat the arithmetic of `torch_backend.py` operation by operation; a test holds them to it.
-First each lane takes one face of one image, and does it alone if it is small. The rest, large faces
-and those that must be cut, goes to a list; then each program takes one face from the list and
-spreads its pixels over the lanes. All meet in atomic minima and maxima, so the order of the work,
-which is left to the device, changes nothing.
+They repeat the arithmetic of `torch_backend.py` operation by operation; tests require equal
+results. In the first round each lane processes one face of one image if it is small, else it
+appends the face to a list, as it does for faces that must be clipped. In the second round each
+program processes one face from the list, with its pixels distributed over the lanes. Results are
+combined by atomic minima and maxima, so they do not depend on the order of execution.
 
-Products and sums must not be fused: every launch says `enable_fp_fusion=False`.
+Products and sums must not be fused: every launch sets `enable_fp_fusion=False`.
 """
 
 import inspect
@@ -29,14 +29,14 @@ DEPTH_SCALE: tl.constexpr = tl.constexpr(fixed_point.DEPTH_SCALE)
 CROSSING_SCALE: tl.constexpr = tl.constexpr(fixed_point.CROSSING_SCALE)
 LAST_FACE: tl.constexpr = tl.constexpr(fixed_point.LAST_FACE)
 SMALL: tl.constexpr = tl.constexpr(64)
-"""Up to this many pixels around a face, or scan lines, one lane does it alone."""
+"""Number of pixels (or scan lines) of a bounding box up to which one lane processes a face."""
 SLOTS: tl.constexpr = tl.constexpr(16)
-"""For the corners of a cut face: 3, and one more for each of six planes."""
+"""Capacity for the corners of a clipped face: 3, and one more for each of six planes."""
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    """Leave a loop to Triton; sizes are no reason to compile it anew."""
-    function = inspect.unwrap(function)  # the tests' type checker wraps what has annotations
+    """Compile a function with Triton, without specialisation on sizes."""
+    function = inspect.unwrap(function)  # the tests' type checker wraps annotated functions
     sizes = [name for name in inspect.signature(function).parameters if name.startswith("num_")]
     return triton.jit(function, do_not_specialize=[*sizes, "height", "width"])
 
@@ -47,7 +47,7 @@ def _compiled(function: Callable[..., Any]) -> Any:
 @_compiled
 @no_type_check
 def _read_corner(clip, faces, at, first_row, num_rows, is_read):
-    """Look up one corner each; an index that points at no vertex is as bad as a NaN."""
+    """Load one corner per lane; NaN for an index out of range."""
     row = tl.load(faces + at, mask=is_read, other=0) + first_row
     is_read = is_read & (row >= 0) & (row < num_rows)
     x = tl.load(clip + row * 4, mask=is_read, other=float("nan")).to(tl.float64)
@@ -60,14 +60,14 @@ def _read_corner(clip, faces, at, first_row, num_rows, is_read):
 @_compiled
 @no_type_check
 def _guard(size):
-    """Half the size of the region kept around the image, as x/w or y/w."""
+    """Return half the size of the guard band, as x/w or y/w."""
     return tl.full((), GUARD_BAND_PX, tl.float64) / (size.to(tl.float64) * 0.5)
 
 
 @_compiled
 @no_type_check
-def _judge(x, y, z, w, height, width):
-    """Tell of corners: whether all is in reach, a bit a plane that it is beyond, and if finite."""
+def _classify(x, y, z, w, height, width):
+    """Return if corners are in the guard band, bits of planes they are outside of, if finite."""
     fits = (w >= MIN_W) & (w < float("inf")) & (z >= -w) & (z <= w)
     fits = fits & (tl.abs(x) <= _guard(width) * w) & (tl.abs(y) <= _guard(height) * w)
     beyond = (z < -w).to(tl.int32) | (z > w).to(tl.int32) << 1
@@ -82,15 +82,15 @@ def _judge(x, y, z, w, height, width):
 @_compiled
 @no_type_check
 def _round(value):
-    """Round to even: beyond 2^52, doubles are whole numbers."""
+    """Round to even, as doubles beyond 2^52 are integers."""
     magic = tl.full((), 6755399441055744.0, tl.float64)  # 1.5 * 2^52
     return ((value + magic) - magic).to(tl.int64)
 
 
 @_compiled
 @no_type_check
-def _snap(x, y, z, w, height, width):
-    """Divide by w and round: columns and rows in 1/4096 pixel, and depth."""
+def _to_fixed_point(x, y, z, w, height, width):
+    """Divide by w and round: return columns and rows in 1/4096 pixel, and depth."""
     inverse = tl.full((), 1.0, tl.float64) / w
     column = _round((x * inverse + 1.0) * (width.to(tl.float64) * 0.5 * SUBPIXELS))
     row = _round((y * inverse + 1.0) * (height.to(tl.float64) * 0.5 * SUBPIXELS))
@@ -100,30 +100,30 @@ def _snap(x, y, z, w, height, width):
 @_compiled
 @no_type_check
 def _read_faces(clip, faces, first_row, first_face, num_rows, face, is_face, height, width):
-    """Snap the corners of many faces; say which can be drawn at once and which must be cut."""
+    """Convert corners of faces to fixed point; flag the visible faces and those to clip."""
     at = (first_face + face) * 3
     xa, ya, za, wa = _read_corner(clip, faces, at, first_row, num_rows, is_face)
     xb, yb, zb, wb = _read_corner(clip, faces, at + 1, first_row, num_rows, is_face)
     xc, yc, zc, wc = _read_corner(clip, faces, at + 2, first_row, num_rows, is_face)
-    fits_a, beyond_a, is_finite_a = _judge(xa, ya, za, wa, height, width)
-    fits_b, beyond_b, is_finite_b = _judge(xb, yb, zb, wb, height, width)
-    fits_c, beyond_c, is_finite_c = _judge(xc, yc, zc, wc, height, width)
+    fits_a, beyond_a, is_finite_a = _classify(xa, ya, za, wa, height, width)
+    fits_b, beyond_b, is_finite_b = _classify(xb, yb, zb, wb, height, width)
+    fits_c, beyond_c, is_finite_c = _classify(xc, yc, zc, wc, height, width)
     is_visible = is_face & is_finite_a & is_finite_b & is_finite_c
     is_visible = is_visible & ((beyond_a & beyond_b & beyond_c) == 0)
     is_easy = is_visible & fits_a & fits_b & fits_c
     xa, ya, za, wa = _or_one(xa, ya, za, wa, is_easy)
     xb, yb, zb, wb = _or_one(xb, yb, zb, wb, is_easy)
     xc, yc, zc, wc = _or_one(xc, yc, zc, wc, is_easy)
-    xa, ya, za = _snap(xa, ya, za, wa, height, width)
-    xb, yb, zb = _snap(xb, yb, zb, wb, height, width)
-    xc, yc, zc = _snap(xc, yc, zc, wc, height, width)
+    xa, ya, za = _to_fixed_point(xa, ya, za, wa, height, width)
+    xb, yb, zb = _to_fixed_point(xb, yb, zb, wb, height, width)
+    xc, yc, zc = _to_fixed_point(xc, yc, zc, wc, height, width)
     return xa, ya, za, xb, yb, zb, xc, yc, zc, is_easy, is_visible & ~is_easy
 
 
 @_compiled
 @no_type_check
 def _or_one(x, y, z, w, is_used):
-    """Put harmless numbers where a corner is not used."""
+    """Replace unused corners by ones."""
     return (
         tl.where(is_used, x, 1.0),
         tl.where(is_used, y, 1.0),
@@ -135,13 +135,14 @@ def _or_one(x, y, z, w, is_used):
 @_compiled
 @no_type_check
 def _swap(is_swapped, a, b):
+    """Swap two values where requested."""
     return tl.where(is_swapped, b, a), tl.where(is_swapped, a, b)
 
 
 @_compiled
 @no_type_check
 def _swap_corners(ua, va, a, ub, vb, b):
-    """Put the corner with the lower v, then u, first."""
+    """Sort two corners by v, then u."""
     is_swapped = (vb < va) | ((vb == va) & (ub < ua))
     ua, ub = _swap(is_swapped, ua, ub)
     va, vb = _swap(is_swapped, va, vb)
@@ -152,7 +153,7 @@ def _swap_corners(ua, va, a, ub, vb, b):
 @_compiled
 @no_type_check
 def _sort(ua, va, a, ub, vb, b, uc, vc, c):
-    """Order corners along v, then u, so that the arithmetic does not depend on their order."""
+    """Sort corners by v, then u, so that the arithmetic does not depend on their order."""
     ua, va, a, ub, vb, b = _swap_corners(ua, va, a, ub, vb, b)
     ub, vb, b, uc, vc, c = _swap_corners(ub, vb, b, uc, vc, c)
     ua, va, a, ub, vb, b = _swap_corners(ua, va, a, ub, vb, b)
@@ -162,7 +163,7 @@ def _sort(ua, va, a, ub, vb, b, uc, vc, c):
 @_compiled
 @no_type_check
 def _centres(a, b, c, num):
-    """Count the rows (or columns) whose centres lie between three corners: [first, last)."""
+    """Return the range [first, last) of rows or columns whose centres lie between three corners."""
     low, high = tl.minimum(a, tl.minimum(b, c)), tl.maximum(a, tl.maximum(b, c))
     first = tl.maximum((low + (HALF - 1)) >> SHIFT, 0)
     last = tl.minimum((high + (HALF - 1)) >> SHIFT, num)
@@ -172,18 +173,18 @@ def _centres(a, b, c, num):
 @_compiled
 @no_type_check
 def _queue(todo, counter, image, face, is_queued):
-    """Put faces on the list for the second round."""
+    """Append faces to the list for the second round."""
     place = tl.atomic_add(counter + face * 0, 1, mask=is_queued, sem="relaxed")
     tl.store(todo + place, (image << 32) | face, mask=is_queued)
 
 
-# -- cutting, one face a program -------------------------------------------------------------------
+# -- clipping, one face per program ----------------------------------------------------------------
 
 
 @_compiled
 @no_type_check
 def _pick(values, index):
-    """Do `values[index]` for as many indices as values."""
+    """Return `values[index]` for as many indices as values."""
     is_it = index[:, None] == tl.arange(0, SLOTS)[None, :]
     return tl.sum(tl.where(is_it, values[None, :], 0), 1)
 
@@ -191,7 +192,7 @@ def _pick(values, index):
 @_compiled
 @no_type_check
 def _move(kept, added, place_kept, place_added, keeps, crosses):
-    """Put the corners that stay and those that are new in their places."""
+    """Scatter kept and new corners to their slots."""
     slot = tl.arange(0, SLOTS)[:, None]
     stays = keeps[None, :] & (place_kept[None, :] == slot)
     comes = crosses[None, :] & (place_added[None, :] == slot)
@@ -201,83 +202,84 @@ def _move(kept, added, place_kept, place_added, keeps, crosses):
 
 @_compiled
 @no_type_check
-def _cut(x, y, z, w, side, count, distance):
-    """Keep the part of a convex polygon where `distance` is not negative."""
+def _cut(x, y, z, w, edge, count, distance):
+    """Clip a convex polygon to where `distance` is not negative."""
     slot = tl.arange(0, SLOTS)
     following = tl.where(slot + 1 >= count, 0, slot + 1)
     next_distance = _pick(distance, following)
     is_in, is_next_in = distance >= 0, next_distance >= 0
     is_used = slot < count
     keeps, crosses = is_used & is_in, is_used & (is_in != is_next_in)
-    # The cut is computed from the inside corner outwards: neighbours get the very same point.
+    # Computed from the inside corner outwards, so that adjacent faces get the same point.
     gap = tl.where(crosses, tl.abs(distance - next_distance), 1.0)
-    share = tl.where(is_in, distance, next_distance) / gap
+    fraction = tl.where(is_in, distance, next_distance) / gap
     emitted = keeps.to(tl.int32) + crosses.to(tl.int32)
     place = tl.cumsum(emitted, 0) - emitted
     beside = place + keeps.to(tl.int32)
-    x = _move(x, _cut_axis(x, following, is_in, share), place, beside, keeps, crosses)
-    y = _move(y, _cut_axis(y, following, is_in, share), place, beside, keeps, crosses)
-    z = _move(z, _cut_axis(z, following, is_in, share), place, beside, keeps, crosses)
-    w = _move(w, _cut_axis(w, following, is_in, share), place, beside, keeps, crosses)
-    side = _move(side, tl.where(is_in, NO_EDGE, side), place, beside, keeps, crosses)
-    return x, y, z, w, side, tl.sum(emitted, 0)
+    x = _move(x, _cut_axis(x, following, is_in, fraction), place, beside, keeps, crosses)
+    y = _move(y, _cut_axis(y, following, is_in, fraction), place, beside, keeps, crosses)
+    z = _move(z, _cut_axis(z, following, is_in, fraction), place, beside, keeps, crosses)
+    w = _move(w, _cut_axis(w, following, is_in, fraction), place, beside, keeps, crosses)
+    edge = _move(edge, tl.where(is_in, NO_EDGE, edge), place, beside, keeps, crosses)
+    return x, y, z, w, edge, tl.sum(emitted, 0)
 
 
 @_compiled
 @no_type_check
-def _cut_axis(values, following, is_in, share):
+def _cut_axis(values, following, is_in, fraction):
     """Interpolate one coordinate of the new corners."""
     next_values = _pick(values, following)
     start, end = tl.where(is_in, values, next_values), tl.where(is_in, next_values, values)
-    return start + share * (end - start)
+    return start + fraction * (end - start)
 
 
 @_compiled
 @no_type_check
 def _read_polygon(clip, faces, first_row, first_face, num_rows, face, height, width):
-    """Read one face, cut it if need be, and snap its corners.
+    """Load one face, clip it if necessary, and convert its corners to fixed point.
 
-    Returns columns, rows, depths, labels of the sides that follow the corners, and the number of
-    corners, 0 if nothing is left.
+    Returns:
+        Columns, rows, depths, labels of the edges after each corner, and the number of corners, 0
+        if nothing is left.
     """
     slot = tl.arange(0, SLOTS)
-    side = tl.minimum(slot, 2)
-    at = (first_face + face) * 3 + side
+    edge = tl.minimum(slot, 2)
+    at = (first_face + face) * 3 + edge
     x, y, z, w = _read_corner(clip, faces, at, first_row, num_rows, slot < SLOTS)
-    fits, _, _ = _judge(x, y, z, w, height, width)
+    fits, _, _ = _classify(x, y, z, w, height, width)
     count = tl.sum(tl.where(slot < 3, 1, 0), 0)
     is_easy = tl.sum(fits.to(tl.int32), 0) == SLOTS
     if not is_easy:
         guard_x, guard_y = _guard(width), _guard(height)
-        x, y, z, w, side, count = _cut(x, y, z, w, side, count, w + z)
-        x, y, z, w, side, count = _cut(x, y, z, w, side, count, w - z)
-        x, y, z, w, side, count = _cut(x, y, z, w, side, count, guard_x * w + x)
-        x, y, z, w, side, count = _cut(x, y, z, w, side, count, guard_x * w - x)
-        x, y, z, w, side, count = _cut(x, y, z, w, side, count, guard_y * w + y)
-        x, y, z, w, side, count = _cut(x, y, z, w, side, count, guard_y * w - y)
+        x, y, z, w, edge, count = _cut(x, y, z, w, edge, count, w + z)
+        x, y, z, w, edge, count = _cut(x, y, z, w, edge, count, w - z)
+        x, y, z, w, edge, count = _cut(x, y, z, w, edge, count, guard_x * w + x)
+        x, y, z, w, edge, count = _cut(x, y, z, w, edge, count, guard_x * w - x)
+        x, y, z, w, edge, count = _cut(x, y, z, w, edge, count, guard_y * w + y)
+        x, y, z, w, edge, count = _cut(x, y, z, w, edge, count, guard_y * w - y)
     is_near_eye = (slot < count) & ~(w >= MIN_W)
     count = tl.where(tl.sum(is_near_eye.to(tl.int32), 0) > 0, 0, count)
-    x, y, z = _snap(x, y, z, tl.where(w >= MIN_W, w, 1.0), height, width)
+    x, y, z = _to_fixed_point(x, y, z, tl.where(w >= MIN_W, w, 1.0), height, width)
     x = tl.minimum(tl.maximum(x, -LIMIT), LIMIT)
     y = tl.minimum(tl.maximum(y, -LIMIT), LIMIT)
     z = tl.where(is_easy, z, tl.minimum(tl.maximum(z, -1.0), 1.0))
-    return x, y, z, side, count
+    return x, y, z, edge, count
 
 
 @_compiled
 @no_type_check
 def _at(values, index):
-    """Read one of the slots."""
+    """Return the value of one slot."""
     return tl.sum(tl.where(tl.arange(0, SLOTS) == index, values, 0), 0)
 
 
-# -- which face does each pixel see ----------------------------------------------------------------
+# -- rasterisation ---------------------------------------------------------------------------------
 
 
 @_compiled
 @no_type_check
 def _set_up(ua, va, za, ub, vb, zb, uc, vc, zc):
-    """Prepare the inside test and the depth of triangles with sorted corners."""
+    """Compute edge vectors and depth slopes of triangles with sorted corners."""
     du1, dv1, du2, dv2 = ub - ua, vb - va, uc - ua, vc - va
     area = du1 * dv2 - du2 * dv1
     inverse = tl.full((), 1.0, tl.float64) / tl.where(area == 0, 1, area).to(tl.float64)
@@ -310,11 +312,11 @@ def _merge(
     keys, pixel, row, column, face, is_tried, ua, va, za, du1, dv1, du2, dv2, area, slope_u,
     slope_v, low, high,
 ):  # fmt: skip
-    """Offer triangles to pixels: kept where the centre is inside and nothing is nearer."""
+    """Write triangles to pixels whose centre is inside, unless a nearer one is stored."""
     pu = column.to(tl.int64) * SUBPIXELS + HALF - ua
     pv = row.to(tl.int64) * SUBPIXELS + HALF - va
     du3, dv3 = du2 - du1, dv2 - dv1
-    # A centre on a side belongs to it if the side is a left or top one: else it is pushed out.
+    # Top-left rule: a centre on an edge is inside if it is a left or top edge.
     out1 = 1 - ((dv1 < 0) | ((dv1 == 0) & (du1 > 0))).to(tl.int64)
     out2 = 1 - ((dv2 > 0) | ((dv2 == 0) & (du2 < 0))).to(tl.int64)
     out3 = 1 - ((dv3 < 0) | ((dv3 == 0) & (du3 > 0))).to(tl.int64)
@@ -333,7 +335,7 @@ def draw_faces(
     keys, todo, counter, clip, faces, spans, num_rows, num_blocks, height, width,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """First round: each lane draws a small face, or puts it on the list."""
+    """First round: each lane rasterises one small face, or appends it to the list."""
     image = (tl.program_id(0) // num_blocks).to(tl.int64)
     face = (tl.program_id(0) % num_blocks).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     first_row, first_face = tl.load(spans + image * 4), tl.load(spans + image * 4 + 1)
@@ -373,7 +375,7 @@ def draw_faces(
 def draw_listed(
     keys, todo, counter, clip, faces, spans, num_rows, height, width, BLOCK: tl.constexpr
 ):
-    """Second round: each program draws one face after another, many of its pixels at a time."""
+    """Second round: each program rasterises faces from the list, many pixels at a time."""
     part, num_parts = tl.program_id(1), tl.num_programs(1)
     num_listed = tl.load(counter)
     i = tl.program_id(0)
@@ -413,7 +415,7 @@ def draw_listed(
         i += tl.num_programs(0)
 
 
-# -- where does the silhouette pass ----------------------------------------------------------------
+# -- silhouette ------------------------------------------------------------------------------------
 
 
 @_compiled
@@ -425,7 +427,7 @@ def _cross(
     v0,
     u1,
     v1,
-    side,
+    edge,
     is_begin,
     face,
     line,
@@ -435,11 +437,11 @@ def _cross(
     line_step,
     step,
 ):
-    """Offer the crossing of a side and a scan line to the pair of pixels it lies between."""
+    """Write the crossing of an edge and a scan line to the pair of pixels around it."""
     du, dv = u1 - u0, v1 - v0
     top = (u0 - HALF) * dv + (line.to(tl.int64) * SUBPIXELS + HALF - v0) * du
     bottom = tl.where(is_line, dv * SUBPIXELS, 1)
-    # Exact ceiling of the quotient: the estimate is never off by more than one.
+    # Exact ceiling of the quotient; the estimate is off by at most one.
     inverse = tl.full((), 1.0, tl.float64) / bottom.to(tl.float64)
     at = tl.floor(tl.where(is_line, top, 0).to(tl.float64) * inverse).to(tl.int64)
     rest = top - at * bottom
@@ -451,7 +453,7 @@ def _cross(
     is_border = is_pair & (is_here == is_begin) & (is_before != is_begin)
     gap = (top - (at - 1) * bottom).to(tl.float64) / bottom.to(tl.float64)
     gap = tl.where(is_begin, 1.0 - gap, gap)
-    key = (gap * CROSSING_SCALE).to(tl.int64) << 34 | (LAST_FACE - face) << 2 | side
+    key = (gap * CROSSING_SCALE).to(tl.int64) << 34 | (LAST_FACE - face) << 2 | edge
     tl.atomic_max(keys + pixel - step, key, mask=is_border, sem="relaxed")
 
 
@@ -461,7 +463,7 @@ def _cross_both(
     keys, face_id, ua, va, a, ub, vb, b, uc, vc, c, area, face, line, is_line, start, length,
     line_step, step,
 ):  # fmt: skip
-    """Offer both ends of triangles' intervals on scan lines; a, b, c label the sides opposite."""
+    """Write both ends of triangles' intervals on scan lines; a, b, c label the opposite edges."""
     is_upper = line.to(tl.int64) * SUBPIXELS + HALF < vb
     _cross(
         keys, face_id, ua, va, uc, vc, b, area > 0, face, line, is_line, start, length, line_step,
@@ -469,9 +471,9 @@ def _cross_both(
     )  # fmt: skip
     u0, v0 = tl.where(is_upper, ua, ub), tl.where(is_upper, va, vb)
     u1, v1 = tl.where(is_upper, ub, uc), tl.where(is_upper, vb, vc)
-    side = tl.where(is_upper, c, a)
+    edge = tl.where(is_upper, c, a)
     _cross(
-        keys, face_id, u0, v0, u1, v1, side, area < 0, face, line, is_line, start, length,
+        keys, face_id, u0, v0, u1, v1, edge, area < 0, face, line, is_line, start, length,
         line_step, step,
     )  # fmt: skip
 
@@ -482,7 +484,7 @@ def _search_small(
     keys, face_id, ua, va, ub, vb, uc, vc, first, last, is_small, face, start, length, line_step,
     step,
 ):  # fmt: skip
-    """Search along all scan lines of triangles, one lane a triangle."""
+    """Search all scan lines of small triangles, one lane per triangle."""
     zero = face * 0
     ua, va, a, ub, vb, b, uc, vc, c = _sort(ua, va, zero + 1, ub, vb, zero + 2, uc, vc, zero)
     area = (ub - ua) * (vc - va) - (uc - ua) * (vb - va)
@@ -503,7 +505,7 @@ def _search_large(
     keys, face_id, ua, va, a, ub, vb, b, uc, vc, c, face, start, lines, length, line_step, step,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Search along all scan lines of one triangle, one lane a line."""
+    """Search all scan lines of one triangle, one lane per line."""
     first, last = _centres(va, vb, vc, lines)
     ua, va, a, ub, vb, b, uc, vc, c = _sort(ua, va, a, ub, vb, b, uc, vc, c)
     area = (ub - ua) * (vc - va) - (uc - ua) * (vb - va)
@@ -524,7 +526,7 @@ def search_faces(
     across, down, face_id, todo, counter, clip, faces, spans, num_rows, num_blocks, height, width,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """First round: each lane searches along a small face, or puts it on the list."""
+    """First round: each lane searches one small face, or appends it to the list."""
     image = (tl.program_id(0) // num_blocks).to(tl.int64)
     face = (tl.program_id(0) % num_blocks).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     first_row, first_face = tl.load(spans + image * 4), tl.load(spans + image * 4 + 1)
@@ -551,23 +553,23 @@ def search_listed(
     across, down, face_id, todo, counter, clip, faces, spans, num_rows, height, width,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Second round: each program searches along one face after another, many lines at a time."""
+    """Second round: each program searches faces from the list, many lines at a time."""
     num_listed = tl.load(counter)
     i = tl.program_id(0)
     while i < num_listed:
         entry = tl.load(todo + i)
         image, face = entry >> 32, entry & 0xFFFFFFFF
         first_row, first_face = tl.load(spans + image * 4), tl.load(spans + image * 4 + 1)
-        x, y, _, side, count = _read_polygon(
+        x, y, _, edge, count = _read_polygon(
             clip, faces, first_row, first_face, num_rows, face, height, width
         )
         start = image * height * width
         middle = 1
         while middle < count - 1:
-            # A side is labelled at the corner before it; those inside the fan are no sides.
-            a = _at(side, middle)
-            b = tl.where(middle + 2 == count, _at(side, count - 1), NO_EDGE)
-            c = tl.where(middle == 1, _at(side, 0), NO_EDGE)
+            # An edge is labelled at the corner before it; diagonals of the fan have no label.
+            a = _at(edge, middle)
+            b = tl.where(middle + 2 == count, _at(edge, count - 1), NO_EDGE)
+            c = tl.where(middle == 1, _at(edge, 0), NO_EDGE)
             xa, ya, xb, yb = _at(x, 0), _at(y, 0), _at(x, middle), _at(y, middle)
             xc, yc = _at(x, middle + 1), _at(y, middle + 1)
             _search_large(

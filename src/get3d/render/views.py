@@ -1,4 +1,4 @@
-"""What the rasteriser is given: every image's clip-space mesh, packed into flat tensors."""
+"""Input of the rasteriser: the clip-space meshes of all images, packed into flat tensors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from get3d.core.errors import ConfigError
 from get3d.core.types import Cameras, Mesh
 from get3d.geometry.cameras import clip_matrices, to_clip
 
@@ -15,13 +16,13 @@ MAX_IMAGE_SIZE = 16384
 
 
 @dataclass(frozen=True)
-class Views:
-    """A batch of images to draw: several meshes, each seen from one or more cameras.
+class PackedViews:
+    """A batch of views to render: several meshes, each from one or more cameras.
 
     Attributes:
-        clip: Homogeneous clip-space positions of every image's vertices, image after image.
-        faces: Faces of all meshes, one mesh after the other; each counts its own vertices from 0.
-        spans: Where an image finds its part: (first row of `clip`, first row of `faces`, number of
+        clip: Homogeneous clip-space vertex positions of all images, concatenated.
+        faces: Faces of all meshes, concatenated; indices start at 0 for each mesh.
+        spans: Location of each image's data: (first row of `clip`, first row of `faces`, number of
             faces, first vertex of its mesh among the vertices of all meshes). On the CPU.
     """
 
@@ -30,27 +31,27 @@ class Views:
     spans: Int[Tensor, "n 4"]
 
     def __len__(self) -> int:
-        """Count the images."""
+        """Return the number of images."""
         return self.spans.shape[0]
 
     @cached_property
     def device_spans(self) -> Int[Tensor, "n 4"]:
-        """The spans beside the vertices, sent there once and without waiting."""
+        """The spans on the device of the vertices, copied once without synchronisation."""
         return self.spans.to(self.clip.device, non_blocking=True)
 
 
 def pack_views(
     clip_verts: Sequence[Float[Tensor, "*_ 4"]], faces: Sequence[Int[Tensor, "_ 3"]]
-) -> Views:
-    """Put meshes and their views behind one another; images are ordered by mesh, then by view.
+) -> PackedViews:
+    """Pack the views of several meshes; images are ordered by mesh, then by view.
 
     Args:
-        clip_verts: One entry a mesh: its vertices in clip space, for one view or for several.
-        faces: One entry a mesh: vertex indices.
+        clip_verts: Clip-space vertices of each mesh, for one view or several.
+        faces: Vertex indices of each mesh.
 
     Raises:
-        ValueError: If the lists are empty, differ in length, or mix devices; if an index points at
-            no vertex.
+        ValueError: If the lists are empty, differ in length, or mix devices; if a vertex index is
+            out of range.
     """
     if not clip_verts or len(clip_verts) != len(faces):
         raise ValueError(
@@ -76,8 +77,8 @@ def _pack(
     clip: Sequence[Float[Tensor, "_ 4"]],
     faces: Sequence[Int[Tensor, "_ 3"]],
     sizes: Sequence[tuple[int, int]],
-) -> Views:
-    """Put parts behind one another; `sizes` tells each mesh's views and vertices."""
+) -> PackedViews:
+    """Concatenate parts; `sizes` has the numbers of views and of vertices of each mesh."""
     spans, num_clip, num_faces, num_verts = [], 0, 0, 0
     for triangles, (num_views, verts) in zip(faces, sizes, strict=True):
         for _ in range(num_views):
@@ -86,7 +87,7 @@ def _pack(
         num_faces += triangles.shape[0]
         num_verts += verts
     indices = [each.long() for each in faces]
-    return Views(
+    return PackedViews(
         clip[0] if len(clip) == 1 else torch.cat(list(clip)),
         indices[0] if len(indices) == 1 else torch.cat(indices),
         torch.tensor(spans, dtype=torch.int64).reshape(-1, 4),
@@ -95,20 +96,20 @@ def _pack(
 
 def project_meshes(
     meshes: Sequence[Mesh], cameras: Cameras, *, views_per_mesh: int = 1
-) -> tuple[Views, Float[Tensor, "verts 3"]]:
-    """Bring meshes into the clip space of their cameras; differentiable in the vertices.
+) -> tuple[PackedViews, Float[Tensor, "verts 3"]]:
+    """Transform meshes to the clip space of their cameras; differentiable in the vertices.
 
     Args:
         meshes: Any number of meshes.
         cameras: `views_per_mesh` consecutive cameras for each mesh.
-        views_per_mesh: How many images show the same mesh.
+        views_per_mesh: Number of images of each mesh.
 
     Returns:
-        The views, and the object-space vertices of all meshes behind one another.
+        The views, and the object-space vertices of all meshes, concatenated.
 
     Raises:
-        ValueError: If the number of cameras does not fit; on the CPU, if an index points at no
-            vertex (to look at those of a GPU would mean to wait for it).
+        ValueError: If the number of cameras does not match, or a vertex index is out of range
+            (checked on the CPU only, to avoid GPU synchronisation).
     """
     if len(cameras) != len(meshes) * views_per_mesh:
         raise ValueError(
@@ -134,9 +135,9 @@ def _to_clip_packed(
     matrices: Float[Tensor, "n 4 4"],
     sizes: Sequence[tuple[int, int]],
 ) -> Float[Tensor, "points 4"]:
-    """Do what `to_clip` does for all images at once, in a few launches.
+    """Do `to_clip` for all images at once, in a few kernel launches.
 
-    The products are summed one by one: matrix products may be rounded to ten bits on a GPU.
+    No matrix product, which a GPU may round to ten bits (TF32).
     """
     counts = torch.tensor([verts for num_views, verts in sizes for _ in range(num_views)])
     image = torch.arange(len(matrices), device=points.device).repeat_interleave(
@@ -147,22 +148,23 @@ def _to_clip_packed(
 
 
 def parse_image_size(image_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Read an image size, square or (height, width), in pixels.
+    """Return (height, width) of an image size that is an int (square) or a pair, in pixels.
 
     Raises:
-        ValueError: If a side is not between 1 and 16384.
+        ConfigError: If height or width is not between 1 and 16384.
     """
     height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     if not (1 <= height <= MAX_IMAGE_SIZE and 1 <= width <= MAX_IMAGE_SIZE):
-        raise ValueError(
-            f"image_size must be between 1 and {MAX_IMAGE_SIZE} pixels a side, got {image_size}"
+        raise ConfigError(
+            f"image_size must be between 1 and {MAX_IMAGE_SIZE} pixels, got {image_size}"
         )
     return height, width
 
 
 def _check_indices(faces: Int[Tensor, "_ 3"], num_verts: int) -> None:
+    """Raise ValueError if a vertex index is out of range."""
     if faces.numel():
-        # numpy on the CPU: torch would wake threads that then spin in the rasteriser's way.
+        # numpy on the CPU: torch would start threads that compete with the rasteriser's.
         indices = faces.numpy() if faces.device.type == "cpu" else faces
         low, high = indices.min(), indices.max()
         if low < 0 or high >= num_verts:

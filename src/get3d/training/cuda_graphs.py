@@ -1,7 +1,7 @@
 """CUDA graphs: work of fixed shapes is recorded once and replayed by a single launch.
 
-The networks are small beside a GPU, which would otherwise wait for Python to launch thousands of
-kernels a step. On other devices everything runs as written.
+The networks are small for a GPU, which would otherwise wait for Python to launch thousands of
+kernels per step. On other devices everything runs eagerly.
 """
 
 import dataclasses
@@ -16,30 +16,30 @@ from get3d.models import Generator
 
 _WARM_UP_CALLS = 3  # libraries choose their kernels and take their memory before the recording
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
 def recorded(
-    function: Callable[..., Result],
+    function: Callable[..., _Result],
     device: torch.device,
     *,
     parameters: Iterable[Parameter] = (),
-) -> Callable[..., Result]:
-    """Record a function at its first call if it runs on CUDA; elsewhere it stays as it is.
+) -> Callable[..., _Result]:
+    """Record a function in a CUDA graph at its first call; on other devices return it unchanged.
 
-    The function must do the same work at every call: same shapes, no random numbers, nothing read
-    back. Its arguments and its result are tensors, None, or dataclasses and tuples of such.
+    The function must do the same work at every call: same shapes, no random numbers, no
+    synchronization. Arguments and result are tensors, None, or dataclasses and tuples of such.
 
     Args:
-        function: It may add to the `.grad` of `parameters`.
-        device: Where its tensors are.
-        parameters: Their gradients are added to by every call.
+        function: Function to record; it may add to the `.grad` of `parameters`.
+        device: Device of its tensors.
+        parameters: Parameters whose `.grad` every call adds to.
     """
     return _Recorded(function, list(parameters)) if device.type == "cuda" else function
 
 
 class _Recorded:
-    """A function recorded in a CUDA graph; gives copies of what a replay makes."""
+    """A function recorded in a CUDA graph; returns copies of the results of a replay."""
 
     def __init__(self, function: Callable[..., Any], parameters: Sequence[Parameter]) -> None:
         self._function = function
@@ -55,7 +55,7 @@ class _Recorded:
             self._record(args)
         assert self._graph is not None
         for held, value in zip(self._inputs, values, strict=True):
-            # A value with a graph would add to that of `held`, which then grows with every call.
+            # A value with an autograd graph would extend that of `held` at every call.
             held.copy_(value.detach())
         self._graph.replay()
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
@@ -64,6 +64,7 @@ class _Recorded:
         return map_tensors(torch.clone, self._output)
 
     def _record(self, args: tuple[object, ...]) -> None:
+        """Warm up, then record the function with copies of its arguments."""
         held = map_tensors(lambda value: value.detach().clone(), args)
         self._inputs = list(iter_tensors(held))
         before = [parameter.grad for parameter in self._parameters]
@@ -83,6 +84,7 @@ class _Recorded:
         self._graph = graph
 
     def _set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        """Replace the `.grad` of the parameters."""
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
 
@@ -91,9 +93,9 @@ def accumulate_gradients(loss: Tensor, parameters: Sequence[Parameter]) -> None:
     """Add a loss's gradients to `.grad`, as `loss.backward()` does, in a form that can be recorded.
 
     Args:
-        loss: A scalar. A parameter that takes no part in it keeps its `.grad`: None says to Adam
-            that it is not to be moved.
-        parameters: All that the loss is differentiated by.
+        loss: Scalar loss. A parameter that it does not depend on keeps its `.grad`: Adam skips
+            those whose `.grad` is None.
+        parameters: Parameters to differentiate the loss by.
     """
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -102,13 +104,13 @@ def accumulate_gradients(loss: Tensor, parameters: Sequence[Parameter]) -> None:
 
 
 def add_gradient(parameter: Parameter, gradient: Tensor) -> None:
-    """Add to `.grad`. Adam wants it laid out as the weights, which convolutions' may not be."""
+    """Add a gradient to `.grad`, contiguous: Adam needs the memory layout of the weights."""
     gradient = gradient.contiguous()
     parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
 
 def iter_tensors(value: object) -> Iterator[Tensor]:
-    """Visit the tensors in nested dataclasses and tuples, in order."""
+    """Iterate over the tensors in nested dataclasses and tuples, in order."""
     if isinstance(value, Tensor):
         yield value
     elif dataclasses.is_dataclass(value):
@@ -120,7 +122,7 @@ def iter_tensors(value: object) -> Iterator[Tensor]:
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """Rebuild nested dataclasses and tuples with every tensor replaced."""
+    """Copy nested dataclasses and tuples, with a function applied to every tensor."""
     if isinstance(value, Tensor):
         return function(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -135,19 +137,19 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
 def record_networks(generator: Generator, *, num_latents: int, num_shapes: int) -> None:
     """Record a generator's mapping and synthesis networks, forward and backward, in place.
 
-    Nothing happens unless the generator is on CUDA. Each recorded network serves one forward pass
+    On devices other than CUDA nothing is done. Each recorded network can run one forward pass
     before its backward pass.
 
     Args:
-        generator: Its networks are changed to replay what was recorded.
-        num_latents: Rows of every call of the mapping networks.
-        num_shapes: Rows of every call of the synthesis network.
+        generator: Generator whose networks are replaced by recorded ones.
+        num_latents: Batch size of every call of the mapping networks.
+        num_shapes: Batch size of every call of the synthesis network.
     """
     mapping, synthesis = generator.mapping_geo, generator.network.backbone
     example = next(mapping.parameters())
     if not example.is_cuda:
         return
-    # The recording ran on a stream of its own, which later backward passes are told of: no harm.
+    # The recording ran on another stream, of which later backward passes warn: harmless.
     if hasattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch"):  # torch 2.10
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     z = example.new_zeros(num_latents, generator.config.z_dim)

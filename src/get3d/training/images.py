@@ -1,4 +1,4 @@
-"""The real images: in memory where they fit, else read when their turn comes."""
+"""The real images of training: in memory, or read when they are needed."""
 
 import hashlib
 import math
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from get3d.core import Condition, ImageBatch, Images
+from get3d.core import Condition, ConfigError, ImageBatch, Images
 from get3d.geometry import CameraDistribution
 from get3d.render import Light
 from get3d.training.randomness import Purpose, derive_seed, keyed_draws, shuffled_indices
@@ -18,14 +18,14 @@ from get3d.training.randomness import Purpose, derive_seed, keyed_draws, shuffle
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """What there is to learn from.
+    """A data set of real images with their cameras.
 
     Attributes:
-        read: Gives images by index, on the CPU: colour composited on black (so already
-            multiplied by alpha), and alpha.
+        read: Returns images by index, on the CPU: RGB composited on black (so multiplied by
+            alpha), and alpha.
         angles: Rotation and polar angle of each image's camera, in radians.
-        distribution: Where the cameras of fakes are drawn from.
-        light: How the objects were lit; None if that is not known.
+        distribution: Camera distribution, from which cameras of generated images are sampled.
+        light: Light that the objects were rendered with; None if unknown.
         labels: Class of each image; None without classes.
     """
 
@@ -43,16 +43,23 @@ class TrainingImages:
         distribution: CameraDistribution,
         light: Light | None = None,
     ) -> "TrainingImages":
-        """Hold all images as bytes."""
+        """Make a data set of images in memory.
+
+        Args:
+            rgba_u8: All images as bytes, RGB multiplied by alpha.
+            angles: Rotation and polar angle of each image's camera, in radians.
+            distribution: Camera distribution.
+            light: Light that the objects were rendered with; None if unknown.
+        """
         return cls(rgba_u8.__getitem__, angles, distribution, light)
 
     @property
     def fingerprint(self) -> str:
-        """Tells data sets apart by their cameras, whose number and order it depends on."""
+        """Hash of the cameras, 16 hexadecimal digits: identifies a data set."""
         return hashlib.sha256(self.angles.double().numpy().tobytes()).hexdigest()[:16]
 
     def __len__(self) -> int:
-        """Count the images."""
+        """Return the number of images."""
         return len(self.angles)
 
 
@@ -61,8 +68,8 @@ class RealImages:
     """Real images as bytes on the CPU.
 
     Attributes:
-        rgba_u8: As `TrainingImages.read` gives them, some perhaps mirrored.
-        condition: Of each image.
+        rgba_u8: Images from `TrainingImages.read`, some possibly mirrored.
+        condition: Conditions of the images.
     """
 
     rgba_u8: UInt8[Tensor, "n 4 h w"]
@@ -71,11 +78,11 @@ class RealImages:
     def to_batch(
         self, device: torch.device, *, image_size: int, is_binary: bool = False
     ) -> ImageBatch:
-        """Convert to what the discriminators take.
+        """Convert to the input of the discriminators.
 
         Args:
-            device: Where the discriminators are.
-            image_size: Side to shrink the images to by averaging, in pixels.
+            device: Device of the discriminators.
+            image_size: Width and height to average the images down to, in pixels.
             is_binary: Whether masks are alpha > 0 (published) instead of alpha itself.
         """
         rgba = self.rgba_u8.to(device).float() / 255.0
@@ -91,13 +98,13 @@ class RealImages:
 def read_images(
     images: TrainingImages, positions: Int[Tensor, " n"], *, seed: int, is_mirrored: bool
 ) -> RealImages:
-    """Read real images by their places in the order in which a run shows them.
+    """Read real images by their positions in the shuffled sequence of a run.
 
     Args:
-        images: All there are.
-        positions: Images shown before each of them, over the whole run.
-        seed: Of the run; the order and the mirroring depend on it and on `positions` alone.
-        is_mirrored: Whether half of them, chosen at random, are mirrored.
+        images: The data set.
+        positions: Positions in the sequence, counted over the whole run.
+        seed: Seed of the run; order and mirroring depend only on it and on `positions`.
+        is_mirrored: Mirror each image with probability 1/2.
     """
     picked = shuffled_indices(len(images), seed=seed, positions=positions)
     label = None if images.labels is None else images.labels[picked]
@@ -110,25 +117,26 @@ def read_images(
 
 
 def check_mirror(distribution: CameraDistribution) -> None:
-    """Validate that mirrored images could be taken by cameras of the distribution.
+    """Validate that mirrored cameras are of the same distribution.
 
     Raises:
-        ValueError: If the range of rotations is not its own mirror image.
+        ConfigError: If the range of rotations is not its own mirror image.
     """
     low, high = distribution.rotation_deg
     if high - low < 360 and (low + high) % 360:
-        raise ValueError(
+        raise ConfigError(
             f"schedule.mirror needs rotations over the full circle or as far to the left as to the "
             f"right, got {low:g} to {high:g} degrees; set it to false"
         )
 
 
 def mirror(images: RealImages, flip: Bool[Tensor, " n"]) -> RealImages:
-    """Mirror some images: each then shows the object's mirror image (x to -x).
+    """Mirror some images, which then show the mirrored object (x to -x).
 
     Args:
-        images: With their cameras.
-        flip: Which ones. Their cameras' rotation turns its sign; the polar angle stays.
+        images: Images with their cameras.
+        flip: Whether to mirror each image. The rotation of its camera is negated; the polar angle
+            is kept.
     """
     angles = images.condition.angles
     rotation, polar = angles.unbind(1)

@@ -1,4 +1,4 @@
-"""Scalars of a run: one CSV row and one set of TensorBoard points an interval."""
+"""Scalars of a run: a CSV row and TensorBoard points per interval."""
 
 import csv
 import logging
@@ -6,20 +6,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from get3d.core.files import atomic_path
+from get3d.core import atomic_path
 
 logger = logging.getLogger(__name__)
 
 
 class RunLog:
-    """Appends to RUN/log.csv, and to TensorBoard event files where tensorboard is installed.
+    """Log of a run: RUN/log.csv, and TensorBoard event files where tensorboard is installed.
 
-    Rows later than the point a run resumes from are dropped first, so that the table never has two
-    accounts of the same images.
+    Rows later than the checkpoint that a run resumes from are dropped first, so that no images are
+    logged twice.
     """
 
     def __init__(self, folder: Path, *, resume_images: int = 0) -> None:
-        """Open the log of a run folder, without the rows after `resume_images`."""
+        """Open the log of a run folder; rows after `resume_images` are dropped."""
         self._path = folder / "log.csv"
         self._columns: list[str] = []
         if self._path.exists():
@@ -43,7 +43,7 @@ class RunLog:
             self._writer.close()
 
     def __enter__(self) -> "RunLog":
-        """Use as a context, so that event files are flushed at the end."""
+        """Return the log, whose event files are flushed at the end of the context."""
         return self
 
     def __exit__(
@@ -56,13 +56,14 @@ class RunLog:
         self.close()
 
     def _read(self) -> list[dict[str, str]]:
+        """Read all rows; none without a file."""
         if not self._path.exists():
             return []
         with self._path.open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
 
     def _drop_rows_after(self, seen_images: int) -> None:
-        """A last row cut by a kill in mid-write counts as later."""
+        """Drop rows after so many images, and a last row that was not written completely."""
         with self._path.open(newline="", encoding="utf-8") as file:
             columns = csv.DictReader(file).fieldnames or []
         rows = [
@@ -75,6 +76,7 @@ class RunLog:
         self._rewrite(rows, list(columns))
 
     def _rewrite(self, rows: list[dict[str, str]], columns: list[str]) -> None:
+        """Replace the table."""
         with (
             atomic_path(self._path) as temporary,
             temporary.open("w", newline="", encoding="utf-8") as file,
@@ -86,7 +88,7 @@ class RunLog:
 
 
 def _tensorboard_writer(folder: Path, purge_images: int) -> Any:
-    """A SummaryWriter (it has no types), or None where tensorboard is not installed."""
+    """Make a SummaryWriter (untyped); None where tensorboard is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:

@@ -1,7 +1,6 @@
 """The adversarial losses and the R1 penalty (paper, section 3.3; Mescheder et al. 2018).
 
-Every function returns one value an image or patch, so that the caller decides how to average and
-log.
+Every function returns one value per image or patch; the caller averages and logs them.
 """
 
 from collections.abc import Callable
@@ -16,24 +15,33 @@ from get3d.core import DiscriminatorOutput, Images
 
 
 def generator_loss(logits: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """Non-saturating loss: small when the judge takes the fakes for real."""
+    """Compute the non-saturating logistic loss of the generator.
+
+    Args:
+        logits: Logits of generated images.
+    """
     return softplus(-logits)
 
 
 def discriminator_loss(
     real_logits: Float[Tensor, "*n"], fake_logits: Float[Tensor, "*n"]
 ) -> Float[Tensor, "*n"]:
-    """Logistic loss: small when real logits are high and fake ones low."""
+    """Compute the logistic loss of the discriminator.
+
+    Args:
+        real_logits: Logits of real images.
+        fake_logits: Logits of generated images.
+    """
     return softplus(-real_logits) + softplus(fake_logits)
 
 
 @dataclass(frozen=True)
 class R1Penalty:
-    """Squared gradient norms of the logits with respect to the real images, one an image.
+    """R1 penalties: squared norms of the logits' gradients at the real images, one per image.
 
     Attributes:
-        rgb: Of the colour discriminator.
-        mask: Of the silhouette discriminator.
+        rgb: Penalty of the RGB discriminator.
+        mask: Penalty of the mask discriminator.
     """
 
     rgb: Float[Tensor, " n"]
@@ -45,16 +53,16 @@ def r1_penalty(
     real: Images,
     angles: Float[Tensor, "n 2"],
 ) -> R1Penalty:
-    """Squared norm of each judge's gradient at real images.
+    """Compute the R1 penalty of each discriminator: its squared gradient norm at real images.
 
-    One backward pass serves both judges: the colour judge reads `rgb`, the other `mask` (where the
-    colour judge sees the mask as well, its gradient there counts with the other's). The result
-    keeps its graph, so it can be differentiated again.
+    One backward pass serves both, since one takes `rgb` and the other `mask`. Where the RGB
+    discriminator takes the mask too (`rgb_sees_mask`), its gradient there counts in `mask`. The
+    result keeps its graph, so that it can be differentiated again.
 
     Args:
-        discriminator: Of colour and of silhouette (`DiscriminatorPair.without_features`).
+        discriminator: RGB and mask discriminators (`DiscriminatorPair.without_features`).
         real: Real images.
-        angles: Their cameras' rotation and polar angle, in radians.
+        angles: Rotation and polar angle of their cameras, in radians.
     """
     leaf = Images(real.rgb.detach().requires_grad_(), real.mask.detach().requires_grad_())
     logits = discriminator(leaf, angles)

@@ -1,7 +1,7 @@
-"""Randomness without state: a draw is a function of (seed, purpose, index of the image or shape).
+"""Stateless random numbers: a draw is a function of (seed, purpose, index of the image or shape).
 
-Nothing has to be saved for a resumed run to continue bit by bit as an unbroken one, and how a batch
-is divided into chunks or among processes changes no draw.
+A resumed run continues bit-identically without saved state, and draws do not depend on how a batch
+is divided into chunks or among processes.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _BITS = 0xFFFFFFFFFFFFFFFF
 
 
 class Purpose(IntEnum):
-    """What a draw is for; draws for different purposes are independent."""
+    """Purpose of a draw; draws for different purposes are independent."""
 
     GENERATOR = 1
     DISCRIMINATOR = 2
@@ -29,14 +29,14 @@ class Purpose(IntEnum):
 
 
 def derive_seed(seed: int, *path: int) -> int:
-    """Mix a seed with whole numbers: every path gives a seed of its own.
+    """Derive a seed from a seed and integers; each path gives another one.
 
     Args:
-        seed: Of the run.
-        path: Such as a purpose and an index.
+        seed: Seed of the run.
+        path: Integers, such as a purpose and an index.
 
     Returns:
-        A number in [0, 2**63).
+        A seed in [0, 2**63).
     """
     mixed = seed
     for part in path:  # the finaliser of splitmix64 decorrelates neighbouring inputs
@@ -48,11 +48,11 @@ def derive_seed(seed: int, *path: int) -> int:
 
 
 def keyed_generator(seed: int, *path: int) -> torch.Generator:
-    """Make a source of random numbers, on the CPU, of its own for every path.
+    """Make a random number generator, on the CPU, with a seed from `derive_seed`.
 
     Args:
-        seed: Of the run.
-        path: Such as a purpose and an index.
+        seed: Seed of the run.
+        path: Integers, such as a purpose and an index.
     """
     return torch.Generator().manual_seed(derive_seed(seed, *path))
 
@@ -60,12 +60,12 @@ def keyed_generator(seed: int, *path: int) -> torch.Generator:
 def keyed_draws(
     draw: Callable[[torch.Generator], Tensor], seed: int, index: Int[Tensor, " n"]
 ) -> Shaped[Tensor, "n ..."]:
-    """Stack one draw for each index, each from a source of its own.
+    """Stack one draw per index, each from another random number generator.
 
     Args:
-        draw: Takes random numbers from a source on the CPU.
-        seed: Derived for the purpose.
-        index: Of the images or shapes, counted over the whole run.
+        draw: Draws from a random number generator on the CPU.
+        seed: Seed of the purpose, from `derive_seed`.
+        index: Indices of images or shapes, counted over the whole run.
 
     Example:
         >>> index = torch.arange(4)
@@ -78,12 +78,12 @@ def keyed_draws(
 
 
 def shuffled_indices(num: int, *, seed: int, positions: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """Look up entries of an endless sequence that visits all of `num` once every epoch.
+    """Compute entries of an infinite sequence in which every epoch is a permutation of `num`.
 
     Args:
-        num: How many there are.
-        seed: Of the run.
-        positions: Places in the sequence.
+        num: Number of items.
+        seed: Seed of the run.
+        positions: Positions in the sequence.
 
     Raises:
         ValueError: If `num` is not positive.

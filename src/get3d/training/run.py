@@ -1,10 +1,10 @@
-"""The loop around a step: the run folder, its lock, log, samples, checkpoints and signals.
+"""The training loop: the run folder, its lock, log, samples, checkpoints and signals.
 
-It knows nothing of what is trained (`Stepper`).
+It does not depend on what is trained (`Stepper`).
 
 A run folder holds `config.yaml` (resolved), `log.csv`, `tensorboard/`, `samples/*.png`,
 `checkpoints/*.pt` and whatever the caller writes at every checkpoint (the command line: a model
-folder). Killed at any moment, it continues from its newest checkpoint.
+folder). A killed run continues from its newest checkpoint.
 """
 
 import dataclasses
@@ -17,11 +17,21 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+import torch
 import yaml
 from PIL.Image import Image
 from torch import Tensor
 
-from get3d.core import from_dict, remove_leftovers, save_png, to_dict, write_text
+from get3d.core import (
+    ConfigError,
+    Get3DError,
+    ModelError,
+    from_dict,
+    remove_leftovers,
+    save_png,
+    to_dict,
+    write_text,
+)
 from get3d.core.files import locked_folder
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
 from get3d.training.config import MAY_CHANGE
@@ -30,60 +40,72 @@ from get3d.training.logs import RunLog
 logger = logging.getLogger(__name__)
 
 
+class NonFiniteError(Get3DError, ArithmeticError):
+    """A loss or gradient is NaN or infinite; no weight was changed by it."""
+
+
 @runtime_checkable
 class Stepper(Protocol):
-    """What a run moves: networks in training, a code that is fitted, and so on."""
+    """State that a run changes step by step: networks in training, a fitted latent code, ..."""
 
     @property
     def seen_images(self) -> int:
-        """Progress, which names samples and checkpoints and is the log's first column."""
+        """Images seen so far: the number in names of samples and checkpoints and in the log."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether no steps are left."""
 
     def step(self) -> dict[str, Tensor]:
-        """Move once; returns scalars to log. May raise ArithmeticError, having changed nothing."""
+        """Do one step; returns scalars to log. Raises NonFiniteError, without a change."""
 
     def draw_samples(self) -> Image:
-        """Draw the image by which the run is watched."""
+        """Render the sample image."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Collect all that moves: tensors and plain values only."""
+        """Return the whole state: tensors and plain values only."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
 
     def fields_in_state(self, state: dict[str, Any]) -> set[str]:
-        """Name config fields that may differ on resuming because the state itself tells them."""
+        """Return the config fields that may differ on resuming, as the state has their values."""
 
 
 @runtime_checkable
 class RunSchedule(Protocol):
-    """How often a run writes what; counted as `Stepper.seen_images`."""
+    """Intervals at which a run writes, counted in images as `Stepper.seen_images`."""
 
     @property
     def log_every_images(self) -> int:
-        """Between two rows of the log."""
+        """Images between two rows of the log."""
 
     @property
     def sample_every_images(self) -> int:
-        """Between two sample images."""
+        """Images between two sample images."""
 
     @property
     def checkpoint_every_images(self) -> int:
-        """Between two checkpoints."""
+        """Images between two checkpoints."""
 
     @property
     def keep_checkpoints(self) -> int:
-        """Newest checkpoints that stay."""
+        """Number of newest checkpoints to keep."""
 
 
 S = TypeVar("S", bound=Stepper)
 
 
 class Run(Generic[S]):
-    """A run folder and the stepper that fills it."""
+    """A run folder and its stepper.
+
+    Attributes:
+        stepper: State that the run changes.
+        folder: The run folder.
+        config: Config of the run.
+        schedule: Intervals at which the run writes.
+        is_resumed: Whether the run continues from a checkpoint of the folder.
+    """
 
     def __init__(
         self,
@@ -94,19 +116,19 @@ class Run(Generic[S]):
         schedule: RunSchedule,
         on_checkpoint: Callable[[int], None] | None = None,
     ) -> None:
-        """Begin a run, or take up the one that the folder holds.
+        """Begin a run, or resume the one in the folder.
 
         Args:
-            stepper: Fresh; the newest checkpoint of the folder is loaded into it.
-            folder: Made by `train` if absent.
-            config: Dataclass that tells one run from another; a field with the metadata
-                `MAY_CHANGE` may differ from one session to the next.
-            schedule: How often to write.
+            stepper: Initial state; the newest checkpoint of the folder is loaded into it.
+            folder: Run folder; made by `train` if absent.
+            config: Dataclass that identifies the run; only fields with the metadata `MAY_CHANGE`
+                may differ on resuming.
+            schedule: Intervals at which the run writes.
             on_checkpoint: Called with the images seen, after a checkpoint was written.
 
         Raises:
-            ValueError: If the folder's checkpoint is damaged or of a run with another config, or
-                the folder is of something else.
+            ModelError: If the folder's checkpoint is damaged or does not fit the networks.
+            ConfigError: If it is of a run with another config, or the folder is not a run folder.
         """
         self.stepper = stepper
         self.folder = folder
@@ -125,10 +147,11 @@ class Run(Generic[S]):
 
     @property
     def _checkpoint_folder(self) -> Path:
+        """Folder of the checkpoints."""
         return self.folder / "checkpoints"
 
     def train(self, *, on_step: Callable[[S, dict[str, float]], None] | None = None) -> bool:
-        """Step until the stepper is finished or a signal asks to stop; then save.
+        """Step until the stepper is finished or a signal arrives; then save.
 
         Args:
             on_step: Called after each step with the newest logged scalars, for a progress bar.
@@ -137,7 +160,7 @@ class Run(Generic[S]):
             Whether the stepper is finished.
 
         Raises:
-            ArithmeticError: From the stepper; the message names the last checkpoint.
+            NonFiniteError: From the stepper; the message names the last checkpoint.
             BlockingIOError: If another process trains in the folder.
         """
         stepper, every = self.stepper, self.schedule
@@ -151,7 +174,7 @@ class Run(Generic[S]):
             config_yaml = yaml.safe_dump(self._config_dict, sort_keys=False)
             write_text(self.folder / "config.yaml", config_yaml)
             if not self.is_resumed:
-                self._save()  # so that there is always a checkpoint from before
+                self._save()  # so that there is always an earlier checkpoint
                 self._draw_samples()
             meter = _Meter(stepper.seen_images)
             while not stepper.is_finished and not self._stop_requested:
@@ -165,7 +188,7 @@ class Run(Generic[S]):
                     self._draw_samples()
                 if self._is_due(before, every.checkpoint_every_images):
                     self._save()
-            if stepper.is_finished and meter.has_steps:  # a short run has this line at least
+            if stepper.is_finished and meter.has_steps:  # even a short run has a row
                 log.write(stepper.seen_images, meter.flush(stepper.seen_images))
             if self._saved_images != stepper.seen_images:
                 self._save()
@@ -173,44 +196,50 @@ class Run(Generic[S]):
         return stepper.is_finished
 
     def stop(self) -> None:
-        """Let `train` save and return after the step that it is in."""
+        """Make `train` save and return after the current step."""
         self._stop_requested = True
 
     def _step(self) -> dict[str, Tensor]:
+        """Do one step; a NonFiniteError gets the last checkpoint and a suggested fix."""
         try:
             return self.stepper.step()
-        except ArithmeticError as error:
+        except NonFiniteError as error:
             last = list_checkpoints(self._checkpoint_folder)[-1]
-            raise type(error)(
+            raise NonFiniteError(
                 f"{error} at {self.stepper.seen_images} images: training stopped; the last good "
                 f"state is {last}. Lower the learning rates or raise r1_gamma, and start again"
             ) from error
 
     def _is_due(self, before: int, interval: int) -> bool:
+        """Return whether the last step passed a multiple of an interval."""
         return before // interval != self.stepper.seen_images // interval
 
     def _resume(self, path: Path) -> None:
+        """Load a checkpoint into the stepper; raise ModelError or ConfigError if they differ."""
         content = load_checkpoint(path)
         try:  # through the dataclass, so that options newer than the checkpoint have their defaults
             saved = from_dict(type(self.config), content["config"])
-        except ValueError as error:
-            raise ValueError(
+        except ConfigError as error:
+            raise ModelError(
                 f"{path} has a config that this get3d does not know: {error}"
             ) from error
         may_differ = self.stepper.fields_in_state(content["state"])
         changed = [name for name in changed_fields(saved, self.config) if name not in may_differ]
         if changed:
-            raise ValueError(
+            raise ConfigError(
                 f"{path} is of a run with another config ({', '.join(changed)}); use the same "
                 "config or another run folder"
             )
         try:
             self.stepper.load_state_dict(content["state"])
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, KeyError) as error:
-            raise ValueError(f"{path} does not fit the networks of this config") from error
+            raise ModelError(f"{path} does not fit the networks of this config") from error
         logger.info("resumed %s", path)
 
     def _save(self) -> None:
+        """Write a checkpoint."""
         path = save_checkpoint(
             self._checkpoint_folder,
             self.stepper.state_dict(),
@@ -224,6 +253,7 @@ class Run(Generic[S]):
             self._on_checkpoint(self._saved_images)
 
     def _draw_samples(self) -> None:
+        """Write the sample image."""
         path = self.folder / "samples" / f"images-{self.stepper.seen_images:09d}.png"
         save_png(path, self.stepper.draw_samples())
 
@@ -239,6 +269,7 @@ class _Meter:
         self._since_s = time.perf_counter()
 
     def add(self, scalars: dict[str, Tensor]) -> None:
+        """Add the scalars of a step."""
         for name, value in scalars.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
@@ -249,6 +280,7 @@ class _Meter:
         return bool(self._sums)
 
     def flush(self, seen_images: int) -> dict[str, float]:
+        """Return the averages since the last flush, and the speed."""
         now_s = time.perf_counter()
         self.last = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self.last["images_per_s"] = (seen_images - self._since_images) / (now_s - self._since_s)
@@ -258,31 +290,34 @@ class _Meter:
 
 
 def _check_folder(folder: Path, config_type: type) -> None:
-    """Validate that a folder is not of something else, such as a data set; raise ValueError."""
+    """Validate that a folder is empty or a run folder; raise ConfigError."""
     path = folder / "config.yaml"
     if not path.exists():
         others = [entry.name for entry in folder.glob("*") if not entry.name.startswith(".")]
         if others:
-            raise ValueError(
+            raise ConfigError(
                 f"{folder} holds other things ({min(others)}) and no training run; choose another "
                 "run folder"
             )
         return
     try:
         from_dict(config_type, yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(
+    except (ConfigError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
             f"{path} is not of a training run and would be overwritten; choose another run folder"
         ) from error
 
 
 def changed_fields(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """Dotted names of the fields in which two configs differ, but for those that may.
+    """List the fields in which two configs differ, except those that may change.
 
     Args:
-        old: Dataclass, of dataclasses and plain values.
-        new: Of the same type.
-        prefix: Put before the names.
+        old: Dataclass of dataclasses and plain values.
+        new: Dataclass of the same type.
+        prefix: Prefix of the names.
+
+    Returns:
+        Dotted names.
     """
     changed = []
     for field in dataclasses.fields(old):
@@ -296,7 +331,7 @@ def changed_fields(old: Any, new: Any, prefix: str = "") -> list[str]:
 
 @contextmanager
 def _signals_as_request(request_stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C (or SIGTERM) finish the step; a second one interrupts at once."""
+    """Handle the first Ctrl-C (or SIGTERM) by a request to stop; a second one interrupts."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
@@ -308,7 +343,7 @@ def _signals_as_request(request_stop: Callable[[], None]) -> Iterator[None]:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             previous[number] = signal.signal(number, handle)
-    except ValueError:  # not in the main thread: signals are the caller's business
+    except ValueError:  # not in the main thread, where the caller handles signals
         logger.debug("signals are left alone outside the main thread")
     try:
         yield

@@ -1,8 +1,8 @@
-"""What generated images are made from: latent codes, cameras and labels.
+"""Samplers of the inputs of generated images: latent codes, cameras and labels.
 
 A sampler is a function of a seed and of indices, counted over the whole run, so that no draw
-depends on how a batch is divided. Cameras may carry gradients: then the trainer's backward pass
-reaches what they were computed from.
+depends on how a batch is divided. Cameras may require gradients: the trainer's backward pass then
+reaches the tensors that they were computed from.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from get3d.geometry import CameraDistribution, uniform_cameras
 from get3d.training.randomness import Purpose, derive_seed, keyed_draws
 
 LatentSampler = Callable[[int, Int[Tensor, " shapes"]], Float[Tensor, "shapes 2 z"]]
-"""From a seed and the indices of shapes to their geometry and texture codes, on the CPU."""
+"""Samples geometry and texture codes, on the CPU, from a seed and the indices of shapes."""
 
 CameraSampler = Callable[[int, Int[Tensor, " images"]], Cameras]
-"""From a seed and the indices of images to their cameras."""
+"""Samples cameras from a seed and the indices of images."""
 
 LabelSampler = Callable[[int, Int[Tensor, " shapes"]], Int[Tensor, " shapes"]]
-"""From a seed and the indices of shapes to their labels."""
+"""Samples labels from a seed and the indices of shapes."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Samplers:
     """The distributions that a generator is trained on.
 
     Attributes:
-        latents: Of the latent codes.
-        cameras: Of the cameras.
-        labels: Of the labels; None without labels.
+        latents: Sampler of latent codes.
+        cameras: Sampler of cameras.
+        labels: Sampler of labels; None without labels.
     """
 
     latents: LatentSampler
@@ -42,10 +42,10 @@ class Samplers:
 
 
 def normal_latents(z_dim: int) -> LatentSampler:
-    """Sample latent codes from the standard normal distribution.
+    """Make a sampler of latent codes from the standard normal distribution.
 
     Args:
-        z_dim: Width of a code.
+        z_dim: Width of a latent code.
     """
 
     def sample(seed: int, shapes: Int[Tensor, " shapes"]) -> Float[Tensor, "shapes 2 z"]:
@@ -56,10 +56,10 @@ def normal_latents(z_dim: int) -> LatentSampler:
 
 
 def distribution_cameras(distribution: CameraDistribution) -> CameraSampler:
-    """Sample cameras as a data set's were, rotation and polar angle uniform in their ranges.
+    """Make a sampler of cameras whose rotation and polar angle are uniform in their ranges.
 
     Args:
-        distribution: Of the data set.
+        distribution: Camera distribution of the data set.
     """
 
     def sample(seed: int, images: Int[Tensor, " images"]) -> Cameras:
@@ -73,13 +73,13 @@ def distribution_cameras(distribution: CameraDistribution) -> CameraSampler:
 def sample_crossovers(
     seed: int, shapes: Int[Tensor, " shapes"], num_layers: int, *, probability: float
 ) -> Int[Tensor, " shapes"]:
-    """Sample from which layer on a shape's styles are another's (style mixing, StyleGAN).
+    """Sample the crossover layer of each shape for style mixing (StyleGAN).
 
     Args:
-        seed: Derived for the kind of styles.
-        shapes: Their indices.
-        num_layers: Layers that have a style.
-        probability: Chance that styles are mixed at all.
+        seed: Seed of the kind of styles, from `derive_seed`.
+        shapes: Indices of the shapes.
+        num_layers: Number of layers with a style.
+        probability: Probability that the styles of a shape are mixed.
 
     Returns:
         Layers from 1 to `num_layers - 1`; `num_layers` where nothing is mixed.

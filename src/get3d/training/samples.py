@@ -1,4 +1,4 @@
-"""The image by which a run is watched: the same shapes from the same sides, again and again."""
+"""Sample images of a run: always the same latent codes from the same views."""
 
 import math
 
@@ -28,18 +28,19 @@ def render_samples(
     num_views: int = 2,
     truncation: float = 1.0,
 ) -> Float[Tensor, "images 4 h w"]:
-    """Render shapes of fixed latent codes, each from the same few sides.
+    """Render shapes of fixed latent codes, each from the same views.
 
     Args:
-        generator: Usually the weight average.
-        distribution: Its distance, lens and middle polar angle are used.
-        image_size: Pixels on a side.
-        rendering: As in training, so that the image shows what the judges see.
-        light: On the shapes; None shows the colour field as it is.
-        seed: Of the latent codes.
-        num_shapes: Different shapes.
-        num_views: Views of each, evenly spread around the object from 30 degrees on.
-        truncation: 1 shows the whole variety.
+        generator: Generator, usually the weight average.
+        distribution: Camera distribution; its distance, field of view and middle polar angle are
+            used.
+        image_size: Width and height of the images, in pixels.
+        rendering: Rendering options, as in training.
+        light: Light on the shapes; None renders the colour field unlit.
+        seed: Seed of the latent codes.
+        num_shapes: Number of shapes.
+        num_views: Views of each shape, evenly spread around it from 30 degrees on.
+        truncation: Truncation psi; 1 for none.
 
     Returns:
         RGB in [-1, 1] and the mask in [0, 1]; the views of a shape follow each other.
@@ -60,6 +61,7 @@ def render_samples(
 
 
 def _turntable(distribution: CameraDistribution, num_views: int) -> Cameras:
+    """Make cameras evenly spread around the object, from 30 degrees on."""
     first_rad = math.radians(30.0)
     rotation = first_rad + torch.arange(num_views) * (2 * math.pi / num_views)
     polar = torch.full((num_views,), math.radians(sum(distribution.polar_deg) / 2))

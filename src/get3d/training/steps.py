@@ -1,7 +1,7 @@
-"""The three steps of adversarial training, on one chunk of a batch each.
+"""The three steps of adversarial training, each on one chunk of a batch.
 
 A step computes losses and adds their gradients to `.grad`; optimisers, averages and the order of
-steps belong to `get3d.training.trainer`. Formulas are in `get3d.training.losses`.
+steps are in `get3d.training.trainer`. Formulas are in `get3d.training.losses`.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,12 +23,12 @@ Features = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class GeneratedBatch:
-    """Generated images and what the generator's loss needs besides.
+    """Generated images with their styles and surfaces.
 
     Attributes:
         batch: Images and their conditions.
-        styles: Of the shapes, before truncation.
-        surface: Of the shapes.
+        styles: Styles of the shapes, before truncation.
+        surface: Surfaces of the shapes.
     """
 
     batch: ImageBatch
@@ -38,12 +38,12 @@ class GeneratedBatch:
 
 @dataclass(frozen=True)
 class Terms:
-    """One number for each discriminator.
+    """One scalar per discriminator.
 
     Attributes:
-        rgb: Of the colour discriminator.
-        mask: Of the mask discriminator.
-        features: Of the heads on frozen features; None without such.
+        rgb: Scalar of the RGB discriminator.
+        mask: Scalar of the mask discriminator.
+        features: Scalar of the heads on frozen features; None without a frozen network.
     """
 
     rgb: Float[Tensor, ""]
@@ -57,9 +57,9 @@ class Terms:
         """Average a function of the logits of each discriminator.
 
         Args:
-            function: Of as many logits as there are outputs, elementwise.
-            outputs: Of real or generated images.
-            gradient: Whether the numbers keep their graph.
+            function: Elementwise function of the logits of all outputs.
+            outputs: Outputs for real or generated images.
+            gradient: Whether the scalars keep their graph.
         """
 
         def mean(name: str) -> Tensor:
@@ -70,20 +70,20 @@ class Terms:
         return cls(mean("rgb"), mean("mask"), mean("features") if has_features else None)
 
     def total(self, *, mask: float = 1.0, features: float = 1.0) -> Float[Tensor, ""]:
-        """Add the terms up, with weights."""
+        """Sum the terms, with weights of mask and features."""
         total = self.rgb + mask * self.mask
         return total if self.features is None else total + features * self.features
 
     def detach(self) -> "Terms":
-        """Cut the numbers from the autograd graph."""
+        """Detach the scalars from the autograd graph."""
         features = None if self.features is None else self.features.detach()
         return Terms(self.rgb.detach(), self.mask.detach(), features)
 
     def named(self, pattern: str) -> dict[str, Tensor]:
-        """Name the numbers for the log.
+        """Return the scalars by their names in the log.
 
         Args:
-            pattern: With `{}` where rgb, mask or feature goes.
+            pattern: Format string of the names; `{}` becomes rgb, mask or feature.
         """
         named = {pattern.format("rgb"): self.rgb, pattern.format("mask"): self.mask}
         return (
@@ -93,15 +93,15 @@ class Terms:
 
 @dataclass(frozen=True)
 class GeneratorLoss:
-    """The adversarial loss of the generator and its gradient; nothing in it has a graph.
+    """The adversarial loss of the generator and its gradients, without a graph.
 
     Attributes:
-        total: All discriminators together, weighted.
-        terms: Of each.
-        logits: Means of each.
-        grad_rgb: Gradient of `total` at the colours.
+        total: Weighted sum of `terms`.
+        terms: Losses of the discriminators.
+        logits: Mean logits of the discriminators.
+        grad_rgb: Gradient of `total` at the RGB images.
         grad_mask: Gradient of `total` at the masks.
-        grad_angles: Gradient of `total` at the cameras' angles; None without that condition.
+        grad_angles: Gradient of `total` at the cameras' angles; None without camera condition.
         features: Frozen features of the images; empty without a frozen network.
     """
 
@@ -117,12 +117,12 @@ class GeneratorLoss:
 def adversarial_gradient(
     discriminator: DiscriminatorPair, batch: ImageBatch, config: LossConfig
 ) -> GeneratorLoss:
-    """Differentiate the generator's adversarial loss by the generated images.
+    """Compute the generator's adversarial loss and its gradients at the generated images.
 
     Args:
-        discriminator: Its parameters get no gradient.
+        discriminator: Discriminators; their parameters get no gradient.
         batch: Generated images.
-        config: Weights.
+        config: Weights of the losses.
     """
     rgb = batch.images.rgb.detach().requires_grad_()
     mask = batch.images.mask.detach().requires_grad_()
@@ -148,11 +148,11 @@ def adversarial_gradient(
 
 @dataclass(frozen=True)
 class GeneratorStep:
-    """What a generator's step gives.
+    """Results of `generator_step`.
 
     Attributes:
-        scalars: To log, by name.
-        loss: All terms together.
+        scalars: Scalars to log, by name.
+        loss: Total loss.
         features: Frozen features of the images; empty without a frozen network.
     """
 
@@ -172,9 +172,9 @@ def generator_step(
 
     Args:
         adversarial: `adversarial_gradient` of the discriminators.
-        generated: With its graph, which is freed.
-        config: Weights.
-        weight: Of this chunk in the batch.
+        generated: Generated images with their graph, which is freed.
+        config: Weights of the losses.
+        weight: Fraction of this chunk in the batch.
     """
     surface, batch = generated.surface, generated.batch
     loss = adversarial(batch)
@@ -211,12 +211,12 @@ def generator_step(
 
 @dataclass(frozen=True)
 class DiscriminatorLoss:
-    """A loss of the discriminators; nothing in it has a graph.
+    """A loss of the discriminators, without a graph.
 
     Attributes:
-        total: All discriminators together, weighted.
-        terms: Of each, without weights.
-        logits: Means of each on real images; None in a step without logits.
+        total: Weighted sum of `terms`.
+        terms: Unweighted losses of the discriminators.
+        logits: Mean logits of real images; None in a step without logits.
     """
 
     total: Float[Tensor, ""]
@@ -235,11 +235,11 @@ def discriminator_step(
     """Add the gradients of the discriminators' logistic loss to `.grad`.
 
     Args:
-        discriminator: All of them.
-        generated: Without a graph.
+        discriminator: Discriminators to train.
+        generated: Generated images, without a graph.
         real: As many real images.
-        features: Frozen features of the generated images if they are known already.
-        weight: Of this chunk in the batch.
+        features: Frozen features of the generated images; empty to compute them.
+        weight: Fraction of this chunk in the batch.
     """
     _check_unlabelled(generated)
     _check_unlabelled(real)
@@ -256,16 +256,16 @@ def discriminator_step(
 def r1_step(
     discriminator: DiscriminatorPair, real: ImageBatch, config: LossConfig, *, weight: float = 1.0
 ) -> DiscriminatorLoss:
-    """Add the gradients of the R1 penalty to `.grad`, weighted for the steps that it stands for.
+    """Add the gradients of the R1 penalty to `.grad`, times the interval (lazy regularisation).
 
-    It is scaled with the pixels: what keeps a gradient small at the full resolution would be four
-    times too much at half of it.
+    The penalty is scaled with the number of pixels: at half the resolution, the weight of the full
+    one would be four times too large.
 
     Args:
-        discriminator: The heads on frozen features take no part.
+        discriminator: Discriminators; the heads on frozen features have no penalty.
         real: Real images.
         config: R1 weights and interval.
-        weight: Of this chunk in the batch.
+        weight: Fraction of this chunk in the batch.
     """
     _check_unlabelled(real)
     penalty = r1_penalty(discriminator.without_features, real.images, real.condition.angles)
@@ -298,6 +298,6 @@ def _frozen_features(
 
 
 def _check_unlabelled(batch: ImageBatch) -> None:
-    """Validate that there are no labels; raise ValueError: no discriminator takes them yet."""
+    """Raise ValueError if there are labels, which no discriminator takes yet."""
     if batch.condition.label is not None:
         raise ValueError("labels are given, but the discriminators are not conditioned on labels")

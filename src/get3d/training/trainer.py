@@ -1,7 +1,7 @@
-"""Both networks, their optimisers and the weight average: the state that training moves.
+"""The state of training: both networks, their optimisers and the weight average.
 
-What a step computes is in `get3d.training.steps`, the loop around it (folders, logs, checkpoints,
-signals) in `get3d.training.run`.
+The losses are in `get3d.training.steps`, the loop (folders, logs, checkpoints, signals) in
+`get3d.training.run`.
 """
 
 import copy
@@ -15,7 +15,17 @@ from jaxtyping import Int
 from PIL.Image import Image
 from torch import Tensor
 
-from get3d.core import Condition, ImageBatch, Styles, contact_sheet, images_to_u8, replicas
+from get3d.core import (
+    Condition,
+    ConfigError,
+    DataError,
+    ImageBatch,
+    ModelError,
+    Styles,
+    contact_sheet,
+    images_to_u8,
+    replicas,
+)
 from get3d.geometry import camera_angles
 from get3d.models import DiscriminatorPair, Generator, cross_styles
 from get3d.render import LearnedLight, Light
@@ -24,6 +34,7 @@ from get3d.training.cuda_graphs import record_networks, recorded
 from get3d.training.ema import ema_decay, update_average
 from get3d.training.images import RealImages, TrainingImages, check_mirror, read_images
 from get3d.training.randomness import Purpose, derive_seed
+from get3d.training.run import NonFiniteError
 from get3d.training.samplers import (
     Samplers,
     distribution_cameras,
@@ -43,13 +54,9 @@ from get3d.training.steps import (
 )
 
 
-class NonFiniteError(ArithmeticError):
-    """A loss or gradient is NaN or infinite; no weight was changed by it."""
-
-
 @dataclass(frozen=True)
 class Chunk:
-    """Some shapes of a batch with all their images, as much as is computed at once.
+    """Shapes of a batch, with all their images, that are computed at once (a microbatch).
 
     Attributes:
         shapes: Indices of the shapes, counted over the whole run.
@@ -66,26 +73,26 @@ def batch_chunks(
 ) -> list[list[Chunk]]:
     """Divide a batch among processes and into chunks.
 
-    Every `num_chunks * num_replicas`-th shape goes to the same chunk, so that the groups of
-    `minibatch_stddev`, which are interleaved too, are the same however a batch is divided, as long
-    as a chunk has as many shapes as a group has images.
+    Every `num_chunks * num_replicas`-th shape is in the same chunk, so that the groups of
+    `minibatch_stddev`, which are interleaved too, do not depend on the division, as long as a chunk
+    has as many shapes as a group has images.
 
     Args:
-        step: Optimiser steps before this one.
+        step: Index of the optimiser step.
         batch_size: Images of all processes.
         views_per_shape: Images of each shape.
-        num_chunks: That each process computes one after the other.
-        num_replicas: Processes.
+        num_chunks: Chunks of each process.
+        num_replicas: Number of processes.
 
     Returns:
         The chunks of each process.
 
     Raises:
-        ValueError: If the shapes cannot be divided evenly.
+        ConfigError: If the shapes cannot be divided evenly.
     """
     num_shapes, num_parts = batch_size // views_per_shape, num_chunks * num_replicas
     if batch_size % views_per_shape or num_shapes % num_parts:
-        raise ValueError(
+        raise ConfigError(
             f"a batch of {batch_size} images with views_per_shape {views_per_shape} cannot be "
             f"divided into {num_chunks} chunks in each of {num_replicas} processes"
         )
@@ -98,7 +105,19 @@ def batch_chunks(
 
 
 class Trainer:
-    """The state of adversarial training, and the step that moves it."""
+    """The state of adversarial training and its step; a `Stepper` of a `Run`.
+
+    Attributes:
+        config: Config of the run.
+        images: The real images.
+        device: Device of networks and batches.
+        samplers: Samplers of latent codes, cameras and labels.
+        step_index: Optimiser steps so far.
+        generator: The generator.
+        discriminator: The discriminators.
+        average: Exponential moving average of the generator.
+        learned_light: Light with learned parameters; None for other kinds of light.
+    """
 
     def __init__(
         self,
@@ -108,17 +127,17 @@ class Trainer:
         device: torch.device | str = "cpu",
         samplers: Samplers | None = None,
     ) -> None:
-        """Make fresh networks and optimisers for images of the config's size.
+        """Initialise networks and optimisers.
 
         Args:
-            config: Networks, losses, optimisers and schedule.
+            config: Config of the run.
             images: The real images.
-            device: Where to compute.
-            samplers: Of latent codes, cameras and labels; None: normal latent codes, the data
-                set's cameras, no labels.
+            device: Device of networks and batches.
+            samplers: Samplers of latent codes, cameras and labels; None: normal latent codes, the
+                data set's cameras, no labels.
 
         Raises:
-            ValueError: If images and config do not fit each other, or the batch does not divide
+            ConfigError: If images and config do not fit each other, or the batch cannot be divided
                 among the processes.
         """
         _check_images(config, images)
@@ -135,7 +154,7 @@ class Trainer:
             self.generator = Generator(config.generator).to(self.device)
             self.discriminator = DiscriminatorPair(config.discriminator).to(self.device)
         heads = self.discriminator.features
-        # The config has their path alone, which does not say what the file holds.
+        # The config has only the path of the weights, which does not identify them.
         self._features = "" if heads is None else heads.project.network.fingerprint
         is_light_learned = config.rendering.light == "learned"
         self.learned_light = LearnedLight().to(self.device) if is_light_learned else None
@@ -166,11 +185,11 @@ class Trainer:
         self._recorded_size = 0
         self._record_steps()
 
-    # -- what a run asks for (get3d.training.run.Stepper) ------------------------------------------
+    # -- interface of get3d.training.run.Stepper ---------------------------------------------------
 
     @property
     def seen_images(self) -> int:
-        """Real images shown so far."""
+        """Real images seen so far."""
         return self.step_index * self.config.schedule.batch_size
 
     @property
@@ -182,7 +201,7 @@ class Trainer:
         """Train both networks on one batch.
 
         Returns:
-            Scalars to log, detached, by name.
+            Scalars to log, by name, without a graph.
 
         Raises:
             NonFiniteError: If a loss or a gradient is not finite; the network it belongs to is
@@ -211,7 +230,7 @@ class Trainer:
         return replicas.mean_scalars(scalars)
 
     def draw_samples(self) -> Image:
-        """Draw the contact sheet by which a run is watched: always the same latent codes."""
+        """Render a contact sheet of samples, always of the same latent codes."""
         images = render_samples(
             self.average,
             self.images.distribution,
@@ -223,9 +242,9 @@ class Trainer:
         return contact_sheet(images_to_u8(images[:, :3]), columns=8)
 
     def state_dict(self) -> dict[str, Any]:
-        """Collect all that changes in training: tensors and plain numbers only.
+        """Return all that changes in training: tensors and plain numbers only.
 
-        Random numbers and the place in the data follow from `seed` and `step_index`.
+        Random numbers and the position in the data follow from `seed` and `step_index`.
         """
         light = {} if self.learned_light is None else {"light": self.learned_light.state_dict()}
         features = {"features": self._features} if self._features else {}
@@ -244,20 +263,23 @@ class Trainer:
         )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state.
+        """Load a saved state.
+
+        Args:
+            state: State from `state_dict`.
 
         Raises:
             RuntimeError: If a network's tensors have other names or shapes.
-            ValueError: If the state is of a run on other images, or with other weights of the
-                frozen network.
+            DataError: If the state is of a run on other images.
+            ModelError: If the state is of a run with other weights of the frozen network.
         """
         if state["images"] != self.images.fingerprint:
-            raise ValueError(
+            raise DataError(
                 "the run was started on other images (their cameras differ); use the same data "
                 "or another run folder"
             )
         if state.get("features", self._features) != self._features:
-            raise ValueError(
+            raise ModelError(
                 "the run was started with other weights of the frozen network than those of "
                 f"discriminator.features ({self.config.discriminator.features}); give the path of "
                 "the same ones, or use another run folder"
@@ -272,14 +294,13 @@ class Trainer:
         self.step_index = int(state["step_index"])
 
     def fields_in_state(self, state: dict[str, Any]) -> set[str]:
-        """Name the config fields that may differ on resuming, as the state itself tells.
+        """Return the config fields that may differ on resuming.
 
         Args:
-            state: Saved earlier.
+            state: State from `state_dict`.
 
         Returns:
-            The frozen weights' path, where the state has their fingerprint: the file may lie
-            elsewhere now.
+            The frozen weights' path, if the state has their fingerprint: the file may be moved.
         """
         return {"discriminator.features"} if self._features and "features" in state else set()
 
@@ -287,21 +308,21 @@ class Trainer:
 
     @property
     def light(self) -> Light | LearnedLight | None:
-        """What generated shapes are lit by; None where the colour field holds the light."""
+        """Light on generated shapes; None where the colour field contains the light."""
         return self.images.light if self.config.rendering.light == "data" else self.learned_light
 
     @property
     def image_size(self) -> int:
-        """Side of the images of the next step, in pixels."""
+        """Width and height of the images of the next step, in pixels."""
         return self.config.image_size(self.seen_images)
 
     def _train_generator(
         self, chunks: Sequence[Chunk]
     ) -> tuple[list[ImageBatch], list[Features], dict[str, Tensor]]:
-        """One optimiser step of the generator.
+        """Do one optimiser step of the generator.
 
         Returns:
-            The generated images cut from the graph, their frozen features, and scalars.
+            The generated images without a graph, their frozen features, and scalars.
         """
         self.generator_optimizer.zero_grad(set_to_none=True)
         kept, features, scalars, w_geo, w_tex = [], [], [], [], []
@@ -328,7 +349,7 @@ class Trainer:
         return kept, features, means
 
     def _generate(self, purpose: Purpose, chunk: Chunk) -> GeneratedBatch:
-        """Draw latent codes and cameras and render them."""
+        """Sample latent codes and cameras and render them."""
         seed = derive_seed(self.config.schedule.seed, purpose)
         cameras = self.samplers.cameras(seed, chunk.images).to(self.device)
         styles = self._sample_styles(seed, chunk.shapes)
@@ -351,7 +372,7 @@ class Trainer:
         return GeneratedBatch(ImageBatch(images, condition), styles, surface)
 
     def _sample_styles(self, seed: int, shapes: Int[Tensor, " shapes"]) -> Styles:
-        """Styles of random shapes, some of them crossed with a second one."""
+        """Sample styles of shapes, with style mixing."""
         other_seed = derive_seed(seed, Purpose.STYLE_MIXING)
         z = torch.cat([self.samplers.latents(each, shapes) for each in (seed, other_seed)])
         z = z.to(self.device)
@@ -373,6 +394,7 @@ class Trainer:
     # -- discriminators ----------------------------------------------------------------------------
 
     def _read(self, chunk: Chunk) -> RealImages:
+        """Read the real images of a chunk."""
         schedule = self.config.schedule
         return read_images(
             self.images, chunk.images, seed=schedule.seed, is_mirrored=schedule.mirror
@@ -384,7 +406,7 @@ class Trainer:
         features: Sequence[Features],
         real: Sequence[RealImages],
     ) -> dict[str, Tensor]:
-        """One optimiser step of the discriminators on generated and real images."""
+        """Do one optimiser step of the discriminators on generated and real images."""
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         batches = zip(generated, map(self._to_batch, real), features, strict=True)
         losses = [self._discriminator_step(fake, true, known) for fake, true, known in batches]
@@ -393,21 +415,21 @@ class Trainer:
             for each in losses
             if each.logits is not None
         ]
-        norm = self._move_discriminator("discriminator", losses)
+        norm = self._update_discriminator("discriminator", losses)
         return _mean_scalars(scalars) | {"discriminator/grad_norm": norm}
 
     def _regularize_discriminator(self, real: Sequence[RealImages]) -> dict[str, Tensor]:
-        """One optimiser step on R1 alone, with the weight of the steps it stands for."""
+        """Do one optimiser step of the discriminators on R1 alone (lazy regularisation)."""
         loss_config = self.config.loss
         if loss_config.r1_gamma == 0 and loss_config.r1_gamma_mask == 0:
             return {}
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         losses = [self._r1_step(self._to_batch(each)) for each in real]
-        self._move_discriminator("R1", losses)
+        self._update_discriminator("R1", losses)
         return _mean_scalars([each.terms.named("discriminator/{}_r1") for each in losses])
 
-    def _move_discriminator(self, name: str, losses: Sequence[DiscriminatorLoss]) -> Tensor:
-        """Move the discriminators by their gradients; returns the gradients' norm."""
+    def _update_discriminator(self, name: str, losses: Sequence[DiscriminatorLoss]) -> Tensor:
+        """Do an optimiser step with the accumulated gradients; returns their norm."""
         _require_finite(f"{name} loss", torch.stack([each.total for each in losses]).mean())
         replicas.mean_gradients(trained_parameters(self.discriminator))
         norm = _grad_norm(name, self.discriminator)
@@ -415,13 +437,14 @@ class Trainer:
         return norm
 
     def _to_batch(self, real: RealImages) -> ImageBatch:
+        """Convert real images to the input of the discriminators."""
         is_binary = self.config.loss.real_mask == "binary"
         return real.to_batch(self.device, image_size=self.image_size, is_binary=is_binary)
 
     # -- both --------------------------------------------------------------------------------------
 
     def _chunks(self, step: int) -> list[Chunk]:
-        """Divide a step's batch; returns the chunks of this process."""
+        """Return the chunks of a step's batch in this process."""
         schedule = self.config.schedule
         chunks = batch_chunks(
             step,
@@ -433,7 +456,7 @@ class Trainer:
         return chunks[replicas.index()]
 
     def _record_steps(self) -> None:
-        """Record the discriminators' work anew where the resolution has changed."""
+        """Record the discriminators' steps again when the resolution has changed."""
         if self._recorded_size == self.image_size:
             return
         weight = 1 / self.config.schedule.grad_accumulation_steps
@@ -453,6 +476,7 @@ class Trainer:
         self._recorded_size = self.image_size
 
     def _set_learning_rates(self) -> None:
+        """Set the learning rates of the next step."""
         progress = min(self.seen_images / self.config.schedule.total_images, 1.0)
         factor = 1.0 + (self.config.optimizer.final_lr_factor - 1.0) * progress
         optimizers = (self.generator_optimizer, self.discriminator_optimizer)
@@ -462,17 +486,17 @@ class Trainer:
 
 
 def _check_images(config: RunConfig, images: TrainingImages) -> None:
-    """Validate that images and config fit each other; raise ValueError."""
+    """Validate that images and config fit each other; raise ConfigError."""
     size = config.discriminator.image_size
     height, width = images.read(torch.zeros(1, dtype=torch.int64)).shape[-2:]
     if (height, width) != (size, size):
-        raise ValueError(
+        raise ConfigError(
             f"discriminator.image_size is {size}, but the images are {width} x {height}"
         )
     if config.schedule.mirror:
         check_mirror(images.distribution)
     if config.rendering.light == "data" and images.light is None:
-        raise ValueError(
+        raise ConfigError(
             'rendering.light is "data", but nothing says how the data set was lit (only '
             '`get3d render` writes that); use rendering.light "learned" or "none"'
         )
@@ -485,7 +509,7 @@ def _require_finite(name: str, value: Tensor) -> None:
 
 
 def _grad_norm(name: str, module: torch.nn.Module) -> Tensor:
-    """Norm of all gradients, which must be finite before an optimiser may use them."""
+    """Compute the norm of all gradients of a module; raise NonFiniteError if it is not finite."""
     norm = torch.nn.utils.get_total_norm(
         [p.grad for p in module.parameters() if p.grad is not None]
     )
@@ -494,4 +518,5 @@ def _grad_norm(name: str, module: torch.nn.Module) -> Tensor:
 
 
 def _mean_scalars(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Average the scalars of chunks by name."""
     return {key: torch.stack([part[key] for part in parts]).mean() for key in parts[0]}

@@ -22,10 +22,12 @@ def make_armchair(rng: Rng) -> Design:
 
 
 def _pillow(rng: Rng, soft: Finish) -> Finish:
+    """Draw the finish of a pillow."""
     return soft if rng.random() < 0.65 else draw_fabric(rng, repeat=(0.1, 0.16))
 
 
 def _club(rng: Rng, soft: Finish, wood: Finish, kind: str) -> list[Part]:
+    """Make an armchair of padded blocks."""
     is_wing = kind == "wing"
     width, depth = rng.uniform(0.66, 0.84), rng.uniform(0.66, 0.78)
     seat, arm = rng.uniform(0.38, 0.45), rng.uniform(0.56, 0.65)
@@ -77,6 +79,7 @@ def _wing(rng: Rng, width: float, height: float, thick: float) -> Solid:
 
 
 def _short_legs(wood: Finish, rng: Rng, width: float, depth: float, foot: float) -> list[Part]:
+    """Make four short legs."""
     splay, size = rng.uniform(0.0, 0.03), rng.uniform(0.04, 0.055)
     is_round = rng.random() < 0.6
     parts = []
@@ -94,8 +97,8 @@ def _barrel(rng: Rng, soft: Finish, legs: Finish) -> list[Part]:
     back, arm = rng.uniform(0.74, 0.9), rng.uniform(0.56, 0.66)
     around = np.radians(rng.uniform(108, 128))
     angle = np.linspace(-around, around, 25)
-    share = np.clip(np.abs(angle) / around, 0, 1)
-    top = back + (arm - back) * (3 * share**2 - 2 * share**3)
+    fraction = np.clip(np.abs(angle) / around, 0, 1)
+    top = back + (arm - back) * (3 * fraction**2 - 2 * fraction**3)
     rows = np.linspace(0, 1, 7)[:, None]
     low = foot + 0.03
     flare = 1 + 0.1 * rows * rng.uniform(0.2, 1.0)

@@ -30,17 +30,17 @@ def make_arms(frame: Frame, rng: Rng) -> tuple[list[Part], str]:
 
 
 def _reach(frame: Frame, rng: Rng) -> tuple[float, float, float]:
-    """Height of the arms, how far out, and how far ahead they reach."""
+    """Draw the height of the arms, and their extents to the side and to the front."""
     height = frame.top + rng.uniform(0.17, 0.23)
     return height, frame.width / 2 + 0.012, frame.depth / 2 * rng.uniform(0.5, 0.85)
 
 
 def _rear(frame: Frame, height: float) -> tuple[float, float, float]:
-    """Where an arm at a height meets the back."""
+    """Return where an arm at a height meets the back."""
     x = frame.back_width / 2 - 0.6 * frame.post_size
     if frame.back == "hoop":
-        share = min(0.95, (height - frame.height) / frame.back_height)
-        x = (frame.back_width / 2 - 0.02) * (1 - share**2.5) ** 0.4
+        fraction = min(0.95, (height - frame.height) / frame.back_height)
+        x = (frame.back_width / 2 - 0.02) * (1 - fraction**2.5) ** 0.4
     return frame.back_point(x, (height - frame.height) / np.cos(frame.lean_rad))
 
 

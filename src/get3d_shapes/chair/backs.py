@@ -43,7 +43,7 @@ def _rail(
 ) -> Part:
     """A board between the posts.
 
-    Its top swells by `arch`; `over` is the share of a post's width it reaches over.
+    Its top swells by `arch`; `over` is the fraction of a post's width it reaches over.
     """
     width = frame.back_width - frame.post_size * (2 - 2 * over)
     x = np.linspace(width / 2, -width / 2, 11)
@@ -61,6 +61,7 @@ def _crest_rail(frame: Frame, rng: Rng, height: float, arch: float) -> Part:
 
 
 def _slats(frame: Frame, rng: Rng) -> list[Part]:
+    """Make a back of upright slats."""
     number = int(rng.integers(3, 7))
     inner = frame.back_width - 2 * frame.post_size
     width = inner / number * rng.uniform(0.4, 0.62)
@@ -77,6 +78,7 @@ def _slats(frame: Frame, rng: Rng) -> list[Part]:
 
 
 def _ladder(frame: Frame, rng: Rng) -> list[Part]:
+    """Make a back of horizontal rails."""
     number = int(rng.integers(2, 6))
     arch = _arch(rng)
     height = min(0.09, frame.back_height / number * rng.uniform(0.42, 0.6))
@@ -88,6 +90,7 @@ def _ladder(frame: Frame, rng: Rng) -> list[Part]:
 
 
 def _spindles(frame: Frame, rng: Rng) -> list[Part]:
+    """Make a back of spindles."""
     height, arch = rng.uniform(0.05, 0.085), _arch(rng)
     parts = [*_posts(frame, rng), _crest_rail(frame, rng, height, arch)]
     inner = frame.back_width - 2 * frame.post_size
@@ -166,10 +169,10 @@ def _splat(frame: Frame, rng: Rng) -> list[Part]:
     height, arch = rng.uniform(0.05, 0.08), rng.uniform(0.0, 0.035)
     top, low = frame.back_height - 0.6 * height, -0.6 * frame.seat_thickness
     wide = frame.back_width * rng.uniform(0.2, 0.3)
-    shares = np.array([0.8, 0.55, 0.45, 0.8, 1.0, 0.85, 0.6, 0.8])
+    fractions = np.array([0.8, 0.55, 0.45, 0.8, 1.0, 0.85, 0.6, 0.8])
     if rng.random() < 0.4:
-        shares = np.array([0.9, 0.75, 0.5, 0.42, 0.5, 0.8, 1.0, 1.0])
-    profile = smooth(np.stack([shares * wide, np.linspace(low, top, len(shares))], 1), 3)
+        fractions = np.array([0.9, 0.75, 0.5, 0.42, 0.5, 0.8, 1.0, 1.0])
+    profile = smooth(np.stack([fractions * wide, np.linspace(low, top, len(fractions))], 1), 3)
     outline = np.concatenate([profile, profile[::-1] * (-1, 1)])
     middle = (low + top) / 2
     solid = panel(outline - (0, middle), 0.018, bevel=0.003).moved(0, middle, 0)
@@ -204,6 +207,7 @@ def _strip(path: Outline, width: float, thickness: float) -> Solid:
 
 
 def _arch(rng: Rng) -> float:
+    """Draw the arch of a rail, often none."""
     return rng.uniform(0.012, 0.035) if rng.random() < 0.45 else 0.0
 
 

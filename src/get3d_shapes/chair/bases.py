@@ -1,4 +1,4 @@
-"""What chairs stand on."""
+"""Bases of chairs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from get3d_shapes.solids import Solid
 
 Point = Float[np.ndarray, "3"]
 Place = tuple[float, float, float]
-_PROFILES = (  # (height, radius) of turned legs, as shares
+_PROFILES = (  # (height, radius) of turned legs, as fractions
     ((0, 0.28), (0.05, 0.34), (0.1, 0.5), (0.14, 0.3), (0.2, 0.36), (0.34, 0.5), (0.5, 0.56),
      (0.62, 0.42), (0.68, 0.62), (0.72, 0.42), (0.78, 0.6), (0.86, 0.62), (1.0, 0.62)),
     ((0, 0.3), (0.12, 0.36), (0.3, 0.5), (0.46, 0.58), (0.56, 0.44), (0.6, 0.62), (0.64, 0.44),
@@ -42,9 +42,9 @@ class _Legs:
     feet: tuple[Point, Point]
     tops: tuple[Point, Point]
 
-    def at(self, leg: int, share: float) -> Point:
-        """A point of a leg; share 0 is its foot."""
-        return self.feet[leg] * (1 - share) + self.tops[leg] * share
+    def at(self, leg: int, fraction: float) -> Point:
+        """Return a point of a leg; fraction 0 is its foot."""
+        return self.feet[leg] * (1 - fraction) + self.tops[leg] * fraction
 
 
 def _four_legs(frame: Frame, rng: Rng, *, foot: float = 0.0) -> Made:
@@ -94,9 +94,9 @@ def _place(frame: Frame, size: float, splay: float, foot: float) -> _Legs:
 
 def _turned_leg(foot: Point, top: Point, size: float, profile: int) -> Solid:
     """Turn a leg on a lathe, and lean it from its foot to its top."""
-    shares = np.array(_PROFILES[profile])
+    fractions = np.array(_PROFILES[profile])
     height = top[1] - foot[1]
-    straight = lathe(np.stack([shares[:, 1] * size * 1.15, shares[:, 0] * height], 1), 14)
+    straight = lathe(np.stack([fractions[:, 1] * size * 1.15, fractions[:, 0] * height], 1), 14)
     lean = (top - foot) * (1, 0, 1) / height
     return straight.warped(lambda verts: verts + foot + verts[:, 1:2] * lean)
 
@@ -150,7 +150,7 @@ def _rockers(frame: Frame, rng: Rng) -> Made:
 
 
 def _lowest(part: Part) -> tuple[float, float]:
-    """Where the foot of a leg stands."""
+    """Return the position of the foot of a leg."""
     verts = np.concatenate([patch.verts for patch in part.solid.patches])
     foot = verts[verts[:, 1] < verts[:, 1].min() + 0.005].mean(0)
     return float(foot[0]), float(foot[2])
@@ -195,6 +195,7 @@ def _star(frame: Frame, rng: Rng) -> Made:
 
 
 def _castor() -> list[Solid]:
+    """Make the solids of a castor."""
     half = [[0.0, -0.023], [0.026, -0.021], [0.034, -0.014]]
     profile = np.array(half + [[radius, -y] for radius, y in reversed(half)])
     wheel = lathe(profile, 14).turned("z", np.pi / 2).moved(0, 0.034, 0)

@@ -1,4 +1,4 @@
-"""What all parts of a chair share: proportions, finishes, and where the back stands."""
+"""Properties that all parts of a chair share: proportions, finishes, position of the back."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ _BACKS = {
 class Frame:
     """Proportions in metres, and finishes."""
 
-    base: str  # what it stands on
+    base: str  # kind of base
     back: str  # kind of back
     seat: str  # hard, slatted, woven, padded or cushion
     seat_shape: str  # square, round or trapezoid
@@ -59,7 +59,7 @@ class Frame:
 
     @property
     def top(self) -> float:
-        """Height on which one sits."""
+        """Height of the seat's upper side."""
         return self.height + self.pad
 
     @property
@@ -78,11 +78,11 @@ class Frame:
         return outline
 
     def corner(self, across: Number, ahead: Number) -> tuple[float, float]:
-        """Give x and z of a place on the seat.
+        """Return x and z of a point of the seat.
 
         Args:
-            across: Share of half the width.
-            ahead: Share of half the depth; positive: towards the front.
+            across: Fraction of half the width.
+            ahead: Fraction of half the depth; positive: towards the front.
         """
         inner = 0.64 if self.seat_shape == "round" else 1.0
         x, z = across * self.width / 2 * inner, ahead * self.depth / 2 * inner
@@ -91,7 +91,7 @@ class Frame:
         return x, z
 
     def on_back(self, solid: Solid, lift: float = 0.0) -> Solid:
-        """Bend and lean what was made upright above the origin, and put it on the seat."""
+        """Bend, lean and place an upright solid at the origin as part of the back."""
         half = self.back_width / 2
 
         def bend(verts: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
@@ -102,7 +102,7 @@ class Frame:
         return leant.moved(0, self.height, self.back_z)
 
     def back_point(self, x: float, y: float) -> tuple[float, float, float]:
-        """Where a point of the upright back comes to lie on the chair."""
+        """Return the position on the chair of a point of the upright back."""
         depth = self.curve * ((x / (self.back_width / 2)) ** 2 - 1)
         cos, sin = np.cos(self.lean_rad), np.sin(self.lean_rad)
         height = float(self.height + y * cos + depth * sin)
@@ -128,13 +128,13 @@ def draw_frame(rng: Rng) -> Frame:
     if seat == "woven":
         soft = _rush(rng)
     padded, hard = rng.uniform(0.06, 0.105), rng.uniform(0.024, 0.042)
-    share = {"square": 0.97, "trapezoid": 0.8, "round": 0.8}[seat_shape]
-    back_width = width * share
+    fraction = {"square": 0.97, "trapezoid": 0.8, "round": 0.8}[seat_shape]
+    back_width = width * fraction
     curve = rng.uniform(0.0, 0.05) if rng.random() < 0.7 else 0.0
     post_size = rng.uniform(0.026, 0.034) if not is_wooden else rng.uniform(0.032, 0.044)
     back_z = -depth / 2 + post_size * 0.62
     if seat_shape == "round":  # the back follows the rim
-        curve = depth / 2 * (1 - np.sqrt(1 - share**2)) * 0.92
+        curve = depth / 2 * (1 - np.sqrt(1 - fraction**2)) * 0.92
     back_z += curve if seat_shape == "round" else 0.85 * curve
     return Frame(
         base=base,
@@ -162,22 +162,24 @@ def draw_frame(rng: Rng) -> Frame:
 
 def _draw_main(rng: Rng, base: str) -> Finish:
     """Draw the finish of legs and posts: metal where only metal holds."""
-    shares = {"star": 0.0, "cantilever": 0.0, "pedestal": 0.3, "sled": 0.5, "four legs": 0.85}
-    if rng.random() >= shares.get(base, 1.0):
+    fractions = {"star": 0.0, "cantilever": 0.0, "pedestal": 0.3, "sled": 0.5, "four legs": 0.85}
+    if rng.random() >= fractions.get(base, 1.0):
         return draw_metal(rng)
     return draw_wood(rng) if rng.random() < 0.72 else draw_plain(rng, "painted wood")
 
 
 def _draw_seat(rng: Rng, base: str, *, is_wooden: bool) -> str:
+    """Draw the kind of the seat."""
     if base in ("star", "cantilever"):
         return pick(rng, ["padded", "hard"], [0.75, 0.25])
     if not is_wooden:
         return pick(rng, ["padded", "hard", "cushion"], [0.5, 0.35, 0.15])
-    shares = [0.32, 0.32, 0.22, 0.08, 0.0 if base == "pedestal" else 0.06]
-    return pick(rng, ["hard", "padded", "cushion", "woven", "slatted"], shares)
+    fractions = [0.32, 0.32, 0.22, 0.08, 0.0 if base == "pedestal" else 0.06]
+    return pick(rng, ["hard", "padded", "cushion", "woven", "slatted"], fractions)
 
 
 def _draw_back(rng: Rng, base: str, seat: str) -> str:
+    """Draw the kind of the back."""
     if seat in ("padded", "cushion") and rng.random() < 0.42:
         return "upholstered"
     if base in ("star", "cantilever", "pedestal"):

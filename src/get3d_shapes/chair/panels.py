@@ -1,4 +1,4 @@
-"""Backs of chairs made of one piece: panels, panels with windows, upholstery."""
+"""One-piece backs of chairs: panels, panels with windows, upholstery."""
 
 import numpy as np
 
@@ -52,11 +52,11 @@ def _outline(frame: Frame, rng: Rng) -> Outline:
         radius = rng.uniform(0.07, 0.15)
     outline = rectangle(width, height, min(radius, 0.4 * width, 0.4 * height), 5)
     outline = subdivided(outline, max(width, height) / 7)
-    share = outline[:, 1] / height + 0.5
+    fraction = outline[:, 1] / height + 0.5
     if shape == "flared":
-        outline[:, 0] *= 0.82 + 0.18 * share
+        outline[:, 0] *= 0.82 + 0.18 * fraction
     if shape == "arch":
-        outline[:, 1] += share * 0.07 * (1 - (2 * outline[:, 0] / width) ** 2)
+        outline[:, 1] += fraction * 0.07 * (1 - (2 * outline[:, 0] / width) ** 2)
     return outline
 
 
@@ -66,7 +66,7 @@ def _gap(frame: Frame, rng: Rng) -> float:
 
 
 def _stalks(frame: Frame, gap: float, height: float) -> list[Part]:
-    """What carries a back that hangs above the seat."""
+    """Make the supports of a back above the seat."""
     if gap <= 0:
         return []
     size, x = 0.85 * frame.post_size, 0.29 * frame.back_width

@@ -38,8 +38,8 @@ def make_shell_chair(frame: Frame, rng: Rng) -> Design:
     kind = pick(rng, ["side", "arm", "plywood"], [0.5, 0.3, 0.2])
     is_soft = frame.soft is frame.board
     thickness = rng.uniform(0.045, 0.06) if is_soft else rng.uniform(0.018, 0.026)
-    points = _sheet(frame, rng, kind)
-    # The sheet's middle lies half its thickness under where one sits.
+    points = _mid_surface(frame, rng, kind)
+    # The mid-surface lies half the thickness below the seat's upper side.
     solid = shell(points, thickness).moved(0, -thickness / 2, 0)
     mount = plate(rectangle(0.3, 0.28, 0.05), 0.045).moved(0, frame.under - 0.03, 0)
     parts = [Part("shell", solid, frame.board), Part("mount", mount, frame.main)]
@@ -49,7 +49,7 @@ def make_shell_chair(frame: Frame, rng: Rng) -> Design:
     return Design(tuple(parts + base), labels, chair_caption(frame, legs, arms))
 
 
-def _sheet(frame: Frame, rng: Rng, kind: str) -> Float[np.ndarray, "rows columns 3"]:
+def _mid_surface(frame: Frame, rng: Rng, kind: str) -> Float[np.ndarray, "rows columns 3"]:
     """Points of the shell: rows from the front lip to the top of the back."""
     depth, height, back = frame.depth, frame.height, frame.back_height
     lean = np.tan(0.6 * frame.lean_rad + 0.04)
@@ -62,11 +62,11 @@ def _sheet(frame: Frame, rng: Rng, kind: str) -> Float[np.ndarray, "rows columns
     even = np.linspace(0, 1, _ROWS)
     at = run[-1] * (0.35 * even + 0.65 * (1 - np.cos(np.pi * even)) / 2)  # denser at the ends
     z, y = (np.interp(at, run, profile[:, axis]) for axis in (0, 1))
-    share = at / run[-1]
+    fraction = at / run[-1]
     tangent = np.stack([np.gradient(z), np.gradient(y)], 1)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-    normal = np.stack([tangent[:, 1], -tangent[:, 0]], 1)  # (z, y), towards who sits
-    width, curl = _width_and_curl(frame, rng, kind, share)
+    normal = np.stack([tangent[:, 1], -tangent[:, 0]], 1)  # (z, y), towards the inside
+    width, curl = _width_and_curl(frame, rng, kind, fraction)
     u = np.linspace(-1, 1, _COLUMNS)
     rise = np.abs(u) ** 2.2 * curl[:, None]
     x = u * width[:, None] / 2
@@ -74,21 +74,21 @@ def _sheet(frame: Frame, rng: Rng, kind: str) -> Float[np.ndarray, "rows columns
 
 
 def _width_and_curl(
-    frame: Frame, rng: Rng, kind: str, share: Float[np.ndarray, " rows"]
+    frame: Frame, rng: Rng, kind: str, fraction: Float[np.ndarray, " rows"]
 ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
     """Width of each row, and how far its sides rise."""
     round_top, round_front = rng.uniform(0.16, 0.42), rng.uniform(0.06, 0.16)
-    top = np.clip((share - (1 - round_top)) / round_top, 0, 1)
-    front = np.clip((round_front - share) / round_front, 0, 1)
+    top = np.clip((fraction - (1 - round_top)) / round_top, 0, 1)
+    front = np.clip((round_front - fraction) / round_front, 0, 1)
     width = frame.width * (1 - (0.975 * top) ** 2.6) ** 0.42 * (1 - (0.9 * front) ** 2.6) ** 0.42
-    bend = np.exp(-(((share - 0.5) / 0.2) ** 2))
+    bend = np.exp(-(((fraction - 0.5) / 0.2) ** 2))
     match kind:
         case "plywood":
-            width = width * (1 - 0.3 * np.exp(-(((share - 0.52) / 0.09) ** 2)))
-            curl = 0.015 + 0.03 * share
+            width = width * (1 - 0.3 * np.exp(-(((fraction - 0.52) / 0.09) ** 2)))
+            curl = 0.015 + 0.03 * fraction
         case "arm":
             width = width * (1 + 0.12 * bend)
-            curl = 0.03 + rng.uniform(0.12, 0.17) * np.exp(-(((share - 0.47) / 0.22) ** 2))
+            curl = 0.03 + rng.uniform(0.12, 0.17) * np.exp(-(((fraction - 0.47) / 0.22) ** 2))
         case _:
             curl = 0.02 + rng.uniform(0.03, 0.07) * bend
     return width, curl * (1 - 0.6 * front) * (1 - 0.9 * top**2)

@@ -73,7 +73,7 @@ def chair_labels(
 
 
 def chair_caption(frame: Frame, legs: str, arms: str) -> str:
-    """Say what a chair with a base, a seat and a back looks like."""
+    """Write the caption of a chair with a base, a seat and a back."""
     noun = "bar chair" if frame.height > 0.55 else _NOUNS.get(frame.base, "chair")
     name = f"{article(finish_words(frame.main))} {noun}"
     bases = {"star": f"a star base on {legs}", "pedestal": f"a {legs} pedestal"} | _BASES
@@ -93,6 +93,6 @@ def chair_caption(frame: Frame, legs: str, arms: str) -> str:
 
 
 def armchair_caption(kind: str, legs: Finish, soft: Finish) -> str:
-    """Say what an upholstered armchair looks like."""
+    """Write the caption of an upholstered armchair."""
     name = {"club": "armchair", "wing": "wing chair", "barrel": "tub chair"}[kind]
     return f"{article(finish_words(soft))} {name} with short {finish_words(legs)} legs"

@@ -54,7 +54,7 @@ def _copy(data: Path, split: str, to: Path) -> Path:
     return to
 
 
-def test_the_references_themselves_score_as_copies(data: Path, tmp_path: Path) -> None:
+def test_references_as_meshes_get_perfect_scores(data: Path, tmp_path: Path) -> None:
     evaluation = _evaluate(data, tmp_path, SHAPES)
     scores = evaluation.rows[0].scores
     assert scores["cov_cd"] == scores["cov_lfd"] == 1
@@ -64,7 +64,7 @@ def test_the_references_themselves_score_as_copies(data: Path, tmp_path: Path) -
     assert scores["mmd_cd"] < 0.5 * training["mmd_cd"]  # what drawing other points costs
 
 
-def test_training_shapes_as_a_model_are_copies(data: Path, tmp_path: Path) -> None:
+def test_training_shapes_as_meshes_are_found_as_copies(data: Path, tmp_path: Path) -> None:
     copied = _evaluate(data, tmp_path, meshes=data / "train")
     rows = [(row.name, row.num_generated, row.num_reference) for row in copied.rows]
     assert rows == [
@@ -119,7 +119,7 @@ def test_a_bug_in_a_metric_or_in_rendering_ends_the_evaluation(
     mean_colors: FeatureExtractor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A bug that counted as an invalid shape would change COV and MMD without a word."""
+    """A bug that counted as an invalid shape would change COV and MMD silently."""
     monkeypatch.setattr(measure, name, _raise(ValueError("shapes do not match")))
     with pytest.raises(ValueError, match="shapes do not match"):
         _evaluate(data, tmp_path, replace(IMAGES, metrics=("cd", "fd")))
@@ -148,7 +148,7 @@ def test_a_generated_mesh_without_faces_is_invalid_and_one_without_texture_is_na
     assert evaluation.rows[0].scores["cov_cd"] == 0
 
 
-def test_all_invalid_is_a_score_too(data: Path, tmp_path: Path) -> None:
+def test_scores_of_only_invalid_shapes(data: Path, tmp_path: Path) -> None:
     meshes = tmp_path / "meshes"
     meshes.mkdir()
     for index in range(5):
@@ -164,7 +164,7 @@ def test_all_invalid_is_a_score_too(data: Path, tmp_path: Path) -> None:
     assert {path.name for path in save_images(evaluation, out)} == {"samples.png"}
 
 
-def test_an_invalid_reference_is_refused(data: Path, tmp_path: Path) -> None:
+def test_invalid_reference_raises(data: Path, tmp_path: Path) -> None:
     (data / "test" / "test-3.glb").write_bytes(b"no mesh")
     with pytest.raises(ValueError, match=r"1 of 5 reference shapes cannot be measured \(test-3"):
         _evaluate(data, tmp_path, meshes=data / "train")
@@ -176,7 +176,7 @@ def test_invalid_training_shapes_are_left_out_and_named(data: Path, tmp_path: Pa
     assert "1 of 11 training shapes are invalid and left out" in content["notes"]
 
 
-def test_test_shapes_among_training_shapes_are_refused(data: Path, tmp_path: Path) -> None:
+def test_references_in_the_training_set_raise(data: Path, tmp_path: Path) -> None:
     shutil.copy(data / "test" / "test-2.glb", data / "train" / "renamed.glb")
     with pytest.raises(ValueError, match=r"1 of 5 reference shapes .*test-2 is renamed"):
         _evaluate(data, tmp_path)
@@ -184,7 +184,7 @@ def test_test_shapes_among_training_shapes_are_refused(data: Path, tmp_path: Pat
     assert "test-2 is renamed" in " ".join(summarize(kept, name="x")["notes"])
 
 
-def test_hollowness_is_of_each_collection(data: Path, tmp_path: Path) -> None:
+def test_hollowness_of_each_collection(data: Path, tmp_path: Path) -> None:
     """The references are ellipsoids; two of five generated shapes are tori, one is open."""
     meshes = _copy(data, "test", tmp_path / "meshes")
     torus = trimesh.creation.torus(1.0, 0.25)
@@ -207,7 +207,7 @@ def test_hollowness_is_of_each_collection(data: Path, tmp_path: Path) -> None:
     assert f"differ by {difference:.2f}" in page(content)
 
 
-def test_hollowness_without_a_closed_shape_is_none(data: Path, tmp_path: Path) -> None:
+def test_hollowness_is_none_without_watertight_shapes(data: Path, tmp_path: Path) -> None:
     meshes = tmp_path / "meshes"
     meshes.mkdir()
     for index in range(5):
@@ -321,7 +321,7 @@ def test_a_model_is_evaluated_by_field_and_by_mesh(
         assert (before.points == after.points).all()
 
 
-def test_images_agree_with_themselves(
+def test_image_scores_of_identical_sets(
     data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
     config = replace(IMAGES, generated_light="studio", num_images=40)
@@ -331,8 +331,8 @@ def test_images_agree_with_themselves(
     assert scores["precision_3d"] > 0.8
 
 
-def test_a_field_of_one_sign_is_an_invalid_shape(data: Path, tmp_path: Path, model: Model) -> None:
-    """Training would rescue it with a small blob, which must not count as a shape."""
+def test_field_of_one_sign_is_an_invalid_shape(data: Path, tmp_path: Path, model: Model) -> None:
+    """The fallback surface of training does not count as a shape."""
     solid = Generator(replace(model.generator.config, sdf_base_radius=9.0))
     save_model(Model(solid, model.info), tmp_path / "model")
     options = {"meshes": None, "model": tmp_path / "model"}
@@ -341,7 +341,7 @@ def test_a_field_of_one_sign_is_an_invalid_shape(data: Path, tmp_path: Path, mod
     assert evaluation.rows[0].scores["cov_cd"] == 0
 
 
-def test_a_model_that_changes_is_measured_anew_or_refused(
+def test_changed_model_is_measured_again_or_raises(
     data: Path, tmp_path: Path, model: Model
 ) -> None:
     config, options = replace(CD, num_shapes=5), {"meshes": None, "model": tmp_path / "model"}
@@ -360,7 +360,7 @@ def test_a_model_that_changes_is_measured_anew_or_refused(
 
 
 def test_files_are_placed_as_for_training(data: Path, tmp_path: Path) -> None:
-    """Standing on the ground, in other units, lying: nothing of it is a difference of shape."""
+    """Position, unit and up axis of files are normalised."""
     moved = tmp_path / "moved"
     moved.mkdir()
     for path in (data / "test").iterdir():
@@ -388,7 +388,7 @@ def test_several_processes_measure_the_same(
     assert two.rows == one.rows
 
 
-def test_light_changes_images_and_images_may_be_filled(
+def test_light_changes_images_and_full_images_are_allowed(
     data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
     near = replace(IMAGES, cameras=CameraDistribution(radius=0.6, fovy_deg=40.0))
@@ -444,7 +444,7 @@ def test_without_training_shapes_there_is_no_oracle(data: Path, tmp_path: Path) 
     assert "no training shapes" in content["notes"][0]
 
 
-def test_what_differs_from_the_published_protocol_is_said(data: Path, tmp_path: Path) -> None:
+def test_deviations_from_the_published_protocol_are_listed(data: Path, tmp_path: Path) -> None:
     content = summarize(_evaluate(data, tmp_path), name="x")
     assert content["deviations"] == ["5 generated shapes for 5 references (published: 5 for each)"]
 
@@ -462,13 +462,13 @@ def test_what_differs_from_the_published_protocol_is_said(data: Path, tmp_path: 
         ({"longest_side": 0.0}, "longest_side must be positive"),
     ],
 )
-def test_settings_without_meaning_are_refused(change: dict[str, object], message: str) -> None:
+def test_config_out_of_range_raises(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(EvaluationConfig(), **change)
 
 
-def test_too_few_shapes_are_refused(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"asks for 9 shapes, but .* holds 5; make more"):
+def test_too_few_shapes_raise(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"num_shapes is 9, but .* holds 5 shapes; make more"):
         _evaluate(data, tmp_path, replace(CD, num_shapes=9))
     with pytest.raises(ValueError, match="2 shapes are too few to evaluate"):
         _evaluate(data, tmp_path, replace(CD, num_shapes=2))
@@ -491,12 +491,12 @@ def test_missing_folders_and_weights_are_named(
     assert not (tmp_path / "work").exists()
 
 
-def test_texts_of_files_do_not_end_a_cell() -> None:
+def test_table_cells_are_escaped() -> None:
     lines = table(["label"], [["a|b\n\x1b[31mc"]]).splitlines()
     assert lines == ["| label |", "| --- |", r"| a\|b [31mc |"]
 
 
-def test_a_label_that_no_reference_has_is_refused(tmp_path: Path) -> None:
+def test_unknown_label_raises(tmp_path: Path) -> None:
     entries = [{"file": f"{index}.glb", "labels": {"kind": "cup"}} for index in range(4)]
     (tmp_path / "test").mkdir()
     for entry in entries:
@@ -511,7 +511,7 @@ def test_scores_of_an_earlier_version_are_read(tmp_path: Path) -> None:
     former = {
         "name": 'a "broken": b',
         "soundness": {"generated": {"broken": 1, "largest_piece_over_99_percent": 0.5}},
-        "protocol": {"images": {}},
+        "protocol": {"pictures": {}},
         "broken": {"generated": []},
     }
     (tmp_path / "scores.json").write_text(json.dumps(former))

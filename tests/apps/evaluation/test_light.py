@@ -1,4 +1,4 @@
-"""Images of models are lit where their colours hold no light, and only there."""
+"""Images of unlit models are rendered with light, those of others are not."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from get3d.apps import Model, save_model
 from get3d.apps.evaluation import EvaluationConfig, evaluate, make_plan, measure, summarize
 from get3d.apps.evaluation.measure import RGBImages, load_shape
 from get3d.apps.evaluation.plan import Collection, identify
-from get3d.apps.latent import make_shape
+from get3d.apps.latent import generate_shape
 from get3d.core.contact_sheet import images_to_u8
 from get3d.export import save
 from get3d.geometry import orbit_cameras
@@ -54,7 +54,7 @@ def _images(
 
 @pytest.fixture
 def reference(white_ball: Model, tmp_path: Path) -> RGBImages:
-    """What the same mesh looks like as a reference in studio light."""
+    """Images of the same mesh as a reference in studio light."""
     [ball] = white_ball.generate(texture_size=128)
     save(ball, tmp_path / "ball.glb")
     side = float((ball.mesh.verts.amax(0) - ball.mesh.verts.amin(0)).max())
@@ -70,7 +70,7 @@ def reference(white_ball: Model, tmp_path: Path) -> RGBImages:
     return load_shape(ball_file, 0).mesh_images(CAMERAS)
 
 
-def test_an_unlit_white_sphere_looks_like_the_same_mesh_as_a_reference(
+def test_unlit_white_sphere_renders_like_the_same_mesh_as_a_reference(
     white_ball: Model, reference: RGBImages, tmp_path: Path
 ) -> None:
     on_field, on_mesh = _images(tmp_path / "model", _unlit(white_ball))
@@ -89,7 +89,7 @@ def _difference_inside(images: RGBImages, reference: RGBImages) -> torch.Tensor:
     return (images.int() - reference.int()).abs().float().amax(1)[is_inside]
 
 
-def test_a_lit_model_is_shown_as_it_is(white_ball: Model, tmp_path: Path) -> None:
+def test_lit_model_is_rendered_without_light(white_ball: Model, tmp_path: Path) -> None:
     on_field, on_mesh = _images(tmp_path / "model", white_ball)
     for images in (on_field, on_mesh):
         assert set(images[..., 24, 20:28].flatten().tolist()) == {255}
@@ -104,7 +104,7 @@ def test_unlit_references_need_no_light(white_ball: Model, tmp_path: Path) -> No
 
 
 def test_contact_sheets_light_base_colours_once(white_ball: Model, reference: RGBImages) -> None:
-    shape = make_shape(white_ball, white_ball.styles(0))
+    shape = generate_shape(white_ball, white_ball.styles(0))
     rgba = shape.render(CAMERAS, 48)
     images = images_to_u8(rgba.permute(0, 3, 1, 2)[:, :3], low=0.0)
     found = torch.from_numpy(images).permute(0, 3, 1, 2)
@@ -114,7 +114,7 @@ def test_contact_sheets_light_base_colours_once(white_ball: Model, reference: RG
     assert difference.mean() < 4
 
 
-def test_light_is_part_of_what_was_measured_and_of_the_report(
+def test_light_is_part_of_the_shards_identity_and_of_the_report(
     white_ball: Model, data: Path, tmp_path: Path, mean_colors: FeatureExtractor
 ) -> None:
     config = replace(CONFIG, metrics=("fd",), num_shapes=4, num_images=8, reference_views=1)

@@ -28,14 +28,14 @@ def _join(*meshes: Mesh) -> Mesh:
     return Mesh(torch.cat(verts), torch.cat(faces))
 
 
-def test_a_ball_is_sound() -> None:
+def test_soundness_of_a_sphere() -> None:
     found = measure_soundness(_ball())
     assert (found.faces, found.floaters, found.is_watertight) == (320, 0, True)
     assert found.largest_fraction == pytest.approx(1)
     assert found.volume_over_hull == pytest.approx(1, abs=1e-4)
 
 
-def test_a_floater_is_one_and_a_hollow_is_none() -> None:
+def test_floaters_count_but_cavities_do_not() -> None:
     small = _ball(0.1, at=2.0)
     hollow = replace(_ball(0.1), faces=_ball(0.1).faces.flip(1))
     with_floater = measure_soundness(_join(_ball(), small))
@@ -44,12 +44,12 @@ def test_a_floater_is_one_and_a_hollow_is_none() -> None:
     assert measure_soundness(_join(_ball(), hollow)).floaters == 0
 
 
-def test_far_from_the_origin_too() -> None:
+def test_soundness_far_from_the_origin() -> None:
     far = _join(_ball(at=1000.0), _ball(0.1, at=1002.0))
     assert measure_soundness(far).floaters == 1
 
 
-def test_seams_of_a_texture_are_no_cracks() -> None:
+def test_texture_seams_do_not_open_the_surface() -> None:
     ball = _ball()
     torn = Mesh(ball.verts[ball.faces.reshape(-1)], torch.arange(3 * len(ball.faces)).view(-1, 3))
     assert measure_soundness(torn) == measure_soundness(ball)
@@ -60,7 +60,7 @@ def test_an_open_surface_is_not_watertight() -> None:
     assert not measure_soundness(Mesh(ball.verts, ball.faces[1:])).is_watertight
 
 
-def test_signature_knows_a_copy_at_any_place_size_and_order() -> None:
+def test_signature_is_invariant_to_position_size_and_order() -> None:
     ball = _ball()
     stretched = Mesh(ball.verts * torch.tensor([1.0, 0.7, 0.4]), ball.faces)
     known = surface_signature(stretched)
@@ -81,7 +81,7 @@ def test_signature_knows_a_copy_at_any_place_size_and_order() -> None:
         assert surface_signature(other) != pytest.approx(known, abs=1e-4)
 
 
-def test_signature_is_that_of_the_exact_moments() -> None:
+def test_signature_equals_the_exact_moments() -> None:
     box = trimesh.creation.box((1.0, 0.5, 0.25))
     found = surface_signature(Mesh(torch.tensor(box.vertices), torch.tensor(box.faces)))
     assert found[0] == pytest.approx(box.area)
@@ -92,7 +92,7 @@ def test_signature_is_that_of_the_exact_moments() -> None:
     assert found[5:] == pytest.approx(spread[[0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]], abs=2e-3)
 
 
-def test_shade_is_no_second_color_and_a_stripe_is_one() -> None:
+def test_second_color_ignores_shading_and_counts_stripes() -> None:
     image = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
     assert math.isnan(second_color_fraction(image))
     shades = torch.linspace(0.4, 1, 8)[:, None]

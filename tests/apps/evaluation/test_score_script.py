@@ -17,7 +17,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("score")
 
 
-def test_each_model_has_a_line(
+def test_one_line_per_model(
     data: Path,
     tmp_path: Path,
     model: Model,

@@ -15,7 +15,7 @@ def test_names(text: int | str, seed: int, index: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1.", ".5", "a", "1.2.3", "1e3", -4, 7.3, None, True])
-def test_what_is_no_name(text: object) -> None:
+def test_invalid_names_raise(text: object) -> None:
     with pytest.raises(ValueError, match="a shape is named SEED or SEED"):
         parse_name(text)
 
@@ -27,13 +27,13 @@ def test_a_name_means_the_shape_that_generate_makes(model) -> None:
     assert torch.equal(styles.tex, expected.tex)
 
 
-def test_a_texture_of_its_own(model) -> None:
+def test_texture_of_another_shape(model) -> None:
     styles = styles_of(model, "5.2", texture="3.1")
     assert torch.equal(styles.geo, model.styles(2, seed=5).geo)
     assert torch.equal(styles.tex, model.styles(1, seed=3).tex)
 
 
-def test_stacks_come_apart_again(model) -> None:
+def test_split_styles_inverts_stack_styles(model) -> None:
     single = [styles_of(model, seed) for seed in range(3)]
     batch = stack_styles(single)
     assert len(batch.geo) == len(batch.tex) == 3

@@ -1,7 +1,16 @@
 import pytest
 import torch
 
-from get3d.apps.latent import make_shape, mix, perturb, split_styles, styles_of, swap, sweep, walk
+from get3d.apps.latent import (
+    generate_shape,
+    interpolate_styles,
+    mix,
+    perturb,
+    split_styles,
+    styles_of,
+    swap,
+    sweep_truncations,
+)
 from get3d.apps.latent.layers import parse_layers
 from get3d.core import Styles
 
@@ -10,13 +19,13 @@ def same(a: Styles, b: Styles) -> bool:
     return torch.equal(a.geo, b.geo) and torch.equal(a.tex, b.tex)
 
 
-def test_a_walk_meets_every_shape_and_is_straight_between(model) -> None:
+def test_interpolation_is_linear_between_the_named_shapes(model) -> None:
     names = ["0.1", 4, "2.5"]
-    way = walk(model, names, frames=9)
-    steps = split_styles(way.styles)
+    path = interpolate_styles(model, names, frames=9)
+    steps = split_styles(path.styles)
     assert len(steps) == 9
-    assert way.key_frames == (0, 4, 8)
-    for name, frame in zip(names, way.key_frames, strict=True):
+    assert path.key_frames == (0, 4, 8)
+    for name, frame in zip(names, path.key_frames, strict=True):
         assert same(steps[frame], styles_of(model, name))
     for first, middle, last in ((0, 1, 2), (1, 2, 3), (5, 6, 7)):
         mean = (steps[first].geo + steps[last].geo) / 2
@@ -25,35 +34,35 @@ def test_a_walk_meets_every_shape_and_is_straight_between(model) -> None:
 
 @pytest.mark.parametrize("loop", [False, True])
 @pytest.mark.parametrize("frames", [3, 4, 5, 10, 11])
-def test_any_number_of_frames_meets_every_shape(model, frames: int, loop: bool) -> None:
+def test_every_named_shape_is_a_frame(model, frames: int, loop: bool) -> None:
     names = [0, 1, 2]
-    way = walk(model, names, frames=frames, loop=loop)
-    steps = split_styles(way.styles)
+    path = interpolate_styles(model, names, frames=frames, loop=loop)
+    steps = split_styles(path.styles)
     assert len(steps) == frames
-    for name, frame in zip(names, way.key_frames, strict=True):
+    for name, frame in zip(names, path.key_frames, strict=True):
         assert same(steps[frame], styles_of(model, name))
     if not loop:
-        assert way.key_frames[-1] == frames - 1
+        assert path.key_frames[-1] == frames - 1
 
 
 def test_a_loop_ends_one_step_before_its_start(model) -> None:
-    steps = walk(model, [0, 1], frames=8, loop=True).styles.geo
+    steps = interpolate_styles(model, [0, 1], frames=8, loop=True).styles.geo
     first_step, last_step = steps[1] - steps[0], steps[0] - steps[7]
-    assert torch.allclose(first_step, -last_step, atol=1e-6)  # there and back the same way
+    assert torch.allclose(first_step, -last_step, atol=1e-6)  # there and back the same path
     assert torch.allclose(steps[4], styles_of(model, 1).geo[0], atol=1e-6)
 
 
 @pytest.mark.parametrize("vary", ["geometry", "texture"])
-def test_one_part_may_be_held(model, vary: str) -> None:
-    styles = walk(model, [0, 1], frames=4, vary=vary).styles
+def test_vary_keeps_geometry_or_texture(model, vary: str) -> None:
+    styles = interpolate_styles(model, [0, 1], frames=4, vary=vary).styles
     moving, held = (styles.geo, styles.tex) if vary == "geometry" else (styles.tex, styles.geo)
     assert (held == held[:1]).all()
     assert not torch.equal(moving[0], moving[1])
 
 
-def test_a_walk_may_have_textures_of_its_own(model) -> None:
-    way = walk(model, [0, 1], textures=[5, 6], frames=2)
-    assert same(split_styles(way.styles)[1], styles_of(model, 1, texture=6))
+def test_interpolation_with_other_textures(model) -> None:
+    path = interpolate_styles(model, [0, 1], textures=[5, 6], frames=2)
+    assert same(split_styles(path.styles)[1], styles_of(model, 1, texture=6))
 
 
 @pytest.mark.parametrize(
@@ -67,12 +76,12 @@ def test_a_walk_may_have_textures_of_its_own(model) -> None:
         ({"names": [0, "x"]}, "a shape is named"),
     ],
 )
-def test_no_walk(model, arguments, message) -> None:
+def test_invalid_interpolations_raise(model, arguments, message) -> None:
     with pytest.raises(ValueError, match=message):
-        walk(model, **({"names": [0, 1]} | arguments))
+        interpolate_styles(model, **({"names": [0, 1]} | arguments))
 
 
-def test_noise_grows_with_its_size_and_goes_one_way(model) -> None:
+def test_noise_scales_with_its_size_in_one_direction(model) -> None:
     shape = styles_of(model, 3)
     small, large = (perturb(model, 3, num=4, size=size) for size in (0.1, 0.3))
     for part in ("geo", "tex"):
@@ -83,7 +92,7 @@ def test_noise_grows_with_its_size_and_goes_one_way(model) -> None:
         assert (little.flatten(1).norm(dim=1) > 0).all()
 
 
-def test_size_1_is_as_far_as_shapes_lie_from_the_average(model) -> None:
+def test_size_1_is_the_distance_of_shapes_from_the_average(model) -> None:
     average = model.styles(0, truncation=0.0).geo
     shapes = torch.cat([model.styles(i, seed=9, truncation=1.0).geo for i in range(64)])
     moved = (
@@ -102,7 +111,7 @@ def test_noise_depends_on_its_seed_and_number_only(model) -> None:
     assert not torch.equal(few.geo, other.geo)
 
 
-def test_no_noise(model) -> None:
+def test_noise_of_size_0_changes_nothing(model) -> None:
     shape = styles_of(model, 3)
     assert torch.equal(perturb(model, 3, num=2, size=0.0).geo, shape.geo.expand(2, -1, -1))
     assert len(perturb(model, 3, num=0).geo) == 0
@@ -120,15 +129,15 @@ def test_no_noise(model) -> None:
         ({"size": float("inf")}, "size must be finite"),
     ],
 )
-def test_impossible_noise(model, arguments, message) -> None:
+def test_invalid_noise_raises(model, arguments, message) -> None:
     with pytest.raises(ValueError, match=message):
         perturb(model, 0, **arguments)
 
 
-def test_swapping_textures_moves_no_vertex(model) -> None:
+def test_swapping_textures_changes_no_vertex(model) -> None:
     """Geometry does not depend on the texture code at all: bit for bit."""
     for row in swap(model, [0, 1, 2], [0, 5, 9]):
-        meshes = [make_shape(model, styles).mesh for styles in row]
+        meshes = [generate_shape(model, styles).mesh for styles in row]
         assert all(torch.equal(mesh.verts, meshes[0].verts) for mesh in meshes)
         assert all(torch.equal(mesh.faces, meshes[0].faces) for mesh in meshes)
 
@@ -152,9 +161,9 @@ def test_only_the_named_layers_are_taken(model) -> None:
 
 
 def test_truncations_lie_on_a_line_from_the_average(model) -> None:
-    [row] = sweep(model, [4], [0.0, 0.5, 1.0])
+    [row] = sweep_truncations(model, [4], [0.0, 0.5, 1.0])
     assert torch.allclose(row[1].geo, (row[0].geo + row[2].geo) / 2, atol=1e-6)
-    assert torch.equal(row[0].geo, sweep(model, [7], [0.0])[0][0].geo)
+    assert torch.equal(row[0].geo, sweep_truncations(model, [7], [0.0])[0][0].geo)
 
 
 @pytest.mark.parametrize(
@@ -162,15 +171,15 @@ def test_truncations_lie_on_a_line_from_the_average(model) -> None:
     [
         (lambda model: swap(model, [], [1]), "geometries is empty"),
         (lambda model: swap(model, [1], []), "textures is empty"),
-        (lambda model: sweep(model, [1], []), "truncations is empty"),
-        (lambda model: sweep(model, [1], [float("nan")]), "truncations must be finite"),
+        (lambda model: sweep_truncations(model, [1], []), "truncations is empty"),
+        (lambda model: sweep_truncations(model, [1], [float("nan")]), "truncations must be finite"),
         (
             lambda model: mix(model, [0], [1], geometry_layers="0-99", texture_layers="none"),
             r"geometry layers must lie within 0-\d+",
         ),
     ],
 )
-def test_no_grid(model, call, message) -> None:
+def test_empty_rows_or_columns_raise(model, call, message) -> None:
     with pytest.raises(ValueError, match=message):
         call(model)
 
@@ -184,12 +193,12 @@ def test_layer_ranges(text: str, layers) -> None:
 
 
 @pytest.mark.parametrize("text", ["8", "3-8", "4-2"])
-def test_layers_out_of_bounds_say_what_there_is(text: str) -> None:
+def test_layers_out_of_range_raise(text: str) -> None:
     with pytest.raises(ValueError, match=rf"within 0-7 \(this model has 8\).*got {text}"):
         parse_layers(text, 8, kind="texture")
 
 
 @pytest.mark.parametrize("text", ["", "-1", "a", "1:3", "1-", "1,2"])
-def test_what_is_no_layer_range(text: str) -> None:
+def test_invalid_layer_ranges_raise(text: str) -> None:
     with pytest.raises(ValueError, match="texture layers must be all, none"):
         parse_layers(text, 8, kind="texture")

@@ -13,9 +13,9 @@ from get3d.apps.latent import (
     Cell,
     OutFolder,
     ShapeFiles,
-    Sheets,
-    Written,
-    make_shape,
+    SheetLayout,
+    WriteReport,
+    generate_shape,
     open_folder,
     styles_of,
     turn_deg,
@@ -27,7 +27,7 @@ from get3d.apps.latent import write as write_module
 from get3d.geometry import make_grid
 from get3d.models import Generator
 
-SMALL = Sheets(columns=2, rows=1, view_size=16)
+SMALL = SheetLayout(columns=2, rows=1, view_size=16)
 
 
 def cells(model, num: int, *, seed: int = 0) -> list[Cell]:
@@ -43,7 +43,7 @@ def take(model, path: Path, *, seed: int = 0, names=("shape_0.glb",), **options)
     )
 
 
-def write(model, path: Path, num: int, *, suffix: str = ".glb", **options) -> Written:
+def write(model, path: Path, num: int, *, suffix: str = ".glb", **options) -> WriteReport:
     files = ShapeFiles(suffix=suffix, texture_size=64)
     folder = take(model, path, **options)
     seed = options.get("seed", 0)
@@ -54,7 +54,7 @@ def contents(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in path.iterdir()}
 
 
-def test_a_stopped_run_goes_on_and_ends_as_an_unbroken_one(model, tmp_path, monkeypatch) -> None:
+def test_resumed_run_equals_an_uninterrupted_one(model, tmp_path, monkeypatch) -> None:
     write(model, tmp_path / "unbroken", 5)
     made: list[str] = []
     save = write_module.save
@@ -74,7 +74,7 @@ def test_a_stopped_run_goes_on_and_ends_as_an_unbroken_one(model, tmp_path, monk
     assert contents(tmp_path / "stopped") == contents(tmp_path / "unbroken")
 
 
-def test_shapes_that_no_record_has_are_made_again(model, tmp_path) -> None:
+def test_shapes_missing_in_the_record_are_made_again(model, tmp_path) -> None:
     """As after a kill between a file and the record."""
     write(model, tmp_path, 4)
     whole = contents(tmp_path)
@@ -89,15 +89,15 @@ def test_shapes_that_no_record_has_are_made_again(model, tmp_path) -> None:
     }
 
 
-def test_nothing_is_computed_where_all_is_there(model, tmp_path, monkeypatch) -> None:
+def test_complete_folder_computes_nothing(model, tmp_path, monkeypatch) -> None:
     write(model, tmp_path, 3)
-    monkeypatch.setattr(write_module, "make_shape", lambda *_: pytest.fail("made a shape"))
+    monkeypatch.setattr(write_module, "generate_shape", lambda *_: pytest.fail("made a shape"))
     written = write(model, tmp_path, 3)
     assert (len(written.kept), len(written.made)) == (3, 0)
     assert written.sheets == ["contact_sheet.png", "contact_sheet_0002.png"]
 
 
-def test_more_shapes_add_to_what_is_there(model, tmp_path) -> None:
+def test_larger_num_adds_shapes(model, tmp_path) -> None:
     write(model, tmp_path / "grown", 3)
     written = write(model, tmp_path / "grown", 5)
     assert (len(written.kept), len(written.made)) == (3, 2)
@@ -108,7 +108,7 @@ def test_more_shapes_add_to_what_is_there(model, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("change", ["seed", "model", "command"])
-def test_a_folder_of_something_else_is_refused(model, tmp_path, change: str) -> None:
+def test_folder_of_other_options_raises(model, tmp_path, change: str) -> None:
     write(model, tmp_path, 2)
     before = contents(tmp_path)
     if change == "model":
@@ -167,7 +167,7 @@ def test_overwriting_deletes_what_was_recorded_and_nothing_else(model, tmp_path)
     ]
 
 
-def test_an_obj_without_its_texture_is_not_whole(model, tmp_path) -> None:
+def test_obj_without_its_texture_is_not_complete(model, tmp_path) -> None:
     write(model, tmp_path, 1, suffix=".obj")
     (tmp_path / "shape_0.png").unlink()
     assert write(model, tmp_path, 1, suffix=".obj").made == ["shape_0.obj"]
@@ -188,7 +188,7 @@ def test_an_obj_without_its_texture_is_not_whole(model, tmp_path) -> None:
         None,
     ],
 )
-def test_files_without_a_sound_record_are_a_stranger_s(model, tmp_path, record) -> None:
+def test_files_without_a_valid_record_are_not_overwritten(model, tmp_path, record) -> None:
     (tmp_path / "shape_0.glb").write_text("mine")
     if record is not None:
         (tmp_path / RECORD_NAME).write_text(record)
@@ -237,9 +237,9 @@ def test_a_failed_shape_does_not_stop_the_others(model, tmp_path, monkeypatch) -
     def fail_once(model, styles, *, grid):
         if torch.equal(styles.geo, styles_of(model, "0.1").geo):
             raise ValueError("the signed distances have no surface")
-        return make_shape(model, styles, grid=grid)
+        return generate_shape(model, styles, grid=grid)
 
-    monkeypatch.setattr(write_module, "make_shape", fail_once)
+    monkeypatch.setattr(write_module, "generate_shape", fail_once)
     written = write(model, tmp_path, 3)
     assert written.errors == {"shape_1.glb": "the signed distances have no surface"}
     assert sorted(path.name for path in tmp_path.glob("*.glb")) == ["shape_0.glb", "shape_2.glb"]
@@ -247,7 +247,7 @@ def test_a_failed_shape_does_not_stop_the_others(model, tmp_path, monkeypatch) -
     assert record["shapes"]["shape_1.glb"] == {"error": "the signed distances have no surface"}
 
 
-def test_no_shape_at_all_is_an_error_of_each(model, tmp_path) -> None:
+def test_failure_of_every_shape_is_reported_for_each(model, tmp_path) -> None:
     with torch.no_grad():
         model.generator._grid_base.fill_(-100.0)
     written = write(model, tmp_path, 2)
@@ -263,7 +263,7 @@ def test_no_shape_at_all_is_an_error_of_each(model, tmp_path) -> None:
     ("options", "message"),
     [({"suffix": ".fbx"}, "accepted: .glb"), ({"texture_size": 8}, "texture_size must be from 16")],
 )
-def test_files_that_cannot_be(options, message) -> None:
+def test_invalid_file_options_raise(options, message) -> None:
     with pytest.raises(ValueError, match=message):
         ShapeFiles(**options)
 
@@ -283,7 +283,7 @@ def video(model, path: Path, subjects, on_progress=None) -> tuple[OutFolder, lis
 
 
 def test_a_video_shows_its_subjects_from_a_shared_distance(model, tmp_path) -> None:
-    shapes = [make_shape(model, styles_of(model, f"0.{i}", truncation=1.0)) for i in range(3)]
+    shapes = [generate_shape(model, styles_of(model, f"0.{i}", truncation=1.0)) for i in range(3)]
     done: list[tuple[int, int]] = []
     folder, stills = video(model, tmp_path, shapes, lambda *counts: done.append(counts))
     assert done == [(i, 6) for i in range(1, 7)]  # each is measured, then drawn
@@ -293,20 +293,20 @@ def test_a_video_shows_its_subjects_from_a_shared_distance(model, tmp_path) -> N
         assert (still[-1] == 255).all()
         assert (still < 255).any()
     write_contact_sheet(folder, stills)
-    assert folder.is_whole(folder.images, "video.gif")
-    assert folder.is_whole(folder.images, "contact_sheet.png")
+    assert folder.is_complete(folder.images, "video.gif")
+    assert folder.is_complete(folder.images, "contact_sheet.png")
     with Image.open(tmp_path / "video.gif") as opened:
         assert opened.n_frames == 3
 
 
-def test_a_frame_of_nothing_is_white(model, tmp_path) -> None:
-    shape = make_shape(model, styles_of(model, 0))
+def test_frame_without_a_subject_is_white(model, tmp_path) -> None:
+    shape = generate_shape(model, styles_of(model, 0))
     _, stills = video(model, tmp_path, [shape, None])
     assert (stills[0] < 255).any()
     assert (stills[1] == 255).all()
 
 
-def test_a_shape_that_stands_in_two_places_is_one_file(model, tmp_path) -> None:
+def test_shape_in_two_cells_is_one_file(model, tmp_path) -> None:
     [one, other] = cells(model, 2)
     folder = take(model, tmp_path)
     files = ShapeFiles(texture_size=64)

@@ -77,7 +77,7 @@ class TestGridLookup:
 
     def test_bias_is_shared_out_once(self) -> None:
         lookup = GridLookup(bcc_grid(12).verts, extent=1.0, resolution=8)
-        total = lookup.bias_share[lookup.index.long()].sum(dim=1)
+        total = lookup.bias_fraction[lookup.index.long()].sum(dim=1)
         torch.testing.assert_close(total, torch.ones_like(total))
 
     def test_gradients(self) -> None:

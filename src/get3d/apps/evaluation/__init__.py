@@ -1,4 +1,4 @@
-"""How good a model is: shapes and images of it, compared with some that it was not trained on."""
+"""Evaluation of a model: scores of its shapes and images against held-out reference shapes."""
 
 from get3d.apps.evaluation.measure import measure_collection
 from get3d.apps.evaluation.page import save_images, save_report

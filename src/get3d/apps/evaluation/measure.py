@@ -1,4 +1,4 @@
-"""From a collection to records: each shape is loaded, rendered, measured, and kept in a shard."""
+"""Measurement of collections: each shape is loaded, rendered, measured, and saved in a shard."""
 
 import functools
 import hashlib
@@ -16,9 +16,15 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from get3d.apps.evaluation.plan import Collection, EvaluationConfig, LightName
-from get3d.core import Cameras, Mesh, MeshError, TexturedMesh
-from get3d.core.files import atomic_path
-from get3d.core.processes import run_in_processes
+from get3d.core import (
+    Cameras,
+    DataError,
+    Mesh,
+    MeshError,
+    TexturedMesh,
+    atomic_path,
+    run_in_processes,
+)
 from get3d.data import load_mesh, normalize_mesh
 from get3d.data.render_object import turn_upright
 from get3d.geometry import check_surface, is_watertight, sample_cameras, vertex_normals
@@ -31,29 +37,30 @@ from get3d.render import Light, render_textured
 
 RGBImages = UInt8[Tensor, "views 3 h w"]
 FORMAT = 3
-"""Counts up when what is measured changes, so that old shards are not taken for new ones."""
+"""Version of the shards; increases with every change of the measurements."""
 SHARD = 8
-"""Shapes in a file: what a stopped run loses at most, for each worker."""
+"""Shapes per file; a stopped run loses at most as many per worker."""
 _ARRAYS = ("points", "light_field", "field_features", "mesh_features")
 _TWO_COLORS = 0.06
-"""Difference of chromaticity (fraction of red, of green in the sum) that is another colour."""
+"""Least difference of chromaticity (red, green over the sum) between two colours."""
 _LIGHTS: dict[LightName, Light | None] = {"studio": Light(), "none": None}
-_COVERED, _DARK = 8, 24  # sums of three bytes: of a pixel with anything, and of one with a hue
+_COVERED, _DARK = 8, 24  # least sums of three bytes of a covered pixel, and of one with a hue
 
 
 @dataclass(frozen=True, kw_only=True)
 class Soundness:
-    """How well the surface is connected and closed.
+    """Measures of connectedness and closedness of a surface.
 
     Attributes:
         faces: Number of faces.
-        floaters: Components beside the largest that enclose a volume; cavities do not count.
-        largest_fraction: Of the area that belongs to the largest component.
+        floaters: Number of components other than the largest that enclose a volume; cavities do
+            not count.
+        largest_fraction: Fraction of the area that belongs to the largest component.
         is_watertight: Whether the surface is closed.
-        volume_over_hull: Of the largest component: 1 is convex, hollow shapes are far below; nan
-            where it is not closed or flat.
-        second_color: Fraction of the covered pixels whose colour differs from the commonest; nan
-            without images.
+        volume_over_hull: Volume of the largest component over that of its convex hull: 1 is convex,
+            hollow shapes are far below; nan if it is not closed or is flat.
+        second_color: Fraction of the covered pixels whose hue is not the commonest; nan without
+            images.
     """
 
     faces: int
@@ -66,18 +73,18 @@ class Soundness:
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeRecord:
-    """What is kept of a shape.
+    """Measurements of a shape.
 
     Attributes:
-        name: For reports.
+        name: Name for reports.
         invalid: Why it cannot be measured; empty if it can.
         untextured: Why the textured mesh could not be made; empty if it could.
-        signature: Nearly equal for equal surfaces, see `surface_signature`.
-        points: On the surface, by the point protocol; None if invalid or not asked for.
-        light_field: Its descriptor; likewise.
-        field_features: Of images of the field; those of an invalid shape are of black images.
-        mesh_features: Of images of the textured mesh; likewise.
-        soundness: None if invalid.
+        signature: From `surface_signature`, to find duplicates.
+        points: Points on the surface, by the point protocol; None if invalid or not needed.
+        light_field: Light-field descriptor; None likewise.
+        field_features: Features of images of the colour field; of black images if invalid.
+        mesh_features: Features of images of the textured mesh; of black images if invalid.
+        soundness: Soundness of the surface; None if invalid.
     """
 
     name: str
@@ -93,10 +100,10 @@ class ShapeRecord:
 
 @dataclass(frozen=True)
 class LoadedShape:
-    """One shape, with the ways to render it.
+    """One shape, with functions to render it.
 
     Attributes:
-        mesh: Its surface, where images show it.
+        mesh: Its surface, in the space of the images.
         mesh_images: Renders its textured mesh on black; raises MeshError if it has no texture.
         field_images: Renders the network's colour field on black; None for files.
     """
@@ -113,16 +120,19 @@ def measure_collection(
     workers: int | None,
     on_progress: Callable[[str, int, int], None],
 ) -> list[ShapeRecord]:
-    """Measure all shapes, or read what an earlier run measured in the same way.
+    """Measure all shapes, or read the shards of an earlier run with the same settings.
 
     Args:
         collection: The shapes.
-        work: Where shards are kept: one folder for each way to measure.
-        workers: Processes; None takes one for each core. On a GPU there is one.
+        work: Folder of the shards; each combination of settings has a folder in it.
+        workers: Processes; None takes one per core. On a GPU there is one.
         on_progress: Called with the role, the shapes done, and their number.
 
     Returns:
         A record of every shape, in order, also of invalid ones.
+
+    Raises:
+        DataError: If the shapes changed since the collection was identified.
     """
     folder = work / f"{collection.role}-{_identity(collection)}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,13 +156,13 @@ def measure_collection(
 
 
 def measure_shape(collection: Collection, index: int) -> ShapeRecord:
-    """Measure one shape; if its mesh is invalid, the record says why."""
+    """Measure one shape; the record of an invalid mesh (MeshError) has the reason."""
     config, stream, name = collection.config, collection.stream, shape_name(collection, index)
     extractor, points = collection.extractor, collection.points
     num_field, num_mesh = collection.field_views, collection.mesh_views
     mixed = np.random.SeedSequence((config.seed, stream, index)).generate_state(1, np.uint64)
     rng = torch.Generator().manual_seed(int(mixed[0] >> np.uint64(1)))
-    # The same cameras, so that the two kinds of images can be compared.
+    # The same cameras for both kinds of images, so that these can be compared.
     cameras = sample_cameras(config.cameras, max(num_field, num_mesh), generator=rng)
 
     def black(num: int) -> RGBImages | None:
@@ -164,7 +174,7 @@ def measure_shape(collection: Collection, index: int) -> ShapeRecord:
         check_surface(shape.mesh)
         cloud = None
         if points is not None:
-            # Streams are far apart, so that no two shapes of an evaluation share their draws.
+            # Streams are far apart, so that no two shapes of an evaluation share random numbers.
             cloud = sample_points(shape.mesh, points, seed=(stream << 32) + index).cpu().numpy()
         light_field = None
         if "lfd" in collection.metrics:
@@ -202,11 +212,11 @@ def measure_shape(collection: Collection, index: int) -> ShapeRecord:
 
 
 def surface_signature(mesh: Mesh) -> tuple[float, ...]:
-    """Describe a surface by eleven numbers that copies of it share.
+    """Compute eleven numbers that copies of a surface share.
 
-    Area, volume, and the first and second moments of the area, of the surface brought to a box that
-    begins at 0 and whose longest side is 1. So place, size, order, names, materials and how faces
-    are cut do not matter, nor rounding in a file; turning does.
+    Area, volume, and the first and second moments of the area, after normalisation to a box that
+    begins at 0 and has a longest side of 1. Invariant to position, size, order, names, materials
+    and triangulation, and to rounding in files; not to rotation.
     """
     corners = mesh.verts[mesh.faces].detach().cpu().double()
     low = corners.amin((0, 1))
@@ -216,7 +226,7 @@ def surface_signature(mesh: Mesh) -> tuple[float, ...]:
     areas = torch.linalg.vector_norm(crosses, dim=1) / 2
     volume = (first * crosses).sum() / 6
     mean = (corners.mean(1) * areas[:, None]).sum(0) / areas.sum()
-    # The exact integral of x x^T over a triangle: corners and three times their middle, over 12.
+    # Exact integral of x x^T over a triangle: (sum over corners + 9 x that of the centroid) / 12.
     rays = corners - mean
     outer = torch.einsum("fki,fkj,f->ij", rays, rays, areas)
     middles = rays.mean(1)
@@ -226,10 +236,10 @@ def surface_signature(mesh: Mesh) -> tuple[float, ...]:
 
 
 def second_color_fraction(images: RGBImages) -> float:
-    """Fraction of the covered pixels whose hue is not the commonest; nan if none is covered.
+    """Compute the fraction of covered pixels whose hue is not the commonest; nan if there are none.
 
     Light changes the brightness of a colour but not its chromaticity, so a shaded plain object has
-    one colour. Black, grey and white are one colour here too: a lower bound.
+    one hue. Black, grey and white count as one hue too, so this is a lower bound.
     """
     pixels = images.permute(0, 2, 3, 1).reshape(-1, 3).float()
     total = pixels.sum(1)
@@ -249,13 +259,13 @@ def second_color_fraction(images: RGBImages) -> float:
 def measure_soundness(mesh: Mesh) -> Soundness:
     """Measure how well a surface with faces and area is connected and closed.
 
-    Vertices at one place count as one: files repeat them along the seams of a texture.
+    Vertices at the same position are merged, as files repeat them along texture seams.
     """
     verts, vert_ids = mesh.verts.detach().unique(dim=0, return_inverse=True)
     faces = vert_ids[mesh.faces]
     mesh = Mesh(verts, faces)
     component = face_components(mesh)
-    # About the middle, so that volumes of a distant mesh keep their precision.
+    # About the mean, so that volumes of a distant mesh keep their precision.
     verts = verts.double() - verts.double().mean(0)
     first, second, third = verts[faces].unbind(1)
     crosses = torch.linalg.cross(second - first, third - first)
@@ -276,7 +286,7 @@ def measure_soundness(mesh: Mesh) -> Soundness:
 
 
 def shape_name(collection: Collection, index: int) -> str:
-    """Name a shape for reports: by its number, or by the path of its file without suffix."""
+    """Return a shape's name for reports: its index, or the path of its file without suffix."""
     if collection.files is None:
         return f"shape {index}"
     file = collection.files[index].relative_to(collection.root)
@@ -286,8 +296,8 @@ def shape_name(collection: Collection, index: int) -> str:
 def load_shape(collection: Collection, index: int) -> LoadedShape:
     """Read a shape from its file, or generate it.
 
-    Files are placed as `get3d render` places them for training: upright and centred. A generated
-    shape depends on the seed and on its index alone.
+    Meshes of files are turned upright, centred and scaled, as by `get3d render`. A generated shape
+    depends on the seed and on its index alone.
 
     Raises:
         MeshError: If the file cannot be used, or the model gives no surface.
@@ -326,7 +336,7 @@ def load_shape(collection: Collection, index: int) -> LoadedShape:
     @torch.no_grad()
     def mesh_images(cameras: Cameras) -> RGBImages:
         textured = model.texture(fields, mesh, texture_size=config.texture_size)
-        # Lit with the normals that its file would have, and that it had in training.
+        # Lit with vertex normals, as its file would have and as in training.
         textured = replace(textured, normals=vertex_normals(textured.mesh))
         return _render(textured, cameras.to(model.device), config, light)
 
@@ -349,14 +359,15 @@ def _render(
 def _features(
     extractor: FeatureExtractor | None, images: RGBImages | None
 ) -> Float[np.ndarray, "views d"] | None:
+    """Compute features of images; None without an extractor or images."""
     return None if extractor is None or images is None else extractor(images).cpu().numpy()
 
 
 def _measure_shard(job: tuple[range, Path], collection: Collection) -> int:
-    """Measure some shapes and write their file; return the index of the first."""
+    """Measure the shapes of a shard and write its file; return the index of the first."""
     ids, path = job
     if collection.current_fingerprint() != collection.fingerprint:
-        raise ValueError(
+        raise DataError(
             f"the {collection.role} shapes changed while they were measured (is the model still "
             "being trained?); copy them, and evaluate the copy"
         )
@@ -365,7 +376,7 @@ def _measure_shard(job: tuple[range, Path], collection: Collection) -> int:
 
 
 def _identity(collection: Collection) -> str:
-    """Hexadecimal digits that change whenever a record would, except with the number of shapes."""
+    """Hash everything that records depend on except the number of shapes."""
     config, extractor = collection.config, collection.extractor
     names = ["image_size", "supersample", "cameras", "longest_side"]
     if collection.files is None:
@@ -387,6 +398,7 @@ def _identity(collection: Collection) -> str:
 
 
 def _write_shard(path: Path, records: list[ShapeRecord]) -> None:
+    """Write records to an .npz file: arrays, and the rest as JSON."""
     arrays: dict[str, Any] = {}
     notes = []
     for index, record in enumerate(records):
@@ -404,7 +416,7 @@ def _write_shard(path: Path, records: list[ShapeRecord]) -> None:
 
 
 def _read_shard(path: Path) -> list[ShapeRecord] | None:
-    """Read what was measured; None if it is not there, or damaged: then it is measured again."""
+    """Read the records of a shard; None if it is missing or damaged, so it is measured again."""
     if not path.is_file():
         return None
     try:
@@ -414,6 +426,7 @@ def _read_shard(path: Path) -> list[ShapeRecord] | None:
 
 
 def _decode(content_bytes: bytes) -> list[ShapeRecord]:
+    """Decode the content of a shard."""
     with np.load(io.BytesIO(content_bytes), allow_pickle=False) as content:
         notes = json.loads(str(content["notes"]))
         records = []

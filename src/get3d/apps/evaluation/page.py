@@ -1,4 +1,4 @@
-"""The files that people look at: the report, made from the saved numbers alone, and images."""
+"""The report of an evaluation, made from the saved numbers alone, and its contact sheets."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -45,27 +45,27 @@ _NUM_NAMED = 20
 _FORMER_KEYS = {
     "broken": "invalid",
     "largest_piece_over_99_percent": "largest_component_over_99_percent",
-    "images": "images",
+    "pictures": "images",
 }
 _READING = (
-    "COV, precision and recall: more is better; MMD, FID, KID and the like: less; 1-NNA: 50 is "
-    "best. The number of shapes on either side stands in brackets. The oracles are what real "
-    "shapes score under the same protocol."
+    "COV, precision and recall: higher is better; MMD, FID, KID and the like: lower; 1-NNA: 50 is "
+    "best. The numbers of generated and reference shapes are in brackets. The oracles are the "
+    "scores of real shapes under the same protocol."
 )
 _SAMPLES, _SAMPLE_COLUMNS = 48, 8
 _ROWS, _NEAREST = 10, 5
 _ROTATION_RAD, _POLAR_RAD = 3.75, 1.2
-_SIDE = 144
+_IMAGE_SIZE = 144
 _Image = UInt8[np.ndarray, "h w 3"]
 
 
 def score_title(name: str) -> str:
-    """What a score is called in tables, with its unit."""
+    """Return the title of a score in tables, with its unit."""
     return _TITLES[name]
 
 
 def score_text(name: str, value: float | None) -> str:
-    """A score in the unit of its title.
+    """Format a score in the unit of its title.
 
     Example:
         >>> score_text("cov_cd", 0.515), score_text("mmd_cd", 0.00372), score_text("fid_3d", None)
@@ -81,7 +81,7 @@ def score_text(name: str, value: float | None) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Format a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
@@ -96,17 +96,17 @@ def read_scores(path: Path) -> dict[str, Any]:
 
 
 def save_report(content: dict[str, Any], out: Path, images: Sequence[Path] = ()) -> None:
-    """Write `scores.json` and `report.md`, which shows the images."""
+    """Write `scores.json` and `report.md` with its images."""
     shown = [f"![{path.stem.replace('_', ' ')}]({path.name})" for path in images]
     write_text(out / SCORES_NAME, json.dumps(content, indent=1, allow_nan=False) + "\n")
     write_text(out / PAGE_NAME, "\n\n".join([page(content).rstrip(), *shown]) + "\n")
 
 
 def page(content: dict[str, Any]) -> str:
-    """Write the page of an evaluation.
+    """Format the report of an evaluation in Markdown.
 
     Args:
-        content: From `summarize` or `read_scores`.
+        content: Numbers, from `summarize` or `read_scores`.
     """
     parts = [f"# Evaluation of {content['name']}", score_table(content), _READING]
     if content["deviations"]:
@@ -127,7 +127,7 @@ def page(content: dict[str, Any]) -> str:
 
 
 def score_table(content: dict[str, Any]) -> str:
-    """The scores of all rows, and the ratios of the first to the second."""
+    """Format the table of the scores of all rows, and of the ratios of the first to the second."""
     rows = content["rows"]
     head = ["", *(f"{r['name']} ({r['num_generated']} : {r['num_reference']})" for r in rows)]
     ratios = content["ratios"]
@@ -141,10 +141,7 @@ def score_table(content: dict[str, Any]) -> str:
 
 
 def shape_sections(content: dict[str, Any]) -> list[str]:
-    """Headings and texts on hollowness and on matches by label; none that the content lacks.
-
-    Files of earlier versions have neither.
-    """
+    """Format the sections on hollowness and on matches by label, which old files do not have."""
     parts = []
     if content.get("hollowness"):
         parts += ["## Hollowness", _hollowness(content["hollowness"])]
@@ -158,16 +155,16 @@ def save_images(evaluation: Evaluation, out: Path) -> list[Path]:
     """Save contact sheets: samples, likely copies, the best and the worst matches.
 
     samples.png shows the first generated shapes. nearest_training.png shows generated shapes with
-    the training shapes nearest to them, the likeliest copies first. best_matches.png and
-    worst_matches.png show references with the generated shapes nearest to them. All by Chamfer
-    distance; without it there are samples only.
+    the nearest training shapes, the likeliest copies first. best_matches.png and worst_matches.png
+    show references with the nearest generated shapes. All by Chamfer distance; without it there are
+    only samples.
 
     Args:
-        evaluation: Shapes are loaded, or generated, again.
+        evaluation: Results; shapes are loaded, or generated, again.
         out: Folder for the files.
 
     Returns:
-        What was written.
+        The files.
     """
     plan, copying, written = evaluation.plan, evaluation.copying, list[Path]()
 
@@ -205,25 +202,27 @@ def save_images(evaluation: Evaluation, out: Path) -> list[Path]:
 
 
 def _render(collection: Collection, index: int) -> _Image:
-    """Render a shape on black, at a size of its own; an invalid one is all black."""
-    config = replace(collection.config, image_size=_SIDE, supersample=2)
+    """Render a shape on black for a contact sheet; the image of an invalid one is all black."""
+    config = replace(collection.config, image_size=_IMAGE_SIZE, supersample=2)
     cameras = orbit_cameras(
         torch.tensor([_ROTATION_RAD]), torch.tensor([_POLAR_RAD]), radius=1.2, fovy_rad=0.8575
     )
     try:
         image = load_shape(replace(collection, config=config), index).mesh_images(cameras)[0]
     except MeshError:
-        return np.zeros((_SIDE, _SIDE, 3), np.uint8)
+        return np.zeros((_IMAGE_SIZE, _IMAGE_SIZE, 3), np.uint8)
     return image.permute(1, 2, 0).cpu().numpy()
 
 
 def _cell(text: str) -> str:
-    """Make a text, which may come from a file, fit for one cell: it must not end it."""
+    """Escape a text, which may come from a file, for a cell of a Markdown table."""
     plain = "".join(char for char in " ".join(text.split()) if char.isprintable())
     return plain.replace("|", "\\|")
 
 
 def _soundness(content: dict[str, Any]) -> str:
+    """Format the table of soundness."""
+
     def percent(value: float | None) -> str:
         return "-" if value is None else f"{100 * value:.1f} %"
 
@@ -246,6 +245,7 @@ def _soundness(content: dict[str, Any]) -> str:
 
 
 def _hollowness(content: dict[str, Any]) -> str:
+    """Format the table of volumes over those of convex hulls."""
     by_role = content["volume_over_hull"]
     found = (one["quantiles"] for one in by_role.values() if one["quantiles"])
     names: list[str] = list(next(found, {}))
@@ -270,6 +270,8 @@ def _hollowness(content: dict[str, Any]) -> str:
 
 
 def _matching_by_label(content: dict[str, Any]) -> str:
+    """Format the table of minimum matching distances by label."""
+
     def thousandths(value: float | None) -> str:
         return score_text("mmd_cd", value)
 
@@ -294,12 +296,13 @@ def _matching_by_label(content: dict[str, Any]) -> str:
 
 
 def _copying(content: dict[str, Any]) -> str:
+    """Format the distances to the nearest training shapes."""
     fraction = content["nearer_than_the_nearest_percent_of_references"]
     return (
         "Chamfer distance (x 1000) to the nearest training shape: "
-        f"{1000 * content['median_distance']:.2f} in the middle for generated shapes, "
+        f"the median is {1000 * content['median_distance']:.2f} for generated shapes, "
         f"{1000 * content['median_distance_of_references']:.2f} for references; "
-        f"the least is {1000 * content['least_distance']:.2f}, and "
+        f"the minimum is {1000 * content['least_distance']:.2f}, and "
         f"{1000 * content['least_distance_of_references']:.2f} for references. "
         f"{100 * fraction:.1f} % of the generated shapes are nearer than the nearest hundredth of "
         "the references: far more than 1 % would mean copies."

@@ -1,4 +1,4 @@
-"""Which shapes an evaluation compares, and how: the published protocol by default."""
+"""Settings of an evaluation, the published protocol by default, and the collections it needs."""
 
 import functools
 import hashlib
@@ -14,7 +14,7 @@ import numpy as np
 
 from get3d.apps.model import Model
 from get3d.apps.sources import load
-from get3d.core import check_literals
+from get3d.core import ConfigError, DataError, check_literals
 from get3d.core.weights import fingerprint
 from get3d.data import find_meshes
 from get3d.data.shape_labels import read_labels
@@ -27,7 +27,7 @@ UpAxis = Literal["y", "z"]
 METRICS: tuple[Metric, ...] = ("cd", "lfd", "fd")
 PUBLISHED_RATIO, PUBLISHED_IMAGES, PUBLISHED_SIZE, PUBLISHED_VIEWS = 5, 50_000, 1024, 24
 LEAST = 4
-"""Shapes on either side: precision and recall need the third neighbour of each image."""
+"""Least number of shapes in a set: precision and recall need the third neighbour of each image."""
 _LEAST = {
     "num_images": 8,
     "reference_views": 1,
@@ -39,7 +39,7 @@ _LEAST = {
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """Which shapes are compared with which, by what, how many of them."""
+    """Settings of an evaluation."""
 
     metrics: tuple[Metric, ...] = METRICS
     """cd: Chamfer distance; lfd: light-field distance; fd: Frechet and kernel distance, precision
@@ -53,7 +53,7 @@ class EvaluationConfig:
     """Shapes to generate; None: five times as many as there are references (published)."""
 
     num_images: int = PUBLISHED_IMAGES
-    """Images of generated shapes for fd, spread evenly over them."""
+    """Images of generated shapes for fd, divided evenly among them."""
 
     reference_views: int = 24
     """Images of each reference shape for fd."""
@@ -65,88 +65,88 @@ class EvaluationConfig:
     """Folder in DATA that holds the training shapes, for the oracles and the search for copies."""
 
     label: str = "kind"
-    """The MMD (CD) is also given for the references of each value of this label, where `get3d
-    shapes` made them: kind of vessels and vehicles, or say base of chairs."""
+    """Label by which MMD (CD) is also reported, if `get3d shapes` made the references: kind of
+    vessels and vehicles, or for example base of chairs."""
 
     seed: int = 0
-    """Of latent codes, points and cameras."""
+    """Random seed of latent codes, points and cameras."""
 
     truncation: float = 1.0
     """1 is published; less gives more typical shapes and worse coverage."""
 
     style_mixing: float = 0.9
-    """Probability of crossing two shapes' styles, as in training (published)."""
+    """Probability of style mixing, as in training (published)."""
 
     texture_size: int = 512
-    """Of exported textures."""
+    """Width and height of exported textures, in texels."""
 
     image_size: int = 128
-    """Side of the images, in pixels."""
+    """Width and height of the images, in pixels."""
 
     longest_side: float = 0.9
-    """What reference shapes are scaled to for images, as for `get3d render`."""
+    """Longest side to which reference shapes are scaled for images, as for `get3d render`."""
 
     light: LightName = "studio"
-    """How references and training shapes are lit for images, as for `get3d render`; so are shapes
-    of a model whose colours hold no light (is_unlit in its config.yaml)."""
+    """Light on references and training shapes in images, as for `get3d render`; also on shapes of a
+    model whose colours are base colours (is_unlit in its config.yaml)."""
 
     generated_light: LightName = "none"
-    """How the files of --meshes are lit: none where their textures hold the light already, as those
-    of models trained on lit images do; studio where they are base colours."""
+    """Light on the files of --meshes: none if their textures contain the light already, as those
+    of models trained on lit images do; studio if they are base colours."""
 
     up_axis: UpAxis = "y"
-    """Which axis of references and training shapes points up, as for `get3d render`."""
+    """Up axis of the files of references and training shapes, as for `get3d render`."""
 
     generated_up_axis: UpAxis = "y"
-    """Likewise, of the files of --meshes."""
+    """Up axis of the files of --meshes."""
 
     supersample: int = 4
-    """Samples along each side of a pixel."""
+    """Samples per pixel along each axis."""
 
     cameras: CameraDistribution = field(
         default_factory=lambda: CameraDistribution(radius=1.2, fovy_deg=49.13)
     )
-    """Of the images."""
+    """Cameras of the images."""
 
     def __post_init__(self) -> None:
-        """Validate that there will be scores; raise ValueError otherwise."""
+        """Validate the settings; raise ConfigError."""
         check_literals(self)
         if not self.metrics or not set(self.metrics) <= set(METRICS):
-            raise ValueError(
+            raise ConfigError(
                 f"metrics: name at least one of {', '.join(METRICS)}, got {list(self.metrics)}"
             )
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.num_shapes is not None and self.num_shapes < 2:
-            raise ValueError(f"num_shapes must be at least 2, got {self.num_shapes}")
+            raise ConfigError(f"num_shapes must be at least 2, got {self.num_shapes}")
         if self.seed < 0:
-            raise ValueError(f"seed must not be negative, got {self.seed}")
+            raise ConfigError(f"seed must not be negative, got {self.seed}")
         if not 0 <= self.style_mixing <= 1:
-            raise ValueError(f"style_mixing must lie in [0, 1], got {self.style_mixing}")
+            raise ConfigError(f"style_mixing must lie in [0, 1], got {self.style_mixing}")
         if not 0 < self.longest_side < math.inf:
-            raise ValueError(f"longest_side must be positive, got {self.longest_side}")
+            raise ConfigError(f"longest_side must be positive, got {self.longest_side}")
         if not math.isfinite(self.truncation):
-            raise ValueError(f"truncation must be a number, got {self.truncation}")
+            raise ConfigError(f"truncation must be a number, got {self.truncation}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
-    """Shapes to measure, and what of them; small enough to be sent to a worker.
+    """A set of shapes and how to measure them; small enough to be sent to a worker process.
 
     Attributes:
         role: generated, reference, training or more-training.
-        num: How many shapes.
-        model: Where the model is that generates them; unused if there are `files`.
-        files: Mesh files, if no model makes the shapes.
-        light: How the shapes are lit for images; `identify` sets that of a model's.
-        up_axis: Which axis of files points up.
-        fingerprint: Of the shapes when the evaluation began, from `identify`.
-        config: How images and generated shapes are made.
-        metrics: What the shapes are measured for.
-        field_views: Images of each shape that show the network's colour field.
-        mesh_views: Images of each shape that show the textured mesh.
-        device: Where the networks run.
+        num: Number of shapes.
+        model: Source of the model that generates them; unused if there are `files`.
+        files: Mesh files; None if a model generates the shapes.
+        light: Light on the shapes in images; `identify` sets that of a model's shapes.
+        up_axis: Up axis of the files.
+        fingerprint: Hash of the shapes when the evaluation began, from `identify`.
+        config: Settings of images and generated shapes.
+        metrics: Metrics for which the shapes are measured.
+        field_views: Images per shape of the network's colour field.
+        mesh_views: Images per shape of the textured mesh.
+        device: Device of the networks.
     """
 
     role: str
@@ -164,33 +164,33 @@ class Collection:
 
     @functools.cached_property
     def root(self) -> Path:
-        """The folder that holds all files."""
+        """Common folder of all files."""
         return Path(os.path.commonpath([file.parent for file in self.files or ()]))
 
     @property
     def stream(self) -> int:
-        """Number of the role, so that no two collections share random numbers."""
+        """Index of the role, so that no two collections share random numbers."""
         return ("generated", "reference", "training", "more-training").index(self.role)
 
     @property
     def points(self) -> PointProtocol | None:
-        """How points are drawn; None for none."""
+        """How points are sampled; None if no metric needs them."""
         return PointProtocol(seed=self.config.seed) if "cd" in self.metrics else None
 
     @property
     def extractor(self) -> FeatureExtractor | None:
-        """Network for features of images; None for none."""
+        """Feature network of images; None if no metric needs it."""
         return open_features(self.config.features, self.device) if "fd" in self.metrics else None
 
     def open_model(self) -> Model:
-        """Load the model that generates the shapes, once for many shapes."""
+        """Load the model that generates the shapes; cached."""
         return _open_model(self.model, self.device, self.fingerprint)
 
     def current_fingerprint(self) -> str:
-        """Hash what the shapes depend on; other digits than `fingerprint` if it has changed.
+        """Hash what the shapes depend on, to compare with `fingerprint`.
 
-        Of files: names, sizes and times of change. Of a model: weights, options, grid and what the
-        colours mean; not the number of shapes: a longer run begins with the shapes of a shorter
+        For files: names, sizes and modification times. For a model: weights, config, grid and
+        `is_unlit`; not the number of shapes, as a longer run begins with the shapes of a shorter
         one.
         """
         if self.files is not None:
@@ -212,10 +212,9 @@ class Plan:
     Attributes:
         generated: The shapes that are evaluated.
         reference: Shapes that the model was not trained on.
-        training: As many shapes that it was trained on, to stand in its place (the oracle); None if
-            there is no folder of them.
-        more_training: All others that it was trained on, to look for copies in; None likewise, or
-            if there are no more.
+        training: Training shapes, as many as generated ones, as the oracle; None without a folder
+            of them.
+        more_training: All other training shapes, to search for copies; None if there are none.
     """
 
     generated: Collection
@@ -232,16 +231,16 @@ def make_plan(
     meshes: Path | None,
     device: str,
 ) -> Plan:
-    """Find the shapes and decide how many of them are measured how.
+    """Find the shapes, and decide how many images of each are needed.
 
     Raises:
         FileNotFoundError: If a folder, the model or the weights of the features are missing.
-        ValueError: If there are fewer shapes than the scores need, or references have no such
-            label.
+        DataError: If there are fewer shapes than the scores need.
+        ConfigError: If no reference has the label, or `num_shapes` is out of range.
     """
     reference = _find(data, config.reference)
     if len(reference) < LEAST:
-        raise ValueError(
+        raise DataError(
             f"{data / config.reference} holds {len(reference)} shapes, too few to compare with; "
             f"the scores need {LEAST} at least, and mean something from a hundred on"
         )
@@ -253,7 +252,7 @@ def make_plan(
         trained = _shuffled(_find(data, config.training), config.seed)
     training, more = trained[:num], trained[num:]
     if has_images := "fd" in config.metrics:
-        open_features(config.features, device)  # raises now what would be raised late
+        open_features(config.features, device)  # fails before the long work
 
     def views(num: int) -> int:
         return -(-config.num_images // num) if has_images else 0
@@ -298,7 +297,7 @@ def make_plan(
 
 
 def identify(collection: Collection) -> Collection:
-    """Note which shapes these are, and how they are lit; `measure_collection` refuses others."""
+    """Set fingerprint and light; `measure_collection` rejects shapes with another fingerprint."""
     _open_model.cache_clear()
     light = collection.light
     if collection.files is None:
@@ -308,14 +307,14 @@ def identify(collection: Collection) -> Collection:
 
 @functools.lru_cache(maxsize=1)
 def open_features(features: str, device: str) -> FeatureExtractor:
-    """Load what a config calls `inception`, `shapes`, or by a path."""
+    """Load a feature network: `inception`, `shapes`, or a path to weights of Inception."""
     if features == "shapes":
         return load_shape_features(device=device)
     return load_inception(None if features == "inception" else Path(features), device=device)
 
 
 def deviations(config: EvaluationConfig, num_generated: int, num_reference: int) -> list[str]:
-    """List where an evaluation differs from the published protocol; empty if nowhere."""
+    """List the deviations of an evaluation from the published protocol."""
     has_images = "fd" in config.metrics
     checks = [
         (
@@ -347,11 +346,12 @@ def deviations(config: EvaluationConfig, num_generated: int, num_reference: int)
 
 @functools.lru_cache(maxsize=1)
 def _open_model(source: str | Path | None, device: str, fingerprint: str) -> Model:
-    """Load a model; the fingerprint tells it from its successor."""
+    """Load a model; the fingerprint is a key of the cache."""
     return load(source, device=device)
 
 
 def _find(data: Path, name: str) -> list[Path]:
+    """List the mesh files of a folder of the data set."""
     folder = data / name
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -362,12 +362,12 @@ def _find(data: Path, name: str) -> list[Path]:
 
 
 def _check_label(reference: Sequence[Path], label: str) -> None:
-    """Validate a label that was asked for; raise ValueError if references have only others."""
-    if label == EvaluationConfig.label:  # not asked for: some categories do not have it
+    """Raise ConfigError if the references have labels, but not this one."""
+    if label == EvaluationConfig.label:  # the default: some categories do not have it
         return
     known = sorted({name for labels in read_labels(reference) for name in labels})
     if known and label not in known:
-        raise ValueError(f"no reference has the label {label!r}; known: {', '.join(known)}")
+        raise ConfigError(f"no reference has the label {label!r}; known: {', '.join(known)}")
 
 
 def _num_generated(
@@ -376,23 +376,24 @@ def _num_generated(
     evaluated: Sequence[Path] | None,
     meshes: Path | None,
 ) -> int:
+    """Return the number of shapes to evaluate."""
     if evaluated is None:
         num = config.num_shapes or PUBLISHED_RATIO * num_reference
     elif config.num_shapes is None:
         num = len(evaluated)
     elif config.num_shapes > len(evaluated):
-        raise ValueError(
-            f"num_shapes asks for {config.num_shapes} shapes, but {meshes} holds {len(evaluated)}; "
-            "make more, or ask for fewer"
+        raise ConfigError(
+            f"num_shapes is {config.num_shapes}, but {meshes} holds {len(evaluated)} shapes; "
+            "make more, or lower num_shapes"
         )
     else:
         num = config.num_shapes
     if num < LEAST:
-        raise ValueError(f"{num} shapes are too few to evaluate; the scores need {LEAST} at least")
+        raise ConfigError(f"{num} shapes are too few to evaluate; the scores need {LEAST} at least")
     return num
 
 
 def _shuffled(files: list[Path], seed: int) -> tuple[Path, ...]:
-    """Files in a random order, so that the first ones are a fair sample."""
+    """Shuffle files, so that the first ones are a random sample."""
     order = np.random.default_rng(seed).permutation(len(files))
     return tuple(files[index] for index in order)

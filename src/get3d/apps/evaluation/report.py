@@ -1,4 +1,4 @@
-"""An evaluation as plain numbers: what `scores.json` holds, and the page is made from."""
+"""Summary of an evaluation: the content of `scores.json`, from which the report is made."""
 
 import math
 from collections import Counter
@@ -26,22 +26,22 @@ from get3d.metrics.light_field import DEFAULT_PROTOCOL
 
 FORMAT = 2
 SECOND_COLOR = 0.05
-"""Fraction of the covered pixels from which on a shape counts as having more than one colour."""
+"""Least fraction of covered pixels of other hues for a shape to have more than one hue."""
 _COMPARABLE = ("cov_", "mmd_", "fid_", "fd_shapes_", "precision_", "recall_")
-"""Scores with a meaningful ratio: kernel distances may be negative, and 1-NNA is best at a half."""
+"""Scores with a meaningful ratio: kernel distances may be negative, and 1-NNA is best at 0.5."""
 _FEW = 50
 _PERCENTILES = (10, 25, 50, 75, 90)
 
 
 def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
-    """Put all numbers of an evaluation together, with what they depend on.
+    """Collect all numbers of an evaluation, with the settings they depend on.
 
     Args:
         evaluation: The results.
-        name: What was evaluated, in words.
+        name: Name of what was evaluated.
 
     Returns:
-        Of plain types; infinite and missing scores are None, with the reason under "invalid" or
+        JSON values; infinite and missing scores are None, with the reason under "invalid" or
         "notes".
     """
     generated, reference = evaluation.plan.generated, evaluation.plan.reference
@@ -86,21 +86,22 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
 
 
 def _finite(value: float | None) -> float | None:
+    """Replace values that are not finite by None."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def _ratios(evaluation: Evaluation, *, is_biased: bool) -> dict[str, float]:
-    """Scores of the generated shapes over those of the first oracle, where both are finite.
+    """Divide the scores of the generated shapes by those of the first oracle, if both are finite.
 
-    At 1 the model is as good as unseen training shapes; below 1 is better for distances, above 1
-    for coverage, precision and recall.
+    At 1 the model scores like training shapes; below 1 is better for distances, above 1 for
+    coverage, precision and recall.
     """
     if len(evaluation.rows) < 2:
         return {}
     scores, oracle = evaluation.rows[0].scores, evaluation.rows[1].scores
     ratios = {}
     for name, value in scores.items():
-        # A field has no counterpart among files: its images are compared with theirs.
+        # Files have no colour field: images of the field are compared with those of their meshes.
         other = oracle.get(name, oracle.get(name.replace("_ori", "_3d")))
         if not name.startswith(_COMPARABLE) or value is None or not other:
             continue
@@ -112,6 +113,7 @@ def _ratios(evaluation: Evaluation, *, is_biased: bool) -> dict[str, float]:
 
 
 def _protocol(evaluation: Evaluation) -> dict[str, Any]:
+    """Collect the settings of all metrics."""
     config = evaluation.plan.generated.config
     found: dict[str, Any] = {
         "num_generated": evaluation.plan.generated.num,
@@ -129,23 +131,25 @@ def _protocol(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
+    """List the caveats of the scores."""
     plan, notes = evaluation.plan, list[str]()
     if plan.training is None:
         notes.append("no training shapes, so no oracle, and no search for copies")
     elif plan.training.num < plan.generated.num:
         notes.append(
             f"the oracle has {plan.training.num} training shapes for {plan.generated.num} "
-            "generated ones, which flatters the ratios: with more shapes COV grows and MMD falls"
+            "generated ones, so the ratios favour the model: with more shapes COV grows and MMD "
+            "falls"
         )
     if plan.reference.num < _FEW:
         notes.append(
             f"{plan.reference.num} references are few: each is {100 / plan.reference.num:.1f} "
-            "points of COV"
+            "percentage points of COV"
         )
     if is_biased:
         notes.append(
-            "fewer images than features have values, so Fréchet distances are far too large; "
-            "they are given without a ratio"
+            "fewer images than feature dimensions, so Fréchet distances are far too large; they "
+            "are reported without a ratio"
         )
     if evaluation.duplicates:
         notes.append(describe_duplicates(evaluation.duplicates, plan.reference.num))
@@ -170,6 +174,7 @@ def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
 
 
 def _image_protocol(plan: Plan) -> dict[str, Any]:
+    """Collect the settings of the image metrics."""
     config = plan.generated.config
     extractor = open_features(config.features, plan.generated.device)
     views = plan.generated.mesh_views or plan.generated.field_views
@@ -180,7 +185,7 @@ def _image_protocol(plan: Plan) -> dict[str, Any]:
         "extractor_fingerprint": extractor.fingerprint,
         "resize": extractor.resize,
         "background": list(BACKGROUND),
-        "field_rendering": f"antialiased, mask drawn {config.supersample} times larger",
+        "field_rendering": f"antialiased, mask rendered {config.supersample} times larger",
         "light_of_generated": plan.generated.light,
         "light_of_references": plan.reference.light,
         "num_generated": num_generated,
@@ -194,7 +199,7 @@ def _image_protocol(plan: Plan) -> dict[str, Any]:
 
 
 def _soundness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
-    """Fractions of all shapes of a collection; invalid ones count as unsound."""
+    """Compute fractions of sound shapes of a collection; invalid ones count as unsound."""
     known = [record.soundness for record in records if record.soundness is not None]
     hues = [one.second_color for one in known if not math.isnan(one.second_color)]
     num = len(records)
@@ -212,7 +217,7 @@ def _soundness(records: Sequence[ShapeRecord]) -> dict[str, Any]:
 
 
 def _hollowness(records: dict[str, list[ShapeRecord]]) -> dict[str, Any]:
-    """Quantiles of `volume_over_hull` of each collection, and the difference of their medians.
+    """Compute quantiles of `volume_over_hull` per collection, and the difference of the medians.
 
     `measured` counts the shapes that have a number; `unmeasured` those that are invalid, or have a
     largest component that is not closed or is flat. `quantiles` are by percentile ("10" to "90"),
@@ -235,9 +240,9 @@ def _hollowness(records: dict[str, list[ShapeRecord]]) -> dict[str, Any]:
 
 
 def _matching_by_label(evaluation: Evaluation) -> dict[str, Any] | None:
-    """Minimum matching distance (CD) of the references of each label, beside the oracle's.
+    """Compute the minimum matching distance (CD) of the references of each label, and the oracle's.
 
-    None where no reference has the label, or without Chamfer distance.
+    None if no reference has the label, or without Chamfer distance.
     """
     plan, chamfer = evaluation.plan, [row.chamfer for row in evaluation.rows]
     label = plan.reference.config.label
@@ -267,7 +272,7 @@ def _matching_by_label(evaluation: Evaluation) -> dict[str, Any] | None:
 
 
 def _copying(copying: Copying) -> dict[str, Any]:
-    """How near generated shapes come to training shapes, beside how near references come."""
+    """Compare the distances of generated shapes to training shapes with those of references."""
     generated, reference = (
         matrix.amin(1).double().numpy() for matrix in (copying.generated, copying.reference)
     )

@@ -1,4 +1,4 @@
-"""An evaluation: collections are measured, then records become scores."""
+"""Scores of an evaluation, computed from the records of measured collections."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from get3d.apps.evaluation.measure import ShapeRecord, measure_collection
 from get3d.apps.evaluation.plan import LEAST, Collection, EvaluationConfig, Plan, make_plan
+from get3d.core import DataError
 from get3d.metrics import (
     KernelProtocol,
     chamfer_matrix,
@@ -29,11 +30,11 @@ from get3d.metrics.light_field import light_field_matrix
 Scores = dict[str, float | None]
 OnProgress = Callable[[str, int, int], None]
 NEIGHBOURS = 3
-"""Of precision and recall."""
+"""Number of neighbours of precision and recall."""
 _KERNEL_SUBSET = 1000
 _NUM_NAMED = 3
 _TOLERANCE = 1e-4
-"""Of numbers about 1 large: what rounding to six digits leaves, and no other shape reaches."""
+"""Largest difference of signatures, of size about 1: above the rounding of files to six digits."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class Row:
     """Scores of one set of shapes against another.
 
     Attributes:
-        name: What was compared.
-        num_generated: Shapes on the evaluated side.
-        num_reference: Shapes on the other.
-        scores: By name; distances in their own units, fractions from 0 to 1, None where a score
-            cannot be had from so few shapes.
+        name: Name of the comparison.
+        num_generated: Number of evaluated shapes.
+        num_reference: Number of reference shapes.
+        scores: Scores by name; distances in their own units, fractions from 0 to 1, None if a score
+            needs more shapes.
         chamfer: Distances of the first set to the second, +inf in the rows of invalid shapes; None
-            if not asked for.
+            without Chamfer distance.
     """
 
     name: str
@@ -59,13 +60,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Copying:
-    """Chamfer distances to all training shapes: did the model memorize them?
+    """Chamfer distances to all training shapes, which show whether the model memorised them.
 
     Attributes:
-        generated: Of valid generated shapes.
-        reference: Of the references, which are surely no copies.
-        generated_ids: Which shape each row of `generated` is.
-        training_ids: Which record each column is, among all training records.
+        generated: Distances of valid generated shapes.
+        reference: Distances of the references, which are no copies.
+        generated_ids: Index of the shape of each row of `generated`.
+        training_ids: Index of the training record of each column.
     """
 
     generated: Float[Tensor, "valid training"]
@@ -79,13 +80,13 @@ class Evaluation:
     """All results of an evaluation.
 
     Attributes:
-        plan: What was measured.
-        generated: A record of each generated shape.
-        reference: Of each reference.
-        training: Of each training shape, those of the oracle first.
-        rows: Scores of the generated shapes first, then of the oracles.
-        copying: None without Chamfer distance or training shapes.
-        duplicates: References that are in the training set, and as what.
+        plan: The collections.
+        generated: Records of the generated shapes.
+        reference: Records of the references.
+        training: Records of the training shapes, those of the oracle first.
+        rows: Scores of the generated shapes, then of the oracles.
+        copying: Distances to training shapes; None without Chamfer distance or training shapes.
+        duplicates: Names of references that are in the training set, and of those training shapes.
     """
 
     plan: Plan
@@ -109,27 +110,27 @@ def evaluate(
     keep_duplicates: bool = False,
     on_progress: OnProgress = lambda label, done, total: None,
 ) -> Evaluation:
-    """Generate shapes, measure them, and compare them with shapes that the model did not see.
+    """Generate shapes, measure them, and score them against held-out reference shapes.
 
-    What was measured is kept in `work`, so a stopped run goes on where it was. Oracles stand beside
-    the model's scores: as many training shapes in its place, and one half of them against the
-    other.
+    Measurements are saved in `work`, so a stopped run can be resumed. Oracles are scored too: as
+    many training shapes in place of the generated ones, and one half of them against the other.
 
     Args:
         data: Folder with a folder of reference shapes and, if possible, one of training shapes.
-        work: Folder for what was measured; made if absent.
-        config: What is compared, and how; None as published.
-        model: Anything that `get3d.load` takes; None is the bundled one.
+        work: Folder for the measurements; made if absent.
+        config: Settings; None as published.
+        model: Anything that `get3d.load` takes; None is the bundled model.
         meshes: Folder of meshes to evaluate instead of a model's.
-        device: Where the networks run.
-        workers: Processes on a CPU; None takes one for each core. A script that asks for several
-            needs the usual `if __name__ == "__main__":` around its own code.
-        keep_duplicates: Score although references are in the training set.
-        on_progress: Called with what is done, how far, and out of how much.
+        device: Device of the networks.
+        workers: Processes on a CPU; None takes one per core. A script that uses several needs the
+            usual `if __name__ == "__main__":` around its own code.
+        keep_duplicates: Compute scores even if references are in the training set.
+        on_progress: Called with the current task, the steps done and their number.
 
     Raises:
-        ValueError: If a reference is invalid or in the training set, or there are fewer shapes than
+        DataError: If a reference is invalid or in the training set, or there are fewer shapes than
             the scores need.
+        ConfigError: If no reference has the label, or `num_shapes` is out of range.
         FileNotFoundError: If a folder, the model or the weights of the features are missing.
     """
     config, work = config or EvaluationConfig(), Path(work)
@@ -150,7 +151,7 @@ def evaluate(
     training = oracle + measure(plan.more_training)
     duplicates = find_duplicates(reference, training)
     if duplicates and not keep_duplicates:
-        raise ValueError(
+        raise DataError(
             f"{describe_duplicates(duplicates, len(reference))}; take them out of one of the two, "
             "or add --keep-duplicates to score all the same"
         )
@@ -191,11 +192,11 @@ def compare_sets(
     None if fewer shapes were generated than there are references. Then those of `_image_scores`.
 
     Args:
-        name: Of the row.
-        generated: May have invalid shapes.
-        reference: Has none, see `check_references`.
-        config: Which scores.
-        on_progress: Called with what is done, how far, and out of how much.
+        name: Name of the row.
+        generated: Records of the evaluated shapes, some of which may be invalid.
+        reference: Records of the references, all valid (see `check_references`).
+        config: Settings, among them the metrics.
+        on_progress: Called with the current task, the steps done and their number.
     """
     scores: Scores = {}
     chamfer = None
@@ -224,17 +225,14 @@ def compare_sets(
 
 
 def check_references(reference: Sequence[ShapeRecord]) -> None:
-    """Validate that all references were measured; raise ValueError otherwise.
-
-    A score against a reference that cannot be measured would be a silent wrong number.
-    """
+    """Raise DataError if a reference is invalid, as scores without it would be wrong."""
     reasons = [
         f"{record.name}: {record.invalid or record.untextured}"
         for record in reference
         if record.invalid or record.untextured
     ]
     if reasons:
-        raise ValueError(
+        raise DataError(
             f"{len(reasons)} of {len(reference)} reference shapes cannot be measured "
             f"({_join(reasons, '; ')}); mend them or take them out"
         )
@@ -243,10 +241,10 @@ def check_references(reference: Sequence[ShapeRecord]) -> None:
 def find_duplicates(
     reference: Sequence[ShapeRecord], training: Sequence[ShapeRecord]
 ) -> list[tuple[str, str]]:
-    """List references whose surface is that of a training shape, each with the first such one.
+    """List references whose surface is that of a training shape, each with the first such shape.
 
-    A test shape that was trained on scores too well. Copies under other names, at other places and
-    sizes, with other materials or faces count.
+    They would bias the scores. Copies with other names, positions, sizes, materials or
+    triangulations are found too.
     """
     known = [record for record in training if record.signature]
     if not known:
@@ -261,7 +259,7 @@ def find_duplicates(
 
 
 def describe_duplicates(duplicates: Sequence[tuple[str, str]], num_reference: int) -> str:
-    """Say in one line which they are."""
+    """Describe duplicates in one line."""
     return (
         f"{len(duplicates)} of {num_reference} reference shapes are in the training set too "
         f"({_join([f'{test} is {train}' for test, train in duplicates], ', ')})"
@@ -269,11 +267,12 @@ def describe_duplicates(duplicates: Sequence[tuple[str, str]], num_reference: in
 
 
 def kernel_protocol(num_generated: int, num_reference: int, seed: int) -> KernelProtocol:
-    """As published, with smaller subsets where there are fewer images."""
+    """Return the published protocol of the kernel distance, with subsets of at most all images."""
     return KernelProtocol(subset_size=min(_KERNEL_SUBSET, num_generated, num_reference), seed=seed)
 
 
 def _join(texts: Sequence[str], separator: str) -> str:
+    """Join the first few texts, with dots for the others."""
     return separator.join([*texts[:_NUM_NAMED], *(["..."] if len(texts) > _NUM_NAMED else [])])
 
 
@@ -283,7 +282,7 @@ def _find_copies(
     training: Sequence[ShapeRecord],
     on_progress: OnProgress,
 ) -> Copying | None:
-    """Compare all valid shapes with all valid training shapes; None if there are none of either."""
+    """Compute distances of valid shapes to valid training shapes; None if there are none."""
     generated_ids, training_ids = (
         [index for index, record in enumerate(records) if not record.invalid]
         for records in (generated, training)
@@ -303,11 +302,11 @@ def _find_copies(
 def _image_scores(
     generated: Sequence[ShapeRecord], reference: Sequence[ShapeRecord], config: EvaluationConfig
 ) -> Scores:
-    """Fréchet and kernel distance, precision and recall.
+    """Compute Fréchet and kernel distance, precision and recall.
 
-    Of the network's field where there is one ("ori": what it was trained to render), and of the
-    exported textured mesh ("3d"), both against images of the references' meshes. The distances
-    are called FID and KID with the FID's own features only.
+    For images of the network's colour field if there is one ("ori", as rendered in training), and
+    of the exported textured mesh ("3d"), both against images of the references' meshes. The
+    distances are called FID and KID with Inception features only.
     """
     frechet_name, kernel_name = ("fd_shapes", "kd_shapes")
     if config.features != "shapes":
@@ -338,7 +337,7 @@ def _distances(
     label: str,
     on_progress: OnProgress,
 ) -> Float[Tensor, "rows columns"]:
-    """Distances of two collections, or within one; +inf where a shape of the rows is invalid."""
+    """Compute distances of two collections, or within one; +inf in the rows of invalid shapes."""
     name, matrix = (
         ("points", chamfer_matrix) if metric == "cd" else ("light_field", light_field_matrix)
     )
@@ -355,7 +354,7 @@ def _distances(
 
 
 def _stack(name: str, records: Sequence[ShapeRecord]) -> Tensor:
-    """One kind of array of all records; features of all images follow one another."""
+    """Stack an array of all records; features are concatenated image by image."""
     arrays = [getattr(record, name) for record in records]
     join = np.concatenate if name.endswith("features") else np.stack
     return torch.from_numpy(join(arrays))

@@ -1,18 +1,26 @@
-"""Moves through the latent space of a model, and what is made of them: meshes, sheets, videos."""
+"""Latent-space operations of a model, and their outputs: meshes, contact sheets, videos."""
 
 from get3d.apps.latent.folder import RECORD_NAME, SHEET_NAME, OutFolder, open_folder
 from get3d.apps.latent.names import ShapeName, parse_name, split_styles, stack_styles, styles_of
-from get3d.apps.latent.operations import Interpolation, Vary, mix, perturb, swap, sweep, walk
+from get3d.apps.latent.operations import (
+    Interpolation,
+    Vary,
+    interpolate_styles,
+    mix,
+    perturb,
+    swap,
+    sweep_truncations,
+)
 from get3d.apps.latent.shapes import (
     LatentShape,
     MeshSubject,
     Subject,
-    make_shape,
+    generate_shape,
     read_subject,
 )
 from get3d.apps.latent.video import write_contact_sheet, write_video
-from get3d.apps.latent.views import Stage, check_polar, portrait, turn_deg
-from get3d.apps.latent.write import Cell, ShapeFiles, Sheets, Written, write_shapes
+from get3d.apps.latent.views import SceneBounds, check_polar, portrait, turn_deg
+from get3d.apps.latent.write import Cell, ShapeFiles, SheetLayout, WriteReport, write_shapes
 
 __all__ = [
     "RECORD_NAME",
@@ -22,15 +30,16 @@ __all__ = [
     "LatentShape",
     "MeshSubject",
     "OutFolder",
+    "SceneBounds",
     "ShapeFiles",
     "ShapeName",
-    "Sheets",
-    "Stage",
+    "SheetLayout",
     "Subject",
     "Vary",
-    "Written",
+    "WriteReport",
     "check_polar",
-    "make_shape",
+    "generate_shape",
+    "interpolate_styles",
     "mix",
     "open_folder",
     "parse_name",
@@ -41,9 +50,8 @@ __all__ = [
     "stack_styles",
     "styles_of",
     "swap",
-    "sweep",
+    "sweep_truncations",
     "turn_deg",
-    "walk",
     "write_contact_sheet",
     "write_shapes",
     "write_video",

@@ -1,4 +1,4 @@
-"""A folder that one command fills, and that the same command can go on filling."""
+"""Output folders with a record of their files, so that the same command can resume."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from get3d.apps.model import Model
-from get3d.core import remove_leftovers, to_dict, write_text
+from get3d.core import ConfigError, remove_leftovers, to_dict, write_text
 from get3d.core.weights import fingerprint
 
 RECORD_NAME = "generation.json"
@@ -23,13 +23,13 @@ Entry = dict[str, Any]
 
 @dataclass
 class OutFolder:
-    """A folder with a record of what is in it, and of what that was made from.
+    """An output folder with a record of its files and of the options that made them.
 
     Attributes:
         path: The folder.
         identity: What its files depend on: command, model, settings.
-        shapes: What is known of each shape, by the name of its file; `files` gives the sizes.
-        images: The same of contact sheets and videos.
+        shapes: Record of each shape, by the name of its file; `files` has the sizes in bytes.
+        images: Record of each contact sheet and video, likewise.
     """
 
     path: Path
@@ -38,20 +38,20 @@ class OutFolder:
     images: dict[str, Entry] = field(default_factory=dict)
     _written_at: float = 0.0
 
-    def is_whole(self, part: dict[str, Entry], name: str) -> bool:
-        """Say whether a file, with what belongs to it, is there as it was written."""
+    def is_complete(self, part: dict[str, Entry], name: str) -> bool:
+        """Return whether a file and those that belong to it exist with their recorded sizes."""
         sizes = part.get(name, {}).get("files", {})
         return bool(sizes) and all(_size(self.path / file) == sizes[file] for file in sizes)
 
     def sizes(self, *names: str) -> dict[str, int]:
-        """Sizes of files that were just written, for an entry."""
+        """Return the sizes of files in bytes, for an entry."""
         return {name: (self.path / name).stat().st_size for name in names}
 
     def write_record(self, *, is_urgent: bool = True) -> None:
-        """Write down what is there.
+        """Write the record.
 
         Args:
-            is_urgent: Otherwise it waits until some seconds have passed since the last time.
+            is_urgent: If False, skip it within five seconds of the last time.
         """
         now = time.monotonic()
         if not is_urgent and now < self._written_at + _SECONDS_BETWEEN_RECORDS:
@@ -70,22 +70,21 @@ def open_folder(
     names: list[str],
     overwrite: bool = False,
 ) -> OutFolder:
-    """Take a folder for a command: a new one, or one that the same command began to fill.
+    """Open an output folder: a new one, or one that the same command with the same options began.
 
     Args:
-        path: Made if absent.
-        command: What fills it.
-        settings: All that its files depend on, and nothing else; values that JSON keeps.
-        model: Where the shapes come from: another model's folder is another folder.
-        names: Files that the command will write.
-        overwrite: Delete what another command wrote, and take files of these names.
+        path: The folder; made if absent.
+        command: Name of the command.
+        settings: All options that the files depend on; JSON values.
+        model: The model that generates the shapes.
+        names: Names of the files that the command will write.
+        overwrite: Delete the recorded files of other options, and replace files of these names.
 
     Returns:
         The folder, with a record in it.
 
     Raises:
-        ValueError: If it holds files of other settings, or files of these names that no command
-            recorded.
+        ConfigError: If it holds files of other options, or unrecorded files of these names.
         OSError: If it cannot be written.
     """
     path = Path(path)
@@ -103,14 +102,14 @@ def open_folder(
     if former is not None and all(former.get(key) == identity.get(key) for key in _IDENTITY):
         folder.shapes, folder.images = former["shapes"], former["images"]
     elif former is not None and not overwrite:
-        raise ValueError(
+        raise ConfigError(
             f"{path} was made with other options ({_difference(former, identity)}); use the same "
             "to go on, choose another --out, or add --overwrite"
         )
     elif former is not None:
         _remove_files(path, former)
     elif not overwrite:
-        _refuse_foreign(path, names)
+        _check_no_foreign_files(path, names)
     try:
         path.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
@@ -126,20 +125,22 @@ _IDENTITY = ("command", "model", "settings")
 
 
 def _versions() -> Entry:
+    """Return the versions of get3d and PyTorch."""
     return {"get3d": version("get3d"), "torch": torch.__version__}
 
 
-def _refuse_foreign(path: Path, names: list[str]) -> None:
+def _check_no_foreign_files(path: Path, names: list[str]) -> None:
+    """Raise ConfigError if one of the files exists."""
     present = [name for name in names if (path / name).exists()]
     if present:
-        raise ValueError(
+        raise ConfigError(
             f"{path} already holds {present[0]}, without a record of what made it; choose another "
             "--out, or add --overwrite"
         )
 
 
 def _read_record(path: Path) -> Entry | None:
-    """Read what an earlier command says of the folder; None if there is no sound record."""
+    """Read the record of an earlier command; None if it is missing or damaged."""
     try:
         content = json.loads((path / RECORD_NAME).read_text(encoding="utf-8"))
         if "pictures" in content:  # the name of this part in get3d 0.1
@@ -153,12 +154,12 @@ def _read_record(path: Path) -> Entry | None:
 
 
 def _is_plain(name: str) -> bool:
-    """Say whether a name is one of a file in the folder itself, on any system."""
+    """Return whether a name is that of a file in the folder itself, on any system."""
     return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
 
 
 def _difference(former: Entry, identity: Entry) -> str:
-    """Name what differs, as short as it will go."""
+    """Describe in a few words how two identities differ."""
     if former.get("command") != identity["command"]:
         return f"get3d {former.get('command')}, now get3d {identity['command']}"
     old, new = former.get("model"), identity.get("model")
@@ -169,7 +170,7 @@ def _difference(former: Entry, identity: Entry) -> str:
 
 
 def _changes(old: object, new: object, *, before: str = "") -> str:
-    """Name the values that differ; empty if they are none, or no named values."""
+    """List the values that differ; empty if none do, or if one is no mapping."""
     if not isinstance(old, dict) or not isinstance(new, dict) or old == new:
         return ""
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
@@ -177,12 +178,13 @@ def _changes(old: object, new: object, *, before: str = "") -> str:
 
 
 def _grid_digest(model: Model) -> str:
-    """Shorten the positions of the grid, which may be one of the model's own, to eight digits."""
+    """Hash the positions of the grid's vertices to eight hexadecimal digits."""
     verts = model.generator.grid.verts.cpu().contiguous()
     return hashlib.sha256(verts.numpy().tobytes()).hexdigest()[:8]
 
 
 def _remove_files(path: Path, record: Entry) -> None:
+    """Delete all files of a record."""
     for part in _PARTS:
         for entry in record[part].values():
             for file in entry.get("files", {}):
@@ -191,4 +193,5 @@ def _remove_files(path: Path, record: Entry) -> None:
 
 
 def _size(path: Path) -> int:
+    """Return the size of a file in bytes, -1 if there is none."""
     return path.stat().st_size if path.is_file() else -1

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 import torch
 
 from get3d.apps.model import Model
-from get3d.core.types import Styles
+from get3d.core import ConfigError, Styles
 
 
 @dataclass(frozen=True)
 class ShapeName:
-    """One of the shapes that a model makes.
+    """Name of a shape that a model generates.
 
     Attributes:
-        seed: As for `Model.generate`.
-        index: Which shape of the seed.
+        seed: Random seed, as for `Model.generate`.
+        index: Index of the shape among those of the seed.
     """
 
     seed: int
     index: int = 0
 
     def __str__(self) -> str:
-        """Write it as people do: 7, or 7.3."""
+        """Format as 7 or 7.3."""
         return f"{self.seed}.{self.index}" if self.index else str(self.seed)
 
 
@@ -32,14 +32,14 @@ Name = ShapeName | int | str
 
 
 def parse_name(name: object) -> ShapeName:
-    """Read the name of a shape.
+    """Parse the name of a shape.
 
     Args:
         name: 7 or "7" is the first shape of seed 7, "7.3" its fourth. Not the number 7.3, which
-            could not be told from 7.30.
+            equals 7.30.
 
     Raises:
-        ValueError: If it is no such name.
+        ConfigError: If it is no such name.
 
     Example:
         >>> parse_name("7.10")
@@ -49,7 +49,7 @@ def parse_name(name: object) -> ShapeName:
         return name
     match = _NAME.fullmatch(str(name)) if isinstance(name, int | str) else None
     if match is None:
-        raise ValueError(
+        raise ConfigError(
             f"a shape is named SEED or SEED.INDEX, such as 7 or 7.3 (in Python a number or a "
             f"string), got {name!r}"
         )
@@ -64,35 +64,35 @@ def styles_of(
     texture: Name | None = None,
     truncation: float = 0.7,
 ) -> Styles:
-    """Give the styles of a named shape.
+    """Compute the styles of a named shape.
 
     Args:
-        model: Where it comes from.
-        name: Of the shape.
+        model: The model that generates the shape.
+        name: Name of the shape.
         texture: Name of the shape that gives the texture; None: the same.
-        truncation: As for `Model.generate`.
+        truncation: Truncation, as for `Model.generate`.
 
     Returns:
-        One row each.
+        Geometry [1, n_geo, w] and texture styles [1, n_tex, w].
 
     Raises:
-        ValueError: If a name is none.
+        ConfigError: If a name is no name of a shape.
     """
     shape = parse_name(name)
     styles = model.styles(shape.index, seed=shape.seed, truncation=truncation)
     if texture is None:
         return styles
-    look = parse_name(texture)
-    return Styles(styles.geo, model.styles(look.index, seed=look.seed, truncation=truncation).tex)
+    other = parse_name(texture)
+    return Styles(styles.geo, model.styles(other.index, seed=other.seed, truncation=truncation).tex)
 
 
 def stack_styles(styles: Sequence[Styles]) -> Styles:
-    """Put the styles of several shapes into one batch."""
+    """Concatenate the styles of several shapes to one batch."""
     return Styles(torch.cat([one.geo for one in styles]), torch.cat([one.tex for one in styles]))
 
 
 def split_styles(styles: Styles) -> list[Styles]:
-    """Take a batch apart, one shape each."""
+    """Split a batch of styles into single shapes."""
     return [
         Styles(geo, tex) for geo, tex in zip(styles.geo.split(1), styles.tex.split(1), strict=True)
     ]

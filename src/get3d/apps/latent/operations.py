@@ -1,7 +1,7 @@
-"""Ways through the latent space: from named shapes to the styles of new ones, one row a shape.
+"""Latent operations: styles of new shapes from those of named shapes.
 
-All of them happen in W, behind the mapping networks, where straight lines stay among likely shapes
-(paper, section 4.4: interpolation, local perturbation, geometry and texture apart).
+All work in W, after the mapping networks, where linear interpolation stays among likely shapes
+(paper, section 4.4: interpolation, local perturbation, disentanglement of geometry and texture).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import torch
 from get3d.apps.latent.layers import parse_layers
 from get3d.apps.latent.names import Name, stack_styles, styles_of
 from get3d.apps.model import Model
-from get3d.core.types import Styles
+from get3d.core import ConfigError, Styles
 
 Vary = Literal["both", "geometry", "texture"]
 _NOISE_STREAM = 0x6E6F6973  # so that the noise of seed n is not the shapes of seed n
@@ -22,11 +22,11 @@ _NOISE_STREAM = 0x6E6F6973  # so that the noise of seed n is not the shapes of s
 
 @dataclass(frozen=True)
 class Interpolation:
-    """A way through the latent space, frame by frame.
+    """A path through the latent space.
 
     Attributes:
-        styles: One row a frame.
-        key_frames: Which frames show the named shapes, in their order.
+        styles: Styles of the frames, [frames, layers, w].
+        key_frames: Indices of the frames that show the named shapes, in their order.
     """
 
     styles: Styles
@@ -34,7 +34,7 @@ class Interpolation:
 
 
 @torch.no_grad()
-def walk(
+def interpolate_styles(
     model: Model,
     names: Sequence[Name],
     *,
@@ -44,33 +44,33 @@ def walk(
     loop: bool = False,
     truncation: float = 0.7,
 ) -> Interpolation:
-    """Go straight through W from each shape to the next, in even steps.
+    """Interpolate linearly in W from each shape to the next, in even steps.
 
-    Every named shape is a frame; where the frames cannot be shared out evenly, some ways have one
+    Every named shape is a frame; where the frames cannot be divided evenly, some segments have one
     more than others.
 
     Args:
-        model: Where the shapes come from.
-        names: At least two shapes.
-        textures: Where their textures come from, one a shape; None: from the shapes themselves.
-        frames: How many in all.
+        model: The model that generates the shapes.
+        names: Names of at least two shapes.
+        textures: Names of the shapes that give the textures, one per shape; None: `names`.
+        frames: Number of frames.
         vary: What changes; the rest stays that of the first shape.
-        loop: Go back to the first shape in the end, so that a video in a loop has no jump.
-        truncation: As for `Model.generate`.
+        loop: Return to the first shape at the end, so that a looped video has no jump.
+        truncation: Truncation, as for `Model.generate`.
 
     Raises:
-        ValueError: If there are fewer than two shapes, fewer frames than shapes, or another number
+        ConfigError: If there are fewer than two shapes, fewer frames than shapes, or another number
             of textures.
     """
     if len(names) < 2:
-        raise ValueError(f"a walk needs at least two shapes, got {len(names)}; name one more")
-    if frames < len(names):
-        raise ValueError(
-            f"frames must be at least {len(names)}, one for each shape of the walk, got {frames}"
+        raise ConfigError(
+            f"interpolation needs at least two shapes, got {len(names)}; name one more"
         )
+    if frames < len(names):
+        raise ConfigError(f"frames must be at least {len(names)}, one for each shape, got {frames}")
     if textures is not None and len(textures) != len(names):
-        raise ValueError(
-            f"a walk needs as many textures as shapes, got {len(textures)} for {len(names)}"
+        raise ConfigError(
+            f"interpolation needs as many textures as shapes, got {len(textures)} for {len(names)}"
         )
     keys = stack_styles(
         [
@@ -79,16 +79,16 @@ def walk(
         ]
     )
     last = frames if loop else frames - 1
-    num_ways = len(names) if loop else len(names) - 1
-    key_frames = [round(way * last / num_ways) for way in range(num_ways + 1)]
-    # Frame f lies this many ways from the start.
-    places = torch.from_numpy(np.interp(np.arange(frames), key_frames, np.arange(num_ways + 1)))
-    start = places.floor().long().clamp(max=num_ways - 1)
-    share = (places - start)[:, None, None].to(keys.geo)
+    num_segments = len(names) if loop else len(names) - 1
+    key_frames = [round(segment * last / num_segments) for segment in range(num_segments + 1)]
+    # Path parameter of each frame: its whole part is the segment.
+    path = torch.from_numpy(np.interp(np.arange(frames), key_frames, np.arange(num_segments + 1)))
+    start = path.floor().long().clamp(max=num_segments - 1)
+    weight = (path - start)[:, None, None].to(keys.geo)
     start = start.to(keys.geo.device)
-    goal = (start + 1) % len(names)
-    geo = keys.geo[start].lerp(keys.geo[goal], share)
-    tex = keys.tex[start].lerp(keys.tex[goal], share)
+    end = (start + 1) % len(names)
+    geo = keys.geo[start].lerp(keys.geo[end], weight)
+    tex = keys.tex[start].lerp(keys.tex[end], weight)
     if vary == "texture":
         geo = keys.geo[:1].expand_as(geo)
     if vary == "geometry":
@@ -108,29 +108,32 @@ def perturb(
     vary: Vary = "both",
     truncation: float = 0.7,
 ) -> Styles:
-    """Draw near variants of a shape: its place in W plus small noise.
+    """Perturb a shape by small noise on its styles.
 
-    The noise is spread like W itself: `size` times what leads from the average to a random shape.
-    So 1 is as far as shapes lie from the average, in any model, and directions that the model does
-    not use are not disturbed. The same noise at another size goes the same way, less or more far.
+    The noise has the distribution of W: `size` times the difference of a random shape's styles from
+    the average. So 1 is the distance of random shapes from the average, in any model, and unused
+    directions of W are not disturbed. The same noise at another size has the same direction.
 
     Args:
-        model: Where the shape comes from.
-        name: Of the shape.
-        texture: Where its texture comes from; None: from the shape itself.
-        num: How many variants.
-        size: Of the noise; 0 leaves the shape as it is.
-        noise_seed: Of the noise; variant i depends on it and on i, not on `num`.
+        model: The model that generates the shape.
+        name: Name of the shape.
+        texture: Name of the shape that gives the texture; None: `name`.
+        num: Number of variants.
+        size: Size of the noise; 0 leaves the shape as it is.
+        noise_seed: Random seed of the noise; variant i depends on it and on i, not on `num`.
         vary: What the noise changes.
-        truncation: Of the shape, as for `Model.generate`; the noise is not truncated.
+        truncation: Truncation of the shape, as for `Model.generate`; the noise is not truncated.
+
+    Returns:
+        Styles of the variants, [num, layers, w].
 
     Raises:
-        ValueError: If a number is negative or not finite.
+        ConfigError: If a number is negative or not finite.
     """
     if num < 0 or noise_seed < 0:
-        raise ValueError(f"num and noise_seed must not be negative, got {num} and {noise_seed}")
+        raise ConfigError(f"num and noise_seed must not be negative, got {num} and {noise_seed}")
     if not (np.isfinite(size) and size >= 0):
-        raise ValueError(f"size must be finite and not negative, got {size}")
+        raise ConfigError(f"size must be finite and not negative, got {size}")
     styles = styles_of(model, name, texture=texture, truncation=truncation)
     average = model.styles(0, truncation=0.0)
     seed = int(np.random.SeedSequence([noise_seed, _NOISE_STREAM]).generate_state(1)[0])
@@ -151,24 +154,24 @@ def mix(
     texture_layers: str,
     truncation: float = 0.7,
 ) -> list[list[Styles]]:
-    """Cross every shape with every other one: a range of its layers is taken from the other.
+    """Style mixing: every shape takes a range of style layers from every other shape.
 
-    Early layers decide the coarse form, late ones details and, in the texture, the final colours.
+    Early layers control the coarse form, late ones details and, in the texture, the final colours.
 
     Args:
-        model: Where the shapes come from.
-        names: The shapes, a row each.
-        others: What they are crossed with, a column each.
-        geometry_layers: Which geometry layers come from the column's shape: "all", "none", "4" or
-            "4-7" (the first layer is 0, the last one counts).
-        texture_layers: The same for texture.
-        truncation: As for `Model.generate`.
+        model: The model that generates the shapes.
+        names: Names of the shapes, one per row.
+        others: Names of the shapes that they are mixed with, one per column.
+        geometry_layers: Geometry layers taken from the column's shape: "all", "none", "4" or "4-7"
+            (from 0, the last one included).
+        texture_layers: Texture layers taken from the column's shape, likewise.
+        truncation: Truncation, as for `Model.generate`.
 
     Returns:
         Styles of one shape, by row and column.
 
     Raises:
-        ValueError: If there are no shapes or a range does not fit.
+        ConfigError: If there are no shapes or a range does not fit.
     """
     _check_some("names", names)
     _check_some("others", others)
@@ -194,19 +197,19 @@ def swap(
     *,
     truncation: float = 0.7,
 ) -> list[list[Styles]]:
-    """Put every texture on every geometry.
+    """Combine every geometry with every texture.
 
     Args:
-        model: Where both come from.
-        geometries: Shapes that give the geometry, a row each.
-        textures: Shapes that give the texture, a column each.
-        truncation: As for `Model.generate`.
+        model: The model that generates the shapes.
+        geometries: Names of the shapes that give the geometry, one per row.
+        textures: Names of the shapes that give the texture, one per column.
+        truncation: Truncation, as for `Model.generate`.
 
     Returns:
         Styles of one shape, by row and column.
 
     Raises:
-        ValueError: If there are no geometries or no textures.
+        ConfigError: If there are no geometries or no textures.
     """
     _check_some("geometries", geometries)
     _check_some("textures", textures)
@@ -220,27 +223,30 @@ def swap(
     )
 
 
-def sweep(model: Model, names: Sequence[Name], truncations: Sequence[float]) -> list[list[Styles]]:
-    """Show shapes at several truncations, from the average shape to their own and beyond.
+def sweep_truncations(
+    model: Model, names: Sequence[Name], truncations: Sequence[float]
+) -> list[list[Styles]]:
+    """Compute the styles of shapes at several truncations.
 
     Args:
-        model: Where the shapes come from.
-        names: The shapes, a row each.
-        truncations: A column each; 0 is the average shape, 1 the shape itself, more exaggerates.
+        model: The model that generates the shapes.
+        names: Names of the shapes, one per row.
+        truncations: One per column; 0 is the average shape, 1 the shape itself, more exaggerates.
 
     Returns:
         Styles of one shape, by row and column.
 
     Raises:
-        ValueError: If there is no shape or no truncation, or one is not finite.
+        ConfigError: If there is no shape or no truncation, or one is not finite.
     """
     _check_some("names", names)
     _check_some("truncations", truncations)
     if not np.isfinite(truncations).all():
-        raise ValueError(f"truncations must be finite, got {list(truncations)}")
+        raise ConfigError(f"truncations must be finite, got {list(truncations)}")
     return [[styles_of(model, name, truncation=value) for value in truncations] for name in names]
 
 
 def _check_some(what: str, given: Sequence[object]) -> None:
+    """Raise ConfigError if a sequence is empty."""
     if not given:
-        raise ValueError(f"{what} is empty; name at least one")
+        raise ConfigError(f"{what} is empty; name at least one")

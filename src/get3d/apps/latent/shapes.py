@@ -1,4 +1,4 @@
-"""The one way from styles to meshes, images and files."""
+"""Shapes of a model and mesh files as subjects of images."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.apps.model import Model, field_color
+from get3d.apps.model import Model
 from get3d.core.types import Cameras, Mesh, Styles, TexturedMesh
 from get3d.data import load_mesh, normalize_mesh
 from get3d.export import AssetOptions
@@ -19,13 +19,13 @@ _SUPERSAMPLE = 3
 
 @dataclass(frozen=True)
 class LatentShape:
-    """A shape of a model; its images ask the field for colours, so they need no texture.
+    """A shape of a model; its images query the colour field, so they need no texture.
 
     Attributes:
-        model: What made it.
-        styles: From what; one row each.
-        fields: The shape as functions of space.
-        mesh: Its surface; at least one face.
+        model: The model.
+        styles: Styles of the shape, [1, layers, w].
+        fields: Fields of the shape.
+        mesh: Surface of the shape; at least one face.
     """
 
     model: Model
@@ -35,32 +35,36 @@ class LatentShape:
 
     @torch.no_grad()
     def render(self, cameras: Cameras, image_size: int) -> Float[Tensor, "views h w 4"]:
-        """Take images.
+        """Render images.
 
         Args:
-            cameras: One an image.
-            image_size: Side, in pixels.
+            cameras: Cameras, one per image.
+            image_size: Width and height, in pixels.
 
         Returns:
             sRGB with straight alpha.
         """
         cameras = cameras.to(self.mesh.verts.device)
-        color = field_color(self.fields)
         return render_colored(
-            self.mesh, color, cameras, image_size, light=Light(), supersample=_SUPERSAMPLE
+            self.mesh,
+            self.fields.appearance,
+            cameras,
+            image_size,
+            light=Light(),
+            supersample=_SUPERSAMPLE,
         )
 
     def textured(
         self, texture_size: int = 1024, options: AssetOptions | None = None
     ) -> TexturedMesh:
-        """Unwrap it and bake its texture.
+        """Unwrap the surface and bake its texture.
 
         Args:
-            texture_size: Side of the texture, in texels.
+            texture_size: Width and height of the texture, in texels.
             options: Cleaning, normals and vertex colours; None takes the surface as it is.
 
         Raises:
-            ValueError: If no face is left after cleaning, or it has more charts than the texture
+            MeshError: If no face is left after cleaning, or there are more charts than the texture
                 can hold.
         """
         return self.model.texture(
@@ -69,16 +73,18 @@ class LatentShape:
 
 
 @torch.no_grad()
-def make_shape(model: Model, styles: Styles, *, grid: GridOptions | None = None) -> LatentShape:
-    """Make the surface of one shape.
+def generate_shape(model: Model, styles: Styles, *, grid: GridOptions | None = None) -> LatentShape:
+    """Generate the surface of one shape.
 
     Args:
-        model: The network.
-        styles: One row each.
-        grid: How fine the surface is; None as in training.
+        model: The model.
+        styles: Styles of the shape, [1, layers, w].
+        grid: Resolution of the surface; None as in training.
 
     Raises:
-        ValueError: If there is more than one row, or no surface, or it cannot be as fine as that.
+        MeshError: If there is no surface.
+        ConfigError: If the model cannot have a surface of that resolution.
+        ValueError: If there is more than one shape.
     """
     if len(styles.geo) != 1 or len(styles.tex) != 1:
         raise ValueError(
@@ -91,25 +97,25 @@ def make_shape(model: Model, styles: Styles, *, grid: GridOptions | None = None)
 
 @dataclass(frozen=True)
 class MeshSubject:
-    """A textured mesh, from a file or from `Model.generate`.
+    """A textured mesh as the subject of images.
 
     Attributes:
-        shape: With its look.
+        shape: The mesh, from a file or from `Model.generate`.
     """
 
     shape: TexturedMesh
 
     @property
     def mesh(self) -> Mesh:
-        """The surface."""
+        """The mesh without its texture."""
         return self.shape.mesh
 
     def render(self, cameras: Cameras, image_size: int) -> Float[Tensor, "views h w 4"]:
-        """Take images.
+        """Render images.
 
         Args:
-            cameras: One an image.
-            image_size: Side, in pixels.
+            cameras: Cameras, one per image.
+            image_size: Width and height, in pixels.
 
         Returns:
             sRGB with straight alpha.
@@ -121,19 +127,19 @@ class MeshSubject:
 
 
 Subject = LatentShape | MeshSubject
-"""What images are taken of."""
+"""Subject of images."""
 
 
 def read_subject(path: Path | str) -> MeshSubject:
-    """Read a mesh file to take images of; it is moved to the origin and made one unit long.
+    """Read a mesh file, centred at the origin and scaled to a longest side of 1.
 
     Args:
         path: GLB, glTF, OBJ, PLY, STL or OFF.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be used.
+        MeshError: If it cannot be used.
     """
-    # In double precision until it is near the origin, where single precision is fine enough.
+    # In double precision until it is near the origin, where single precision suffices.
     shape = normalize_mesh(load_mesh(path, dtype=torch.float64), longest_side=1.0)
     return MeshSubject(replace(shape, mesh=Mesh(shape.mesh.verts.float(), shape.mesh.faces)))

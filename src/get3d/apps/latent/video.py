@@ -1,4 +1,4 @@
-"""Videos of what is shown from a moving or standing camera, into a folder."""
+"""Videos and contact sheets in an output folder."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from get3d.apps.latent.folder import SHEET_NAME, OutFolder
 from get3d.apps.latent.shapes import Subject
-from get3d.apps.latent.views import POLAR_DEG, Stage, video_frame
+from get3d.apps.latent.views import POLAR_DEG, SceneBounds, video_frame
 from get3d.apps.latent.write import Image, OnProgress
 from get3d.core.contact_sheet import contact_sheet, save_png
 from get3d.core.types import Mesh
@@ -26,25 +26,26 @@ def write_video(
     polar_deg: float = POLAR_DEG,
     on_progress: OnProgress | None = None,
 ) -> list[Frame]:
-    """Write a video: one frame a camera, all of them about the same point at the same distance.
+    """Write a video, one frame per camera; all cameras orbit the same point at the same distance.
 
     Args:
-        subjects: Gives what is seen, frame by frame; asked twice, first to find a distance from
-            which nothing leaves the image. None leaves a frame white.
-        folder: From `open_folder`.
-        name: Of the file; the suffix picks the format.
-        rotations_deg: Of the cameras.
-        image_size: Side of the video, in pixels.
-        fps: Frames a second.
-        polar_deg: Of the cameras: 0 looks straight down, 90 is the horizon.
-        on_progress: Called with how many are done, and of how many: every frame counts twice, once
-            for its distance.
+        subjects: Yields the subject of each frame, None for a white frame. Called twice: first to
+            find a distance at which every subject fits the image.
+        folder: Output folder, from `open_folder`.
+        name: Name of the file; the suffix decides the format.
+        rotations_deg: Rotation of each camera about +y.
+        image_size: Width and height of the video, in pixels.
+        fps: Frames per second.
+        polar_deg: Polar angle of the cameras: 0 looks straight down, 90 is the horizon.
+        on_progress: Called with the steps done and their number; every frame has two, one to
+            measure it and one to render it.
 
     Returns:
-        Some frames, evenly spread, for a contact sheet.
+        At most 16 frames, evenly spaced, for a contact sheet.
 
     Raises:
-        ValueError: If there is no surface, or as `save_video`.
+        MeshError: If no subject has a surface.
+        ConfigError: As `save_video`.
         OSError: If the file cannot be written.
     """
     num = len(rotations_deg)
@@ -56,8 +57,8 @@ def write_video(
             if subject is not None:
                 yield subject.mesh
 
-    stage = Stage.around(measured())
-    cameras = stage.cameras(rotations_deg, polar_deg=polar_deg)
+    bounds = SceneBounds.around(measured())
+    cameras = bounds.cameras(rotations_deg, polar_deg=polar_deg)
     picked = set(np.linspace(0, num - 1, min(num, _SHEET_FRAMES)).round().astype(int).tolist())
     kept: list[Frame] = []
 
@@ -83,13 +84,13 @@ def write_contact_sheet(
     columns: int = 4,
     labels: Sequence[str] | None = None,
 ) -> None:
-    """Write a contact sheet of images that are there already, and the record.
+    """Write a contact sheet of images, and the record.
 
     Args:
-        folder: From `open_folder`.
-        images: At least one.
-        columns: Images in a row.
-        labels: One under each image.
+        folder: Output folder, from `open_folder`.
+        images: At least one image.
+        columns: Images per row.
+        labels: Text under each image.
 
     Raises:
         OSError: If it cannot be written.

@@ -1,4 +1,4 @@
-"""Where images are taken from: cameras that circle whatever is shown, at a fitting distance."""
+"""Cameras that orbit a subject at a distance at which it fits the image."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,8 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from get3d.apps.latent.shapes import Subject
-from get3d.core.contact_sheet import images_to_u8
-from get3d.core.types import Cameras, Mesh
+from get3d.core import Cameras, ConfigError, Mesh, MeshError, images_to_u8
 from get3d.geometry import orbit_cameras
 
 FRONT_DEG, BACK_DEG = 150.0, 330.0
@@ -22,23 +21,23 @@ _MARGIN = 1.05
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The box in which everything happens that is shown.
+class SceneBounds:
+    """Bounding box of everything that is shown.
 
     Attributes:
-        low: Its lowest corner, on the CPU.
-        high: Its highest corner.
+        low: Lowest corner, on the CPU.
+        high: Highest corner, on the CPU.
     """
 
     low: Float[Tensor, "3"]
     high: Float[Tensor, "3"]
 
     @staticmethod
-    def around(meshes: Iterable[Mesh]) -> "Stage":
-        """Enclose the surfaces of meshes, which are asked for one at a time.
+    def around(meshes: Iterable[Mesh]) -> "SceneBounds":
+        """Compute the bounding box of meshes, iterated one at a time.
 
         Raises:
-            ValueError: If no mesh has a face.
+            MeshError: If no mesh has a face.
         """
         low, high = torch.full((3,), math.inf), torch.full((3,), -math.inf)
         for mesh in meshes:
@@ -46,18 +45,18 @@ class Stage:
             if len(used):
                 low, high = low.minimum(used.amin(0)), high.maximum(used.amax(0))
         if not (low <= high).all():
-            raise ValueError("there is no surface to show; the model may be untrained")
-        return Stage(low, high)
+            raise MeshError("there is no surface to show; the model may be untrained")
+        return SceneBounds(low, high)
 
     def cameras(self, rotations_deg: Sequence[float], *, polar_deg: float = POLAR_DEG) -> Cameras:
-        """Put cameras about the middle of the box, as near as nothing leaves the image.
+        """Make cameras that orbit the centre of the box, as near as the box fits the image.
 
         Args:
-            rotations_deg: About +y, one a camera.
+            rotations_deg: Rotation of each camera about +y.
             polar_deg: Angle from +y: 0 looks straight down, 90 is the horizon.
 
         Raises:
-            ValueError: If `polar_deg` is not within 0 to 180.
+            ConfigError: If `polar_deg` is not within 0 to 180.
         """
         check_polar(polar_deg)
         tangent = math.tan(math.radians(_FOVY_DEG / 2))
@@ -69,19 +68,19 @@ class Stage:
                 rotations, polar, radius=distance, fovy_rad=math.radians(_FOVY_DEG)
             )
 
-        # A corner (x, y, z) in the camera's frame is seen if |x| and |y| are below tangent * depth.
+        # A corner (x, y, z) in camera space is visible if |x| and |y| are below tangent * depth.
         half = (self.high - self.low) / 2
-        corners = torch.tensor(list(product(*((-side, side) for side in half.tolist()))))
-        seen = corners @ at(1.0).world_to_camera[:, :3, :3].transpose(1, 2)
-        needed = (seen[..., :2].abs().amax(-1) / tangent + seen[..., 2]).max().item()
+        corners = torch.tensor(list(product(*((-extent, extent) for extent in half.tolist()))))
+        rotated = corners @ at(1.0).world_to_camera[:, :3, :3].transpose(1, 2)
+        needed = (rotated[..., :2].abs().amax(-1) / tangent + rotated[..., 2]).max().item()
         bound = max(half.norm().item(), 1e-6)
         distance = max(_MARGIN * needed, 1.5 * bound)
         cameras = at(distance)
-        move = torch.eye(4)
-        move[:3, 3] = -(self.low + self.high) / 2
+        centring = torch.eye(4)
+        centring[:3, 3] = -(self.low + self.high) / 2
         return replace(
             cameras,
-            world_to_camera=cameras.world_to_camera @ move,
+            world_to_camera=cameras.world_to_camera @ centring,
             near=(distance - bound) / 2,
             far=2 * (distance + bound),
         )
@@ -90,47 +89,46 @@ class Stage:
 def portrait(
     subject: Subject, image_size: int, *, rotations_deg: Sequence[float] = (FRONT_DEG, BACK_DEG)
 ) -> UInt8[np.ndarray, "h w 4"]:
-    """Show one shape from some sides, side by side; it fills the image.
+    """Render views of one subject, concatenated horizontally; it fills each view.
 
     Args:
-        subject: At any scale, anywhere.
-        image_size: Side of each view, in pixels.
-        rotations_deg: The sides; by default front and back.
+        subject: At any scale and position.
+        image_size: Width and height of each view, in pixels.
+        rotations_deg: Rotation of each camera about +y; by default front and back.
 
     Returns:
-        sRGB with alpha, as many times as wide as there are sides.
+        sRGB with straight alpha.
     """
-    cameras = Stage.around([subject.mesh]).cameras(rotations_deg)
+    cameras = SceneBounds.around([subject.mesh]).cameras(rotations_deg)
     images = subject.render(cameras, image_size)
     return np.concatenate(list(images_to_u8(images.permute(0, 3, 1, 2), low=0.0)), axis=1)
 
 
 def video_frame(rgba: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Lay an image over white, as videos know no alpha."""
+    """Composite an image on white, as videos have no alpha."""
     rgb = rgba[..., :3] * rgba[..., 3:] + (1 - rgba[..., 3:])
     return images_to_u8(rgb.permute(2, 0, 1)[None], low=0.0)[0]
 
 
 def check_polar(polar_deg: float) -> None:
-    """Refuse an angle that no camera has.
-
-    Raises:
-        ValueError: If it is not within 0 to 180.
-    """
+    """Raise ConfigError if a polar angle is not within 0 to 180 degrees."""
     if not 0 <= polar_deg <= 180:
-        raise ValueError(f"polar_deg must lie within 0 to 180, got {polar_deg}")
+        raise ConfigError(f"polar_deg must lie within 0 to 180, got {polar_deg}")
 
 
 def turn_deg(num: int, *, turns: float = 1.0) -> list[float]:
-    """Rotations of a camera that starts in front and goes round in even steps.
+    """Compute the rotations of a camera that starts in front and orbits in even steps.
 
     Args:
-        num: How many; the last is one step before the end, so that a loop has no jump.
-        turns: Full turns; may be negative, or 0 to stand still.
+        num: Number of rotations; the last is one step before the end, so that a loop has no jump.
+        turns: Full turns; may be negative, or 0 for a fixed camera.
+
+    Returns:
+        Rotations about +y, in degrees.
 
     Raises:
-        ValueError: If `turns` is not within -1000 to 1000.
+        ConfigError: If `turns` is not within -1000 to 1000.
     """
     if not -1000 <= turns <= 1000:
-        raise ValueError(f"turns must be from -1000 to 1000, got {turns}")
+        raise ConfigError(f"turns must be from -1000 to 1000, got {turns}")
     return [FRONT_DEG + 360.0 * turns * i / num for i in range(num)]

@@ -1,4 +1,4 @@
-"""Shapes into a folder, with contact sheets; work that was stopped goes on."""
+"""Writing of shapes and contact sheets into an output folder; stopped work is resumed."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -8,11 +8,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from get3d.apps.latent.folder import SHEET_NAME, Entry, OutFolder
-from get3d.apps.latent.shapes import LatentShape, make_shape
+from get3d.apps.latent.shapes import LatentShape, generate_shape
 from get3d.apps.latent.views import BACK_DEG, FRONT_DEG, portrait
 from get3d.apps.model import Model
-from get3d.core.contact_sheet import contact_sheet, save_png
-from get3d.core.types import Styles, TexturedMesh
+from get3d.core import ConfigError, MeshError, Styles, TexturedMesh, contact_sheet, save_png
 from get3d.export import (
     JPEG_SUFFIXES,
     NONE_FOUND,
@@ -25,20 +24,19 @@ from get3d.export import (
 from get3d.models import GridOptions
 
 _LOG = logging.getLogger(__name__)
-# So that it shows which views are of one shape.
-_SHAPES_APART_PX = 32
+_SHAPE_GAP_PX = 32  # wider than the gap between views of one shape
 OnProgress = Callable[[int, int], None]
 Image = UInt8[np.ndarray, "h w c"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One place on a contact sheet, and the file of the shape that is shown there.
+    """A cell of a contact sheet, and the file of the shape that it shows.
 
     Attributes:
-        name: Of the file, without suffix.
-        label: Under the image.
-        styles: Gives those of the shape, when its turn comes.
+        name: Name of the file, without suffix.
+        label: Text under the image.
+        styles: Computes the styles of the shape, when they are needed.
     """
 
     name: str
@@ -47,14 +45,14 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sheets:
-    """How contact sheets look.
+class SheetLayout:
+    """Layout of contact sheets.
 
     Attributes:
-        columns: Shapes in a row.
-        rows: Rows on a sheet; more shapes take more sheets.
-        rotations_deg: From where each shape is seen.
-        view_size: Side of each view, in pixels.
+        columns: Shapes per row.
+        rows: Rows per sheet; more shapes take more sheets.
+        rotations_deg: Rotation of the camera in each view of a shape, about +y.
+        view_size: Width and height of each view, in pixels.
     """
 
     columns: int = 4
@@ -65,14 +63,14 @@ class Sheets:
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeFiles:
-    """How shapes are written.
+    """Format and options of the mesh files.
 
     Attributes:
-        suffix: Of the mesh files: ".glb", ".obj", ".ply" or ".usdz".
-        texture_size: Side of the textures, in texels.
-        asset: Cleaning, normals, and where the colours go; a ".ply" has them at the vertices.
-        grid: How fine the surfaces are.
-        jpeg_quality: Of the textures in a ".glb" or ".usdz", 1 to 95; None: PNG.
+        suffix: Suffix of the mesh files: ".glb", ".obj", ".ply" or ".usdz".
+        texture_size: Width and height of the textures, in texels.
+        asset: Cleaning, normals, and texture or vertex colours; a ".ply" has vertex colours.
+        grid: Resolution of the surfaces.
+        jpeg_quality: JPEG quality of the textures in a ".glb" or ".usdz", 1 to 95; None: PNG.
     """
 
     suffix: str = ".glb"
@@ -82,25 +80,25 @@ class ShapeFiles:
     jpeg_quality: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be written."""
+        """Validate the options; raise ConfigError."""
         check_export_suffix(self.suffix)
         if self.jpeg_quality is not None:
             if self.suffix not in JPEG_SUFFIXES or self.asset.colors == "vertices":
-                raise ValueError("jpeg is for the textures in glb and usdz files; leave it out")
+                raise ConfigError("jpeg is for the textures in glb and usdz files; leave it out")
             if not 1 <= self.jpeg_quality <= 95:
-                raise ValueError(f"jpeg must be from 1 to 95, got {self.jpeg_quality}")
+                raise ConfigError(f"jpeg must be from 1 to 95, got {self.jpeg_quality}")
         check_texture_size(self.texture_size, least=16)
 
 
 @dataclass
-class Written:
-    """What was done.
+class WriteReport:
+    """Result of `write_shapes`.
 
     Attributes:
-        made: Mesh files made now.
-        kept: Mesh files that were there, whole.
-        errors: What went wrong, by file; the others were made nevertheless.
-        sheets: Contact sheets, first the first.
+        made: Mesh files written now.
+        kept: Mesh files that already existed, complete.
+        errors: Reasons of failed shapes, by file.
+        sheets: Contact sheets, in order.
     """
 
     made: list[str] = field(default_factory=list)
@@ -115,26 +113,26 @@ def write_shapes(
     folder: OutFolder,
     *,
     files: ShapeFiles,
-    sheets: Sheets | None,
+    sheets: SheetLayout | None,
     on_progress: OnProgress | None = None,
-) -> Written:
+) -> WriteReport:
     """Write a file for each shape, and contact sheets of all.
 
-    Files that the folder's record has and that are whole are kept. A shape that fails does not
-    stop the others.
+    Complete files of the folder's record are kept. A shape without a usable mesh (MeshError) does
+    not stop the others.
 
     Args:
-        model: What makes the shapes.
-        cells: In the order of the sheet; None leaves a place empty.
-        folder: From `open_folder`.
-        files: How shapes are written.
-        sheets: How they are shown; None: not at all.
-        on_progress: Called with how many shapes are done, and of how many.
+        model: The model that generates the shapes.
+        cells: Cells in the order of the contact sheet; None leaves a cell empty.
+        folder: Output folder, from `open_folder`.
+        files: Format and options of the mesh files.
+        sheets: Layout of the contact sheets; None: no contact sheets.
+        on_progress: Called with the number of shapes done and of all.
 
     Raises:
         OSError: If a file cannot be written.
     """
-    written = Written()
+    written = WriteReport()
     total = sum(cell is not None for cell in cells)
     page_size = sheets.columns * sheets.rows if sheets else max(len(cells), 1)
     done = 0
@@ -145,7 +143,7 @@ def write_shapes(
             contents = [cell and cell.name for cell in page]
             is_drawn = sheets is None or (
                 folder.images.get(name, {}).get("cells") == contents
-                and folder.is_whole(folder.images, name)
+                and folder.is_complete(folder.images, name)
             )
             images: list[Image | None] = []
             for cell in page:
@@ -162,7 +160,7 @@ def write_shapes(
                 images.append(image)
             if sheets is not None and any(image is not None for image in images):
                 _draw_contact_sheet(folder, name, page, images, sheets)
-            if folder.is_whole(folder.images, name):
+            if folder.is_complete(folder.images, name):
                 written.sheets.append(name)
     finally:
         folder.write_record()
@@ -174,19 +172,19 @@ def _write_shape(
     cell: Cell,
     folder: OutFolder,
     files: ShapeFiles,
-    written: Written,
+    written: WriteReport,
     *,
     needed: bool,
 ) -> LatentShape | None:
-    """Write a shape unless it is there; give it where an image is needed, None if it failed."""
+    """Write a shape unless its file exists; return it if `needed`, None if it failed."""
     name = cell.name + files.suffix
-    is_kept = folder.is_whole(folder.shapes, name)
+    is_kept = folder.is_complete(folder.shapes, name)
     if is_kept and name not in written.made + written.kept:
         written.kept.append(name)
     if is_kept and not needed:
         return None
     try:
-        shape = make_shape(model, cell.styles(), grid=files.grid)
+        shape = generate_shape(model, cell.styles(), grid=files.grid)
         if is_kept:
             return replace(shape, mesh=clean_mesh(shape.mesh, files.asset).mesh)
         textured = shape.textured(files.texture_size, _asset_options(files))
@@ -195,7 +193,7 @@ def _write_shape(
         done = [note for note in textured.notes if not note.endswith(NONE_FOUND)]
         if done:
             _LOG.info("%s: %s", cell.name, "; ".join(done))
-    except ValueError as error:
+    except MeshError as error:
         written.errors[name] = str(error)
         folder.shapes[name] = {"error": str(error)}
         return None
@@ -203,12 +201,12 @@ def _write_shape(
 
 
 def _asset_options(files: ShapeFiles) -> AssetOptions:
-    """A PLY file holds no texture, so its colours come straight from the field."""
+    """Return the asset options; PLY files have no texture, so they get vertex colours."""
     return replace(files.asset, colors="vertices") if files.suffix == ".ply" else files.asset
 
 
 def _save(textured: TexturedMesh, folder: OutFolder, name: str, files: ShapeFiles) -> Entry:
-    """Write one shape; what it is goes into the record."""
+    """Write one shape; return its entry of the record."""
     path = folder.path / name
     save(textured, path, jpeg_quality=files.jpeg_quality)
     own = [name]
@@ -229,9 +227,9 @@ def _draw_contact_sheet(
     name: str,
     page: Sequence[Cell | None],
     images: Sequence[Image | None],
-    sheets: Sheets,
+    sheets: SheetLayout,
 ) -> None:
-    """Draw a page; a shape that failed leaves its place empty, and says so."""
+    """Write one contact sheet; the cells of failed shapes are empty."""
     size = sheets.view_size
     empty = np.zeros((size, size * len(sheets.rotations_deg), 4), np.uint8)
     labels = [
@@ -242,7 +240,7 @@ def _draw_contact_sheet(
         [empty if image is None else image for image in images],
         columns=min(sheets.columns, len(page)),
         labels=labels,
-        gap_px=_SHAPES_APART_PX if len(sheets.rotations_deg) > 1 else 6,
+        gap_px=_SHAPE_GAP_PX if len(sheets.rotations_deg) > 1 else 6,
     )
     save_png(folder.path / name, sheet, durable=False)
     contents = [cell and cell.name for cell in page]

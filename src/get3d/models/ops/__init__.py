@@ -2,8 +2,7 @@
 
 `filters` (blur, up- and downsampling) and `activation` serve the convolutions, `triplane` and
 `sparse` the lookups in planes, `grid_sums` the signed distances at all grid vertices; `packing`
-lays lists of different lengths out in one table; `linear` tells autograd the adjoint of a linear
-map.
+pads lists of different lengths to one table; `linear` gives autograd the adjoint of a linear map.
 """
 
 from get3d.models.ops.activation import activate

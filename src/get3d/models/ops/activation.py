@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def activate(x: Float[Tensor, "..."], *, limit: float | None = None) -> Float[Tensor, "..."]:
-    """Leaky ReLU (slope 0.2), in place, without its gain.
+    """Apply the leaky ReLU (slope 0.2), in place, without its gain.
 
     The gain sqrt(2) is positive, so callers multiply it into the map before: no extra pass.
 

@@ -1,7 +1,7 @@
 """The resampling filter as one CUDA pass: every input is read and every output written once.
 
-A convolution of each channel by itself runs at a small share of the memory's speed in the CUDA
-libraries; it was a third of a training step. Imported only where there is Triton.
+Depthwise convolutions reach a small fraction of the memory bandwidth in the CUDA libraries; they
+took a third of a training step. Imported only where there is Triton.
 """
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 _BLOCK = 1024
 MAX_SAMPLES = 2**31 - _BLOCK
-"""Of the larger one of image and result: indices have 32 bits, whose division is fast."""
+"""Most values of image or result: indices have 32 bits, whose division is fast."""
 
 
 @triton.jit
@@ -65,19 +65,19 @@ def _resample_kernel(
 def resample(
     image: Float[Tensor, "n c h w"], *, up: int, down: int, padding: int, gain: float
 ) -> Float[Tensor, "n c h2 w2"]:
-    """Put `up - 1` zeros behind every sample, pad, filter by [1, 3, 3, 1] / 8 both ways, and thin.
+    """Upsample by zeros, pad, filter by [1, 3, 3, 1] / 8 along both axes, and downsample.
 
     Args:
         image: Stored channels last or channels first; so is the result.
-        up: 1 or 2.
-        down: Keep every sample, or every second one.
+        up: Upsampling factor, 1 or 2: `up - 1` zeros follow every sample.
+        down: Downsampling factor, 1 or 2.
         padding: Zeros before the first row and column, and behind the last ones: up to where the
             filter still meets a sample.
         gain: Factor on the result.
     """
     n, c, h, w = image.shape
     behind = padding - (up - 1)  # the zero behind the last sample counts as padding
-    new_h, new_w = ((side * up + padding + behind - 4) // down + 1 for side in (h, w))
+    new_h, new_w = ((size * up + padding + behind - 4) // down + 1 for size in (h, w))
     is_last = c > 1 and image.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if is_last else torch.contiguous_format
     image = image.contiguous(memory_format=layout)

@@ -1,7 +1,7 @@
 """The [1, 3, 3, 1] low-pass filter around every change of resolution (StyleGAN2, appendix B).
 
-The filter is symmetric, so each operation here is the adjoint of another one. Saying so spares the
-derivation that torch would do one channel at a time in R1's second backward pass.
+The filter is symmetric, so each operation here is the adjoint of another one. Given as such, it
+replaces torch's derivative, which runs one channel at a time in R1's second backward pass.
 """
 
 from functools import partial
@@ -25,7 +25,7 @@ def blur(
 
     Args:
         image: Any number of channels.
-        padding: Zeros added on every side before filtering, 0 to 3.
+        padding: Zeros added at every border before filtering, 0 to 3.
         gain: Factor on the result.
     """
     return apply_linear(
@@ -36,16 +36,17 @@ def blur(
 
 
 def downsample(image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
-    """Halve an image of even sides: filter, then keep every second sample."""
+    """Downsample an image of even size by two: filter, then keep every second sample."""
     return apply_linear(image, partial(_halve, gain=1.0), adjoint=partial(_double, gain=1.0))
 
 
 def upsample(image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
-    """Double an image: a zero after each sample, then the filter with gain 4."""
+    """Upsample an image by two: a zero after each sample, then the filter with gain 4."""
     return apply_linear(image, partial(_double, gain=4.0), adjoint=partial(_halve, gain=4.0))
 
 
 def _filter(image: Tensor, padding: int, gain: float) -> Tensor:
+    """Filter an image at its resolution."""
     if kernels := _kernels_for(image):
         return kernels.resample(image, up=1, down=1, padding=padding, gain=gain)
     kernel = _kernel(image, gain)
@@ -53,6 +54,7 @@ def _filter(image: Tensor, padding: int, gain: float) -> Tensor:
 
 
 def _halve(image: Tensor, gain: float) -> Tensor:
+    """Filter an image and downsample it by two."""
     if kernels := _kernels_for(image):
         return kernels.resample(image, up=1, down=2, padding=1, gain=gain)
     kernel = _kernel(image, gain)
@@ -60,6 +62,7 @@ def _halve(image: Tensor, gain: float) -> Tensor:
 
 
 def _double(image: Tensor, gain: float) -> Tensor:
+    """Upsample an image by two and filter it."""
     if kernels := _kernels_for(image):
         return kernels.resample(image, up=2, down=1, padding=2, gain=gain)
     kernel = _kernel(image, gain)
@@ -67,13 +70,13 @@ def _double(image: Tensor, gain: float) -> Tensor:
 
 
 def _kernel(image: Tensor, gain: float) -> Tensor:
-    """Make the filter, once for each channel."""
+    """Make the depthwise convolution kernel of the filter."""
     taps = image.new_tensor(_TAPS)
     return (torch.outer(taps, taps) * gain).expand(image.shape[1], 1, 4, 4)
 
 
 def _kernels_for(image: Tensor) -> ModuleType | None:
-    """The compiled filters, where they can take the image: on CUDA, where Triton works."""
+    """Return the Triton kernels if they can take the image, None otherwise."""
     if not image.is_cuda or not has_triton():
         return None
     from get3d.models.ops import filter_kernels

@@ -1,6 +1,6 @@
 """The field's last layers at all grid vertices in one pass over memory, for CPUs.
 
-They fuse what `grid_sums.py` writes as tensor code: the values between never leave the registers.
+They fuse the tensor code of `grid_sums.py`: intermediate values stay in registers.
 """
 
 import numpy as np
@@ -8,21 +8,21 @@ import numpy as np
 from get3d.core import compiled
 
 _SLOPE = 0.2
-_PORTION = 1024  # vertices after which partial sums are put away, to lose no precision
+_CHUNK = 1024  # vertices whose gradients are summed before the total, to lose no precision
 
 
 @compiled(reassociates=True)
-def evaluate(
+def forward(
     rows: np.ndarray, index: np.ndarray, weight: np.ndarray, limit: float, out: np.ndarray
 ) -> None:
-    """Fill `out` [verts] with the weighted sums of the activations.
+    """Compute the weighted sums of the activations into `out`.
 
     Args:
         rows: [rows, channels] of one shape.
         index: [verts, 3] rows that each vertex sums.
         weight: [channels].
         limit: Activations are clamped to [-limit, limit].
-        out: Overwritten.
+        out: [verts], overwritten.
     """
     channels = rows.shape[1]
     low, high = rows.dtype.type(-limit), rows.dtype.type(limit)
@@ -38,7 +38,7 @@ def evaluate(
 
 
 @compiled(reassociates=True)
-def _chunk(
+def _chunk_backward(
     rows: np.ndarray,
     index: np.ndarray,
     weight: np.ndarray,
@@ -46,7 +46,7 @@ def _chunk(
     grad: np.ndarray,
     grad_rows: np.ndarray,
 ) -> np.ndarray:
-    """Differentiate some vertices; returns their part of the gradient of `weight`."""
+    """Differentiate a chunk of vertices; returns its part of the gradient of `weight`."""
     channels = rows.shape[1]
     low, high = rows.dtype.type(-limit), rows.dtype.type(limit)
     slope, zero = rows.dtype.type(_SLOPE), rows.dtype.type(0)
@@ -74,7 +74,7 @@ def _chunk(
 
 
 @compiled(reassociates=True)
-def differentiate(
+def backward(
     rows: np.ndarray,
     index: np.ndarray,
     weight: np.ndarray,
@@ -83,17 +83,17 @@ def differentiate(
     grad_rows: np.ndarray,
     grad_weight: np.ndarray,
 ) -> None:
-    """Add the gradients of `evaluate`.
+    """Add the gradients of `forward`.
 
     Args:
         rows: [rows, channels] of one shape.
         index: [verts, 3] rows that each vertex sums.
         weight: [channels].
-        limit: As for `evaluate`.
+        limit: As for `forward`.
         grad: [verts] gradient of the result.
         grad_rows: [rows, channels], added to.
         grad_weight: [channels], added to.
     """
-    for start in range(0, len(index), _PORTION):
-        part = slice(start, start + _PORTION)
-        grad_weight += _chunk(rows, index[part], weight, limit, grad[part], grad_rows)
+    for start in range(0, len(index), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        grad_weight += _chunk_backward(rows, index[part], weight, limit, grad[part], grad_rows)

@@ -1,4 +1,4 @@
-"""The field's last layers at every vertex of a grid, where most of a training step would go."""
+"""The field's last layers at every vertex of a grid, the costliest part of a training step."""
 
 from typing import Any
 
@@ -19,12 +19,12 @@ def activated_sums(
     *,
     limit: float,
 ) -> Float[Tensor, "b n"]:
-    """Sum three rows for each vertex, apply the leaky ReLU, and weigh the channels.
+    """Sum three rows per vertex, apply the leaky ReLU, and sum the channels with weights.
 
     Args:
         rows: Pre-activations to be summed.
-        index: Which three rows each vertex sums.
-        weight: Of each channel.
+        index: Indices of the three rows that each vertex sums.
+        weight: Weight of each channel.
         limit: Activations are clamped to [-limit, limit].
     """
     if rows.device.type == "cpu":
@@ -34,19 +34,19 @@ def activated_sums(
 
 
 class _ActivatedSums(torch.autograd.Function):
-    """The same by compiled loops, in an eighth of the time."""
+    """`activated_sums` by compiled loops, in an eighth of the time."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, index: Tensor, weight: Tensor, limit: float) -> Tensor:
         ctx.save_for_backward(rows, index, weight)
         ctx.limit = limit
         out = rows.new_empty(len(rows), len(index))
-        # Arrays, not tensors, go to the threads: whether gradients are recorded is a thread's own.
+        # Arrays, not tensors, go to the threads: torch's grad mode is thread-local.
         each_row, each_weight, vertex_rows = _arrays(rows, weight, index)
         (results,) = _arrays(out)
 
         def task(shape: int) -> None:
-            grid_kernels.evaluate(
+            grid_kernels.forward(
                 each_row[shape], vertex_rows, each_weight[shape], limit, results[shape]
             )
 
@@ -62,7 +62,7 @@ class _ActivatedSums(torch.autograd.Function):
         results = _arrays(grad.contiguous(), grad_rows, grad_weight)
 
         def task(shape: int) -> None:
-            grid_kernels.differentiate(
+            grid_kernels.backward(
                 each_row[shape],
                 vertex_rows,
                 each_weight[shape],
@@ -75,10 +75,10 @@ class _ActivatedSums(torch.autograd.Function):
 
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:
-    """See tensors as arrays over the same memory."""
+    """Convert tensors to arrays over the same memory."""
     return [tensor.detach().numpy() for tensor in tensors]
 
 
 def _threads(values: Float[Tensor, "b n"]) -> int:
-    """Choose how many threads are worth waking: one below about a millisecond of work."""
+    """Choose the number of threads: one for less than about a millisecond of work."""
     return min(torch.get_num_threads(), len(values)) if values.numel() > 100_000 else 1

@@ -1,4 +1,4 @@
-"""Linear maps whose adjoint is known: autograd need not derive it, nor keep anything for it."""
+"""Linear maps with a given adjoint: autograd neither derives it nor keeps anything for it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +11,8 @@ _Map = Callable[[Tensor], Tensor]
 
 
 class _Linear(torch.autograd.Function):
+    """A linear map whose backward pass is its adjoint."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, apply: _Map, adjoint: _Map) -> Tensor:
         """Apply the map."""
@@ -19,7 +21,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        """Apply the adjoint, which is differentiable in its turn."""
+        """Apply the adjoint, which is differentiable too."""
         apply, adjoint = ctx.maps
         return _Linear.apply(grad, adjoint, apply), None, None
 
@@ -28,8 +30,8 @@ def apply_linear(x: Float[Tensor, "..."], apply: _Map, *, adjoint: _Map) -> Floa
     """Compute `apply(x)`; differentiable in `x` any number of times.
 
     Args:
-        x: The argument.
-        apply: A linear map that returns a new tensor.
-        adjoint: Its adjoint, likewise.
+        x: Argument of the map.
+        apply: Linear map that returns a new tensor.
+        adjoint: Adjoint of `apply` that returns a new tensor.
     """
     return _Linear.apply(x, apply, adjoint)

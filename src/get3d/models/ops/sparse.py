@@ -1,4 +1,4 @@
-"""A fixed sparse linear map over rows, as fast backward as forward."""
+"""A constant sparse linear map over rows, as fast in the backward as in the forward pass."""
 
 import torch
 import torch.nn.functional as F
@@ -9,24 +9,24 @@ from get3d.models.ops.linear import apply_linear
 
 
 class SparseMap(nn.Module):
-    """Each output row is a weighted sum of k input rows; indices and weights never change."""
+    """Sparse linear map: each output row is a weighted sum of k input rows, all constant."""
 
     members: Int[Tensor, " links"]
     starts: Int[Tensor, " outputs"]
     weights: Float[Tensor, " links"]
-    turned_members: Int[Tensor, " links"]
-    turned_starts: Int[Tensor, " inputs"]
-    turned_weights: Float[Tensor, " links"]
+    transposed_members: Int[Tensor, " links"]
+    transposed_starts: Int[Tensor, " inputs"]
+    transposed_weights: Float[Tensor, " links"]
 
     def __init__(
         self, index: Int[Tensor, "outputs k"], weights: Float[Tensor, "outputs k"], num_inputs: int
     ) -> None:
-        """Sort the links both ways.
+        """Tabulate the map and its transpose.
 
         Args:
-            index: Which input rows an output row sums.
-            weights: Of each of them.
-            num_inputs: How many input rows there are.
+            index: Indices of the input rows that each output row sums.
+            weights: Weights of these input rows.
+            num_inputs: Number of input rows.
         """
         super().__init__()
         num_outputs, k = index.shape
@@ -35,23 +35,25 @@ class SparseMap(nn.Module):
         tables = {
             "members": index.flatten(),
             "starts": torch.arange(num_outputs, device=index.device) * k,
-            "turned_members": order // k,
-            "turned_starts": counts.cumsum(0) - counts,
+            "transposed_members": order // k,
+            "transposed_starts": counts.cumsum(0) - counts,
         }
         for name, table in tables.items():
             self.register_buffer(name, table.int(), persistent=False)
         self.register_buffer("weights", weights.flatten(), persistent=False)
-        self.register_buffer("turned_weights", weights.flatten()[order], persistent=False)
+        self.register_buffer("transposed_weights", weights.flatten()[order], persistent=False)
 
     def forward(self, rows: Float[Tensor, "b inputs c"]) -> Float[Tensor, "b outputs c"]:
         """Apply the map to every sample."""
-        return apply_linear(rows, self._sum, adjoint=self._sum_turned)
+        return apply_linear(rows, self._sum, adjoint=self._sum_transposed)
 
     def _sum(self, rows: Tensor) -> Tensor:
+        """Apply the map."""
         return _sums(rows, self.members, self.starts, self.weights)
 
-    def _sum_turned(self, rows: Tensor) -> Tensor:
-        return _sums(rows, self.turned_members, self.turned_starts, self.turned_weights)
+    def _sum_transposed(self, rows: Tensor) -> Tensor:
+        """Apply the transposed map."""
+        return _sums(rows, self.transposed_members, self.transposed_starts, self.transposed_weights)
 
 
 def _sums(rows: Tensor, members: Tensor, starts: Tensor, weights: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reading features of 3D points from three planes (paper, section 3.1.1; EG3D)."""
+"""Tri-plane lookup: features of 3D points from three planes (paper, section 3.1.1; EG3D)."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ AXES = ((0, 1), (1, 2), (0, 2))  # of the xy, yz and xz plane; the first runs al
 
 
 def normalize_points(points: Float[Tensor, "*n 3"], *, extent: float) -> Float[Tensor, "*n 3"]:
-    """Map the cube around the origin with side `extent` to [-1, 1], clamping what lies outside."""
+    """Map the cube of edge length `extent` about the origin to [-1, 1], clamping points outside."""
     return (points * (2.0 / extent)).clamp(-1.0, 1.0)
 
 
@@ -20,16 +20,16 @@ def sample_triplane(
 ) -> Float[Tensor, "b n c"]:
     """Sum bilinear lookups of 3D points on the xy, yz and xz planes.
 
-    Points outside the cube are clamped to its faces, so a vertex pushed slightly out by its offset
-    still gets the border's feature.
+    Points outside the cube are clamped to its faces, so that a vertex moved slightly out by its
+    offset gets the feature of the border.
 
     Args:
         planes: Feature maps; a third of the channels belongs to each plane, in that order.
         points: Object-space positions, in scene units, of each sample or shared by all.
-        extent: Side of the cube that the planes cover, in scene units.
+        extent: Edge length of the cube that the planes cover, in scene units.
 
     Raises:
-        ValueError: If the points are of another number of samples than the planes.
+        ValueError: If the points have another number of samples than the planes.
     """
     points = normalize_points(points, extent=extent)
     if points.ndim == 2:
@@ -37,7 +37,7 @@ def sample_triplane(
     if len(points) != len(planes):
         raise ValueError(f"points of {len(points)} samples for planes of {len(planes)}")
     xy, yz, xz = planes.chunk(3, dim=1)
-    # One after the other, so that no more than three features of a point are held at once.
+    # One after the other, to hold no more than three features of a point at once.
     features = _sample(xy, points, AXES[0])
     features = features + _sample(yz, points, AXES[1])
     return features + _sample(xz, points, AXES[2])
@@ -46,7 +46,7 @@ def sample_triplane(
 def _sample(
     plane: Float[Tensor, "b c h w"], points: Float[Tensor, "b n 3"], axes: tuple[int, int]
 ) -> Float[Tensor, "b n c"]:
-    """Bilinear lookup at coordinates in [-1, 1]; zero beyond the outermost pixel centres."""
+    """Sample a plane bilinearly at coordinates in [-1, 1], with zeros beyond the border."""
     coordinates = points[..., list(axes)]
     values = F.grid_sample(
         plane, coordinates[:, :, None], mode="bilinear", padding_mode="zeros", align_corners=False
@@ -58,25 +58,26 @@ class GridLookup(nn.Module):
     """Tri-plane lookup at the vertices of a grid, which share most of their plane coordinates.
 
     The vertices of a lattice project onto few distinct points of each plane (about N^(2/3)), so the
-    planes are read there only; a vertex's feature is the sum of three such rows. Linear maps can be
-    applied to the rows before that sum, where there are fewer of them. On a grid without repeated
-    coordinates nothing is gained and nothing lost.
+    planes are sampled there only; a vertex's feature is the sum of three such rows. Linear maps can
+    be applied to the rows, of which there are fewer, before that sum. On a grid without repeated
+    coordinates the cost is that of `sample_triplane`.
 
     Attributes:
-        index: The three rows of every grid vertex.
-        bias_share: 1 for rows of the first plane, of which every vertex has one, else 0.
+        index: Indices of the three rows of every grid vertex.
+        bias_fraction: Fraction of a bias in each row: 1 in the first plane, of which every vertex
+            has one row, 0 in the others.
     """
 
     index: Int[Tensor, "n 3"]
-    bias_share: Float[Tensor, "m 1"]
+    bias_fraction: Float[Tensor, "m 1"]
 
     def __init__(self, verts: Float[Tensor, "n 3"], *, extent: float, resolution: int) -> None:
         """Find the distinct coordinates.
 
         Args:
             verts: Grid vertices, in scene units.
-            extent: Side of the cube that the planes cover, in scene units.
-            resolution: Side of the planes, in texels.
+            extent: Edge length of the cube that the planes cover, in scene units.
+            resolution: Width and height of the planes, in texels.
         """
         super().__init__()
         points = normalize_points(verts, extent=extent)
@@ -91,17 +92,22 @@ class GridLookup(nn.Module):
         self.reading = SparseMap(torch.cat(texels), torch.cat(weights), 3 * resolution**2)
         self.register_buffer("index", torch.stack(index, dim=1).int(), persistent=False)
         is_first = torch.arange(start, device=verts.device)[:, None] <= index[0].max()
-        self.register_buffer("bias_share", is_first.to(verts.dtype), persistent=False)
+        self.register_buffer("bias_fraction", is_first.to(verts.dtype), persistent=False)
 
     def read(self, planes: Float[Tensor, "b channels h w"]) -> Float[Tensor, "b m c"]:
-        """Read each plane at its distinct coordinates; one row each."""
+        """Sample each plane at its distinct coordinates; one row each."""
         texels = planes.permute(0, 2, 3, 1).flatten(1, 2)
         return self.reading(texels.unflatten(2, (3, -1)).flatten(1, 2))
 
     def gather_at(
         self, rows: Float[Tensor, "b m c"], verts: Int[Tensor, "b k"]
     ) -> Float[Tensor, "b k c"]:
-        """Sum the three rows of some grid vertices of each sample."""
+        """Sum the three rows of some grid vertices of each sample.
+
+        Args:
+            rows: Rows from `read`, or linear maps of them.
+            verts: Indices of grid vertices.
+        """
         shift = torch.arange(len(rows), device=rows.device)[:, None] * rows.shape[1]
         flat = rows.flatten(0, 1)
         xy, yz, xz = self.index[verts].long().unbind(2)
@@ -114,11 +120,11 @@ class GridLookup(nn.Module):
 def bilinear_taps(
     coordinates: Float[Tensor, "n 2"], size: int
 ) -> tuple[Int[Tensor, "n 4"], Float[Tensor, "n 4"]]:
-    """Find the four texels that `sample_triplane` blends, and their weights.
+    """Compute the four texels that `sample_triplane` interpolates, and their weights.
 
     Args:
-        coordinates: In [-1, 1]; the first runs along the width.
-        size: Side of the plane, in texels.
+        coordinates: Plane coordinates in [-1, 1]; the first runs along the width.
+        size: Width and height of the plane, in texels.
 
     Returns:
         Texel indices, row by row, and weights; zero for texels outside the plane.
