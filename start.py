@@ -22,7 +22,7 @@ EXTRAS = {"demo": "", "test": "[dev]"}
 MAKE = ["--num", "4", "--floaters", "0.01", "--out", "out/demo", "--overwrite"]
 COMMANDS = {
     "demo": ["-m", "get3d", "generate", *MAKE],
-    "test": ["-m", "pytest"],
+    "test": ["-m", "pytest", "-n", "auto", "--dist", "loadfile"],
 }
 
 

@@ -52,7 +52,7 @@ def main(
         rgba = shape.render(cameras, image_size)[0]
         on_white = rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
         images.append(images_to_u8(on_white.permute(2, 0, 1)[None], low=0.0)[0])
-    save_video(out / "interpolation.gif", images, fps=12)
+    save_video(out / "interpolation.gif", images, fps=12.0)
     save_png(out / "contact_sheet.png", contact_sheet(images, columns=6))
 
 

@@ -16,16 +16,17 @@ import get3d
 from get3d.core import contact_sheet, images_to_u8, save_png
 from get3d.export import make_asset
 from get3d.geometry import CameraDistribution, bcc_grid, marching_tets, sample_cameras
-from get3d_shapes import build_shape
+from get3d_shapes import build_shape, shape_seed
 
 
 def main(
-    out: Path = Path("out/examples/fit"), category: str = "chair", seed: int = 1, steps: int = 120
+    out: Path = Path("out/examples/fit"), category: str = "vessel", index: int = 7, steps: int = 120
 ) -> None:
     """Write `fitted.glb` and `views.png`: target, start and result, a row each."""
-    target = get3d.data.normalize_mesh(build_shape(category, seed).mesh, longest_side=0.8)
-    spread = CameraDistribution(radius=1.4, fovy_deg=40, polar_deg=(20, 150))
-    cameras = sample_cameras(spread, 16, generator=torch.Generator().manual_seed(seed))
+    shape = build_shape(category, shape_seed(category, "train", 0, index))
+    target = get3d.data.normalize_mesh(shape.mesh, longest_side=0.8)
+    spread = CameraDistribution(radius=1.4, fovy_deg=40.0, polar_deg=(20.0, 150.0))
+    cameras = sample_cameras(spread, 16, generator=torch.Generator().manual_seed(0))
     rgba = get3d.render.render_textured(target, cameras, 64)  # [views, h, w, 4]
     grid = bcc_grid(40, scale=0.96)
     sdf = (0.4 - grid.verts.norm(dim=1)).requires_grad_()  # positive inside
@@ -50,7 +51,7 @@ def main(
         rgb_loss = (difference[..., :3] * rgba[picked][..., 3:]).abs().mean()
         floaters = get3d.geometry.sdf_sign_change_loss(sdf[None], grid.edges)
         optimizer.zero_grad()
-        (mask_loss + rgb_loss + 0.002 * floaters).backward()
+        (mask_loss + rgb_loss + 0.005 * floaters).backward()
         optimizer.step()
     print(f"mask error {mask_loss:.4f}, colour error {rgb_loss:.4f}")
     mesh, result = draw(cameras[:4], 192)

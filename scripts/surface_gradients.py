@@ -67,7 +67,9 @@ def inward_push(trainer: Trainer, batches: int) -> dict[str, Tensor]:
         for chunk in trainer._chunks(trainer.step_index):
             generated = trainer._generate(Purpose.GENERATOR, chunk)
             images, meshes = generated.batch.images, generated.surface.meshes
-            loss = adversarial_gradient(trainer.discriminator, generated.batch, trainer.config.loss)
+            loss = adversarial_gradient(
+                trainer.discriminator, generated.batch, config=trainer.config.loss
+            )
             upstream = [loss.grad_rgb, loss.grad_mask]
             verts = [mesh.verts for mesh in meshes]
             gradients = torch.autograd.grad([images.rgb, images.mask], verts, upstream)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from get3d.apps import load
-from get3d.core import TexturedMesh
+from get3d.core import MeshError, TexturedMesh
 from get3d.geometry import is_watertight
 from get3d.models import Generator, GridOptions
 from tests.geometry.surfaces import assert_same_surface
@@ -97,7 +97,7 @@ def test_a_failed_shape_is_named_and_the_next_one_comes(model, monkeypatch):
     def fail_once(*args):
         calls.append(args)
         if len(calls) == 2:
-            raise ValueError("the mesh has no faces")
+            raise MeshError("the mesh has no faces")
         return make(*args)
 
     monkeypatch.setattr(type(model), "_make_shape", lambda _self, *args: fail_once(*args))

@@ -189,7 +189,7 @@ def test_weights_of_another_config(model, folder, tmp_path):
         (lambda tensors: tensors.update(extra=torch.zeros(1)), "extra is only in model.safetens"),
         (
             lambda tensors: tensors.update({"mapping_geo.w_avg": torch.zeros(9)}),
-            r"mapping_geo.w_avg has shape \[9\], the config wants \[8\]",
+            r"mapping_geo.w_avg has shape \[9\], the config needs \[8\]",
         ),
         (
             lambda tensors: tensors["mapping_geo.w_avg"].fill_(torch.nan),
@@ -262,7 +262,7 @@ def test_metadata_of_something_else(folder, recorded):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"w_dim": 60_000, "z_dim": 60_000}, r"has shape \[8\], the config wants \[60000\]"),
+        ({"w_dim": 60_000, "z_dim": 60_000}, r"has shape \[8\], the config needs \[60000\]"),
         ({"mapping_layers": 10**9}, "tensors cannot be 1000000000 layers"),
         ({"mlp_hidden_layers": 10**9}, "tensors cannot be 1000000000 layers"),
         ({"plane_resolution": 2**60, "channel_base": 2**60}, "sizes that no computer could hold"),
@@ -330,7 +330,7 @@ def test_config_with_aliases_raises(folder):
     lines = ["l0: &l0 {a: 1}"]
     lines += [f"l{i}: &l{i} {{<<: [{', '.join([f'*l{i - 1}'] * 10)}]}}" for i in range(1, 12)]
     (folder / "config.yaml").write_text("\n".join(lines))
-    with pytest.raises(ValueError, match=r"references \(\*\) are not accepted"):
+    with pytest.raises(ValueError, match=r"aliases \(\*\) are not accepted"):
         load(folder)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from get3d.apps import Model
 from get3d.apps.latent import LatentShape, folder
 from get3d.cli import interpolate, main
-from get3d.core import Styles
+from get3d.core import MeshError, Styles
 from get3d.models import Generator, GridOptions
 from get3d.models.fields import Fields
 from tests.interop.released_files import write_checkpoint
@@ -166,7 +166,7 @@ def test_generate_with_a_texture_seed(model_folder: Path, tmp_path: Path) -> Non
         ("mix", ["--geometry-layers", "\u0660"], "geometry layers must be all, none"),
         ("generate", ["--texture-seed", "-1"], "texture_seed must not be negative"),
         ("generate", ["--truncation", "inf"], "truncation must be finite"),
-        ("turntable", [], "nothing to video"),
+        ("turntable", [], "nothing to render"),
         ("turntable", ["--seeds", "1", "1"], "two videos would be called shape_1"),
         ("turntable", ["--seeds", "1", "--texture-seeds", "1", "2"], "texture_seeds must be as"),
         ("turntable", ["--seeds", "1", "--polar-deg", "200"], "polar_deg must lie within"),
@@ -321,7 +321,7 @@ def test_frames_without_a_surface_are_counted(
     def fail_at_frames_1_and_2(model: Model, styles: Styles, *, grid: GridOptions) -> LatentShape:
         calls.append(None)
         if (len(calls) - 1) % 4 in (1, 2):
-            raise ValueError("the signed distances have no surface")
+            raise MeshError("the signed distances have no surface")
         return make(model, styles, grid=grid)
 
     monkeypatch.setattr(interpolate, "generate_shape", fail_at_frames_1_and_2)

@@ -1,8 +1,6 @@
 """The CUDA backend against the reference: interpreted on the CPU, compiled where there is a GPU."""
 
 import importlib.util
-import os
-import sys
 
 import pytest
 import torch
@@ -17,16 +15,13 @@ from get3d.render.views import PackedViews, _to_clip_packed
 
 HAS_GPU = torch.cuda.is_available()
 HAS_TRITON = importlib.util.find_spec("triton") is not None
-# Triton's interpreter is chosen when Triton is imported.
-MAY_INTERPRET = HAS_TRITON and not HAS_GPU and "triton" not in sys.modules
-if MAY_INTERPRET:
-    os.environ["TRITON_INTERPRET"] = "1"
+MAY_INTERPRET = HAS_TRITON and not HAS_GPU  # tests/conftest.py chooses the interpreter
 if HAS_TRITON:
     from get3d.render import triton_backend
 
 interpreted = pytest.mark.skipif(
     not MAY_INTERPRET,
-    reason="interprets the kernels: needs the package triton, not yet imported, and no GPU",
+    reason="interprets the kernels: needs the package triton and no GPU",
 )
 # Masked lanes may compute anything.
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,8 +14,8 @@ from torch.nn.functional import softplus
 from get3d.core import Images, Styles
 from get3d.geometry import camera_angles, roughness
 from get3d.training import Trainer
+from get3d.training.chunks import batch_chunks
 from get3d.training.randomness import Purpose
-from get3d.training.trainer import batch_chunks
 from tests.training.test_trainer import weights
 from tests.training.test_trainer_options import changed
 
@@ -32,7 +33,11 @@ def naive_steps(trainer, num):
         (chunk,) = batch_chunks(step, batch_size=8, views_per_shape=1, num_chunks=1)[0]
         fake, s = (made := trainer._generate(Purpose.GENERATOR, chunk)).batch, made.surface
         logits = d(fake.images, fake.condition.angles)
-        total = softplus(-logits.rgb).mean() + loss.mask_weight * softplus(-logits.mask).mean()
+        real = trainer._to_batch(trainer._read(chunk))
+        apart = loss.adversarial == "relativistic"  # losses of pairs, not of each by itself
+        true = d(real.images, real.condition.angles) if apart else SimpleNamespace(rgb=0, mask=0)
+        total = softplus(true.rgb - logits.rgb).mean()
+        total = total + loss.mask_weight * softplus(true.mask - logits.mask).mean()
         total = total + loss.sign_change_weight * s.sign_change_loss.mean()
         total = total + loss.roughness_weight * roughness(s.meshes).mean()
         total = total + loss.flexi_deviation_weight * s.deviation_loss.mean()
@@ -41,22 +46,25 @@ def naive_steps(trainer, num):
         total.backward()
         g.update_w_avg(Styles(made.styles.geo[:, :1], made.styles.tex[:, :1]))
         g_adam.step()
-        real = trainer._to_batch(trainer._read(chunk))
         fake_logits = d(Images(fake.images.rgb.detach(), fake.images.mask.detach()),
                         fake.condition.angles)  # fmt: skip
         d_adam.zero_grad()
         true = d(real.images, real.condition.angles)
         pairs = ((true.rgb, fake_logits.rgb), (true.mask, fake_logits.mask))
-        sum((softplus(-a) + softplus(b)).mean() for a, b in pairs).backward()
+        sum(
+            (softplus(b - a) if apart else softplus(-a) + softplus(b)).mean() for a, b in pairs
+        ).backward()
         d_adam.step()
         if step % loss.r1_interval == 0:
-            leaf = Images(real.images.rgb.requires_grad_(), real.images.mask.requires_grad_())
-            out = d(leaf, real.condition.angles)
-            grads = torch.autograd.grad((out.rgb + out.mask).sum(), (leaf.rgb, leaf.mask),
-                                        create_graph=True)  # fmt: skip
-            rgb, mask = (each.square().sum((1, 2, 3)).mean() for each in grads)
             d_adam.zero_grad()
-            ((loss.r1_gamma * rgb + loss.r1_gamma_mask * mask) / 2 * loss.r1_interval).backward()
+            for batch in (real, fake) if loss.r2 else (real,):
+                leaf = [each.detach().requires_grad_() for each in
+                        (batch.images.rgb, batch.images.mask)]  # fmt: skip
+                out = d(Images(*leaf), batch.condition.angles.detach())
+                grads = torch.autograd.grad((out.rgb + out.mask).sum(), leaf, create_graph=True)
+                rgb, mask = (each.square().sum((1, 2, 3)).mean() for each in grads)
+                penalty = (loss.r1_gamma * rgb + loss.r1_gamma_mask * mask) / 2
+                (penalty * loss.r1_interval).backward()
             d_adam.step()
 
 
@@ -88,10 +96,17 @@ def assert_same(one, other, atol=1e-5):
         torch.testing.assert_close(a, b, rtol=0, atol=atol)
 
 
-@pytest.mark.parametrize("iso_surface", ["dmtet", "flexicubes"])
+@pytest.mark.parametrize(
+    ("iso_surface", "losses"),
+    [
+        ("dmtet", {}),
+        ("flexicubes", {}),
+        ("dmtet", {"loss__adversarial": "relativistic", "loss__r2": True}),
+    ],
+)
 @pytest.mark.parametrize("grad_accumulation_steps", [1, 2])
-def test_a_step_is_the_naive_one(config, images, iso_surface, grad_accumulation_steps):
-    config = changed(config, generator__iso_surface=iso_surface)
+def test_a_step_is_the_naive_one(config, images, iso_surface, losses, grad_accumulation_steps):
+    config = changed(config, generator__iso_surface=iso_surface, **losses)
     trainer = Trainer(
         changed(config, schedule__grad_accumulation_steps=grad_accumulation_steps), images
     )
@@ -111,6 +126,8 @@ def test_a_step_is_the_naive_one(config, images, iso_surface, grad_accumulation_
         {"optimizer__betas": (0.1, 0.95)},
         {"loss__flexi_deviation_weight": 0.1, "loss__flexi_magnitude_weight": 20.0},
         {"loss__mask_weight": 1.0},
+        {"loss__adversarial": "relativistic"},
+        {"loss__r2": True},
         {"loss__sign_change_weight": 0.6},
     ],
 )

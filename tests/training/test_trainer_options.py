@@ -15,6 +15,12 @@ from get3d.training.steps import adversarial_gradient
 from tests.training.test_trainer import weights
 
 
+def first_batch(trainer):
+    """Chunks and real images of the first step."""
+    chunks = trainer._chunks(0)
+    return chunks, [trainer._read(chunk) for chunk in chunks]
+
+
 def changed(config, **changes):
     """`config` with single values changed, given as section__name."""
     for name, value in changes.items():
@@ -108,7 +114,7 @@ class TestFeatures:
 
     def test_handed_over_features_give_the_same_step(self, with_features, images):
         def first(trainer):
-            (batch,), (features,), _ = trainer._train_generator(trainer._chunks(0))
+            (batch,), (features,), _ = trainer._train_generator(*first_batch(trainer))
             return batch, features
 
         trainer = Trainer(with_features, images)
@@ -125,7 +131,7 @@ class TestFeatures:
         for known in ((), features):
             discriminator.load_state_dict(before)
             discriminator.zero_grad()
-            loss = discriminator_step(discriminator, batch, real, known)
+            loss = discriminator_step(discriminator, batch, real, known, config=with_features.loss)
             gradients.append([loss.total, *(p.grad for p in discriminator.parameters())])
         for one, other in zip(*gradients, strict=True):
             # One pass of all images or one of each half: sums of 32 bits in another order.
@@ -146,7 +152,7 @@ class TestFeatures:
         )
         gradients = torch.autograd.grad(total, (rgb, mask, angles))
         batch = ImageBatch(Images(rgb, mask), Condition(angles))
-        found = adversarial_gradient(discriminator, batch, config.loss)
+        found = adversarial_gradient(discriminator, batch, config=config.loss)
         torch.testing.assert_close(found.total, total.detach())
         assert not found.total.requires_grad
         features = generator_loss(logits.features).mean().detach()
@@ -162,7 +168,7 @@ class TestFeatures:
         trainer = Trainer(with_features, images)
         parts = (trainer.discriminator.features, trainer.discriminator.rgb)
         before = [weights(part) for part in parts]
-        trainer._regularize_discriminator([trainer._read(each) for each in trainer._chunks(0)])
+        trainer._regularize_discriminator([], first_batch(trainer)[1])
         after = [weights(part) for part in parts]
         assert torch.equal(before[0], after[0])  # the vectors of the spectral norms, too
         assert not torch.equal(before[1], after[1])
@@ -170,7 +176,7 @@ class TestFeatures:
     def test_the_weight_counts(self, with_features, images):
         def gradient(weight):
             trainer = Trainer(changed(with_features, loss__feature_weight=weight), images)
-            trainer._train_generator(trainer._chunks(0))
+            trainer._train_generator(*first_batch(trainer))
             return torch.cat([p.grad.flatten() for p in trainer.generator.parameters()])
 
         zero, one, two = (gradient(weight) for weight in (0.0, 1.0, 2.0))
@@ -222,7 +228,7 @@ class TestRoughness:
     def test_its_weight_adds_its_gradient(self, config, images):
         def gradient(weight):
             trainer = Trainer(changed(config, loss__roughness_weight=weight), images)
-            trainer._train_generator(trainer._chunks(0))
+            trainer._train_generator(*first_batch(trainer))
             return torch.cat([p.grad.flatten() for p in trainer.generator.parameters()])
 
         zero, one, two = (gradient(weight) for weight in (0.0, 1.0, 2.0))
@@ -261,11 +267,11 @@ class TestCoarseImages:
             Images(torch.randn(4, 3, 8, 8, generator=rng), torch.rand(4, 1, 8, 8, generator=rng)),
             Condition(torch.rand(4, 2, generator=rng)),
         )
-        coarse = r1_step(discriminator, small, config.loss)
+        coarse = r1_step(discriminator, small, config=config.loss)
         gradients = [p.grad for p in discriminator.parameters()]
         discriminator.zero_grad()
         discriminator.config = replace(config.discriminator, image_size=8)  # the full size now
-        full = r1_step(discriminator, small, config.loss)
+        full = r1_step(discriminator, small, config=config.loss)
         assert torch.equal(coarse.total, full.total)
         for one, parameter in zip(gradients, discriminator.parameters(), strict=True):
             assert (one is None) == (parameter.grad is None)

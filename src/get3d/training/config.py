@@ -55,6 +55,14 @@ class LossConfig:
     feature_weight: float = 1.0
     """Weight of the heads on frozen features (discriminator.features) in the generator's loss."""
 
+    adversarial: Literal["logistic", "relativistic"] = "logistic"
+    """Loss of the RGB and mask discriminators: logistic (published), or of the differences of real
+    and generated logits (relativistic pairing, Jolicoeur-Martineau 2018), against mode dropping."""
+
+    r2: bool = False
+    """Add the R1 penalty at generated images too (R2, Mescheder et al. 2018), with R1's weights;
+    relativistic pairing needs it to converge (Huang et al. 2024)."""
+
     real_mask: Literal["binary", "soft"] = "binary"
     """Masks of real images: alpha > 0 (published) or alpha itself."""
 

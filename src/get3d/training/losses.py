@@ -1,4 +1,4 @@
-"""The adversarial losses and the R1 penalty (paper, section 3.3; Mescheder et al. 2018).
+"""The adversarial losses and the gradient penalty (paper, section 3.3; Mescheder et al. 2018).
 
 Every function returns one value per image or patch; the caller averages and logs them.
 """
@@ -35,6 +35,21 @@ def discriminator_loss(
     return softplus(-real_logits) + softplus(fake_logits)
 
 
+def relativistic_loss(
+    higher: Float[Tensor, "*n"], lower: Float[Tensor, "*n"]
+) -> Float[Tensor, "*n"]:
+    """Compute the loss of pairs of logits, each of a real and a generated image.
+
+    The discriminator's loss has the real logits as `higher`, the generator's the generated ones
+    (Jolicoeur-Martineau 2018, with the pairing of Huang et al. 2024).
+
+    Args:
+        higher: Logits that the loss pushes up.
+        lower: Logits of the others of the pairs.
+    """
+    return softplus(lower - higher)
+
+
 @dataclass(frozen=True)
 class R1Penalty:
     """R1 penalties: squared norms of the logits' gradients at the real images, one per image.
@@ -54,6 +69,8 @@ def r1_penalty(
     angles: Float[Tensor, "n 2"],
 ) -> R1Penalty:
     """Compute the R1 penalty of each discriminator: its squared gradient norm at real images.
+
+    At generated images it is R2 (Mescheder et al. 2018).
 
     One backward pass serves both, since one takes `rgb` and the other `mask`. Where the RGB
     discriminator takes the mask too (`rgb_sees_mask`), its gradient there counts in `mask`. The

@@ -16,7 +16,12 @@ from get3d.geometry import roughness
 from get3d.models import DiscriminatorPair, Surface
 from get3d.training.config import LossConfig
 from get3d.training.cuda_graphs import accumulate_gradients
-from get3d.training.losses import discriminator_loss, generator_loss, r1_penalty
+from get3d.training.losses import (
+    discriminator_loss,
+    generator_loss,
+    r1_penalty,
+    relativistic_loss,
+)
 
 Features = tuple[Tensor, ...]
 
@@ -115,13 +120,18 @@ class GeneratorLoss:
 
 
 def adversarial_gradient(
-    discriminator: DiscriminatorPair, batch: ImageBatch, config: LossConfig
+    discriminator: DiscriminatorPair,
+    batch: ImageBatch,
+    real: ImageBatch | None = None,
+    *,
+    config: LossConfig,
 ) -> GeneratorLoss:
     """Compute the generator's adversarial loss and its gradients at the generated images.
 
     Args:
         discriminator: Discriminators; their parameters get no gradient.
         batch: Generated images.
+        real: As many real images; only the relativistic loss needs them.
         config: Weights of the losses.
     """
     rgb = batch.images.rgb.detach().requires_grad_()
@@ -131,6 +141,10 @@ def adversarial_gradient(
     features = discriminator.project(rgb)
     logits = discriminator(Images(rgb, mask), angles, features)
     terms = Terms.of(generator_loss, logits)
+    if real is not None:
+        with torch.no_grad():
+            true = discriminator.without_features(real.images, real.condition.angles)
+        terms = _relativistic(logits, true, features=terms.features)
     total = terms.total(mask=config.mask_weight, features=config.feature_weight)
     grad_rgb, grad_mask, grad_angles = torch.autograd.grad(
         total, (rgb, mask, angles), allow_unused=True
@@ -230,15 +244,17 @@ def discriminator_step(
     real: ImageBatch,
     features: Features = (),
     *,
+    config: LossConfig,
     weight: float = 1.0,
 ) -> DiscriminatorLoss:
-    """Add the gradients of the discriminators' logistic loss to `.grad`.
+    """Add the gradients of the discriminators' loss to `.grad`.
 
     Args:
         discriminator: Discriminators to train.
         generated: Generated images, without a graph.
         real: As many real images.
         features: Frozen features of the generated images; empty to compute them.
+        config: Kind of loss.
         weight: Fraction of this chunk in the batch.
     """
     _check_unlabelled(generated)
@@ -247,6 +263,8 @@ def discriminator_step(
     fake = discriminator(generated.images, generated.condition.angles, fake_features)
     true = discriminator(real.images, real.condition.angles, real_features)
     terms = Terms.of(discriminator_loss, true, fake)
+    if config.adversarial == "relativistic":
+        terms = _relativistic(true, fake, features=terms.features)
     total = terms.total()
     accumulate_gradients(total * weight, trained_parameters(discriminator))
     logits = Terms.of(lambda each: each, true, gradient=False)
@@ -254,7 +272,12 @@ def discriminator_step(
 
 
 def r1_step(
-    discriminator: DiscriminatorPair, real: ImageBatch, config: LossConfig, *, weight: float = 1.0
+    discriminator: DiscriminatorPair,
+    real: ImageBatch,
+    generated: ImageBatch | None = None,
+    *,
+    config: LossConfig,
+    weight: float = 1.0,
 ) -> DiscriminatorLoss:
     """Add the gradients of the R1 penalty to `.grad`, times the interval (lazy regularisation).
 
@@ -264,18 +287,34 @@ def r1_step(
     Args:
         discriminator: Discriminators; the heads on frozen features have no penalty.
         real: Real images.
+        generated: Generated images, which are penalised too (R2); None: they are not.
         config: R1 weights and interval.
         weight: Fraction of this chunk in the batch.
     """
     _check_unlabelled(real)
     penalty = r1_penalty(discriminator.without_features, real.images, real.condition.angles)
     terms = Terms(penalty.rgb.mean(), penalty.mask.mean())
+    if generated is not None:
+        images, angles = generated.images, generated.condition.angles
+        penalty = r1_penalty(discriminator.without_features, images, angles)
+        terms = Terms(terms.rgb + penalty.rgb.mean(), terms.mask + penalty.mask.mean())
     total = terms.rgb * (config.r1_gamma / 2) + terms.mask * (config.r1_gamma_mask / 2)
     scale = (real.images.mask.shape[-1] / discriminator.config.image_size) ** 2
     accumulate_gradients(
         total * (config.r1_interval * scale * weight), trained_parameters(discriminator)
     )
     return DiscriminatorLoss(total.detach(), terms.detach())
+
+
+def _relativistic(
+    higher: DiscriminatorOutput, lower: DiscriminatorOutput, *, features: Tensor | None
+) -> Terms:
+    """Average the relativistic losses of both discriminators; the feature heads keep theirs."""
+    return Terms(
+        relativistic_loss(higher.rgb, lower.rgb).mean(),
+        relativistic_loss(higher.mask, lower.mask).mean(),
+        features,
+    )
 
 
 def trained_parameters(discriminator: DiscriminatorPair) -> list[torch.nn.Parameter]:

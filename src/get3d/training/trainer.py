@@ -6,7 +6,6 @@ The losses are in `get3d.training.steps`, the loop (folders, logs, checkpoints, 
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,6 +28,7 @@ from get3d.core import (
 from get3d.geometry import camera_angles
 from get3d.models import DiscriminatorPair, Generator, cross_styles
 from get3d.render import LearnedLight, Light
+from get3d.training.chunks import Chunk, batch_chunks
 from get3d.training.config import RunConfig
 from get3d.training.cuda_graphs import record_networks, recorded
 from get3d.training.ema import ema_decay, update_average
@@ -46,62 +46,13 @@ from get3d.training.steps import (
     DiscriminatorLoss,
     Features,
     GeneratedBatch,
+    GeneratorLoss,
     adversarial_gradient,
     discriminator_step,
     generator_step,
     r1_step,
     trained_parameters,
 )
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Shapes of a batch, with all their images, that are computed at once (a microbatch).
-
-    Attributes:
-        shapes: Indices of the shapes, counted over the whole run.
-        images: Indices of the images, counted over the whole run; those of a shape follow each
-            other.
-    """
-
-    shapes: Int[Tensor, " shapes"]
-    images: Int[Tensor, " images"]
-
-
-def batch_chunks(
-    step: int, *, batch_size: int, views_per_shape: int, num_chunks: int, num_replicas: int = 1
-) -> list[list[Chunk]]:
-    """Divide a batch among processes and into chunks.
-
-    Every `num_chunks * num_replicas`-th shape is in the same chunk, so that the groups of
-    `minibatch_stddev`, which are interleaved too, do not depend on the division, as long as a chunk
-    has as many shapes as a group has images.
-
-    Args:
-        step: Index of the optimiser step.
-        batch_size: Images of all processes.
-        views_per_shape: Images of each shape.
-        num_chunks: Chunks of each process.
-        num_replicas: Number of processes.
-
-    Returns:
-        The chunks of each process.
-
-    Raises:
-        ConfigError: If the shapes cannot be divided evenly.
-    """
-    num_shapes, num_parts = batch_size // views_per_shape, num_chunks * num_replicas
-    if batch_size % views_per_shape or num_shapes % num_parts:
-        raise ConfigError(
-            f"a batch of {batch_size} images with views_per_shape {views_per_shape} cannot be "
-            f"divided into {num_chunks} chunks in each of {num_replicas} processes"
-        )
-    chunks = []
-    for part in range(num_parts):
-        shapes = step * num_shapes + torch.arange(part, num_shapes, num_parts)
-        images = (shapes[:, None] * views_per_shape + torch.arange(views_per_shape)).flatten()
-        chunks.append(Chunk(shapes, images))
-    return [chunks[replica::num_replicas] for replica in range(num_replicas)]
 
 
 class Trainer:
@@ -211,14 +162,14 @@ class Trainer:
         self._set_learning_rates()
         self._record_steps()
         chunks = self._chunks(self.step_index)
-        generated, features, scalars = self._train_generator(chunks)
+        real = [self._read(chunk) for chunk in chunks]
+        generated, features, scalars = self._train_generator(chunks, real)
         if not schedule.reuse_fakes:
             with torch.no_grad():
                 generated = [self._generate(Purpose.DISCRIMINATOR, each).batch for each in chunks]
-        real = [self._read(chunk) for chunk in chunks]
         scalars |= self._train_discriminator(generated, features, real)
         if self.step_index % self.config.loss.r1_interval == 0:
-            scalars |= self._regularize_discriminator(real)
+            scalars |= self._regularize_discriminator(generated, real)
         self.step_index += 1
         decay = ema_decay(
             schedule.batch_size,
@@ -317,7 +268,7 @@ class Trainer:
         return self.config.image_size(self.seen_images)
 
     def _train_generator(
-        self, chunks: Sequence[Chunk]
+        self, chunks: Sequence[Chunk], real: Sequence[RealImages]
     ) -> tuple[list[ImageBatch], list[Features], dict[str, Tensor]]:
         """Do one optimiser step of the generator.
 
@@ -326,10 +277,13 @@ class Trainer:
         """
         self.generator_optimizer.zero_grad(set_to_none=True)
         kept, features, scalars, w_geo, w_tex = [], [], [], [], []
-        for chunk in chunks:
+        for chunk, partners in zip(chunks, real, strict=True):
             generated = self._generate(Purpose.GENERATOR, chunk)
             step = generator_step(
-                self._adversarial, generated, self.config.loss, weight=1 / len(chunks)
+                partial(self._adversarial_gradient, partners),
+                generated,
+                self.config.loss,
+                weight=1 / len(chunks),
             )
             _require_finite("generator loss", step.loss)
             kept.append(generated.batch.detach())
@@ -347,6 +301,12 @@ class Trainer:
         self.generator.update_w_avg(Styles(w[0][None, None], w[1][None, None]))
         self.generator_optimizer.step()
         return kept, features, means
+
+    def _adversarial_gradient(self, real: RealImages, batch: ImageBatch) -> GeneratorLoss:
+        """Compute the adversarial loss of generated images; real ones as far as it needs them."""
+        if self.config.loss.adversarial == "logistic":
+            return self._adversarial(batch)
+        return self._adversarial(batch, self._to_batch(real))
 
     def _generate(self, purpose: Purpose, chunk: Chunk) -> GeneratedBatch:
         """Sample latent codes and cameras and render them."""
@@ -418,13 +378,20 @@ class Trainer:
         norm = self._update_discriminator("discriminator", losses)
         return _mean_scalars(scalars) | {"discriminator/grad_norm": norm}
 
-    def _regularize_discriminator(self, real: Sequence[RealImages]) -> dict[str, Tensor]:
-        """Do one optimiser step of the discriminators on R1 alone (lazy regularisation)."""
+    def _regularize_discriminator(
+        self, generated: Sequence[ImageBatch], real: Sequence[RealImages]
+    ) -> dict[str, Tensor]:
+        """Do one optimiser step of the discriminators on R1 (and R2) alone, lazily."""
         loss_config = self.config.loss
         if loss_config.r1_gamma == 0 and loss_config.r1_gamma_mask == 0:
             return {}
         self.discriminator_optimizer.zero_grad(set_to_none=True)
-        losses = [self._r1_step(self._to_batch(each)) for each in real]
+        fakes = generated if loss_config.r2 else [None] * len(real)
+        batches = zip(map(self._to_batch, real), fakes, strict=True)
+        losses = [
+            self._r1_step(true) if fake is None else self._r1_step(true, fake)
+            for true, fake in batches
+        ]
         self._update_discriminator("R1", losses)
         return _mean_scalars([each.terms.named("discriminator/{}_r1") for each in losses])
 
@@ -466,7 +433,9 @@ class Trainer:
             partial(adversarial_gradient, discriminator, config=loss), device
         )
         self._discriminator_step = recorded(
-            partial(discriminator_step, discriminator, weight=weight), device, parameters=parameters
+            partial(discriminator_step, discriminator, config=loss, weight=weight),
+            device,
+            parameters=parameters,
         )
         self._r1_step = recorded(
             partial(r1_step, discriminator, config=loss, weight=weight),

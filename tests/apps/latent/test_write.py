@@ -24,6 +24,7 @@ from get3d.apps.latent import (
     write_video,
 )
 from get3d.apps.latent import write as write_module
+from get3d.core import MeshError
 from get3d.geometry import make_grid
 from get3d.models import Generator
 
@@ -236,7 +237,7 @@ def test_a_folder_that_cannot_be_written(model, tmp_path) -> None:
 def test_a_failed_shape_does_not_stop_the_others(model, tmp_path, monkeypatch) -> None:
     def fail_once(model, styles, *, grid):
         if torch.equal(styles.geo, styles_of(model, "0.1").geo):
-            raise ValueError("the signed distances have no surface")
+            raise MeshError("the signed distances have no surface")
         return generate_shape(model, styles, grid=grid)
 
     monkeypatch.setattr(write_module, "generate_shape", fail_once)
@@ -245,6 +246,15 @@ def test_a_failed_shape_does_not_stop_the_others(model, tmp_path, monkeypatch) -
     assert sorted(path.name for path in tmp_path.glob("*.glb")) == ["shape_0.glb", "shape_2.glb"]
     record = json.loads((tmp_path / RECORD_NAME).read_text())
     assert record["shapes"]["shape_1.glb"] == {"error": "the signed distances have no surface"}
+
+
+def test_a_bug_in_an_export_is_no_failed_shape(model, tmp_path, monkeypatch) -> None:
+    def fail(*_args, **_options):
+        raise ValueError("shapes do not match")
+
+    monkeypatch.setattr(write_module, "save", fail)
+    with pytest.raises(ValueError, match="shapes do not match"):
+        write(model, tmp_path, 1)
 
 
 def test_failure_of_every_shape_is_reported_for_each(model, tmp_path) -> None:
