@@ -8,13 +8,13 @@ Takes the folder of scripts/reproduce_model.py, and ends with the results page.
 
 import csv
 import json
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
 import tyro
+import yaml
 from matplotlib import pyplot
 from PIL import Image
 from stages import image_prefix
@@ -22,7 +22,7 @@ from stages import image_prefix
 from get3d.apps import ModelInfo, load, save_model
 from get3d.apps.evaluation.page import read_scores, score_table, shape_sections
 from get3d.config import load_config
-from get3d.core import atomic_path, write_text
+from get3d.core import atomic_path, to_dict, write_text
 
 matplotlib.use("Agg")
 ROOT = Path(__file__).resolve().parent.parent
@@ -176,7 +176,8 @@ def main(args: Args) -> None:
         is_unlit=model.info.is_unlit,
     )
     save_model(replace(model, info=info), folder)
-    shutil.copyfile(run / "config.yaml", folder / "run-config.yaml")
+    text = yaml.safe_dump(to_dict(config), sort_keys=False)  # former names of keys are renewed
+    write_text(folder / "run-config.yaml", text)
     num_images = draw_curves(run / "log.csv", IMAGES / f"{prefix}-curves.png")
     for source, target in COPIED.items():
         copy_image(scores / f"{source}.png", IMAGES / f"{prefix}-{target}.png")

@@ -29,7 +29,7 @@ from get3d.core import DataError, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, DOCS = ROOT / "results", ROOT / "docs"
-BUNDLED = [c for c in ("vessel", "chair") if (RESULTS / f"bundled-{c}.json").exists()]
+BUNDLED = [c for c in ("vessel", "chair", "vehicle") if (RESULTS / f"bundled-{c}.json").exists()]
 MARKED = re.compile(
     r"(<!-- numbers: scripts/results.py ([\w-]+) -->\n).*?(<!-- end of numbers -->)", re.S
 )

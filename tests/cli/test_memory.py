@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from get3d.cli.errors import OutOfMemoryError, describe, is_out_of_memory
+from get3d.cli.errors import OutOfMemoryError, describe
 from get3d.cli.memory import PRESETS, explain_out_of_memory, memory_bytes, what_fits
 from get3d.config import load_config
+from get3d.core import is_out_of_memory
 from get3d.core.presets import preset_names
 
 CPU = torch.device("cpu")

@@ -258,3 +258,25 @@ def test_splits_are_complete_and_depend_on_the_seed_alone() -> None:
 def test_config_out_of_range_raises(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RenderConfig(**change)
+
+
+def test_a_mesh_too_large_for_the_memory_is_skipped(tmp_path, meshes, monkeypatch) -> None:
+    def render_views(mesh, cameras, config):
+        if len(mesh.mesh.faces) > 12:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+        return np.full((len(cameras), 32, 32, 4), 255, np.uint8)
+
+    monkeypatch.setattr("get3d.data.render_object.render_views", render_views)
+    report = render_dataset([meshes], tmp_path / "out", CONFIG)
+    assert [item.reason for item in report.skipped] == ["is too large for the memory; simplify it"]
+    assert report.num_rendered == 2
+
+
+def test_a_bug_in_rendering_stops_it_and_names_the_mesh(tmp_path, meshes, monkeypatch) -> None:
+    def render_views(mesh, cameras, config):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("get3d.data.render_object.render_views", render_views)
+    with pytest.raises(ZeroDivisionError) as caught:
+        render_dataset([meshes], tmp_path / "out", CONFIG)
+    assert "while rendering" in caught.value.__notes__[0]

@@ -52,7 +52,7 @@ def test_decimation_keeps_a_ball_a_ball(ball, num_faces):
 
 @pytest.mark.parametrize("num_faces", [50, 200, 500])
 def test_decimation_of_a_rough_surface_reaches_few_faces_and_spends_them_well(num_faces):
-    """Marching tetrahedra leave needles, at which the collapses got stuck, leaving small components."""
+    """Marching tetrahedra leave needles, where collapses got stuck and left small components."""
     grid = bcc_grid(40)
     x, y, z = (40 * grid.verts).unbind(1)
     waves = 0.01 * (x.sin() + (1.3 * y).sin() + (0.7 * z + x).sin())

@@ -3,7 +3,6 @@
 import errno
 
 _LINE_LENGTH = 1500
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
 
 
 class OutOfMemoryError(MemoryError):
@@ -16,7 +15,7 @@ def is_expected(error: BaseException) -> bool:
     Expected are `Get3DError`, OSError, KeyboardInterrupt, and out of memory as Python and PyTorch
     report it.
     """
-    from get3d.core.errors import Get3DError  # imports PyTorch, which help must not wait for
+    from get3d.core import Get3DError, is_out_of_memory  # PyTorch, which help must not wait for
 
     is_ours = isinstance(error, Get3DError | OSError | KeyboardInterrupt)
     return is_ours or is_out_of_memory(error)
@@ -24,6 +23,8 @@ def is_expected(error: BaseException) -> bool:
 
 def describe(error: BaseException) -> str:
     """Describe an expected error in one line."""
+    from get3d.core import is_out_of_memory
+
     if isinstance(error, KeyboardInterrupt):
         text = "stopped by Ctrl-C" + (f"; {error}" if str(error) else "")
     elif is_out_of_memory(error) and not isinstance(error, OutOfMemoryError):
@@ -48,25 +49,6 @@ def one_line(text: str) -> str:
     if len(text) <= _LINE_LENGTH:
         return text
     return f"{text[: _LINE_LENGTH - 300]} ... {text[-300:]}"  # the end says what to do
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Return whether an error means that memory ran out, on any device.
-
-    Args:
-        error: The error. Another RuntimeError raised while an out-of-memory error was handled
-            counts too: the capture of a CUDA graph ends that way.
-
-    Example:
-        >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
-        True
-    """
-    if isinstance(error, MemoryError):
-        return True
-    if not isinstance(error, RuntimeError):
-        return False
-    is_named = any(text in str(error) for text in _OUT_OF_MEMORY)
-    return is_named or is_out_of_memory(error.__cause__ or error.__context__)
 
 
 def _describe_os_error(error: OSError) -> str:

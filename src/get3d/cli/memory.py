@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from get3d.cli.errors import OutOfMemoryError, is_out_of_memory
+from get3d.cli.errors import OutOfMemoryError
+from get3d.core import is_out_of_memory
 from get3d.training import RunConfig
 from get3d.training.checkpoints import list_checkpoints
 

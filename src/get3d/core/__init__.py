@@ -10,6 +10,7 @@ from get3d.core.errors import (
     MeshError,
     MissingDependencyError,
     ModelError,
+    is_out_of_memory,
 )
 from get3d.core.files import atomic_path, remove_leftovers, write_text
 from get3d.core.jit import compiled
@@ -61,6 +62,7 @@ __all__ = [
     "find_config",
     "from_dict",
     "images_to_u8",
+    "is_out_of_memory",
     "linear_to_srgb",
     "num_cores",
     "preset_folder",

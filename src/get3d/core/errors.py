@@ -4,6 +4,8 @@ Any other exception is a bug of get3d, except OSError and running out of memory.
 from ValueError (or ImportError) too, for callers that handle only those.
 """
 
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
+
 
 class Get3DError(Exception):
     """Base class of errors that the user can fix; the message is one line."""
@@ -27,3 +29,22 @@ class ConfigError(Get3DError, ValueError):
 
 class MissingDependencyError(Get3DError, ImportError):
     """An optional package is missing; the message has the pip command that installs it."""
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error means that memory ran out, on any device.
+
+    Args:
+        error: The error. Another RuntimeError raised while an out-of-memory error was handled
+            counts too: the capture of a CUDA graph ends that way.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+        True
+    """
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    is_named = any(text in str(error) for text in _OUT_OF_MEMORY)
+    return is_named or is_out_of_memory(error.__cause__ or error.__context__)

@@ -15,6 +15,7 @@ from get3d.core import (
     TexturedMesh,
     atomic_path,
     images_to_u8,
+    is_out_of_memory,
     remove_leftovers,
     save_png,
 )
@@ -98,7 +99,7 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
         config: Settings.
 
     Returns:
-        The outcome, with the reason if the mesh cannot be used (MeshError).
+        The outcome, with the reason if the mesh cannot be used or is too large for the memory.
 
     Raises:
         OSError: If an image cannot be written.
@@ -114,6 +115,8 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
         reason = error.reason if isinstance(error, MeshFileError) else str(error)
         return RenderOutcome(job=job, reason=reason)
     except Exception as error:
+        if is_out_of_memory(error):
+            return RenderOutcome(job=job, reason="is too large for the memory; simplify it")
         error.add_note(f"while rendering {job.source}")
         raise
     if not images_u8[..., 3].any():
