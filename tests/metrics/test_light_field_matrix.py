@@ -1,5 +1,7 @@
 """Comparing descriptors: the compiled loops against the definition."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -60,7 +62,8 @@ def test_aligned_light_fields_are_found() -> None:
 def test_threads_and_tiles_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = random_descriptors(3), random_descriptors(5, seed=1)
     expected = light_field_matrix(a, b)
-    monkeypatch.setattr("get3d.metrics.light_field_matrix._TILE", 2)
+    module = sys.modules["get3d.metrics.light_field_matrix"]  # the function has the same name
+    monkeypatch.setattr(module, "_TILE", 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     assert torch.equal(light_field_matrix(a, b), expected)
 

@@ -121,7 +121,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
             for part, way in zip(moved.parameters(), ways, strict=True):
                 part += sign * step * way
         surfaces.append(moved.extract(fields_of(moved), for_training=True))
-        for mesh, first in zip(sides[-1].meshes, surface.meshes, strict=True):
+        for mesh, first in zip(surfaces[-1].meshes, surface.meshes, strict=True):
             assert torch.equal(mesh.faces, first.faces)
     expected = (total(surfaces[0]) - total(surfaces[1])) / (2 * step)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
