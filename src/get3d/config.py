@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import yaml
-
-from get3d.core import ConfigError, find_config, from_dict
+from get3d.core import ConfigError, find_config, from_dict, read_yaml
 from get3d.training import RunConfig
 
 
@@ -22,11 +20,7 @@ def load_config(source: str | Path) -> RunConfig:
         ConfigError: If the file is no YAML mapping, has an unknown key or a wrong value.
     """
     path = find_config(str(source))
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} is no valid YAML: {reason}") from error
+    content = read_yaml(path)
     try:
         return from_dict(RunConfig, {} if content is None else content)
     except ConfigError as error:

@@ -4,8 +4,7 @@ from typing import Any, Literal
 import pytest
 import yaml
 
-from get3d.core import FORMERLY, check_literals, from_dict, to_dict
-from get3d.core.errors import ConfigError
+from get3d.core import FORMERLY, ConfigError, check_literals, from_dict, read_yaml, to_dict
 from get3d.data import RenderConfig
 from get3d.models import GeneratorConfig, TrainingRenderConfig
 from get3d.training.config import LossConfig
@@ -130,3 +129,11 @@ def test_former_names_of_fields_are_read() -> None:
     assert to_dict(Renamed())["grad_accumulation_steps"] == 1
     with pytest.raises(ConfigError, match="accumulate is the former name of grad_accumulation_st"):
         from_dict(Renamed, {"accumulate": 4, "grad_accumulation_steps": 2})
+
+
+@pytest.mark.parametrize("text", ["a: 2024-13-45", "a: " + "9" * 5000, "[" * 3000, "a: !!int x"])
+def test_damaged_yaml_is_one_error(tmp_path, text) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="is no valid YAML"):
+        read_yaml(path)

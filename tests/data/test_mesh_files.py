@@ -14,7 +14,7 @@ from trimesh.visual.material import PBRMaterial
 
 from get3d.core.types import TexturedMesh
 from get3d.data.mesh_files import MeshFileError, find_meshes, load_mesh, normalize_mesh
-from get3d.data.mesh_notes import appearance_notes
+from get3d.data.mesh_notes import appearance_notes, unsupported_extensions
 from get3d.render import material_channels
 
 
@@ -298,3 +298,54 @@ def test_meshes_that_cannot_be_scaled_raise(tmp_path: Path) -> None:
     loaded = load_mesh(tmp_path / "a.stl")
     with pytest.raises(ValueError, match="longest_side must be positive"):
         normalize_mesh(loaded, longest_side=0.0)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"normalTexture": {"index": 0, "texCoord": 1, "scale": 0.5}, "occlusionTexture": None},
+        {"pbrMetallicRoughness": {"baseColorTexture": None}},
+        {"extensions": {"KHR_materials_emissive_strength": {"emissiveStrength": 2}}},
+        {"extensions": None},
+    ],
+)
+def test_notes_of_odd_headers(tmp_path: Path, damage: dict) -> None:
+    path = tmp_path / "odd.gltf"
+    header = {"materials": [damage, 3], "images": [{"uri": 5, "mimeType": None}, None]}
+    path.write_text(json.dumps(header | {"extensionsRequired": [1, None]}))
+    assert unsupported_extensions(path) == []
+    notes = appearance_notes(path)
+    if "normalTexture" in damage:
+        assert "the second set of texture coordinates is ignored" in notes
+        assert "the scale of the normal texture is ignored" in notes
+    if damage.get("extensions"):
+        assert notes == ["KHR_materials_emissive_strength is ignored"]
+
+
+def test_images_besides_the_base_colour_may_be_damaged(tmp_path: Path) -> None:
+    (tmp_path / "square.mtl").write_text(
+        "newmtl a\nKd 1 1 1\nd abc\nPr x\nmap_Pr my rough.png\nnorm bad.exr\n"
+        "map_Ke -bm 1 gone.png\n"
+    )
+    (tmp_path / "bad.exr").write_bytes(b"no image")
+    Image.fromarray(np.full((2, 2), 128 * 257, np.uint16)).save(tmp_path / "my rough.png")
+    (tmp_path / "square.obj").write_text(
+        "mtllib square.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl a\n"
+        "f 1/1 2/2 3/3\n"
+    )
+    (material,) = load_mesh(tmp_path / "square.obj").materials
+    assert material.normal_texture is None
+    assert material.base_color[3] == 1.0
+    assert material.roughness == 1.0
+    assert (material.metallic_roughness_texture[..., 1] == 128).all()  # 16 bits are scaled
+    assert "image -bm 1 gone.png is missing" in appearance_notes(tmp_path / "square.obj")
+
+
+def test_too_little_memory_is_no_damaged_file(tmp_path: Path, monkeypatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise MemoryError
+
+    trimesh.creation.box().export(tmp_path / "box.ply")
+    monkeypatch.setattr("trimesh.load_scene", fail)
+    with pytest.raises(MemoryError):
+        load_mesh(tmp_path / "box.ply")

@@ -81,8 +81,8 @@ def test_usdz_has_every_property(textured, tmp_path):
         "uniform bool doubleSided = 1",
     ):
         assert line in scene, line
-    images = {f"textures/everything{end}.png" for end in ("", "_metallic_roughness", "_normal")}
-    assert images | {"textures/everything_emissive.png"} < names
+    images = {f"textures/everything{end}.png" for end in ("", ".metallic_roughness", ".normal")}
+    assert images | {"textures/everything.emissive.png"} < names
 
 
 def test_an_appearance_is_baked_channel_by_channel(ball, tmp_path):
@@ -150,3 +150,35 @@ def test_a_material_without_coordinates_has_its_factors_alone(two_materials, tmp
         save(bare, tmp_path / f"bare{suffix}")
     found = load_mesh(tmp_path / "bare.glb").materials[0]
     assert (found.roughness, found.normal_texture) == (0.25, None)
+
+
+def test_obj_keeps_what_the_maps_mean(textured, tmp_path):
+    """A dielectric stays one, a dark emission map stays dark, alpha stays where it counts."""
+    map_u8 = torch.full((4, 4, 3), 255, dtype=torch.uint8)
+    glass = textured.materials[0].texture.clone()
+    glass[..., 3] = 0.5
+    material = Material(
+        texture=glass,
+        metallic_roughness_texture=map_u8,
+        emissive_texture=map_u8,
+        alpha_mode="BLEND",
+    )
+    save(replace(textured, materials=(material,)), tmp_path / "glass.obj")
+    found = load_mesh(tmp_path / "glass.obj").materials[0]
+    assert (found.metallic, found.roughness, found.emissive) == (0.0, 1.0, (0.0, 0.0, 0.0))
+    torch.testing.assert_close(found.texture[..., 3], glass[..., 3], atol=0.003, rtol=0)
+    opaque = Material(base_color=(1.0, 1.0, 1.0, 0.5), alpha_mode="OPAQUE")
+    save(replace(textured, materials=(opaque,)), tmp_path / "opaque.obj")
+    assert load_mesh(tmp_path / "opaque.obj").materials[0].base_color[3] == 1.0
+
+
+def test_file_names_of_textures_do_not_collide(textured, tmp_path):
+    map_u8 = torch.full((4, 4, 3), 128, dtype=torch.uint8)
+    first = replace(textured.materials[0], name="a", normal_texture=map_u8)
+    second = replace(textured.materials[0], name="a_normal")
+    both = replace(textured, materials=(first, second), face_material=torch.tensor([0, 1]))
+    save(both, tmp_path / "both.usdz")
+    with zipfile.ZipFile(tmp_path / "both.usdz") as package:
+        assert len(package.namelist()) == len(set(package.namelist())) == 4
+    save(both, tmp_path / "both.obj")
+    assert len(list(tmp_path.glob("both*.png"))) == 3

@@ -85,3 +85,21 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         save(tmp_path, 8)
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "content", [b"hello world", b"", b"PK\x03\x04" + bytes(40), b"\x80\x02]q."]
+)
+def test_any_damage_is_named(tmp_path, content):
+    path = tmp_path / "images-000000004.pt"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="is damaged or no checkpoint") as caught:
+        load_checkpoint(path)
+    assert "weights_only" not in str(caught.value)
+
+
+def test_a_checkpoint_without_a_config_is_none(tmp_path):
+    path = tmp_path / "images-000000004.pt"
+    torch.save({"format_version": 1, "state": {}}, path)
+    with pytest.raises(ModelError, match="no training checkpoint of get3d"):
+        load_checkpoint(path)

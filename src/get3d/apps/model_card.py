@@ -90,7 +90,7 @@ def read_front_matter(card: str) -> dict[str, Any]:
     match = _FRONT_MATTER.match(card)
     try:
         head = yaml.safe_load(match[1]) if match else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         head = None
     if not isinstance(head, dict):
         raise ModelError(

@@ -9,7 +9,10 @@ import reprlib
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
+
+import yaml
 
 from get3d.core.errors import ConfigError
 
@@ -72,6 +75,15 @@ def from_dict(cls: type[T], mapping: Any, *, path: str = "") -> T:
         return cls(**values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}" if path else str(error)) from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; raise ConfigError if it is damaged."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # dates and numbers, and nesting
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{path} is no valid YAML: {reason}") from error
 
 
 def _with_new_names(cls: type, mapping: Mapping[Any, Any], prefix: str) -> Mapping[Any, Any]:

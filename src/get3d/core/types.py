@@ -45,12 +45,10 @@ class Appearance:
         channels: Number of values of each channel by name, in the order of the last axis.
         evaluate: All channels at object-space positions, [n, 3] -> [n, c], nominally in [0, 1];
             colours are sRGB.
-        background: Values of all channels where nothing is seen; empty: zeros.
     """
 
     channels: Mapping[str, int]
     evaluate: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n c"]]
-    background: tuple[float, ...] = ()
 
     @classmethod
     def of_color(

@@ -31,7 +31,7 @@ def read_image(path: Path, *, image_size: int | None = None) -> Image.Image:
             rgba = image.convert("RGBA")
     except FileNotFoundError as error:
         raise DataError(f"{path}: missing; render this object again") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path}: cannot be read ({reason}); the file is cut off or damaged, so delete it and "

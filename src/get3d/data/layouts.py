@@ -257,7 +257,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds an object; raise DataError if it does not."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON ({error}); it may be cut off") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a list where named values are needed")

@@ -10,7 +10,7 @@ import torch
 import trimesh
 from jaxtyping import Float, Int
 
-from get3d.core.errors import MeshError
+from get3d.core.errors import MeshError, is_out_of_memory
 from get3d.core.types import Material, Mesh, TexturedMesh
 from get3d.data.mesh_notes import unsupported_extensions
 from get3d.data.mesh_visuals import part_face_colors, part_material, part_uvs, part_vert_colors
@@ -102,6 +102,8 @@ def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Textur
             scene = trimesh.load_scene(path, process=False)
             parts, materials = _read_parts(scene, path)
     except Exception as error:  # readers of files fail in every way there is
+        if is_out_of_memory(error):
+            raise
         raise MeshFileError(
             path,
             f"cannot be read ({_one_line(error)}); it is damaged, incomplete or another format, so "
@@ -298,7 +300,7 @@ def _drop_unused(part: _Part) -> _Part:
 
 
 def _check_shape(textured_mesh: TexturedMesh, path: Path) -> None:
-    """Refuse what no renderer could show."""
+    """Validate positions and texture coordinates; raise MeshFileError."""
     verts = textured_mesh.mesh.verts
     num_bad = int((~verts.isfinite()).any(dim=1).sum())
     if num_bad:

@@ -19,8 +19,9 @@ def unsupported_extensions(path: Path) -> list[str]:
         The names of extensions that the file requires and that hold geometry (compression); empty
         for other kinds of file and for files whose header cannot be read.
     """
-    required = _gltf_header(path).get("extensionsRequired", [])
-    return sorted(name for name in required if "compression" in name)
+    required = _gltf_header(path).get("extensionsRequired")
+    names = required if isinstance(required, list) else []
+    return sorted(name for name in names if isinstance(name, str) and "compression" in name)
 
 
 def appearance_notes(path: Path) -> list[str]:
@@ -53,42 +54,59 @@ def _gltf_header(path: Path) -> dict[str, Any]:
                 header = json.loads(file.read(length)) if magic == _GLB_MAGIC else {}
         else:
             return {}
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, RecursionError, struct.error):
         return {}
     return header if isinstance(header, dict) else {}
 
 
 def _gltf_notes(path: Path) -> list[str]:
-    """Look through the header of a glTF file."""
+    """List what is lost of a glTF file, from its header."""
     header = _gltf_header(path)
     notes = []
-    for image in header.get("images", []):
-        uri = image.get("uri", "")
-        is_file = bool(uri) and not uri.startswith("data:")
-        if is_file and not (path.parent / unquote(uri)).is_file():
-            notes.append(f"image {uri} is missing")
-        if "ktx" in image.get("mimeType", ""):
+    for image in _objects(header.get("images")):
+        uri, kind = image.get("uri"), image.get("mimeType")
+        name = uri if isinstance(uri, str) and not uri.startswith("data:") else ""
+        if name and not (path.parent / unquote(name)).is_file():
+            notes.append(f"image {name} is missing")
+        if isinstance(kind, str) and "ktx" in kind:
             notes.append("KTX2 images cannot be read")
-    for material in header.get("materials", []):
-        texture = material.get("pbrMetallicRoughness", {}).get("baseColorTexture", {})
-        if "KHR_texture_transform" in texture.get("extensions", {}):
-            notes.append("KHR_texture_transform is ignored")
-        if texture.get("texCoord", 0) != 0:
-            notes.append("the second set of texture coordinates is ignored")
+    for material in _objects(header.get("materials")):
+        look = material.get("pbrMetallicRoughness")
+        look = look if isinstance(look, dict) else {}
+        for texture in _objects([*look.values(), *material.values()]):
+            if "KHR_texture_transform" in (texture.get("extensions") or {}):
+                notes.append("KHR_texture_transform is ignored")
+            if texture.get("texCoord"):
+                notes.append("the second set of texture coordinates is ignored")
+            if texture.get("scale", 1) != 1:
+                notes.append("the scale of the normal texture is ignored")
+        if "occlusionTexture" in material:
+            notes.append("the occlusion texture is ignored")
+        for name in sorted(material.get("extensions") or {}):
+            notes.append(f"{name} is ignored")
     return sorted(set(notes))
 
 
+def _objects(values: Any) -> list[dict[str, Any]]:
+    """Return the JSON objects among the entries of a list; none if it is no list."""
+    return (
+        [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+    )
+
+
 def _obj_notes(path: Path) -> list[str]:
-    """Look for the material files of an OBJ file, and the images that they name."""
+    """List the material files of an OBJ file, and the images that they name, that are missing."""
     notes = []
     for library in _values(path, "mtllib"):
         library_path = path.parent / library
         if not library_path.is_file():
             notes.append(f"material file {library} is missing")
             continue
-        for image in _values(library_path, "map_kd"):
-            if not (path.parent / image).is_file():
-                notes.append(f"image {image} is missing")
+        for keyword in ("map_kd", "map_pr", "map_pm", "map_ke", "norm"):
+            for image in _values(library_path, keyword):
+                names = (image, image.split()[-1])
+                if not any((path.parent / name).is_file() for name in names):
+                    notes.append(f"image {image} is missing")
     return sorted(set(notes))
 
 

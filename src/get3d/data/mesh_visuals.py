@@ -1,5 +1,6 @@
 """Materials and vertex colours of trimesh geometries as `Material` and linear RGBA."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -100,10 +101,11 @@ def _from_pbr(material: Any, *, has_uv: bool) -> Material:
         texture = None if texture is None else _with_alpha(texture, torch.ones(()))
     emissive = np.zeros(3)
     if material.emissiveFactor is not None:
-        emissive = np.clip(np.asarray(material.emissiveFactor, dtype=np.float64), 0.0, 1.0)
+        emissive = np.nan_to_num(np.asarray(material.emissiveFactor, dtype=np.float64))
+        emissive = np.clip(emissive, 0.0, 1.0)
     images = (material.metallicRoughnessTexture, material.normalTexture, material.emissiveTexture)
     both, normal, emitted = (
-        _image_u8(each) if has_uv and each is not None else None for each in images
+        _optional_image(each) if has_uv and each is not None else None for each in images
     )
     return Material(
         base_color=_as_tuple(factor),
@@ -115,7 +117,7 @@ def _from_pbr(material: Any, *, has_uv: bool) -> Material:
         emissive=_as_rgb(emissive),
         emissive_texture=emitted,
         alpha_mode=mode,
-        alpha_cutoff=0.5 if material.alphaCutoff is None else float(material.alphaCutoff),
+        alpha_cutoff=_factor(material.alphaCutoff, default=0.5),
         double_sided=bool(material.doubleSided),
         name=str(material.name or "material"),
     )
@@ -131,7 +133,7 @@ def _from_mtl(material: Any, *, has_uv: bool, suffix: str, folder: Path) -> Mate
     elif isinstance(diffuse, float):
         factor[:3] = _decode(np.full(3, diffuse))
     if "d" in options:
-        factor[3] = np.clip(float(options["d"][-1]), 0.0, 1.0)
+        factor[3] = _mtl_numbers({"d": options["d"][-1:]}, "d", 1, default=1.0)[0]
     texture = None
     if material.image is not None and has_uv:
         texture = _texture(material.image)
@@ -180,11 +182,12 @@ def _mtl_image(
     words = options.get(keyword)
     if not words:
         return None
-    path = folder / words[-1]
-    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
-        return None
-    with Image.open(path) as image:
-        return _image_u8(image)
+    # The name may have blanks, or options before it.
+    for name in (" ".join(words), words[-1]):
+        path = folder / name
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return _optional_image(path)
+    return None
 
 
 def _joined_channels(
@@ -202,15 +205,27 @@ def _joined_channels(
     return result
 
 
-def _image_u8(image: Image.Image) -> UInt8[Tensor, "height width 3"]:
-    """Decode an image to RGB bytes; raises OSError if it is cut off."""
-    return torch.from_numpy(np.array(image.convert("RGB")))
+def _optional_image(image: Image.Image | Path) -> UInt8[Tensor, "height width 3"] | None:
+    """Decode an image to RGB bytes; None if it cannot be read: the shape is usable without."""
+    try:
+        opened = Image.open(image) if isinstance(image, Path) else image
+        return torch.from_numpy(np.array(_to_8_bits(opened).convert("RGB")))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def _texture(image: Image.Image) -> Float[Tensor, "height width 4"]:
     """Decode an image to RGBA in [0, 1]; raises OSError if it is cut off."""
-    rgba = np.asarray(image.convert("RGBA"))
+    rgba = np.asarray(_to_8_bits(image).convert("RGBA"))
     return torch.from_numpy(rgba.astype(np.float32) / 255.0)
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale grey images of 16 bits down; PIL's own conversion clips them."""
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.float64) / 257
+    return Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
 
 
 def _with_alpha(
@@ -222,9 +237,11 @@ def _with_alpha(
     return result
 
 
-def _factor(value: float | None) -> float:
-    """Clip a glTF factor to [0, 1]; it is 1 where the file has none."""
-    return 1.0 if value is None else min(max(float(value), 0.0), 1.0)
+def _factor(value: float | None, *, default: float = 1.0) -> float:
+    """Clip a glTF factor to [0, 1]; the default where the file has none that is finite."""
+    if value is None or not math.isfinite(value):
+        return default
+    return min(max(float(value), 0.0), 1.0)
 
 
 def _as_rgb(values: Float[np.ndarray, " 3"]) -> tuple[float, float, float]:

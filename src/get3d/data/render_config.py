@@ -65,9 +65,8 @@ class RenderConfig:
                 f"distribution.radius must be at least {corner + _NEAR:.2f}, outside any object "
                 f"with longest side {self.longest_side}, got {self.distribution.radius}"
             )
-        if min(self.val_fraction, self.test_fraction) < 0 or (
-            self.val_fraction + self.test_fraction >= 1
-        ):
+        is_usable = self.val_fraction >= 0 and self.test_fraction >= 0
+        if not is_usable or not self.val_fraction + self.test_fraction < 1:
             raise ConfigError(
                 "val_fraction and test_fraction must not be negative and must leave objects to "
                 f"train on, got {self.val_fraction} and {self.test_fraction}"

@@ -26,7 +26,7 @@ def texture_mesh(
     *,
     texture_size: int = 1024,
 ) -> TexturedMesh:
-    """Unwrap a mesh and bake its appearance into the textures of one opaque material.
+    """Unwrap a mesh and bake its appearance into the textures of one material.
 
     Args:
         mesh: Positions and faces; at least one face.
@@ -40,7 +40,7 @@ def texture_mesh(
     Raises:
         MeshError: If the mesh has no faces, a position or value is not finite, or the texture is
             too small for the mesh's charts.
-        ValueError: If a channel is none of a material.
+        ValueError: If a channel is not a material channel.
     """
     if not isinstance(appearance, Appearance):
         appearance = Appearance.of_color(appearance)

@@ -49,7 +49,7 @@ def make_material(channels: Mapping[str, Float[Tensor, "h w _"]]) -> Material:
 
     Returns:
         The material. A channel that is not given has glTF's value for a plain dielectric: opaque,
-        rough, not metallic, dark.
+        rough, not metallic, no emission.
 
     Raises:
         ValueError: As `check_channels`.

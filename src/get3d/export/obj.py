@@ -87,12 +87,15 @@ def _images(material: Material) -> dict[str, tuple[str, UInt8[np.ndarray, "..."]
     for name, image_u8 in other_textures(material):
         match name:
             case "metallic_roughness":
-                images["map_Pr"] = ("_roughness", np.ascontiguousarray(image_u8[..., 1]))
-                images["map_Pm"] = ("_metallic", np.ascontiguousarray(image_u8[..., 2]))
+                images["map_Pr"] = (".roughness", np.ascontiguousarray(image_u8[..., 1]))
+                if material.metallic > 0:
+                    images["map_Pm"] = (".metallic", np.ascontiguousarray(image_u8[..., 2]))
             case "normal":
-                images["norm"] = ("_normal", image_u8)
-            case "emissive":
-                images["map_Ke"] = ("_emissive", image_u8)
+                images["norm"] = (".normal", image_u8)
+            case "emissive" if any(value != 0 for value in material.emissive):
+                images["map_Ke"] = (".emissive", image_u8)
+            case _:
+                pass
     return images
 
 
@@ -102,20 +105,23 @@ def _material_library(
     """Write the MTL file; metallic, roughness and normals by its PBR extension, if not default."""
     lines = []
     for index, (material, name) in enumerate(zip(materials, names, strict=True)):
+        images = maps.get(index, {})
+        alpha = 1.0 if material.alpha_mode == "OPAQUE" else material.base_color[3]
         lines += [
             f"newmtl {name}",
             "Ka 0 0 0",
             f"Kd {_srgb(material.base_color[:3])}",
             "Ks 0 0 0",
-            f"d {material.base_color[3]:.6g}",
+            f"d {alpha:.6g}",
             "illum 1",
         ]
-        if (material.metallic, material.roughness) != (0.0, 1.0):
+        if (material.metallic, material.roughness) != (0.0, 1.0) or "map_Pr" in images:
             lines += [f"Pr {material.roughness:.6g}", f"Pm {material.metallic:.6g}"]
         if any(value != 0 for value in material.emissive):
             lines.append(f"Ke {_srgb(material.emissive)}")
-        for keyword, image in maps.get(index, {}).items():
-            lines.append(f"{keyword} {image}")
+        lines += [f"{keyword} {image}" for keyword, image in images.items()]
+        if material.alpha_mode in ("MASK", "BLEND") and "map_Kd" in images:
+            lines.append(f"map_d {images['map_Kd']}")
     return "\n".join(lines) + "\n"
 
 

@@ -74,7 +74,7 @@ def save_usdz(
         others: dict[str, str] = {}
         for name, image_u8 in [] if part.uvs is None else other_textures(material):
             encoded, kind = encode_image(image_u8, jpeg_quality if name == "emissive" else None)
-            others[name] = f"textures/{names[index]}_{name}.{kind}"
+            others[name] = f"textures/{names[index]}.{name}.{kind}"
             images[others[name]] = encoded
         is_double = not is_closed if material.double_sided is None else material.double_sided
         meshes += _mesh(f"mesh_{index}", part, look, names[index], is_double_sided=is_double)
@@ -124,7 +124,7 @@ def _find_look(material: Material, part: SplitMesh, jpeg_quality: int | None) ->
             )
         factor = factor * part.colors.mean(axis=0, dtype=np.float64)
     image_u8 = material_image(material.texture)
-    is_clear = image_u8.shape[-1] == 4
+    is_clear = image_u8.shape[-1] == 4 and material.alpha_mode != "OPAQUE"
     if is_clear and factor[3] != 1:
         # Alpha is not encoded, so its factor can go into the image.
         tint = material.texture.new_tensor([1.0, 1.0, 1.0, factor[3]])

@@ -78,7 +78,7 @@ def render_images(
         image_size: Width and height of the images, in pixels.
         config: Rendering options.
         light: Light on the surface; None renders the channel `color` unlit.
-        shading: From the channels of the fields to RGB, where there is light.
+        shading: From the channels of the fields to sRGB in [-1, 1].
 
     Returns:
         RGB in [-1, 1], nominally, and masks in [0, 1], in the order of the cameras.
@@ -109,8 +109,8 @@ def render_images(
         points = surface_points(views, verts, visible, size)
     values = fields.packed(fields.channels, points.position, visible.image // views_per_mesh)
     channels = split_channels(values, fields.channel_sizes)
-    if light is None:
-        colors = channels["color"]
+    if light is None and shading is diffuse_srgb:
+        colors = channels["color"]  # needs no normals
     else:
         steps = config.normal_smoothing
         at_verts = torch.cat([vertex_normals(mesh, smoothing_steps=steps) for mesh in meshes])
@@ -120,8 +120,9 @@ def render_images(
         colors = shading(points.position, normals, to_camera, channels, light)
     colors = layers.blend(colors) if layers else colors
 
-    bias = split_channels(fields.texture.background, fields.channel_sizes)["color"]
-    image = bias if is_published else torch.full_like(bias, _BACKGROUND)
+    image = colors.new_full((3,), _BACKGROUND)
+    if is_published and "color" in fields.channel_sizes:
+        image = split_channels(fields.texture.background, fields.channel_sizes)["color"]
     image = image.expand(len(cameras), image_size, image_size, 3)
     scale = size // image_size
     where = (pixels.image, pixels.row // scale, pixels.column // scale)

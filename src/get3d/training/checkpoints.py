@@ -1,13 +1,12 @@
 """Full-state checkpoints: written atomically, read without executing code."""
 
-import pickle
 import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from get3d.core import ModelError, atomic_path
+from get3d.core import ModelError, atomic_path, is_out_of_memory
 
 CHECKPOINT_VERSION = 1
 _NAME = re.compile(r"images-(\d{9})\.pt")
@@ -62,12 +61,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # damaged bytes make PyTorch fail in every way there is
+        if is_out_of_memory(error) or isinstance(error, PermissionError):
+            raise
+        reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
         raise ModelError(
             f"{path} is damaged or no checkpoint ({reason}); delete it to go on from the one before"
         ) from error
-    if not isinstance(content, dict) or "state" not in content:
+    if not isinstance(content, dict) or not {"state", "config"} <= content.keys():
         raise ModelError(f"{path} is no training checkpoint of get3d")
     version = content.get("format_version")
     if version != CHECKPOINT_VERSION:

@@ -59,12 +59,12 @@ class RunLog:
         """Read all rows; none without a file."""
         if not self._path.exists():
             return []
-        with self._path.open(newline="", encoding="utf-8") as file:
+        with self._path.open(newline="", encoding="utf-8", errors="replace") as file:
             return list(csv.DictReader(file))
 
     def _drop_rows_after(self, seen_images: int) -> None:
         """Drop rows after so many images, and a last row that was not written completely."""
-        with self._path.open(newline="", encoding="utf-8") as file:
+        with self._path.open(newline="", encoding="utf-8", errors="replace") as file:
             columns = csv.DictReader(file).fieldnames or []
         rows = [
             row

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-import torch
 import yaml
 from PIL.Image import Image
 from torch import Tensor
@@ -27,6 +26,8 @@ from get3d.core import (
     Get3DError,
     ModelError,
     from_dict,
+    is_out_of_memory,
+    read_yaml,
     remove_leftovers,
     save_png,
     to_dict,
@@ -223,6 +224,8 @@ class Run(Generic[S]):
             raise ModelError(
                 f"{path} has a config that this get3d does not know: {error}"
             ) from error
+        if not isinstance(content["state"], dict):
+            raise ModelError(f"{path} has no training state; delete it to go on from another one")
         may_differ = self.stepper.fields_in_state(content["state"])
         changed = [name for name in changed_fields(saved, self.config) if name not in may_differ]
         if changed:
@@ -232,9 +235,9 @@ class Run(Generic[S]):
             )
         try:
             self.stepper.load_state_dict(content["state"])
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, KeyError) as error:
+        except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+            if is_out_of_memory(error):
+                raise
             raise ModelError(f"{path} does not fit the networks of this config") from error
         logger.info("resumed %s", path)
 
@@ -301,8 +304,8 @@ def _check_folder(folder: Path, config_type: type) -> None:
             )
         return
     try:
-        from_dict(config_type, yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ConfigError, UnicodeDecodeError, yaml.YAMLError) as error:
+        from_dict(config_type, read_yaml(path))
+    except ConfigError as error:
         raise ConfigError(
             f"{path} is not of a training run and would be overwritten; choose another run folder"
         ) from error
