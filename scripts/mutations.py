@@ -72,8 +72,8 @@ MUTATIONS = (
     Mutation(
         "generator's loss not divided by the accumulation steps",
         "training/trainer.py",
-        "self._adversarial, generated, self.config.loss, weight=1 / len(chunks)",
-        "self._adversarial, generated, self.config.loss, weight=1.0",
+        "                self.config.loss,\n                weight=1 / len(chunks),",
+        "                self.config.loss,\n                weight=1.0,",
         STEPS,
     ),
     Mutation(

@@ -188,3 +188,11 @@ def test_hull_of_a_ball_has_its_box() -> None:
     assert torch.allclose(hull.high[[0, 2]], torch.tensor([0.4, 0.25]), atol=0.12)
     assert hull.low[1] < -0.3
     assert hull.high[1] > 0.3
+
+
+def test_too_few_views_are_named_and_draw_nothing(tmp_path: Path, make_published: Maker) -> None:
+    root = make_published(tmp_path / "d", num_views=2)
+    report = validate_dataset(root, overlay_path=tmp_path / "overlay.png")
+    assert any("cannot be compared (no object with 3 views)" in text for text in report.warnings)
+    assert not report.has_overlay
+    assert not (tmp_path / "overlay.png").exists()

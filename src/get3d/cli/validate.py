@@ -22,7 +22,8 @@ class ValidateArgs:
     """Data set: from `get3d render`, in the published layout, or NeRF transforms.json folders."""
 
     overlay: Path | None = Path("overlay.png")
-    """PNG file of images with boxes and axes projected through the cameras; None writes none."""
+    """PNG file, in the current folder by default, of images with boxes and axes projected through
+    the cameras, if an object has three views or more; None writes none."""
 
 
 def run(args: list[str]) -> int:
@@ -43,7 +44,7 @@ def run(args: list[str]) -> int:
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     _print_report(report)
-    if parsed.overlay is not None and parsed.overlay.exists():
+    if report.has_overlay:
         print(f"boxes drawn through the cameras: {parsed.overlay}")
     return 0 if report.is_usable else 1
 

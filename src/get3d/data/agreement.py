@@ -48,7 +48,7 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
         scan: Silhouettes of the dataset.
 
     Returns:
-        The findings; empty for a dataset with fewer than three views of each object.
+        The findings; a warning alone for a dataset with fewer than three views of each object.
     """
     cameras = join_cameras([views.cameras for views in index.objects])
     half_extent = float(mask_reach(scan.masks, cameras)[scan.is_read].quantile(0.99)) * 1.2
@@ -58,7 +58,8 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
         if len((pair := _object_silhouettes(index, scan, number))[1]) >= 3
     }
     if not silhouettes or half_extent == 0:
-        return Agreement(hulls={}, problems=(), warnings=(), statistics={})
+        text = f"{index.root}: cameras and silhouettes cannot be compared (no object with 3 views)"
+        return Agreement(hulls={}, problems=(), warnings=(text,), statistics={})
     hulls = {
         number: carve_hull(*pair, half_extent=half_extent) for number, pair in silhouettes.items()
     }
@@ -93,13 +94,16 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
     )
 
 
-def write_overlay(path: Path, index: DatasetIndex, agreement: Agreement) -> None:
+def write_overlay(path: Path, index: DatasetIndex, agreement: Agreement) -> bool:
     """Project the bounding boxes of some objects' hulls on two images each.
 
     Args:
         path: PNG file to write.
         index: The dataset.
         agreement: Result of `check_agreement`.
+
+    Returns:
+        Whether there was a hull to draw; else no file is written.
     """
     images, labels = [], []
     for number, hull in list(agreement.hulls.items())[: _OVERLAY_IMAGES // 2]:
@@ -114,6 +118,7 @@ def write_overlay(path: Path, index: DatasetIndex, agreement: Agreement) -> None
             labels.append(f"{views.name} {views.image_paths[view].stem}")
     if images:
         save_png(path, contact_sheet(images, columns=4, labels=labels))
+    return bool(images)
 
 
 def _find_mistake(

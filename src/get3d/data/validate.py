@@ -26,12 +26,14 @@ class ValidationReport:
         errors: What stops or spoils a training run; each with a file and a suggested fix.
         warnings: What may spoil a training run.
         statistics: Counts, sizes and ranges by name.
+        has_overlay: Whether the overlay image was written.
     """
 
     root: Path
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
     statistics: dict[str, str]
+    has_overlay: bool = False
 
     @property
     def is_usable(self) -> bool:
@@ -61,7 +63,7 @@ def validate_dataset(
         index = scan_dataset(root)
     except DataError as error:
         return ValidationReport(root=root, errors=(str(error),), warnings=(), statistics={})
-    errors, warnings = list(index.problems), []
+    errors, warnings, has_overlay = list(index.problems), [], False
     if not index.objects:
         errors.append(f"{root}: the dataset has no usable objects")
         return ValidationReport(root=root, errors=tuple(errors), warnings=(), statistics={})
@@ -82,9 +84,13 @@ def validate_dataset(
         warnings += agreement.warnings
         statistics |= agreement.statistics
         if overlay_path is not None:
-            write_overlay(Path(overlay_path), index, agreement)
+            has_overlay = write_overlay(Path(overlay_path), index, agreement)
     return ValidationReport(
-        root=root, errors=tuple(errors), warnings=tuple(warnings), statistics=statistics
+        root=root,
+        errors=tuple(errors),
+        warnings=tuple(warnings),
+        statistics=statistics,
+        has_overlay=has_overlay,
     )
 
 

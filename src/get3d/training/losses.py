@@ -1,4 +1,4 @@
-"""The adversarial losses and the gradient penalty (paper, section 3.3; Mescheder et al. 2018).
+"""The adversarial losses and the gradient penalty (paper, section 3.2; Mescheder et al. 2018).
 
 Every function returns one value per image or patch; the caller averages and logs them.
 """
