@@ -108,3 +108,15 @@ def test_eccentricity_of_rectangles() -> None:
     rectangles[1, 2:22, 5:25] = True
     expected = [(36**2 - 6**2) / (36**2 + 6**2), 0]
     np.testing.assert_allclose(eccentricity(measure_regions(rectangles)), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("angle_deg", [30, 45, 70])
+def test_eccentricity_does_not_depend_on_the_direction(angle_deg) -> None:
+    """An oblique bar: the mixed moment counts twice."""
+    at = np.arange(200) + 0.5 - 100
+    angle = np.deg2rad(angle_deg)
+    along = np.cos(angle) * at + np.sin(angle) * at[:, None]
+    across = -np.sin(angle) * at + np.cos(angle) * at[:, None]
+    bar = ((np.abs(along) < 80) & (np.abs(across) < 20))[None]
+    expected = (80**2 - 20**2) / (80**2 + 20**2)
+    assert eccentricity(measure_regions(bar))[0] == pytest.approx(expected, rel=0.005)

@@ -25,8 +25,8 @@ class EvaluateArgs:
     """
 
     model: tyro.conf.Positional[str | None] = None
-    """Model folder, folder of a training run, hf://owner/name, or chair or vessel, which ship with
-    get3d; vessel if left out."""
+    """Model folder, run folder, hf://owner/name, or vessel, chair or vehicle (bundled); vessel if
+    left out."""
 
     data: Path = tyro.MISSING
     """Folder with a folder `test` of meshes and, for the oracles and the search for copies, a

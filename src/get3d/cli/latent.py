@@ -37,7 +37,8 @@ class ShapeOptions:
     """Options of every command that generates shapes."""
 
     model: Annotated[str | None, tyro.conf.Positional] = None
-    """Model folder, run folder, or chair or vessel, which ship with get3d; vessel if left out."""
+    """Model folder, run folder, hf://owner/name, or vessel, chair or vehicle (bundled); vessel if
+    left out."""
 
     out: Path = tyro.MISSING
     """Folder for the files; made if absent."""
