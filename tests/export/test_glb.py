@@ -157,3 +157,23 @@ def test_two_materials_come_back(two_materials, tmp_path):
     assert factors == [pytest.approx((1, 0, 0, 0.5), abs=0.5 / 255), (1, 1, 1, 1)]
     assert found.vert_colors is not None
     torch.testing.assert_close(found.vert_colors, torch.full_like(found.vert_colors, 0.75))
+
+
+@pytest.mark.parametrize(("num_verts", "component_type"), [(0xFFFF, 5123), (0x10000, 5125)])
+def test_index_65535_is_reserved(num_verts, component_type):
+    """It restarts primitives, so 65,535 vertices are the most that fit into two bytes."""
+    column = torch.arange(num_verts)
+    verts = torch.stack([column // 2, column % 2, 0 * column], 1).float()
+    faces = torch.stack([column[:-2], column[1:-1], column[2:]], 1)
+    document, _ = read_glb(encode_glb(_plain(Mesh(verts, faces))))
+    (primitive,) = document["meshes"][0]["primitives"]
+    assert document["accessors"][primitive["indices"]]["componentType"] == component_type
+    position = document["accessors"][primitive["attributes"]["POSITION"]]
+    assert position["count"] == num_verts
+
+
+def test_an_atlas_is_clamped_and_a_pattern_repeats(textured):
+    for scale, wrap in ((1.0, 33071), (3.0, 10497)):
+        document, _ = read_glb(encode_glb(replace(textured, uvs=textured.uvs * scale)))
+        (sampler,) = document["samplers"]
+        assert (sampler["wrapS"], sampler["wrapT"]) == (wrap, wrap)

@@ -106,3 +106,13 @@ def test_gradients() -> None:
         layer = layer.double()
         inputs = randn(*shape).requires_grad_(), randn(2, 4, seed=1).requires_grad_()
         assert torch.autograd.gradcheck(layer, inputs)
+
+
+def test_the_clamp_is_of_the_published_value_before_the_gain() -> None:
+    """256 after the leaky ReLU's gain of sqrt(2), times the gain that the layer is called with."""
+    layer = ModulatedConv(2, 3, 4).double()
+    layer.bias.data += 1e6
+    x, w = randn(1, 2, 5, 5), randn(1, 4)
+    for gain in (1.0, 0.5):
+        expected = torch.full((1, 3, 5, 5), 256 * math.sqrt(2) * gain, dtype=torch.float64)
+        torch.testing.assert_close(layer(x, w, gain=gain), expected)
