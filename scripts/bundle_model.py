@@ -36,7 +36,7 @@ COPIED = {
 CONTENTS = {
     "vessel": "Cups, mugs, jugs, teapots, vases, bottles, bowls, goblets and amphorae",
     "chair": "Chairs, stools, rocking chairs and armchairs",
-    "vehicle": "Cars, vans, trucks and buses",
+    "vehicle": "Cars, estate cars and vans",
 }
 IMAGENET = """ A frozen EfficientNet-Lite0 (Apache-2.0, see NOTICE) scored
 images in training; nothing of it is in the model."""
@@ -142,7 +142,7 @@ weights are in the public domain (CC0).{IMAGENET if uses_imagenet else ""}
 
 **Made from** 2,400 {args.category}s, 10 images of each; {num_images:,} images shown to the
 discriminators, {args.hours:g} hours on {args.about}. The config of the run is
-[run-config.yaml](run-config.yaml); the stages of `scripts/reproduce_model.py` do the same.
+[run-config.yaml](run-config.yaml); `get3d train` with it on such a data set trains one like it.
 {args.history} One run; the weights are the moving average of its last checkpoint.
 
 ![Curves](../../../../docs/images/{image_prefix(args.category)}-curves.png)
