@@ -1,5 +1,6 @@
 """Materials at points of a surface: factors, textures and vertex colours multiplied."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor
 from get3d.core.colors import srgb_to_linear
 from get3d.core.types import Material, TexturedMesh
 
-_SIZES: dict[Literal["metallic", "roughness", "emissive"], int] = {
+Extra = Literal["metallic", "roughness", "emissive"]
+_SIZES: dict[Extra, int] = {
     "metallic": 1,
     "roughness": 1,
     "emissive": 3,
@@ -17,7 +19,11 @@ _SIZES: dict[Literal["metallic", "roughness", "emissive"], int] = {
 
 
 def material_channels(
-    textured_mesh: TexturedMesh, face: Int[Tensor, " p"], weights: Float[Tensor, "p 3"]
+    textured_mesh: TexturedMesh,
+    face: Int[Tensor, " p"],
+    weights: Float[Tensor, "p 3"],
+    *,
+    extra: Sequence[Extra] = tuple(_SIZES),
 ) -> dict[str, Tensor]:
     """Evaluate the materials of a mesh at points of its faces.
 
@@ -27,13 +33,14 @@ def material_channels(
         textured_mesh: The mesh with its materials.
         face: Index of the face of each point.
         weights: Barycentric weights of its three corners.
+        extra: Channels to evaluate besides base colour and alpha.
 
     Returns:
-        base_color [p, 3] in linear light and alpha [p, 1]; besides metallic [p, 1], roughness
-        [p, 1] and emissive [p, 3], in linear light, as far as a material sets them.
+        base_color [p, 3] in linear light and alpha [p, 1]; of the extra channels metallic [p, 1],
+        roughness [p, 1] and emissive [p, 3], in linear light, those that a material sets.
     """
     materials = textured_mesh.materials
-    names = [name for name in _SIZES if any(_is_set(material, name) for material in materials)]
+    names = [name for name in extra if any(_is_set(material, name) for material in materials)]
     rgba = weights.new_ones(face.shape[0], 4)
     values = {name: weights.new_zeros(face.shape[0], _SIZES[name]) for name in names}
     material_of = textured_mesh.face_material[face]
@@ -107,7 +114,7 @@ def _with_modes(
     return alpha
 
 
-def _is_set(material: Material, name: Literal["metallic", "roughness", "emissive"]) -> bool:
+def _is_set(material: Material, name: Extra) -> bool:
     """Tell whether a material differs from the default in a channel."""
     match name:
         case "metallic":
@@ -120,7 +127,7 @@ def _is_set(material: Material, name: Literal["metallic", "roughness", "emissive
 
 def _sample(
     material: Material,
-    name: Literal["metallic", "roughness", "emissive"],
+    name: Extra,
     uv: Float[Tensor, "p 2"] | None,
     like: Float[Tensor, "p _"],
 ) -> Float[Tensor, "p _"]:

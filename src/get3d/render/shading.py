@@ -105,6 +105,8 @@ def render_textured(
     def channels(
         face: Int[Tensor, " p"], weights: Float[Tensor, "p 3"], _positions: Float[Tensor, "p 3"]
     ) -> dict[str, Tensor]:
+        if shading is diffuse:  # reads no others, and textures are large
+            return material_channels(textured_mesh, face, weights, extra=("emissive",))
         return material_channels(textured_mesh, face, weights)
 
     mesh, normals = textured_mesh.mesh, textured_mesh.normals
