@@ -16,6 +16,7 @@ from get3d.geometry import (
     is_manifold,
     is_oriented,
     is_watertight,
+    join_meshes,
     marching_tets,
     roughness,
     sample_surface,
@@ -258,3 +259,11 @@ def test_empty_mesh():
     assert not is_manifold(mesh)
     assert connected_components(mesh).shape == (0,)
     assert vertex_normals(mesh).shape == (0, 3)
+
+
+def test_normals_of_joined_meshes_are_those_of_each():
+    meshes = [wavy_surface(0.1), empty(), wavy_surface(0.3)]
+    joined = join_meshes(meshes)
+    assert len(joined.faces) == sum(len(mesh.faces) for mesh in meshes)
+    alone = torch.cat([vertex_normals(mesh, smoothing_steps=2) for mesh in meshes])
+    torch.testing.assert_close(vertex_normals(joined, smoothing_steps=2), alone)

@@ -1,5 +1,6 @@
 """Measures of triangle meshes: areas, normals, surface samples and topology."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def vertex_normals(mesh: Mesh, *, smoothing_steps: int = 0) -> Float[Tensor, "ve
     """
     summed = _sum_at_verts(mesh, _face_crosses(mesh))
     for _ in range(smoothing_steps):
-        summed = _sum_at_verts(mesh, summed[mesh.faces].mean(1))
+        summed = _sum_at_verts(mesh, _at_corners(mesh, summed).mean(1))
     return unit_vectors(summed)
 
 
@@ -71,19 +72,37 @@ def roughness(meshes: Sequence[Mesh]) -> Float[Tensor, " meshes"]:
     Args:
         meshes: One or more meshes; the roughness of a mesh without faces is 0.
     """
-    found = []
-    for mesh in meshes:
-        crosses = _face_crosses(mesh)
-        smooth = _safe_lengths(_sum_at_verts(mesh, crosses)).sum()
-        area = 3 * _safe_lengths(crosses).sum()
-        found.append((area - smooth) / area.clamp(min=1e-12))
-    return torch.stack(found)
+    joined = join_meshes(meshes)
+    crosses = _face_crosses(joined)
+    areas = _safe_lengths(crosses).split([len(mesh.faces) for mesh in meshes])
+    smooth = _safe_lengths(_sum_at_verts(joined, crosses))
+    smooths = smooth.split([len(mesh.verts) for mesh in meshes])
+    area = 3 * torch.stack([each.sum() for each in areas])
+    return (area - torch.stack([each.sum() for each in smooths])) / area.clamp(min=1e-12)
+
+
+def join_meshes(meshes: Sequence[Mesh]) -> Mesh:
+    """Join meshes into one: vertices and faces one after the other, in order.
+
+    Work on the joined mesh takes as many kernel launches as on one of them.
+    """
+    firsts = itertools.accumulate((len(mesh.verts) for mesh in meshes), initial=0)
+    faces = [mesh.faces + first for mesh, first in zip(meshes, firsts, strict=False)]
+    return Mesh(torch.cat([mesh.verts for mesh in meshes]), torch.cat(faces))
 
 
 def _sum_at_verts(mesh: Mesh, at_faces: Float[Tensor, "faces 3"]) -> Float[Tensor, "verts 3"]:
     """Sum face vectors over the faces around each vertex."""
     at_corners = at_faces.repeat_interleave(3, dim=0)
     return torch.zeros_like(mesh.verts).index_add(0, mesh.faces.reshape(-1), at_corners)
+
+
+def _at_corners(mesh: Mesh, at_verts: Float[Tensor, "verts 3"]) -> Float[Tensor, "faces 3 3"]:
+    """Gather vertex vectors at the corners of the faces.
+
+    The gradient of `index_select` adds; that of indexing by a tensor sorts the indices on a GPU.
+    """
+    return at_verts.index_select(0, mesh.faces.flatten()).unflatten(0, (-1, 3))
 
 
 def _safe_lengths(vectors: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
@@ -198,7 +217,7 @@ def is_manifold(mesh: Mesh) -> bool:
 
 def _face_crosses(mesh: Mesh) -> Float[Tensor, "faces 3"]:
     """Return the cross product of two edges: along the normal, of twice the face's area."""
-    first, second, third = mesh.verts[mesh.faces].unbind(1)
+    first, second, third = _at_corners(mesh, mesh.verts).unbind(1)
     return torch.linalg.cross(second - first, third - first)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from get3d.core import Cameras, Images, Mesh, split_channels
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
-from get3d.geometry import camera_origins, vertex_normals
+from get3d.geometry import camera_origins, join_meshes, vertex_normals
 from get3d.models.config import TrainingRenderConfig
 from get3d.models.fields import Fields
 from get3d.render import (
@@ -112,8 +112,7 @@ def render_images(
     if light is None and shading is diffuse_srgb:
         colors = channels["color"]  # needs no normals
     else:
-        steps = config.normal_smoothing
-        at_verts = torch.cat([vertex_normals(mesh, smoothing_steps=steps) for mesh in meshes])
+        at_verts = vertex_normals(join_meshes(meshes), smoothing_steps=config.normal_smoothing)
         normals = interpolated_normals(at_verts, views, visible, points)
         to_camera = camera_origins(cameras)[visible.image] - points.position.detach()
         to_camera = F.normalize(to_camera, dim=1)
