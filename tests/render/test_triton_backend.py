@@ -147,7 +147,7 @@ def test_compiled_draws_meshes_and_their_gradients(sphere, torus, cameras) -> No
         assert len(face_id.unique()) > 100
     masks, gradients = [], []
     for device in ("cpu", "cuda"):
-        clip = views.clip.to(device).requires_grad_()
+        clip = views.clip.detach().to(device, copy=True).requires_grad_()
         there = PackedViews(clip, views.faces.to(device), views.spans)
         mask = antialias_mask(there, rasterize_views(there, (128, 128)))
         mask.square().sum().backward()

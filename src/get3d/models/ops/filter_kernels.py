@@ -4,6 +4,8 @@ Depthwise convolutions reach a small fraction of the memory bandwidth in the CUD
 took a third of a training step. Imported only where there is Triton.
 """
 
+from typing import no_type_check
+
 import torch
 import triton
 import triton.language as tl
@@ -16,6 +18,7 @@ MAX_SAMPLES = 2**31 - _BLOCK
 
 
 @triton.jit
+@no_type_check  # a wrapper would hide the globals from Triton
 def _resample_kernel(
     image,
     result,

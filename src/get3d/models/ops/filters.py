@@ -15,9 +15,6 @@ from torch import Tensor
 from get3d.core.jit import has_triton
 from get3d.models.ops.linear import apply_linear
 
-_TAPS = (1 / 8, 3 / 8, 3 / 8, 1 / 8)
-
-
 def blur(
     image: Float[Tensor, "n c h w"], *, padding: int, gain: float = 1.0
 ) -> Float[Tensor, "n c h2 w2"]:
@@ -70,8 +67,12 @@ def _double(image: Tensor, gain: float) -> Tensor:
 
 
 def _kernel(image: Tensor, gain: float) -> Tensor:
-    """Make the depthwise convolution kernel of the filter."""
-    taps = image.new_tensor(_TAPS)
+    """Make the depthwise convolution kernel of the filter.
+
+    Computed on the device: CUDA graphs cannot record a copy from the host.
+    """
+    distance = (torch.arange(4, device=image.device, dtype=image.dtype) - 1.5).abs()
+    taps = (2 - distance) / 4  # 1/8, 3/8, 3/8, 1/8
     return (torch.outer(taps, taps) * gain).expand(image.shape[1], 1, 4, 4)
 
 
