@@ -15,6 +15,7 @@ from torch import Tensor
 from get3d.core.jit import has_triton
 from get3d.models.ops.linear import apply_linear
 
+
 def blur(
     image: Float[Tensor, "n c h w"], *, padding: int, gain: float = 1.0
 ) -> Float[Tensor, "n c h2 w2"]:
