@@ -186,12 +186,11 @@ def test_obj_materials(tmp_path: Path) -> None:
     assert by_name["grey"].base_color == pytest.approx((0.214, 0.214, 0.214, 0.25), abs=0.001)
     assert by_name["image"].base_color == (1.0, 1.0, 1.0, 1.0)
     assert by_name["image"].texture is not None
-    assert appearance_notes(tmp_path / "a.obj") == []
+    assert loaded.losses == ()
     (tmp_path / "p.png").unlink()
-    load_mesh(tmp_path / "a.obj")
-    assert appearance_notes(tmp_path / "a.obj") == ["image p.png is missing"]
+    assert load_mesh(tmp_path / "a.obj").losses == ("image p.png is missing",)
     (tmp_path / "a.mtl").unlink()
-    assert appearance_notes(tmp_path / "a.obj") == ["material file a.mtl is missing"]
+    assert "material file a.mtl is missing" in load_mesh(tmp_path / "a.obj").losses
 
 
 def test_degenerate_faces_stay_and_unused_vertices_go(tmp_path: Path) -> None:
@@ -333,19 +332,20 @@ def test_images_besides_the_base_colour_may_be_damaged(tmp_path: Path) -> None:
         "mtllib square.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl a\n"
         "f 1/1 2/2 3/3\n"
     )
-    (material,) = load_mesh(tmp_path / "square.obj").materials
+    loaded = load_mesh(tmp_path / "square.obj")
+    (material,) = loaded.materials
     assert material.normal_texture is None
     assert material.base_color[3] == 1.0
     assert material.roughness == 1.0
     assert (material.metallic_roughness_texture[..., 1] == 128).all()  # 16 bits are scaled
-    assert "image -bm 1 gone.png is missing" in appearance_notes(tmp_path / "square.obj")
+    assert loaded.losses == ("image gone.png is missing", "image bad.exr cannot be read")
 
 
 def test_too_little_memory_is_no_damaged_file(tmp_path: Path, monkeypatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise MemoryError
 
-    trimesh.creation.box().export(tmp_path / "box.ply")
+    trimesh.creation.box().export(tmp_path / "box.glb")
     monkeypatch.setattr("trimesh.load_scene", fail)
     with pytest.raises(MemoryError):
-        load_mesh(tmp_path / "box.ply")
+        load_mesh(tmp_path / "box.glb")

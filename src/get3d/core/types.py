@@ -154,6 +154,7 @@ class TexturedMesh:
         normal_faces: Indices into `normals`, one triangle a face, where they differ from those of
             the positions; None: they are the same.
         notes: How the mesh was made, a sentence each; writers pass them on.
+        losses: What of a file was lost when it was read, a sentence each.
     """
 
     mesh: Mesh
@@ -165,6 +166,7 @@ class TexturedMesh:
     normals: Float[Tensor, "normals 3"] | None = None
     normal_faces: Int[Tensor, "faces 3"] | None = None
     notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

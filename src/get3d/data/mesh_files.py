@@ -12,10 +12,14 @@ from jaxtyping import Float, Int
 
 from get3d.core.errors import MeshError, is_out_of_memory
 from get3d.core.types import Material, Mesh, TexturedMesh
+from get3d.data.formats import read_obj, read_off, read_ply, read_stl
 from get3d.data.mesh_notes import unsupported_extensions
 from get3d.data.mesh_visuals import part_face_colors, part_material, part_uvs, part_vert_colors
+from get3d.data.unread_files import describe_unread, unread_files
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
+_NO_FACES = "has no faces; points and lines alone cannot be rendered, so export it as a surface"
+_READERS = {".obj": read_obj, ".ply": read_ply, ".stl": read_stl, ".off": read_off}
 
 
 class MeshFileError(MeshError):
@@ -59,11 +63,17 @@ def find_meshes(paths: Iterable[Path | str]) -> list[Path]:
         if path.is_dir():
             files = [file for file in path.rglob("*") if _is_mesh_file(file)]
             if not files:
-                raise FileNotFoundError(f"{path}: no mesh files in this folder ({known})")
+                unread = describe_unread(unread_files([path]))
+                raise FileNotFoundError(
+                    f"{path}: no mesh files in this folder ({known})"
+                    + (f"; {unread}" if unread else "")
+                )
         elif not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
         elif path.suffix.lower() not in MESH_SUFFIXES:
             raise MeshFileError(path, f"not a mesh file by its suffix; known are {known}")
+        elif not path.is_file():
+            raise MeshFileError(path, "no regular file; only those are opened")
         else:
             files = [path]
         for file in files:
@@ -74,7 +84,9 @@ def find_meshes(paths: Iterable[Path | str]) -> list[Path]:
 def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> TexturedMesh:
     """Read a mesh file whole: scenes are flattened, materials, images and colours kept.
 
-    Nothing is repaired: faces stay as they are, only vertices that no face uses are left out.
+    Nothing is repaired: faces stay as they are. Vertices that no face uses are left out, and faces
+    of an OBJ file that repeat another with the opposite winding. `losses` of the result says what
+    could not be read.
 
     Args:
         path: A GLB, glTF, OBJ, PLY, STL or OFF file.
@@ -91,6 +103,13 @@ def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Textur
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such mesh file")
+    if reader := _READERS.get(path.suffix.lower()):
+        try:
+            textured_mesh = reader(path, dtype)
+        except (ValueError, OverflowError) as error:
+            raise _unreadable(path, error) from error
+        _check_shape(textured_mesh, path)
+        return textured_mesh
     missing = unsupported_extensions(path)
     if missing:
         raise MeshFileError(
@@ -104,16 +123,9 @@ def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Textur
     except Exception as error:  # readers of files fail in every way there is
         if is_out_of_memory(error):
             raise
-        raise MeshFileError(
-            path,
-            f"cannot be read ({_one_line(error)}); it is damaged, incomplete or another format, so "
-            "export it again",
-        ) from error
+        raise _unreadable(path, error) from error
     if not parts:
-        raise MeshFileError(
-            path,
-            "has no faces; points and lines alone cannot be rendered, so export it as a surface",
-        )
+        raise MeshFileError(path, _NO_FACES)
     textured_mesh = _join_parts(parts, materials, dtype)
     _check_shape(textured_mesh, path)
     return textured_mesh
@@ -173,10 +185,13 @@ def _is_mesh_file(path: Path) -> bool:
     return path.suffix.lower() in MESH_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def _one_line(error: Exception) -> str:
-    """Shorten any error to one line."""
-    text = " ".join(str(error).split()) or "no reason given"
-    return f"{type(error).__name__}: {text[:200]}"
+def _unreadable(path: Path, error: Exception) -> MeshFileError:
+    """Shorten any error of a reader to one line."""
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return MeshFileError(
+        path,
+        f"cannot be read ({text}); it is damaged, incomplete or another format, so export it again",
+    )
 
 
 def _read_parts(scene: trimesh.Scene, path: Path) -> tuple[list[_Part], list[Material]]:
@@ -302,6 +317,8 @@ def _drop_unused(part: _Part) -> _Part:
 def _check_shape(textured_mesh: TexturedMesh, path: Path) -> None:
     """Validate positions and texture coordinates; raise MeshFileError."""
     verts = textured_mesh.mesh.verts
+    if not len(textured_mesh.mesh.faces):
+        raise MeshFileError(path, _NO_FACES)
     num_bad = int((~verts.isfinite()).any(dim=1).sum())
     if num_bad:
         raise MeshFileError(

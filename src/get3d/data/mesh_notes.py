@@ -1,4 +1,4 @@
-"""What a mesh file asks for and does not get: missing images, unknown glTF extensions."""
+"""What a glTF file asks for and does not get: missing images, unknown extensions."""
 
 import json
 import struct
@@ -32,15 +32,10 @@ def appearance_notes(path: Path) -> list[str]:
 
     Returns:
         One sentence for each loss: images that are missing, glTF texture transforms and second
-        sets of texture coordinates.
+        sets of texture coordinates; none for other kinds of file, whose readers tell themselves
+        (`TexturedMesh.losses`).
     """
-    match path.suffix.lower():
-        case ".gltf" | ".glb":
-            return _gltf_notes(path)
-        case ".obj":
-            return _obj_notes(path)
-        case _:
-            return []
+    return _gltf_notes(path)
 
 
 def _gltf_header(path: Path) -> dict[str, Any]:
@@ -92,26 +87,3 @@ def _objects(values: Any) -> list[dict[str, Any]]:
     return (
         [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
     )
-
-
-def _obj_notes(path: Path) -> list[str]:
-    """List the material files of an OBJ file, and the images that they name, that are missing."""
-    notes = []
-    for library in _values(path, "mtllib"):
-        library_path = path.parent / library
-        if not library_path.is_file():
-            notes.append(f"material file {library} is missing")
-            continue
-        for keyword in ("map_kd", "map_pr", "map_pm", "map_ke", "norm"):
-            for image in _values(library_path, keyword):
-                names = (image, image.split()[-1])
-                if not any((path.parent / name).is_file() for name in names):
-                    notes.append(f"image {image} is missing")
-    return sorted(set(notes))
-
-
-def _values(path: Path, keyword: str) -> list[str]:
-    """Collect what follows a keyword at the start of a line of a text file."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        lines = [line.strip() for line in file if line.lstrip().lower().startswith(keyword)]
-    return [line.split(maxsplit=1)[1] for line in lines if len(line.split(maxsplit=1)) == 2]
