@@ -105,7 +105,8 @@ def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Textur
         raise FileNotFoundError(f"{path}: no such mesh file")
     if reader := _READERS.get(path.suffix.lower()):
         try:
-            textured_mesh = reader(path, dtype)
+            with np.errstate(all="ignore"):  # what is not finite is found afterwards
+                textured_mesh = reader(path, dtype)
         except (ValueError, OverflowError) as error:
             raise _unreadable(path, error) from error
         _check_shape(textured_mesh, path)

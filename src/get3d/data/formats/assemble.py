@@ -138,9 +138,9 @@ def _texture_coordinates(
     if (uv_faces < 0).all():
         return empty
     bare = (uv_faces < 0).any(1)
-    has_texture = np.array([material.texture is not None for material in arrays.materials])
-    material = 0 if arrays.face_material is None else arrays.face_material
-    num_lost = int((bare & has_texture[material] & ~(is_bad | is_nan).any(1)).sum())
+    has_texture = np.array([material.texture is not None for material in arrays.materials], bool)
+    number = np.zeros(len(uv_faces), int) if arrays.face_material is None else arrays.face_material
+    num_lost = int((bare & has_texture[number] & ~(is_bad | is_nan).any(1)).sum())
     if num_lost:
         losses.append(f"faces with an image but no texture coordinates: {num_lost}")
     uvs = np.concatenate([np.where(is_finite[:, None], uvs, 0.0), np.zeros((1, 2))])
@@ -154,7 +154,7 @@ def _normals(
     if arrays.normal_faces is None or not len(arrays.normals):
         return None, None
     lengths = np.linalg.norm(arrays.normals, axis=1, keepdims=True)
-    is_usable = np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)
+    is_usable = np.isfinite(lengths).all(1) & (lengths > 0).all(1)
     normals = np.where(is_usable[:, None], arrays.normals / np.where(lengths > 0, lengths, 1), 0.0)
     index = arrays.normal_faces
     index = np.where((index < 0) | (index >= len(normals)), -1, index)

@@ -202,10 +202,10 @@ def _read_binary(data: bytes, at: int, elements: list[Element], order: str) -> N
             if all((table[f"# {name}"] == size).all() for name, size in sizes.items()):
                 for item in element.properties:
                     column = table[item.name]
-                    if item.count_kind is not None:
-                        each = np.full(element.num_rows, sizes[item.name])
-                        column = Ragged(column.reshape(-1), each)
-                    element.columns[item.name] = column
+                    each = np.full(element.num_rows, sizes.get(item.name, 1))
+                    element.columns[item.name] = (
+                        column if item.count_kind is None else Ragged(column.reshape(-1), each)
+                    )
                 at += element.num_rows * kind.itemsize
                 continue
         at = _read_binary_lists(data, at, element, order)

@@ -31,7 +31,7 @@ def triangulate(
         steps = np.arange(1, size - 1)
         fan = np.stack(np.broadcast_arrays(order[:, :1], order[:, steps], order[:, steps + 1]), -1)
         for row in np.flatnonzero(fan_starts < 0):
-            if size <= _MOST_CLIPPED:
+            if 4 < size <= _MOST_CLIPPED:  # four corners without a fan are far from flat
                 fan[row] = _clip_ears(_flatten(places[row]))
         triangles.append((fan + starts[which, None, None]).reshape(-1, 3))
         polygons.append(np.repeat(which, size - 2))

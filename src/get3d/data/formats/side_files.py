@@ -79,7 +79,7 @@ def read_image(path: Path) -> UInt8[Tensor, "height width 4"] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as opened:
-                image = opened
+                image: Image.Image = opened
                 if opened.mode.startswith("I"):
                     values = np.asarray(opened).astype(np.float64) / 257
                     image = Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
