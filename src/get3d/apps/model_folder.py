@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from get3d import __version__
 from get3d.apps.model import UNKNOWN_LICENCE, Model, ModelInfo
 from get3d.apps.model_card import write_card
 from get3d.apps.model_grid import custom_grid_tensors, pop_grid
@@ -96,7 +96,7 @@ def save_model(model: Model, folder: Path | str) -> None:
     weights = fingerprint(model.generator)
     content = _ModelFile(
         format=FORMAT,
-        written_by=version("get3d"),
+        written_by=__version__,
         weights=weights,
         info=info,
         generator=config,
@@ -189,17 +189,16 @@ def _read_config(path: Path) -> _ModelFile:
             "upgrade get3d to read it" if number > FORMAT else "save it again with get3d 0.1"
         )
         raise ModelError(
-            f"{path} has format {number}, this get3d ({version('get3d')}) reads {FORMAT}; "
-            f"{suggestion}"
+            f"{path} has format {number}, this get3d ({__version__}) reads {FORMAT}; {suggestion}"
         )
     try:
         return from_dict(_ModelFile, content)
     except ConfigError as error:
         author = str(content.get("written_by") or "unknown")[:30]
-        if author == version("get3d"):
+        if author == __version__:
             raise ModelError(f"{path}: {error}") from error
         raise ModelError(
-            f"{path}: {error} (it was written by get3d {author}, this is {version('get3d')}; "
+            f"{path}: {error} (it was written by get3d {author}, this is {__version__}; "
             "another version may read it)"
         ) from error
 

@@ -4,12 +4,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
 
+from get3d import __version__
 from get3d.apps.evaluation.measure import ShapeRecord
 from get3d.apps.evaluation.plan import Plan, deviations, open_features
 from get3d.apps.evaluation.scores import (
@@ -54,7 +54,7 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
         "format": FORMAT,
         "name": name,
         "source": generated.fingerprint,
-        "get3d": version("get3d"),
+        "get3d": __version__,
         "torch": torch.__version__,
         "device": generated.device,
         "protocol": protocol,
