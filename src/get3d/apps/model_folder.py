@@ -49,6 +49,8 @@ class _Info:
     licence: str = UNKNOWN_LICENCE
     origin: str = ""
     is_unlit: bool = False
+    seen_images: int | None = None
+    saved_at: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +88,7 @@ def save_model(model: Model, folder: Path | str) -> None:
     folder = Path(folder)
     remove_leftovers(folder)
     config = model.generator.config
-    info = _Info(
-        name=model.info.name,
-        description=model.info.description,
-        licence=model.info.licence,
-        origin=model.info.origin,
-        is_unlit=model.info.is_unlit,
-    )
+    info = _Info(**{name: getattr(model.info, name) for name in to_dict(_Info())})
     weights = fingerprint(model.generator)
     content = _ModelFile(
         format=FORMAT,
@@ -130,7 +126,7 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
         if not (folder / name).is_file():
             raise FileNotFoundError(
                 f"{folder} holds no {name}; a model folder has {CONFIG_NAME} and {WEIGHTS_NAME} "
-                "(training writes one at its first checkpoint)"
+                "(training writes one with its first sample)"
             )
     content = _read_config(folder / CONFIG_NAME)
     tensors, recorded = _read_tensors(folder / WEIGHTS_NAME)
@@ -152,14 +148,7 @@ def read_info(folder: Path) -> ModelInfo:
 
 def _public_info(content: _ModelFile) -> ModelInfo:
     """Convert the saved description to `ModelInfo`."""
-    info = content.info
-    return ModelInfo(
-        name=info.name,
-        description=info.description,
-        licence=info.licence,
-        origin=info.origin,
-        is_unlit=info.is_unlit,
-    )
+    return ModelInfo(**to_dict(content.info))
 
 
 class _Loader(yaml.SafeLoader):

@@ -93,6 +93,8 @@ def run(args: list[str]) -> int:
         content = summarize(evaluation, name=name) | {"settings": settings}
         images = save_images(evaluation, parsed.out)
         save_report(content, parsed.out, images)
+    if content["model"]:
+        print(f"model: {content['model']}")
     for score, value in content["rows"][0]["scores"].items():
         ratio = content["ratios"].get(score)
         beside = "" if ratio is None else f"  ({ratio:.2f} of what training shapes score)"

@@ -53,6 +53,7 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": name,
+        "model": None if generated.files is not None else str(generated.open_model().info),
         "source": generated.fingerprint,
         "get3d": __version__,
         "torch": torch.__version__,
