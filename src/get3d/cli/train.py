@@ -14,6 +14,7 @@ from torch import Tensor
 
 from get3d.apps import Model, ModelInfo, save_model
 from get3d.apps.model_folder import read_info
+from get3d.apps.run_folder import write_run_data
 from get3d.cli.device import pick_device
 from get3d.cli.memory import explain_out_of_memory
 from get3d.cli.parsing import parse
@@ -97,6 +98,7 @@ def run(args: list[str]) -> int:
             saved_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         )
         folder = parsed.out / "model"
+        write_run_data(parsed.out, parsed.data)
         save_model(Model(trainer.average, info=_carry_over(folder, info)), folder)
 
     coarse, total = sum(config.schedule.coarse_images), config.schedule.total_images
