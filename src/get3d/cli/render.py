@@ -18,7 +18,8 @@ class RenderArgs:
 
     Reads GLB, glTF, OBJ, PLY, STL and OFF; each object is centred and scaled to the same size.
     Files that cannot be used are listed at the end, with the reason. The same command resumes where
-    it was stopped, and renders models that were added.
+    it was stopped, and renders models that were added. Files in folders called train, val and test
+    keep their split; otherwise it is drawn at random.
     """
 
     meshes: tyro.conf.Positional[tuple[Path, ...]]
@@ -63,6 +64,8 @@ def _print_report(report: RenderReport) -> None:
         print(f"note: {name}: {'; '.join(notes)}")
     for item in report.skipped:
         print(f"skipped: {item.file}: {item.reason}")
+    sizes = ", ".join(f"{num} {split}" for split, num in report.num_by_split.items() if num)
+    print(f"longest side {report.longest_side:g}; {sizes}")
     kept = f" ({report.num_kept} of them were there)" if report.num_kept else ""
     print(
         f"{report.num_rendered + report.num_kept} objects{kept}, {report.num_images} images in "

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from get3d.core import ConfigError, check_literals
-from get3d.geometry.cameras import CameraDistribution
+from get3d.geometry.cameras import CameraDistribution, uncropped_side
 
 # Settings that may change between two runs into the same folder, as images do not depend on them.
 _NOT_IN_IMAGES = ("category", "val_fraction", "test_fraction", "workers")
@@ -14,13 +14,14 @@ _NEAR = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class RenderConfig:
-    """Settings of `render_dataset`; the defaults are those of the published data.
+    """Settings of `render_dataset`; the defaults are those of the published data but for the size.
 
     Attributes:
         views: Images of each object.
         size: Width and height of the images, in pixels.
         longest_side: Longest side of each object's box, which is centred on the origin, in scene
-            units.
+            units (published: 0.9, which cuts off some objects); None: the largest at which no image
+            cuts off a corner of any box.
         distribution: Camera distribution.
         light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours.
         supersample: Samples per pixel along each axis, for antialiasing.
@@ -34,7 +35,7 @@ class RenderConfig:
 
     views: int = 24
     size: int = 128
-    longest_side: float = 0.9
+    longest_side: float | None = None
     distribution: CameraDistribution = field(
         default_factory=lambda: CameraDistribution(radius=1.2, fovy_deg=49.13)
     )
@@ -57,13 +58,13 @@ class RenderConfig:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
-        if not 0 < self.longest_side < math.inf:
+        if not 0 < self.side < math.inf:
             raise ConfigError(f"longest_side must be positive, got {self.longest_side}")
-        corner = self.longest_side * math.sqrt(3) / 2
+        corner = self.side * math.sqrt(3) / 2
         if self.distribution.radius < corner + _NEAR:
             raise ConfigError(
                 f"distribution.radius must be at least {corner + _NEAR:.2f}, outside any object "
-                f"with longest side {self.longest_side}, got {self.distribution.radius}"
+                f"with longest side {self.side}, got {self.distribution.radius}"
             )
         is_usable = self.val_fraction >= 0 and self.test_fraction >= 0
         if not is_usable or not self.val_fraction + self.test_fraction < 1:
@@ -74,6 +75,11 @@ class RenderConfig:
         is_plain = self.category and not set(self.category) & set('/\\:*?"<>|')
         if not is_plain or self.category.startswith("."):
             raise ConfigError(f"category must be a plain folder name, got {self.category!r}")
+
+    @property
+    def side(self) -> float:
+        """Longest side of each object's box: the given one, or the one that the cameras allow."""
+        return uncropped_side(self.distribution) if self.longest_side is None else self.longest_side
 
 
 def image_differences(old: RenderConfig, new: RenderConfig) -> list[str]:

@@ -6,7 +6,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from get3d.core import (
     from_dict,
     run_in_processes,
     save_png,
+    shorten,
     to_dict,
     write_text,
 )
@@ -38,8 +39,10 @@ from get3d.data.render_object import (
     RenderOutcome,
     is_rendered,
     object_cameras,
+    read_signature,
     render_object,
 )
+from get3d.data.splits import SPLITS, folder_splits, split_objects
 
 SHEET_NAME = "contact_sheet.png"
 _SHEET_OBJECTS = 64
@@ -84,7 +87,10 @@ class RenderReport:
         num_kept: Number of objects of earlier runs.
         num_images: Number of images in the dataset.
         skipped: Files that could not be used.
-        notes: Features of an object's appearance that were ignored, by object.
+        notes: Features of an object's appearance that were ignored, by object, and whether it was
+            moved to the split of an object with the same surface.
+        longest_side: Longest side of each object's box, in scene units.
+        num_by_split: Number of objects in each split.
     """
 
     out: Path
@@ -93,6 +99,8 @@ class RenderReport:
     num_images: int
     skipped: tuple[SkippedFile, ...]
     notes: dict[str, tuple[str, ...]]
+    longest_side: float
+    num_by_split: dict[str, int]
 
 
 def render_dataset(
@@ -121,9 +129,11 @@ def render_dataset(
         OSError: If an image cannot be written, such as on a full disk, or a worker was killed.
     """
     out, config = Path(out), config or RenderConfig()
+    sources = [Path(source) for source in sources]
     files = find_meshes(sources)
-    previous = _read_previous(out, config)
-    jobs = _plan(files, previous, config.category)
+    previous, side = _read_previous(out, config)
+    config = replace(config, longest_side=side)
+    jobs = _plan(files, previous, config.category, folder_splits(sources, files))
     names = {job.name for job in jobs}
     kept = {job for job in jobs if is_rendered(out, job.name, config.views)}
     pending = [job for job in jobs if job not in kept]
@@ -152,68 +162,66 @@ def render_dataset(
             f"{skipped[0].reason}"
         )
     _write_contact_sheet(out, usable)
-    _write_metadata(out, config, usable, skipped=skipped, is_complete=True)
+    splits = _write_metadata(out, config, usable, skipped=skipped, is_complete=True)
+    notes = {item.job.name: item.notes for item in outcomes if item.notes}
+    for job in usable:
+        if job.split is not None and job.name not in splits[job.split]:
+            split = next(split for split, names in splits.items() if job.name in names)
+            text = f"the surface of an object in {split}, so it is moved there from {job.split}"
+            notes[job.name] = (*notes.get(job.name, ()), text)
     return RenderReport(
         out=out,
         num_rendered=len(rendered),
         num_kept=len(kept),
         num_images=len(usable) * config.views,
         skipped=skipped,
-        notes={item.job.name: item.notes for item in outcomes if item.notes},
+        notes=notes,
+        longest_side=side,
+        num_by_split={split: len(names) for split, names in splits.items()},
     )
 
 
-def split_objects(names: Sequence[str], config: RenderConfig) -> dict[str, list[str]]:
-    """Split objects into training, validation and test, deterministically.
+def _read_previous(out: Path, config: RenderConfig) -> tuple[list[RenderJob], float]:
+    """Return objects and longest side of an earlier run; raise DataError if its settings differ.
 
-    Args:
-        names: Names of all objects.
-        config: Fractions and seed.
-
-    Returns:
-        Sorted names by split; training has at least one.
+    Without an earlier run: no objects, and the longest side of the settings.
     """
-    shuffled = sorted(
-        names, key=lambda name: hashlib.sha256(f"{config.seed}/split/{name}".encode()).digest()
-    )
-    num_test = min(round(config.test_fraction * len(names)), len(names) - 1)
-    num_val = min(round(config.val_fraction * len(names)), len(names) - 1 - num_test)
-    return {
-        "train": sorted(shuffled[num_test + num_val :]),
-        "val": sorted(shuffled[num_test : num_test + num_val]),
-        "test": sorted(shuffled[:num_test]),
-    }
-
-
-def _read_previous(out: Path, config: RenderConfig) -> dict[str, Path]:
-    """Return names and sources of an earlier run; raise DataError if its settings differ."""
     path = out / METADATA_NAME
     if not path.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DataError(
                 f"{out}: not empty and not written by get3d; choose another folder for the dataset"
             )
-        return {}
+        return [], config.side
     metadata = read_metadata(path)
     try:
         previous = from_dict(RenderConfig, metadata["config"], path="config")
-        sources = {entry["name"]: Path(entry["source"]) for entry in metadata["objects"]}
+        jobs = [
+            RenderJob(entry["name"], Path(entry["source"]), entry.get("split"))
+            for entry in metadata["objects"]
+        ]
+        if odd := [job for job in jobs if job.split not in (None, *SPLITS)]:
+            raise ValueError(f"{odd[0].name} has the split {shorten(odd[0].split)}")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: damaged metadata ({error}); choose another folder") from error
+    if config.longest_side is None:
+        config = replace(config, longest_side=previous.side)
     differences = image_differences(previous, config)
     if differences:
         raise DataError(
             f"{out}: was rendered with other settings ({'; '.join(differences)}); use the same "
             "ones to go on, or choose another folder"
         )
-    return sources
+    return jobs, config.side
 
 
-def _plan(files: Sequence[Path], previous: dict[str, Path], category: str) -> list[RenderJob]:
-    """Assign a unique object name to every file; names of earlier runs stay."""
-    known = {source.resolve() for source in previous.values()}
-    jobs = [RenderJob(name, source) for name, source in previous.items()]
-    taken = {name.lower() for name in previous}
+def _plan(
+    files: Sequence[Path], previous: list[RenderJob], category: str, splits: dict[Path, str]
+) -> list[RenderJob]:
+    """Assign a unique object name to every file, and its split; names of earlier runs stay."""
+    known = {job.source.resolve() for job in previous}
+    jobs = [replace(job, split=splits.get(job.source.resolve(), job.split)) for job in previous]
+    taken = {job.name.lower() for job in previous}
     new_files = [file for file in files if file.resolve() not in known]
     stems = Counter(_clean(file.stem).lower() for file in new_files)
     for file in new_files:
@@ -224,7 +232,7 @@ def _plan(files: Sequence[Path], previous: dict[str, Path], category: str) -> li
             digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
             name = f"{category}/{stem}_{digest}"
         taken.add(name.lower())
-        jobs.append(RenderJob(name, file))
+        jobs.append(RenderJob(name, file, splits.get(file.resolve())))
     return sorted(jobs, key=lambda job: job.name)
 
 
@@ -241,16 +249,25 @@ def _write_metadata(
     *,
     skipped: Sequence[SkippedFile],
     is_complete: bool,
-) -> None:
-    """Write dataset.json: the plan at the start, everything at the end."""
+) -> dict[str, list[str]]:
+    """Write dataset.json, the plan at the start and everything at the end; return the splits."""
     objects: list[dict[str, Any]] = []
     for job in jobs:
         entry: dict[str, Any] = {"name": job.name, "source": str(job.source.resolve())}
+        if job.split is not None:
+            entry["split"] = job.split
         if is_complete:
             cameras = object_cameras(job.name, config)
             entry["world_to_camera"] = _plain_numbers(cameras.world_to_camera)
             entry["intrinsics"] = _plain_numbers(cameras.intrinsics)
         objects.append(entry)
+    found = {job.name: read_signature(out, job.name) for job in jobs} if is_complete else {}
+    splits = split_objects(
+        [job.name for job in jobs],
+        config,
+        given={job.name: job.split for job in jobs if job.split is not None},
+        signatures={name: signature for name, signature in found.items() if signature},
+    )
     metadata = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -258,11 +275,12 @@ def _write_metadata(
         "image_size": config.size,
         "distribution": to_dict(config.distribution),
         "config": to_dict(config),
-        "splits": split_objects([job.name for job in jobs], config),
+        "splits": splits,
         "skipped": [{"file": item.file, "reason": item.reason} for item in skipped],
         "objects": objects,
     }
     write_text(out / METADATA_NAME, json.dumps(metadata) + "\n")
+    return splits
 
 
 def _plain_numbers(tensor: torch.Tensor) -> Any:
