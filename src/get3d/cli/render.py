@@ -9,7 +9,13 @@ import tyro
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.core import ConfigError
-from get3d.data import RenderConfig, RenderProgress, RenderReport, render_dataset
+from get3d.data import (
+    RenderConfig,
+    RenderProgress,
+    RenderReport,
+    describe_unread,
+    render_dataset,
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ def _print_report(report: RenderReport) -> None:
     """Print notes, skipped files and counts."""
     for name, notes in sorted(report.notes.items()):
         print(f"note: {name}: {'; '.join(notes)}")
+    if report.unread:
+        print(describe_unread(report.unread))
     for item in report.skipped:
         print(f"skipped: {item.file}: {item.reason}")
     sizes = ", ".join(f"{num} {split}" for split, num in report.num_by_split.items() if num)

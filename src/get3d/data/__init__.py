@@ -15,6 +15,7 @@ from get3d.data.render_dataset import (
     SkippedFile,
     render_dataset,
 )
+from get3d.data.unread_files import describe_unread
 from get3d.data.validate import ValidationReport, validate_dataset
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Sample",
     "SkippedFile",
     "ValidationReport",
+    "describe_unread",
     "find_meshes",
     "load_mesh",
     "normalize_mesh",

@@ -14,21 +14,27 @@ _SAME_FOLDERS = ("models", "model", "meshes", "mesh", "obj", "ply", "glb", "gltf
 
 
 def object_names(
-    files: Sequence[Path], sources: Iterable[Path], *, name_from: NameFrom, taken: Iterable[str]
+    files: Sequence[Path],
+    sources: Iterable[Path],
+    *,
+    category: str,
+    name_from: NameFrom,
+    taken: Iterable[str],
 ) -> list[str]:
     """Name objects after their files or folders.
 
     Args:
         files: Mesh files.
         sources: Files and folders as the user named them; paths begin below them.
+        category: First part of the names.
         name_from: "file": the file's name; "folder": that of its folder; "path": all folders and
             the file, joined by "_"; "auto": the file's name, or, if several files have it or it is
             `model` or `model_normalized` (ShapeNet), the folders in which they differ.
         taken: Names of objects that exist.
 
     Returns:
-        A name for each file, unique whatever the case of its letters: names that are not get the
-        hash of the path.
+        `category/name` for each file, unique whatever the case of its letters: names that are not
+        get the hash of the path.
     """
     roots = [source.resolve() for source in sources]
     paths = [_below(file.resolve(), roots) for file in files]
@@ -41,7 +47,7 @@ def object_names(
             names = ["_".join(path[1:]) for path in paths]
         case "auto":
             names = _differing_parts(paths)
-    names = [_clean(name) for name in names]
+    names = [f"{category}/{_clean(name)}" for name in names]
     used = {name.lower() for name in taken}
     counts: dict[str, int] = defaultdict(int)
     for name in names:

@@ -5,10 +5,18 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from get3d.core import ConfigError, check_literals
+from get3d.data.object_names import NameFrom
 from get3d.geometry.cameras import CameraDistribution, uncropped_side
 
 # Settings that may change between two runs into the same folder, as images do not depend on them.
-_NOT_IN_IMAGES = ("category", "val_fraction", "test_fraction", "workers")
+_NOT_IN_IMAGES = (
+    "category",
+    "name_from",
+    "split_lists",
+    "val_fraction",
+    "test_fraction",
+    "workers",
+)
 _NEAR = 0.1
 
 
@@ -28,6 +36,11 @@ class RenderConfig:
         up_axis: Up axis of the files; many PLY and STL files have z up.
         seed: Random seed of the cameras and the splits.
         category: First part of each object's name.
+        name_from: Second part: the name of the file, of its folder, the path below the named
+            folder, or (auto) the file, and where several have one name the folders in which they
+            differ.
+        split_lists: Folder with train.txt, val.txt and test.txt, or CSV file (ShapeNet's all.csv),
+            that give objects their splits by name; unlisted objects are for training.
         val_fraction: Fraction of the objects in the validation split.
         test_fraction: Fraction of the objects in the test split.
         workers: Processes; None takes one per core.
@@ -44,6 +57,8 @@ class RenderConfig:
     up_axis: Literal["y", "z"] = "y"
     seed: int = 0
     category: str = "objects"
+    name_from: NameFrom = "auto"
+    split_lists: str | None = None
     val_fraction: float = 0.0
     test_fraction: float = 0.1
     workers: int | None = None

@@ -1,10 +1,8 @@
 """Rendering of a dataset of images from meshes: the library behind `get3d render`."""
 
-import hashlib
 import json
 import math
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +31,7 @@ from get3d.data.layouts import (
     read_metadata,
 )
 from get3d.data.mesh_files import find_meshes
+from get3d.data.object_names import object_names
 from get3d.data.render_config import RenderConfig, image_differences
 from get3d.data.render_object import (
     RenderJob,
@@ -42,7 +41,9 @@ from get3d.data.render_object import (
     read_signature,
     render_object,
 )
+from get3d.data.split_lists import read_split_lists, splits_by_file
 from get3d.data.splits import SPLITS, folder_splits, split_objects
+from get3d.data.unread_files import unread_files
 
 SHEET_NAME = "contact_sheet.png"
 _SHEET_OBJECTS = 64
@@ -87,6 +88,7 @@ class RenderReport:
         num_kept: Number of objects of earlier runs.
         num_images: Number of images in the dataset.
         skipped: Files that could not be used.
+        unread: Files of 3D models of kinds that are not read.
         notes: Features of an object's appearance that were ignored, by object, and whether it was
             moved to the split of an object with the same surface.
         longest_side: Longest side of each object's box, in scene units.
@@ -98,6 +100,7 @@ class RenderReport:
     num_kept: int
     num_images: int
     skipped: tuple[SkippedFile, ...]
+    unread: tuple[Path, ...]
     notes: dict[str, tuple[str, ...]]
     longest_side: float
     num_by_split: dict[str, int]
@@ -133,7 +136,7 @@ def render_dataset(
     files = find_meshes(sources)
     previous, side = _read_previous(out, config)
     config = replace(config, longest_side=side)
-    jobs = _plan(files, previous, config.category, folder_splits(sources, files))
+    jobs = _plan(files, sources, previous, config)
     names = {job.name for job in jobs}
     kept = {job for job in jobs if is_rendered(out, job.name, config.views)}
     pending = [job for job in jobs if job not in kept]
@@ -175,6 +178,7 @@ def render_dataset(
         num_kept=len(kept),
         num_images=len(usable) * config.views,
         skipped=skipped,
+        unread=tuple(unread_files(sources)),
         notes=notes,
         longest_side=side,
         num_by_split={split: len(names) for split, names in splits.items()},
@@ -216,30 +220,38 @@ def _read_previous(out: Path, config: RenderConfig) -> tuple[list[RenderJob], fl
 
 
 def _plan(
-    files: Sequence[Path], previous: list[RenderJob], category: str, splits: dict[Path, str]
+    files: Sequence[Path],
+    sources: Sequence[Path],
+    previous: Sequence[RenderJob],
+    config: RenderConfig,
 ) -> list[RenderJob]:
     """Assign a unique object name to every file, and its split; names of earlier runs stay."""
     known = {job.source.resolve() for job in previous}
-    jobs = [replace(job, split=splits.get(job.source.resolve(), job.split)) for job in previous]
-    taken = {job.name.lower() for job in previous}
     new_files = [file for file in files if file.resolve() not in known]
-    stems = Counter(_clean(file.stem).lower() for file in new_files)
-    for file in new_files:
-        stem = _clean(file.stem)
-        name = f"{category}/{stem}"
-        if stems[stem.lower()] > 1 or name.lower() in taken:
-            # A hash of the path distinguishes files of the same name.
-            digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
-            name = f"{category}/{stem}_{digest}"
-        taken.add(name.lower())
-        jobs.append(RenderJob(name, file, splits.get(file.resolve())))
+    names = object_names(
+        new_files,
+        sources,
+        category=config.category,
+        name_from=config.name_from,
+        taken=[job.name for job in previous],
+    )
+    jobs = [
+        *previous,
+        *(RenderJob(name, file) for name, file in zip(names, new_files, strict=True)),
+    ]
+    if config.split_lists is None:
+        splits = folder_splits(sources, files)
+    else:
+        lists_path = Path(config.split_lists)
+        lists = read_split_lists(lists_path)
+        splits = splits_by_file(
+            [job.source for job in jobs],
+            [job.name.split("/")[-1] for job in jobs],
+            lists,
+            path=lists_path,
+        )
+    jobs = [replace(job, split=splits.get(job.source.resolve(), job.split)) for job in jobs]
     return sorted(jobs, key=lambda job: job.name)
-
-
-def _clean(stem: str) -> str:
-    """Replace characters that are not allowed in folder names on every file system."""
-    cleaned = "".join(letter if letter.isalnum() or letter in "-_.+ " else "_" for letter in stem)
-    return cleaned.strip(" .") or "object"
 
 
 def _write_metadata(

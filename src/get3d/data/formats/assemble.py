@@ -144,7 +144,8 @@ def _texture_coordinates(
     if num_lost:
         losses.append(f"faces with an image but no texture coordinates: {num_lost}")
     uvs = np.concatenate([np.where(is_finite[:, None], uvs, 0.0), np.zeros((1, 2))])
-    return uvs, np.where(uv_faces < 0, len(uvs) - 1, uv_faces)
+    used, inverse = np.unique(np.where(uv_faces < 0, len(uvs) - 1, uv_faces), return_inverse=True)
+    return uvs[used], inverse.reshape(-1, 3)
 
 
 def _normals(

@@ -121,7 +121,7 @@ class Library:
 
     folder: Path
     entries: dict[str, dict[str, str]]
-    images: dict[Path, UInt8[Tensor, "height width 4"] | None] = field(default_factory=dict)
+    images: dict[Path, UInt8[Tensor, "_h _w 4"] | None] = field(default_factory=dict)
 
     @cached_property
     def _lower(self) -> dict[str, str]:
@@ -195,8 +195,8 @@ class Library:
     def _alpha_image(
         self,
         images: dict[str, ImageLine],
-        read: dict[str, UInt8[Tensor, "height width 4"] | None],
-    ) -> UInt8[Tensor, "height width"] | None:
+        read: dict[str, UInt8[Tensor, "_h _w 4"] | None],
+    ) -> UInt8[Tensor, "_h2 _w2"] | None:
         """Take alpha from the image of map_d: its alpha channel if it has one, else its grey."""
         image = read.get("map_d")
         if image is None:

@@ -187,7 +187,7 @@ def _vert_colors(lines: _Lines) -> Float[np.ndarray, "verts 4"] | None:
         except ValueError:
             lines.losses.append("the vertex colours of ZBrush cannot be read")
             return None
-        return linear_colors(values[:, 1:], scale=255)
+        return linear_colors(values[:, 1:], scale=255.0)
     is_colored = np.array([len(row) >= 6 for row in lines.verts], bool)
     if not is_colored.any():
         return None

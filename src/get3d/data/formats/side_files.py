@@ -38,7 +38,8 @@ def read_lines(path: Path, *, continued: bool = False) -> list[str]:
         text = data[len(mark) :].decode(_MARKS.get(mark, "utf-8"))
     except UnicodeDecodeError:
         text = data[len(mark) :].decode("latin-1")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # Joined files have marks in the middle.
+    text = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
     # str.splitlines would also split at letters of Latin-1.
     return (text.replace("\\\n", " ") if continued else text).split("\n")
 
