@@ -76,7 +76,7 @@ def test_two_materials_may_share_coordinates_and_differ_in_scale(obj: Obj) -> No
     mesh = obj(
         text, "newmtl m\nmap_Kd tex.png\nnewmtl n\nmap_Kd -s 0.25 0.25 1 -o 0.5 0.5 0 tex.png\n"
     )
-    assert colors_of(mesh) == [GREEN, GREEN, GREEN, WHITE]
+    assert colors_of(mesh) == [GREEN, GREEN, BLUE, WHITE]
 
 
 def test_alpha(obj: Obj, folder: Path) -> None:
