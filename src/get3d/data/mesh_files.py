@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from get3d.core.errors import MeshError, is_out_of_memory
 from get3d.core.types import Material, Mesh, TexturedMesh
-from get3d.data.mesh_notes import unsupported_extensions
+from get3d.data.gltf import GLTF_SUFFIXES, read_gltf
 from get3d.data.mesh_visuals import part_face_colors, part_material, part_uvs, part_vert_colors
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl", ".off")
@@ -91,11 +91,13 @@ def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Textur
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such mesh file")
-    missing = unsupported_extensions(path)
-    if missing:
-        raise MeshFileError(
-            path, f"needs {', '.join(missing)}, which cannot be read; export it without"
-        )
+    if path.suffix.lower() in GLTF_SUFFIXES:
+        try:
+            textured_mesh = read_gltf(path, dtype=dtype)
+        except MeshError as error:
+            raise MeshFileError(path, str(error)) from error
+        _check_shape(textured_mesh, path)
+        return textured_mesh
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
