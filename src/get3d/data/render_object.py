@@ -110,7 +110,7 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
         textured_mesh = normalize_mesh(textured_mesh, longest_side=config.longest_side)
         mesh = Mesh(textured_mesh.mesh.verts.float(), textured_mesh.mesh.faces)
         images_u8 = render_views(replace(textured_mesh, mesh=mesh), cameras, config)
-        notes = tuple(appearance_notes(job.source))
+        notes = (*textured_mesh.losses, *appearance_notes(job.source))
     except MeshError as error:
         reason = error.reason if isinstance(error, MeshFileError) else str(error)
         return RenderOutcome(job=job, reason=reason)
@@ -144,6 +144,7 @@ def render_views(
         config.size,
         light=Light() if config.light == "studio" else None,
         supersample=config.supersample,
+        cull_backfaces=config.cull_backfaces,
     )
     images_u8 = images_to_u8(rgba.permute(0, 3, 1, 2), low=0.0)
     return images_u8 * (images_u8[..., 3:] > 0)

@@ -142,15 +142,12 @@ def compose(
         lengths > 0, lengths, 1.0
     ).reshape(1, -1)
     matrix = np.zeros((len(translation), 4, 4))
-    matrix[:, 0, :3] = np.stack(
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], 1
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
+        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
+        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
     )
-    matrix[:, 1, :3] = np.stack(
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)], 1
-    )
-    matrix[:, 2, :3] = np.stack(
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], 1
-    )
+    matrix[:, :3, :3] = np.array(rows).transpose(2, 0, 1)
     matrix[:, :3, :3] *= scale[:, None]
     matrix[:, :3, 3] = translation
     matrix[:, 3, 3] = 1.0

@@ -13,7 +13,7 @@ from get3d.data.gltf.document import Document, as_list, number, open_document
 from get3d.data.gltf.materials import FileMaterial, read_material
 from get3d.data.gltf.nodes import Nodes
 from get3d.data.gltf.primitives import Primitive, read_primitive
-from get3d.data.mesh_parts import MeshPart, join_parts, unit
+from get3d.data.gltf.parts import MeshPart, join_parts, unit
 
 GLTF_SUFFIXES = (".glb", ".gltf")
 _MAX_ELEMENTS = 1 << 25

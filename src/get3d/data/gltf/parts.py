@@ -1,4 +1,4 @@
-"""Parts of a mesh file, and the one mesh that they are joined to."""
+"""Parts of a scene, and the one mesh that they are joined to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -48,7 +48,10 @@ def join_parts(
     faces = np.concatenate([part.faces + start for part, start in zip(parts, starts, strict=True)])
     has_uvs = any(part.uvs is not None for part in parts)
     uvs = [np.zeros((len(part.verts), 2)) if part.uvs is None else part.uvs for part in parts]
-    names = sorted({name for part in parts for name in part.other_uvs})
+    other_uvs = {
+        name: _floats([each.other_uvs.get(name, uv) for each, uv in zip(parts, uvs, strict=True)])
+        for name in sorted({name for part in parts for name in part.other_uvs})
+    }
     colors = None
     if any(part.colors is not None for part in parts):
         colors = _floats(
@@ -66,12 +69,7 @@ def join_parts(
         ),
         uvs=_floats(uvs) if has_uvs else torch.zeros(0, 2),
         uv_faces=torch.from_numpy(faces.copy() if has_uvs else np.zeros_like(faces)),
-        other_uvs={
-            name: _floats(
-                [part.other_uvs.get(name, uv) for part, uv in zip(parts, uvs, strict=True)]
-            )
-            for name in names
-        },
+        other_uvs=other_uvs,
         materials=tuple(materials),
         face_material=torch.from_numpy(
             np.repeat([part.material for part in parts], counts).astype(np.int64)
