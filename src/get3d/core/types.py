@@ -5,12 +5,14 @@ top, SDF positive inside, colours in [-1, 1] inside networks and [0, 1] elsewher
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+
+from get3d.core.textures import EncodedTexture
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,8 @@ def split_channels(
 class Material:
     """The look of a face: glTF's metallic-roughness material (glTF 2.0, section 3.9).
 
-    Every texture is multiplied by its factor and read by the mesh's one set of texture coordinates;
-    row 0 is the top (v = 1).
+    Every texture is multiplied by its factor; row 0 is the top (v = 1). Textures are tensors, which
+    are looked up bilinearly and repeat, or encoded images with a sampler of their own.
 
     Attributes:
         base_color: RGBA factor, linear light, in [0, 1].
@@ -121,14 +123,14 @@ class Material:
     """
 
     base_color: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
-    texture: Float[Tensor, "_h _w 4"] | None = None
+    texture: Float[Tensor, "_h _w 4"] | EncodedTexture | None = None
     metallic: float = 0.0
     roughness: float = 1.0
-    metallic_roughness_texture: UInt8[Tensor, "_h _w 3"] | None = None
-    normal_texture: UInt8[Tensor, "_h _w 3"] | None = None
+    metallic_roughness_texture: UInt8[Tensor, "_h _w 3"] | EncodedTexture | None = None
+    normal_texture: UInt8[Tensor, "_h _w 3"] | EncodedTexture | None = None
     normal_scale: float = 1.0
     emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    emissive_texture: UInt8[Tensor, "_h _w 3"] | None = None
+    emissive_texture: UInt8[Tensor, "_h _w 3"] | EncodedTexture | None = None
     alpha_mode: Literal["OPAQUE", "MASK", "BLEND"] | None = None
     alpha_cutoff: float = 0.5
     double_sided: bool | None = None
@@ -155,6 +157,8 @@ class TexturedMesh:
             the positions; None: they are the same.
         notes: How the mesh was made, a sentence each; writers pass them on.
         losses: What of a file was lost when it was read, a sentence each.
+        other_uvs: Texture coordinates of textures that have others than the base colour, by the
+            name of the field of `Material`; same indices as `uvs`.
     """
 
     mesh: Mesh
@@ -167,6 +171,7 @@ class TexturedMesh:
     normal_faces: Int[Tensor, "faces 3"] | None = None
     notes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
+    other_uvs: Mapping[str, Float[Tensor, "uvs 2"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ class RenderConfig:
         distribution: Camera distribution.
         light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours.
         supersample: Samples per pixel along each axis, for antialiasing.
+        cull_backfaces: Whether the back of faces is left out where a material is single-sided (glTF
+            `doubleSided`), as viewers do; many files are single-sided by mistake, so that holes
+            appear.
         up_axis: Up axis of the files; many PLY and STL files have z up.
         seed: Random seed of the cameras and the splits.
         category: First part of each object's name.
@@ -54,6 +57,7 @@ class RenderConfig:
     )
     light: Literal["studio", "none"] = "studio"
     supersample: int = 4
+    cull_backfaces: bool = False
     up_axis: Literal["y", "z"] = "y"
     seed: int = 0
     category: str = "objects"

@@ -132,11 +132,11 @@ def render_dataset(
         OSError: If an image cannot be written, such as on a full disk, or a worker was killed.
     """
     out, config = Path(out), config or RenderConfig()
-    sources = [Path(source) for source in sources]
-    files = find_meshes(sources)
+    given = [Path(source) for source in sources]
+    files = find_meshes(given)
     previous, side = _read_previous(out, config)
     config = replace(config, longest_side=side)
-    jobs = _plan(files, sources, previous, config)
+    jobs = _plan(files, given, previous, config)
     names = {job.name for job in jobs}
     kept = {job for job in jobs if is_rendered(out, job.name, config.views)}
     pending = [job for job in jobs if job not in kept]
@@ -178,7 +178,7 @@ def render_dataset(
         num_kept=len(kept),
         num_images=len(usable) * config.views,
         skipped=skipped,
-        unread=tuple(unread_files(sources)),
+        unread=tuple(unread_files(given)),
         notes=notes,
         longest_side=side,
         num_by_split={split: len(names) for split, names in splits.items()},

@@ -21,7 +21,6 @@ from get3d.core import (
 )
 from get3d.data.layouts import image_name
 from get3d.data.mesh_files import MeshFileError, load_mesh, normalize_mesh
-from get3d.data.mesh_notes import appearance_notes
 from get3d.data.render_config import RenderConfig
 from get3d.geometry import Signature, surface_signature
 from get3d.geometry.cameras import camera_angles, sample_cameras
@@ -128,7 +127,7 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
         textured_mesh = normalize_mesh(textured_mesh, longest_side=config.side)
         mesh = Mesh(textured_mesh.mesh.verts.float(), textured_mesh.mesh.faces)
         images_u8 = render_views(replace(textured_mesh, mesh=mesh), cameras, config)
-        notes = (*textured_mesh.losses, *appearance_notes(job.source))
+        notes = textured_mesh.losses
     except MeshError as error:
         reason = error.reason if isinstance(error, MeshFileError) else str(error)
         return RenderOutcome(job=job, reason=reason)
@@ -162,6 +161,7 @@ def render_views(
         config.size,
         light=Light() if config.light == "studio" else None,
         supersample=config.supersample,
+        cull_backfaces=config.cull_backfaces,
     )
     images_u8 = images_to_u8(rgba.permute(0, 3, 1, 2), low=0.0)
     return images_u8 * (images_u8[..., 3:] > 0)

@@ -143,7 +143,7 @@ def _texture_coordinates(
     num_lost = int((bare & has_texture[number] & ~(is_bad | is_nan).any(1)).sum())
     if num_lost:
         losses.append(f"faces with an image but no texture coordinates: {num_lost}")
-    uvs = np.concatenate([np.where(is_finite[:, None], uvs, 0.0), np.zeros((1, 2))])
+    uvs = np.concatenate([np.where(is_finite.reshape(-1, 1), uvs, 0.0), np.zeros((1, 2))])
     used, inverse = np.unique(np.where(uv_faces < 0, len(uvs) - 1, uv_faces), return_inverse=True)
     return uvs[used], inverse.reshape(-1, 3)
 

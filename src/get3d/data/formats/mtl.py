@@ -1,112 +1,26 @@
 """MTL material libraries, with the options of their image lines."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
-from PIL import Image
-from torch import Tensor
 
-from get3d.core.colors import srgb_to_linear
-from get3d.core.types import Material
-from get3d.data.formats.side_files import find_beside, read_image, read_lines
+from get3d.core import EncodedTexture, Material, srgb_to_linear
+from get3d.data.formats.mtl_images import (
+    IDENTITY,
+    ImageLine,
+    Transform,
+    base_texture,
+    metallic_roughness_texture,
+    number,
+)
+from get3d.data.formats.side_files import find_beside, read_lines, read_texture
 
-Transform = tuple[tuple[float, float], tuple[float, float]]
-"""Scale and offset of texture coordinates."""
-_IDENTITY: Transform = (1.0, 1.0), (0.0, 0.0)
-
-# Number of words after each option; -o, -s and -t take one to three numbers.
-_OPTIONS = {
-    "-blendu": 1,
-    "-blendv": 1,
-    "-bm": 1,
-    "-boost": 1,
-    "-cc": 1,
-    "-clamp": 1,
-    "-colorspace": 1,
-    "-imfchan": 1,
-    "-mm": 2,
-    "-o": 3,
-    "-s": 3,
-    "-t": 3,
-    "-texres": 1,
-    "-type": 1,
-}
 _IMAGES = ("map_kd", "map_d", "map_ke", "map_pr", "map_pm", "norm")
 _IGNORED = ("map_ks", "map_ns", "map_bump", "bump", "disp", "map_disp", "decal", "refl", "map_refl")
-
-
-@dataclass(frozen=True)
-class ImageLine:
-    """What a line such as `map_Kd -s 2 2 1 wood.png` says.
-
-    Attributes:
-        name: Of the image.
-        options: Words after each option, by option.
-    """
-
-    name: str
-    options: dict[str, list[str]] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> "ImageLine":
-        """Take the options off the front; the rest is the name, blanks included.
-
-        Args:
-            text: What follows the keyword.
-
-        Example:
-            >>> ImageLine.parse("-s 2 2 -clamp on my wood.png")
-            ImageLine(name='my wood.png', options={'-s': ['2', '2'], '-clamp': ['on']})
-        """
-        options: dict[str, list[str]] = {}
-        while (words := text.split(maxsplit=1)) and words[0].lower() in _OPTIONS:
-            option, text = words[0].lower(), [*words, ""][1]
-            found: list[str] = []
-            while len(found) < _OPTIONS[option]:
-                words = text.split(maxsplit=1)
-                is_number = bool(words) and _number(words[0]) is not None
-                if len(words) < 2 or (_OPTIONS[option] == 3 and not is_number):
-                    break
-                found.append(words[0])
-                text = words[1]
-            options[option] = found
-        return cls(text.strip(), options)
-
-    @property
-    def transform(self) -> Transform:
-        """Scale and offset of texture coordinates (-s and -o)."""
-        return self._pair("-s", 1.0), self._pair("-o", 0.0)
-
-    @property
-    def is_clamped(self) -> bool:
-        """Whether the image ends at its border instead of repeating."""
-        return self.options.get("-clamp") == ["on"]
-
-    @property
-    def strength(self) -> float:
-        """Factor on the slopes of a normal or bump image (-bm)."""
-        return self._pair("-bm", 1.0)[0]
-
-    @property
-    def ignored(self) -> list[str]:
-        """Options that change the look and are not applied."""
-        ignored = []
-        for option, default in (("-mm", (0.0, 1.0)), ("-t", (0.0, 0.0, 0.0))):
-            values = tuple(_number(word) for word in self.options.get(option, ()))
-            if values != default[: len(values)]:
-                ignored.append(option)
-        return ignored
-
-    def _pair(self, option: str, default: float) -> tuple[float, float]:
-        """Read the first two numbers of an option."""
-        values = [_number(word) for word in self.options.get(option, ())]
-        first, second = [*values, None, None][:2]
-        return default if first is None else first, default if second is None else second
 
 
 @dataclass(frozen=True)
@@ -121,7 +35,7 @@ class Library:
 
     folder: Path
     entries: dict[str, dict[str, str]]
-    images: dict[Path, UInt8[Tensor, "_h _w 4"] | None] = field(default_factory=dict)
+    images: dict[Path, EncodedTexture | None] = field(default_factory=dict)
 
     @cached_property
     def _lower(self) -> dict[str, str]:
@@ -147,7 +61,7 @@ class Library:
         lines = self.entries.get(name)
         if lines is None:
             losses.append(f"material {name} is missing")
-            return Material(name=name), _IDENTITY
+            return Material(name=name), IDENTITY
         losses += [f"{keyword} is ignored" for keyword in _IGNORED if keyword in lines]
         images = {key: ImageLine.parse(lines[key]) for key in _IMAGES if lines.get(key)}
         if images and not has_uvs:
@@ -158,26 +72,26 @@ class Library:
             losses.append(f"material {name} is invisible (d 0)")
         read = {key: self._read(line, losses) for key, line in images.items()}
         base, emitted = read.get("map_kd"), read.get("map_ke")
-        roughness, metallic, normal = (read.get(key) for key in ("map_pr", "map_pm", "norm"))
-        texture = _base_texture(base, self._alpha_image(images, read))
+        color = _color(lines, "kd", 1.0, has_image=base is not None, losses=losses)
         material = Material(
-            base_color=(
-                *_color(lines, "kd", 1.0, has_image=base is not None, losses=losses),
-                alpha,
+            base_color=(*color, alpha),
+            texture=base_texture(
+                base, read.get("map_d"), channel=_alpha_channel(images), losses=losses
             ),
-            texture=None if texture is None else texture.float() / 255.0,
-            metallic=_factor(lines.get("pm"), default=float(metallic is not None)),
+            metallic=_factor(lines.get("pm"), default=float(read.get("map_pm") is not None)),
             roughness=_factor(lines.get("pr"), default=1.0),
-            metallic_roughness_texture=_joined_channels(roughness, metallic),
-            normal_texture=None if normal is None else normal[..., :3],
+            metallic_roughness_texture=metallic_roughness_texture(
+                read.get("map_pr"), read.get("map_pm"), losses
+            ),
+            normal_texture=read.get("norm"),
             normal_scale=images["norm"].strength if "norm" in images else 1.0,
             emissive=_color(lines, "ke", 0.0, has_image=emitted is not None, losses=losses),
-            emissive_texture=None if emitted is None else emitted[..., :3],
+            emissive_texture=emitted,
             name=name,
         )
         return material, _common_transform(images, losses)
 
-    def _read(self, line: ImageLine, losses: list[str]) -> UInt8[Tensor, "height width 4"] | None:
+    def _read(self, line: ImageLine, losses: list[str]) -> EncodedTexture | None:
         """Read the image that a line names."""
         path = find_beside(self.folder, line.name)
         if path is None and line.name.startswith("-"):  # an option that is not known
@@ -186,29 +100,13 @@ class Library:
             losses.append(f"image {line.name} is missing")
             return None
         if path not in self.images:
-            self.images[path] = read_image(path)
-        if self.images[path] is None:
+            self.images[path] = read_texture(path)
+        texture = self.images[path]
+        if texture is None:
             losses.append(f"image {line.name} cannot be read")
-        losses += [f"option {option} of {line.name} is ignored" for option in line.ignored]
-        return self.images[path]
-
-    def _alpha_image(
-        self,
-        images: dict[str, ImageLine],
-        read: dict[str, UInt8[Tensor, "_h _w 4"] | None],
-    ) -> UInt8[Tensor, "_h2 _w2"] | None:
-        """Take alpha from the image of map_d: its alpha channel if it has one, else its grey."""
-        image = read.get("map_d")
-        if image is None:
             return None
-        channel = (images["map_d"].options.get("-imfchan") or [""])[0]
-        if channel in ("r", "g", "b"):
-            return image[..., "rgb".index(channel)]
-        is_base = "map_kd" in images and images["map_kd"].name == images["map_d"].name
-        if channel == "m" or (channel != "l" and (is_base or bool((image[..., 3] < 255).any()))):
-            return image[..., 3]
-        grey = Image.fromarray(image[..., :3].numpy()).convert("L")
-        return torch.from_numpy(np.array(grey))
+        losses += [f"option {option} of {line.name} is ignored" for option in line.ignored]
+        return replace(texture, sampler=line.sampler, is_opaque=True)
 
 
 def read_libraries(path: Path, names: Sequence[str], losses: list[str]) -> Library:
@@ -265,20 +163,11 @@ def _parse(text: Sequence[str]) -> dict[str, dict[str, str]]:
     return materials
 
 
-def _number(word: str) -> float | None:
-    """Read a finite number."""
-    try:
-        value = float(word)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
-
-
 def _numbers(text: str | None) -> list[float]:
     """Read the numbers that a line begins with."""
     values: list[float] = []
     for word in (text or "").split():
-        value = _number(word)
+        value = number(word)
         if value is None:
             break
         values.append(value)
@@ -306,11 +195,20 @@ def _color(
 def _alpha(lines: dict[str, str]) -> float:
     """Read `d`, or `Tr`, which is 1 - d."""
     words = lines.get("d", "").split()
-    alpha = _number(words[-1]) if words else None  # `d -halo 0.5`
+    alpha = number(words[-1]) if words else None  # `d -halo 0.5`
     if alpha is None:
         transparency = _numbers(lines.get("tr"))
         alpha = 1.0 - transparency[0] if transparency else 1.0
     return min(max(alpha, 0.0), 1.0)
+
+
+def _alpha_channel(images: dict[str, ImageLine]) -> str:
+    """Say which channel of map_d is alpha: r, g, b, m (its alpha), l (its grey), or "": m or l."""
+    if "map_d" not in images:
+        return ""
+    channel = (images["map_d"].options.get("-imfchan") or [""])[0]
+    is_base = "map_kd" in images and images["map_kd"].name == images["map_d"].name
+    return "m" if not channel and is_base else channel
 
 
 def _factor(text: str | None, *, default: float) -> float:
@@ -322,46 +220,8 @@ def _factor(text: str | None, *, default: float) -> float:
 def _common_transform(images: dict[str, ImageLine], losses: list[str]) -> Transform:
     """Take the transform of the first image; all images share the texture coordinates."""
     transforms = {key: line.transform for key, line in images.items()}
-    first = next(iter(transforms.values()), _IDENTITY)
+    first = next(iter(transforms.values()), IDENTITY)
     losses += [
         f"options -s and -o of {key} are ignored" for key in transforms if transforms[key] != first
     ]
     return first
-
-
-def _base_texture(
-    color: UInt8[Tensor, "height width 4"] | None, alpha: UInt8[Tensor, "_h _w"] | None
-) -> UInt8[Tensor, "_h2 _w2 4"] | None:
-    """Join the images of colour and alpha, at the larger size of the two."""
-    images = [image for image in (color, alpha) if image is not None]
-    if not images:
-        return None
-    size = max(image.shape[1] for image in images), max(image.shape[0] for image in images)
-    result = torch.full((size[1], size[0], 4), 255, dtype=torch.uint8)
-    if color is not None:
-        result[..., :3] = _resized(color[..., :3], size)
-    if alpha is not None:
-        result[..., 3] = _resized(alpha, size)
-    return result
-
-
-def _joined_channels(
-    roughness: UInt8[Tensor, "_h _w 4"] | None, metallic: UInt8[Tensor, "_h2 _w2 4"] | None
-) -> UInt8[Tensor, "height width 3"] | None:
-    """Join grey images of roughness and metallic in the channels that glTF has them in."""
-    images = [image for image in (roughness, metallic) if image is not None]
-    if not images:
-        return None
-    height, width = images[0].shape[:2]
-    result = torch.full((height, width, 3), 255, dtype=torch.uint8)
-    for channel, image in ((1, roughness), (2, metallic)):
-        if image is not None:
-            result[..., channel] = _resized(image[..., 0], (width, height))
-    return result
-
-
-def _resized(image: UInt8[Tensor, "..."], size: tuple[int, int]) -> UInt8[Tensor, "..."]:
-    """Scale an image to (width, height)."""
-    if image.shape[:2] == (size[1], size[0]):
-        return image
-    return torch.from_numpy(np.array(Image.fromarray(image.numpy()).resize(size)))

@@ -11,7 +11,7 @@ from get3d.core.types import Material, TexturedMesh
 from get3d.data.formats.assemble import MeshArrays, linear_colors, to_textured_mesh
 from get3d.data.formats.ply_tables import Element, Ragged, read_tables
 from get3d.data.formats.polygons import triangulate
-from get3d.data.formats.side_files import find_beside, read_image
+from get3d.data.formats.side_files import find_beside, read_texture
 
 _COLORS = (
     ("red", "green", "blue", "alpha"),
@@ -182,11 +182,10 @@ def _with_images(arrays: MeshArrays, path: Path, names: list[str], losses: list[
             materials.append(Material())
             continue
         found = find_beside(path.parent, names[number])
-        image = None if found is None else read_image(found)
-        if image is None:
+        texture = None if found is None else read_texture(found)
+        if texture is None:
             problem = "is missing" if found is None else "cannot be read"
             losses.append(f"image {names[number]} {problem}")
-        texture = None if image is None else image.float() / 255.0
         materials.append(Material(texture=texture, name=f"material_{number}"))
     return replace(
         arrays, materials=tuple(materials) or (Material(),), face_material=face_material.reshape(-1)

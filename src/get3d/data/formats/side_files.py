@@ -1,20 +1,22 @@
 """Text in the encodings that occur, and the files that a mesh file names, wherever they lie."""
 
 import codecs
+import io
 import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
 
-import numpy as np
-import torch
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from get3d.core import EncodedTexture, MeshError, Sampler, image_problem
+
 # Folders, beside a mesh file or beside its folder, where packs and data sets keep images.
 _IMAGE_FOLDERS = ("textures", "texture", "images", "maps", "materials")
+_REPEAT = Sampler()
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16-le",
@@ -70,23 +72,39 @@ def find_beside(folder: Path, name: str) -> Path | None:
     return None
 
 
-def read_image(path: Path) -> UInt8[Tensor, "height width 4"] | None:
-    """Read an image as RGBA bytes; None if it cannot be read: the shape is usable without.
+def read_texture(path: Path) -> EncodedTexture | None:
+    """Read an image file; None if it cannot be used: the shape is usable without.
 
     Args:
-        path: An image file; grey values of 16 bits are scaled.
+        path: PNG, JPEG and WebP stay as they are; other kinds become PNG.
     """
     try:
+        encoded = path.read_bytes()
+        if image_problem(encoded) is not None:
+            return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                image: Image.Image = opened
-                if opened.mode.startswith("I"):
-                    values = np.asarray(opened).astype(np.float64) / 257
-                    image = Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))
-                return torch.from_numpy(np.array(image.convert("RGBA")))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            with Image.open(path) as image:
+                if image.format in ("PNG", "JPEG", "WEBP"):
+                    return EncodedTexture(encoded, path.name)
+        return encoded_texture(EncodedTexture(encoded, path.name).decode(), path.name)
+    except (OSError, MeshError):
         return None
+
+
+def encoded_texture(
+    texels: UInt8[Tensor, "_h _w _c"], name: str, sampler: Sampler = _REPEAT
+) -> EncodedTexture:
+    """Encode texels as PNG.
+
+    Args:
+        texels: RGB or RGBA.
+        name: For error messages.
+        sampler: How the texture is looked up.
+    """
+    file = io.BytesIO()
+    Image.fromarray(texels.numpy()).save(file, "PNG", compress_level=1)
+    return EncodedTexture(file.getvalue(), name, sampler)
 
 
 def _candidates(home: Path, name: str) -> Iterator[tuple[Path, Sequence[str]]]:
