@@ -89,7 +89,10 @@ def splits_by_file(
 
 def _read_csv(path: Path) -> list[tuple[str, str]]:
     """Read the columns of names and splits."""
-    rows = list(csv.reader(read_lines(path)))
+    try:
+        rows = list(csv.reader(read_lines(path)))
+    except csv.Error as error:
+        raise DataError(f"{path}: cannot be read ({error}); save it as CSV again") from error
     header = [word.strip().lower() for word in rows[0]] if rows else []
     columns = [word for word in ("modelid", "id", "name", "object") if word in header]
     if "split" not in header or not columns:

@@ -165,3 +165,21 @@ def test_names_that_no_file_can_have(obj: Obj) -> None:
         mesh = obj(mtl=f"newmtl m\nmap_Kd {name}\n")
         assert len(mesh.losses) == 1
         assert "is missing" in mesh.losses[0]
+
+
+def test_clamped_images_end_at_their_border(obj: Obj) -> None:
+    shifted = SQUARE.replace("vt 0", "vt 1").replace("vt 1 0\nvt 1 0", "vt 1 0\nvt 2 0")
+    shifted = shifted.replace("vt 1 1\nvt 1 1", "vt 2 1\nvt 1 1")  # u from 1 to 2
+    assert colors_of(obj(shifted)) == QUARTERS
+    clamped = obj(shifted, "newmtl m\nmap_Kd -clamp on tex.png\n")
+    assert colors_of(clamped) == [GREEN, GREEN, WHITE, WHITE]
+
+
+def test_images_of_other_kinds_and_cut_off_ones(obj: Obj, folder: Path) -> None:
+    for suffix in ("bmp", "tga", "tif", "gif"):
+        Image.open(folder / "tex.png").save(folder / f"t.{suffix}")
+        assert colors_of(obj(mtl=f"newmtl m\nmap_Kd t.{suffix}\n")) == QUARTERS
+    (folder / "cut.tga").write_bytes((folder / "t.tga").read_bytes()[:60])
+    (folder / "cut.png").write_bytes((folder / "tex.png").read_bytes()[:60])
+    mesh = obj(mtl="newmtl m\nmap_Kd cut.tga\nmap_d cut.png\nmap_Pm cut.png\n")
+    assert mesh.losses == ("image cut.tga cannot be read", "image cut.png cannot be read")
