@@ -7,7 +7,7 @@ from PIL import Image
 
 from get3d.data import RenderConfig, render_dataset
 
-TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl m\n"
+VERTS = "v 0 0 0\nv {} 0 0\nv 0 1 0\nv 0 0 1\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl m\n"
 FACES = "f 1/1 2/2 3/3\nf 1/1 4/2 2/3\nf 3/1 2/2 1/3\n"
 
 
@@ -21,7 +21,7 @@ def shapenet(root: Path) -> Path:
         image = ("../images/texture0.jpg", f"/home/x/{name}/images/texture0.jpg")[index % 2]
         (models / "model_normalized.mtl").write_text(f"newmtl m\nKd 1 1 1\nmap_Kd {image}\n")
         (models / "model_normalized.obj").write_text(
-            f"mtllib model_normalized.mtl\n{TRIANGLE}{FACES}"
+            f"mtllib model_normalized.mtl\n{VERTS.format(index + 1)}{FACES}"
         )
     (root / "02958343" / "screenshot.blend").write_bytes(b"")
     return root

@@ -104,7 +104,7 @@ def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> Textur
             textured_mesh = reader(path, dtype=dtype)
     except MeshError as error:
         raise MeshFileError(path, str(error)) from error
-    except (ValueError, OverflowError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise _unreadable(path, error) from error
     _check_shape(textured_mesh, path)
     return textured_mesh

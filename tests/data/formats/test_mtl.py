@@ -37,6 +37,7 @@ Obj = Callable[..., TexturedMesh]
         "map_Kd ..\\b\\tex.png",
         "map_Kd nowhere/tex.png",
         "map_Kd t%65x.png",
+        "map_Kd tex.png # a comment",
     ],
 )
 def test_ways_to_name_an_image(obj: Obj, line: str) -> None:

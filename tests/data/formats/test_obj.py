@@ -26,6 +26,7 @@ Obj = Callable[..., TexturedMesh]
         SQUARE.replace("f 1/1/1 2/2/1", "f 1/1/1 \\\n 2/2/1"),
         SQUARE.replace("f 1/1/1 3/3/1 4/4/1", "f -4/-4/-1 -2/-2/-1 -1/-1/-1"),
         SQUARE.replace("f 1/1/1 3/3/1 4/4/1", "f 1/1 3/3 4/4 # no normals"),
+        SQUARE.replace("usemtl m", "usemtl M # a comment"),
         SQUARE.replace("usemtl m", "g a b\ns 1\no caf\xe9\nUSEMTL x\nusemtl\tm  "),
         POSITIONS + "vt 0 0\nvt 1 0 0\nvt 1 1\nvt 0 1\nusemtl m\nf 1/1 2/2 3/3 4/4\n",
     ],

@@ -57,7 +57,9 @@ class Library:
         Returns:
             The material, white if it is missing, and the transform of texture coordinates.
         """
-        name = name if name in self.entries else self._lower.get(name.lower(), name)
+        if name not in self.entries:
+            plain = name.partition(" #")[0].strip()
+            name = self._lower.get(name.lower(), self._lower.get(plain.lower(), name))
         lines = self.entries.get(name)
         if lines is None:
             losses.append(f"material {name} is missing")
@@ -94,6 +96,8 @@ class Library:
     def _read(self, line: ImageLine, losses: list[str]) -> EncodedTexture | None:
         """Read the image that a line names."""
         path = find_beside(self.folder, line.name)
+        if path is None and " #" in line.name:
+            path = find_beside(self.folder, line.name.partition(" #")[0])
         if path is None and line.name.startswith("-"):  # an option that is not known
             path = find_beside(self.folder, line.name.split()[-1])
         if path is None:
@@ -131,7 +135,12 @@ def read_libraries(path: Path, names: Sequence[str], losses: list[str]) -> Libra
         found.setdefault(beside)
     entries: dict[str, dict[str, str]] = {}
     for library in found:
-        for name, lines in _parse(read_lines(library)).items():
+        try:
+            text = read_lines(library)
+        except OSError:
+            losses.append(f"material file {library.name} cannot be read")
+            continue
+        for name, lines in _parse(text).items():
             entries.setdefault(name, lines)
     return Library(path.parent, entries)
 
