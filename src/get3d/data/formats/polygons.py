@@ -3,13 +3,17 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-_MOST_CLIPPED = 4096  # ear clipping takes quadratic time
+# Ear clipping takes quadratic time: the sum of squared sizes of polygons, some seconds.
+_CLIP_BUDGET = 1 << 24
 
 
 def triangulate(
     corners: Float[np.ndarray, "corners 3"], sizes: Int[np.ndarray, " polygons"]
 ) -> tuple[Int[np.ndarray, "triangles 3"], Int[np.ndarray, " triangles"]]:
     """Split polygons into triangles that cover the same area, in the same winding.
+
+    Polygons that cross themselves, and large ones beyond some millions of corners squared, become
+    fans from their first corner.
 
     Args:
         corners: Positions of the corners of all polygons, behind one another.
@@ -19,6 +23,7 @@ def triangulate(
         Indices into `corners`, and the polygon of each triangle, in the order of the polygons.
     """
     starts = np.cumsum(sizes) - sizes
+    budget = _CLIP_BUDGET
     triangles, polygons = [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)]
     for size in np.unique(sizes):
         which = np.flatnonzero(sizes == size)
@@ -31,7 +36,8 @@ def triangulate(
         steps = np.arange(1, size - 1)
         fan = np.stack(np.broadcast_arrays(order[:, :1], order[:, steps], order[:, steps + 1]), -1)
         for row in np.flatnonzero(fan_starts < 0):
-            if 4 < size <= _MOST_CLIPPED:  # four corners without a fan are far from flat
+            budget -= int(size) ** 2
+            if size > 4 and budget >= 0:  # four corners without a fan are far from flat
                 fan[row] = _clip_ears(_flatten(places[row]))
         triangles.append((fan + starts[which, None, None]).reshape(-1, 3))
         polygons.append(np.repeat(which, size - 2))
