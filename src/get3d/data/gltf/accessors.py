@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from get3d.core import MeshError
-from get3d.data.gltf.document import Document, as_object, natural
+from get3d.data.gltf.document import DamagedError, Document, as_object, natural
 
 _DTYPES = {
     5120: np.dtype("<i1"),
@@ -50,11 +49,11 @@ def read_floats(
         One row an element; matrices column by column.
 
     Raises:
-        MeshError: If the accessor is damaged.
+        DamagedError: If the accessor is damaged.
     """
     values, says_normalized = _read(document, index, what)
     if values.shape[1] not in sizes:
-        raise MeshError(
+        raise DamagedError(
             f"{what} has {values.shape[1]} components instead of {' or '.join(map(str, sizes))}"
         )
     result = values.astype(np.float64)
@@ -69,11 +68,11 @@ def read_integers(
     """Read an accessor of unsigned integers: vertex indices or joints.
 
     Raises:
-        MeshError: If the accessor is damaged or holds something else.
+        DamagedError: If the accessor is damaged or holds something else.
     """
     values, _ = _read(document, index, what)
     if values.dtype.kind != "u" or values.shape[1] != size:
-        raise MeshError(f"{what} are not unsigned integers with {size} components")
+        raise DamagedError(f"{what} are not unsigned integers with {size} components")
     return values.astype(np.int64)
 
 
@@ -83,14 +82,14 @@ def _read(document: Document, index: Any, what: str) -> tuple[Shaped[np.ndarray,
     count = natural(entry, "count", f"accessor {index} ({what})")
     dtype, shape = _DTYPES.get(_key(entry, "componentType")), _SHAPES.get(_key(entry, "type"))
     if dtype is None or shape is None:
-        raise MeshError(f"accessor {index} ({what}) has an unknown type")
+        raise DamagedError(f"accessor {index} ({what}) has an unknown type")
     start = natural(entry, "byteOffset", f"accessor {index}", default=0)
     if "bufferView" in entry:
         values = _elements(document, entry["bufferView"], start, count, dtype, shape, what)
     else:
         # Zeros need no bytes, so a small file could call for any number of them.
         if count > max(document.num_bytes(), 1 << 10):
-            raise MeshError(
+            raise DamagedError(
                 f"accessor {index} ({what}) has {count} elements without content, more than all "
                 "buffers have bytes"
             )
@@ -125,9 +124,9 @@ def _elements(
     if not stride:  # zero is written by some exporters for tightly packed
         stride = column_bytes * columns
     if stride < element_bytes:
-        raise MeshError(f"the elements of {what} overlap")
+        raise DamagedError(f"the elements of {what} overlap")
     if count and start + stride * (count - 1) + element_bytes > len(content):
-        raise MeshError(f"{what} goes beyond the end of its buffer view")
+        raise DamagedError(f"{what} goes beyond the end of its buffer view")
     if not count:
         return np.zeros((0, rows * columns), dtype)
     elements = np.ndarray(
@@ -167,10 +166,10 @@ def _sparse_indices(
     source = as_object(sparse.get("indices"), f"sparse indices of {what}")
     dtype = _DTYPES.get(_key(source, "componentType"))
     if dtype is None or dtype.kind != "u":
-        raise MeshError(f"sparse indices of {what} have an unknown type")
+        raise DamagedError(f"sparse indices of {what} have an unknown type")
     start = natural(source, "byteOffset", f"sparse indices of {what}", default=0)
     view = source.get("bufferView")
     places = _elements(document, view, start, num, dtype, (1, 1), f"sparse indices of {what}")
     if num and int(places.max()) >= count:
-        raise MeshError(f"sparse indices of {what} go beyond its {count} elements")
+        raise DamagedError(f"sparse indices of {what} go beyond its {count} elements")
     return places[:, 0].astype(np.int64)

@@ -44,6 +44,10 @@ _MAX_JSON_BYTES = 1 << 28
 _LARGEST = 1e30
 
 
+class DamagedError(MeshError):
+    """What is wrong in a file that is damaged or written wrongly."""
+
+
 @dataclass
 class Document:
     """A glTF file.
@@ -71,11 +75,11 @@ class Document:
         """Return an object of a top-level array.
 
         Raises:
-            MeshError: If there is no such object.
+            DamagedError: If there is no such object.
         """
         items, number = as_list(self.root.get(kind)), as_index(index)
         if number is None or number >= len(items):
-            raise MeshError(f"{_one(kind)} {index!r} does not exist")
+            raise DamagedError(f"{_one(kind)} {index!r} does not exist")
         return as_object(items[number], f"{_one(kind)} {number}")
 
     def count(self, kind: str) -> int:
@@ -86,7 +90,7 @@ class Document:
         """Return the content of a buffer.
 
         Raises:
-            MeshError: If it is missing or shorter than the file says.
+            DamagedError: If it is missing or shorter than the file says.
         """
         entry = self.item("buffers", index)
         if index not in self._buffers:
@@ -97,9 +101,9 @@ class Document:
             elif self.binary is not None and index == 0:
                 content = self.binary
             else:
-                raise MeshError(f"buffer {index} has no content")
+                raise DamagedError(f"buffer {index} has no content")
             if len(content) < length:
-                raise MeshError(
+                raise DamagedError(
                     f"buffer {index} has {len(content)} bytes instead of {length}: it is cut off"
                 )
             self._buffers[index] = memoryview(content)[:length]
@@ -109,7 +113,7 @@ class Document:
         """Return the bytes of a buffer view, and its stride if it has one.
 
         Raises:
-            MeshError: If it is not inside its buffer.
+            DamagedError: If it is not inside its buffer.
         """
         entry = self.item("bufferViews", index)
         what = f"buffer view {index}"
@@ -117,7 +121,7 @@ class Document:
         start = natural(entry, "byteOffset", what, default=0)
         length = natural(entry, "byteLength", what)
         if start + length > len(content):
-            raise MeshError(f"{what} goes beyond the end of its buffer")
+            raise DamagedError(f"{what} goes beyond the end of its buffer")
         stride = None
         if "byteStride" in entry:
             stride = natural(entry, "byteStride", what)
@@ -136,20 +140,20 @@ class Document:
             length: Number of bytes needed; None: all.
 
         Raises:
-            MeshError: If it cannot be read.
+            DamagedError: If it cannot be read.
         """
         if not isinstance(uri, str):
-            raise MeshError(f"the address of {what} is not text")
+            raise DamagedError(f"the address of {what} is not text")
         if uri[:5].lower() == "data:":
             return _decode_data(uri, what)
         if "://" in uri[:16]:
-            raise MeshError(f"{what} is not a file beside it ({_shown(uri)})")
+            raise DamagedError(f"{what} is not a file beside it ({_shown(uri)})")
         # As written, for exporters that do not encode; with slashes, for those of Windows.
         for name in (unquote(uri), uri, unquote(uri).replace("\\", "/")):
             content = read_regular_file(self.folder / name, length) if "\0" not in name else None
             if content is not None:
                 return content
-        raise MeshError(f"{what} {_shown(unquote(uri))} is missing or no regular file")
+        raise DamagedError(f"{what} {_shown(unquote(uri))} is missing or no regular file")
 
 
 def open_document(path: Path) -> Document:
@@ -159,11 +163,12 @@ def open_document(path: Path) -> Document:
         path: The file; which kind it is depends on its content.
 
     Raises:
-        MeshError: If it is damaged, of another version, or needs an extension that is unknown.
+        DamagedError: If it is damaged.
+        MeshError: If it is of another version, or needs an extension that is unknown.
     """
     content = read_regular_file(path)
     if content is None:
-        raise MeshError("is no regular file")
+        raise DamagedError("is no regular file")
     binary = None
     if content[:4] == _MAGIC:
         text, binary = _split_chunks(content)
@@ -174,7 +179,7 @@ def open_document(path: Path) -> Document:
     try:
         root = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise MeshError(f"has no valid JSON ({' '.join(str(error).split())[:100]})") from error
+        raise DamagedError(f"has no valid JSON ({' '.join(str(error).split())[:100]})") from error
     document = Document(as_object(root, "the document"), path.parent, binary)
     _check_extensions(document)
     asset = document.root.get("asset")
@@ -211,10 +216,10 @@ def as_object(value: Any, what: str) -> dict[str, Any]:
     """Return a JSON object.
 
     Raises:
-        MeshError: If it is something else.
+        DamagedError: If it is something else.
     """
     if not isinstance(value, dict):
-        raise MeshError(f"{what} is not an object")
+        raise DamagedError(f"{what} is not an object")
     return value
 
 
@@ -242,11 +247,11 @@ def natural(
     """Return a property that is a natural number.
 
     Raises:
-        MeshError: If it is missing without a default, something else, or too large.
+        DamagedError: If it is missing without a default, something else, or too large.
     """
     number = as_index(entry.get(key, default))
     if number is None or number > most:
-        raise MeshError(f"{key} of {what} is {_shown(str(entry.get(key)))}, no usable number")
+        raise DamagedError(f"{key} of {what} is {_shown(str(entry.get(key)))}, no usable number")
     return number
 
 
@@ -275,32 +280,32 @@ def number(value: Any, default: float) -> float:
 def _split_chunks(content: bytes) -> tuple[bytes, bytes | None]:
     """Take a GLB file apart into JSON and the binary chunk."""
     if len(content) < 20:
-        raise MeshError("is cut off")
+        raise DamagedError("is cut off")
     version, total = struct.unpack_from("<II", content, 4)
     if version != 2:
         raise MeshError(f"is binary glTF {version}, but 2 is read; convert it to that")
     if total > len(content):
-        raise MeshError(f"has {len(content)} bytes instead of {total}: it is cut off")
+        raise DamagedError(f"has {len(content)} bytes instead of {total}: it is cut off")
     chunks: dict[bytes, bytes] = {}
     place = 12
     while place + 8 <= total:
         length, kind = struct.unpack_from("<I4s", content, place)
         place += 8
         if place + length > total:
-            raise MeshError("has a chunk that goes beyond its end")
+            raise DamagedError("has a chunk that goes beyond its end")
         if kind in (_JSON, _BIN):
             chunks.setdefault(kind, content[place : place + length])
         place += length
     if _JSON not in chunks:
-        raise MeshError("has no JSON chunk")
+        raise DamagedError("has no JSON chunk")
     return chunks[_JSON], chunks.get(_BIN)
 
 
 def _check_extensions(document: Document) -> None:
-    """Raise MeshError if a required extension is unknown."""
+    """Raise an error if a required extension is unknown."""
     required = document.root.get("extensionsRequired", [])
     if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        raise MeshError("extensionsRequired is not a list of names")
+        raise DamagedError("extensionsRequired is not a list of names")
     unknown = sorted({name for name in required if name not in KNOWN_EXTENSIONS})
     if unknown:
         raise MeshError(
@@ -313,13 +318,13 @@ def _decode_data(uri: str, what: str) -> bytes:
     """Decode an address that holds its data."""
     head, comma, body = uri.partition(",")
     if not comma:
-        raise MeshError(f"{what} has a damaged data address")
+        raise DamagedError(f"{what} has a damaged data address")
     if not head.lower().endswith(";base64"):
         return unquote_to_bytes(body)
     try:
         return base64.b64decode(unquote(body) if "%" in body else body)
     except (binascii.Error, ValueError) as error:
-        raise MeshError(f"{what} has a damaged data address") from error
+        raise DamagedError(f"{what} has a damaged data address") from error
 
 
 def _one(kind: str) -> str:

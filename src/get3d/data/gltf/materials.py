@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from get3d.core import EncodedTexture, Material, MeshError, Sampler, Wrap, image_problem
-from get3d.data.gltf.document import Document, as_index, extension, number, numbers
+from get3d.core import EncodedTexture, Material, Sampler, Wrap, image_problem
+from get3d.data.gltf.document import DamagedError, Document, as_index, extension, number, numbers
 
 _NEAREST = (9728, 9984, 9986)  # of minification: alone, and between levels of detail
 _WRAPS: dict[int, Wrap] = {10497: "repeat", 33071: "clamp", 33648: "mirror"}
@@ -65,7 +65,7 @@ def read_material(document: Document, index: int | None) -> FileMaterial:
         index: Of the material; None: the default one.
 
     Raises:
-        MeshError: If there is no such material.
+        DamagedError: If there is no such material.
     """
     if index is None:
         return FileMaterial(Material(metallic=1.0, alpha_mode="OPAQUE", double_sided=False))
@@ -136,7 +136,7 @@ def _read_texture(
     transform = extension(info, "KHR_texture_transform") or {}
     coordinates = as_index(transform.get("texCoord", info.get("texCoord", 0)))
     if coordinates is None:
-        raise MeshError("texCoord of a texture is no number")
+        raise DamagedError("texCoord of a texture is no number")
     mapping = Mapping2D(
         coordinates,
         numbers(transform.get("offset"), (0.0, 0.0)),
@@ -160,7 +160,7 @@ def _read_image(document: Document, index: Any) -> tuple[bytes | None, str]:
             encoded = document.read_uri(entry["uri"], "image")
         else:
             encoded = bytes(document.view(entry.get("bufferView"))[0])
-    except MeshError as error:
+    except DamagedError as error:
         document.note(f"an {error}" if "uri" in entry else f"{name}: {error}")
         document.images[index] = None
         return None, name

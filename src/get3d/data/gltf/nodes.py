@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from get3d.core import MeshError
 from get3d.data.gltf.accessors import read_floats
-from get3d.data.gltf.document import Document, as_index, as_list, extension, numbers
+from get3d.data.gltf.document import DamagedError, Document, as_index, as_list, extension, numbers
 
 _INSTANCING = "EXT_mesh_gpu_instancing"
 _IDENTITY = tuple(float(value) for value in np.eye(4).flatten())
@@ -24,9 +23,10 @@ class Nodes:
     """
 
     def __init__(self, document: Document) -> None:
-        """Resolve the hierarchy; raise MeshError if it is not a forest."""
+        """Resolve the hierarchy; raise DamagedError if it is not a forest."""
         num = document.count("nodes")
         self._document = document
+        self._joints: dict[int, Float[np.ndarray, "joints 4 4"]] = {}
         self.entries = [document.item("nodes", index) for index in range(num)]
         self._children = [self._list_nodes(entry.get("children")) for entry in self.entries]
         parents = [0] * num
@@ -34,14 +34,15 @@ class Nodes:
             for child in children:
                 parents[child] += 1
         if any(count > 1 for count in parents):
-            raise MeshError("a node has several parents")
+            raise DamagedError("a node has several parents")
         roots = [index for index, count in enumerate(parents) if count == 0]
         self.world: list[Float[np.ndarray, "4 4"]] = [np.eye(4)] * num
         order = self._descend(roots)
         if len(order) != num:
-            raise MeshError("nodes are their own ancestors")
+            raise DamagedError("nodes are their own ancestors")
+        local = _local(self.entries)
         for index in order:
-            self.world[index] = self.world[index] @ _local(self.entries[index])
+            self.world[index] = self.world[index] @ local[index]
             for child in self._children[index]:
                 self.world[child] = self.world[index]
         visible = self._descend(self._scene_roots(roots), only_visible=True)
@@ -51,7 +52,7 @@ class Nodes:
         """Return the transforms of the places where a node's mesh stands.
 
         Raises:
-            MeshError: If the attributes of its instances are damaged.
+            DamagedError: If the attributes of its instances are damaged.
         """
         instancing = extension(self.entries[index], _INSTANCING)
         attributes = instancing.get("attributes") if instancing is not None else None
@@ -66,7 +67,7 @@ class Nodes:
         }
         counts = {len(values) for values in found.values()}
         if len(counts) != 1:
-            raise MeshError("attributes of instances have different lengths")
+            raise DamagedError("attributes of instances have different lengths")
         (num,) = counts
         local = compose(
             found.get("TRANSLATION", np.zeros((num, 3))),
@@ -79,14 +80,21 @@ class Nodes:
         """Return the transforms of the joints of a node's skin, from the mesh to the scene.
 
         Raises:
-            MeshError: If the skin is damaged.
+            DamagedError: If the skin is damaged.
         """
-        if self.entries[index].get("skin") is None:
+        number = self.entries[index].get("skin")
+        if number is None:
             return None
-        skin = self._document.item("skins", self.entries[index]["skin"])
+        skin = self._document.item("skins", number)
+        if number not in self._joints:
+            self._joints[number] = self._skin_joints(skin)
+        return self._joints[number]
+
+    def _skin_joints(self, skin: dict[str, Any]) -> Float[np.ndarray, "joints 4 4"]:
+        """Multiply the transforms of joints by their inverse bind matrices."""
         joints = self._list_nodes(skin.get("joints"))
         if not joints:
-            raise MeshError("a skin has no joints")
+            raise DamagedError("a skin has no joints")
         world = np.stack([self.world[joint] for joint in joints])
         if skin.get("inverseBindMatrices") is None:
             return world
@@ -94,7 +102,7 @@ class Nodes:
             self._document, skin["inverseBindMatrices"], "inverse bind matrices", sizes=(16,)
         )
         if len(inverse) < len(joints):
-            raise MeshError(f"a skin of {len(joints)} joints has {len(inverse)} bind matrices")
+            raise DamagedError(f"a skin of {len(joints)} joints has {len(inverse)} bind matrices")
         return world @ inverse[: len(joints)].reshape(-1, 4, 4).transpose(0, 2, 1)
 
     def _scene_roots(self, roots: Sequence[int]) -> Sequence[int]:
@@ -121,7 +129,7 @@ class Nodes:
         """Read a list of indices of nodes."""
         found = [as_index(each) for each in as_list(value)]
         if any(each is None or each >= len(self.entries) for each in found):
-            raise MeshError("the file names a node that does not exist")
+            raise DamagedError("the file names a node that does not exist")
         return [each for each in found if each is not None]
 
 
@@ -154,12 +162,18 @@ def compose(
     return matrix
 
 
-def _local(entry: dict[str, Any]) -> Float[np.ndarray, "4 4"]:
-    """Return the transform of a node relative to its parent."""
-    if isinstance(entry.get("matrix"), list):
-        return np.array(numbers(entry["matrix"], _IDENTITY)).reshape(4, 4).T
-    return compose(
-        np.array([numbers(entry.get("translation"), (0.0, 0.0, 0.0))]),
-        np.array([numbers(entry.get("rotation"), (0.0, 0.0, 0.0, 1.0))]),
-        np.array([numbers(entry.get("scale"), (1.0, 1.0, 1.0))]),
-    )[0]
+def _local(entries: Sequence[dict[str, Any]]) -> Float[np.ndarray, "nodes 4 4"]:
+    """Return the transforms of nodes relative to their parents."""
+    parts = [
+        np.array([numbers(entry.get(name), default) for entry in entries]).reshape(-1, len(default))
+        for name, default in (
+            ("translation", (0.0, 0.0, 0.0)),
+            ("rotation", (0.0, 0.0, 0.0, 1.0)),
+            ("scale", (1.0, 1.0, 1.0)),
+        )
+    ]
+    local = compose(parts[0], parts[1], parts[2])
+    for index, entry in enumerate(entries):
+        if isinstance(entry.get("matrix"), list):
+            local[index] = np.array(numbers(entry["matrix"], _IDENTITY)).reshape(4, 4).T
+    return local

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from get3d.core import MeshError
 from get3d.data.gltf.accessors import read_floats, read_integers
-from get3d.data.gltf.document import Document, as_index, as_list, as_object
+from get3d.data.gltf.document import DamagedError, Document, as_index, as_list, as_object
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _MAX_SETS = 8  # of texture coordinates, and of joints
@@ -54,7 +53,7 @@ def read_primitive(
         The triangles; None for points, lines and primitives without positions.
 
     Raises:
-        MeshError: If it is damaged.
+        DamagedError: If it is damaged.
     """
     entry = as_object(entry, "a primitive")
     attributes = as_object(entry.get("attributes"), "attributes of a primitive")
@@ -63,7 +62,7 @@ def read_primitive(
         document.note("points and lines are left out")
         return None
     if mode not in (_TRIANGLES, _STRIP, _FAN):
-        raise MeshError(f"a primitive has the unknown mode {entry.get('mode')!r}")
+        raise DamagedError(f"a primitive has the unknown mode {entry.get('mode')!r}")
     if "POSITION" not in attributes:
         document.note("primitives without positions are left out")
         return None
@@ -80,7 +79,7 @@ def read_primitive(
     else:
         indices = np.arange(num, dtype=np.int64)
     if len(indices) and int(indices.max()) >= num:
-        raise MeshError(f"a face names vertex {int(indices.max())} of {num}")
+        raise DamagedError(f"a face names vertex {int(indices.max())} of {num}")
     normals = _read(document, attributes, targets, "NORMAL", (3,), num)
     if normals is not None and not np.isfinite(normals).all():
         document.note("normals that are not finite are left out")
@@ -93,7 +92,7 @@ def read_primitive(
     joints, weights = _joints(document, attributes, num)
     material = entry.get("material")
     if material is not None and as_index(material) is None:
-        raise MeshError(f"a primitive names material {material!r}")
+        raise DamagedError(f"a primitive names material {material!r}")
     return Primitive(
         verts=verts,
         faces=_triangles(indices, mode),
@@ -138,7 +137,7 @@ def _read(
         return None
     values = read_floats(document, attributes[name], name, sizes=sizes, is_normalized=is_normalized)
     if num is not None and len(values) != num:
-        raise MeshError(f"{name} has {len(values)} elements for {num} vertices")
+        raise DamagedError(f"{name} has {len(values)} elements for {num} vertices")
     for weight, target in targets:
         if name in target:
             added = read_floats(
@@ -146,7 +145,7 @@ def _read(
                 is_normalized=is_normalized,
             )  # fmt: skip
             if added.shape != values.shape:
-                raise MeshError(f"{name} of a morph target has another shape than the mesh")
+                raise DamagedError(f"{name} of a morph target has another shape than the mesh")
             values = values + weight * added
     return values
 
@@ -181,7 +180,7 @@ def _joints(
             read_floats(document, attributes[name], name, sizes=(4,), is_normalized=True)
         )
         if len(joints[-1]) != num or len(weights[-1]) != num:
-            raise MeshError(f"joints of a skin are given for another number than {num} vertices")
+            raise DamagedError(f"joints of a skin are given for another number than {num} vertices")
     if not joints:
         return None, None
     total = np.concatenate(weights, axis=1)

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 
 from get3d.core import Material, MeshError, TexturedMesh
-from get3d.data.gltf.document import Document, as_list, number, open_document
+from get3d.data.gltf.document import DamagedError, Document, as_list, number, open_document
 from get3d.data.gltf.materials import FileMaterial, read_material
 from get3d.data.gltf.nodes import Nodes
 from get3d.data.gltf.parts import MeshPart, join_parts, unit
 from get3d.data.gltf.primitives import Primitive, read_primitive
 
 GLTF_SUFFIXES = (".glb", ".gltf")
-_MAX_ELEMENTS = 1 << 25
+_MAX_ELEMENTS = 1 << 26
 _VERTS_AT_ONCE = 1 << 16
 
 
@@ -34,8 +34,13 @@ def read_gltf(path: Path, *, dtype: torch.dtype = torch.float32) -> TexturedMesh
         MeshError: If the file is damaged, needs what cannot be read, or has no faces. The message
             does not name the file.
     """
-    with np.errstate(all="ignore"):  # positions that are not finite are found later
-        return _Reader(open_document(path)).read(dtype)
+    try:
+        with np.errstate(all="ignore"):  # positions that are not finite are found later
+            return _Reader(open_document(path)).read(dtype)
+    except DamagedError as error:
+        raise MeshError(
+            f"cannot be read ({error}); it is damaged or incomplete, so export it again"
+        ) from error
 
 
 class _Reader:
@@ -53,12 +58,18 @@ class _Reader:
 
     def read(self, dtype: torch.dtype) -> TexturedMesh:
         """Collect the parts of all shown nodes."""
-        for node in self._nodes.shown:
-            self._add_node(node)
+        found = [each for node in self._nodes.shown for each in self._find(node)]
         if self._document.count("nodes") == 0:  # a library of meshes
-            for index in range(self._document.count("meshes")):
-                for primitive in self._read_mesh(index, None):
-                    self._place(primitive, np.eye(4)[None])
+            found = [
+                (primitive, np.eye(4)[None], False)
+                for index in range(self._document.count("meshes"))
+                for primitive in self._read_mesh(index, None)
+            ]
+        for primitive, matrices, is_skinned in found:
+            if is_skinned:
+                self._add(primitive, _skin_matrices(primitive, matrices))
+            else:
+                self._place(primitive, matrices)
         if not self._parts:
             raise MeshError(
                 "has no faces; points and lines alone cannot be rendered, so export it as a surface"
@@ -66,19 +77,19 @@ class _Reader:
         joined = join_parts(self._parts, self._materials, dtype)
         return replace(joined, losses=tuple(self._document.notes))
 
-    def _add_node(self, node: int) -> None:
-        """Add the mesh of a node at all its places."""
+    def _find(self, node: int) -> list[tuple[Primitive, Float[np.ndarray, "places 4 4"], bool]]:
+        """List the primitives of a node with the transforms of their places, or of their joints."""
         mesh = self._nodes.entries[node].get("mesh")
         if mesh is None:
-            return
-        joints = self._nodes.joints(node)
-        places = self._nodes.places(node)
+            return []
+        joints, places = self._nodes.joints(node), self._nodes.places(node)
+        found = []
         for primitive in self._read_mesh(mesh, self._nodes.entries[node].get("weights")):
-            if joints is not None and primitive.joints is not None:
-                self._count(primitive, 1)
-                self._add(primitive, _skin_matrices(primitive, joints))
-            else:
-                self._place(primitive, places)
+            is_skinned = joints is not None and primitive.joints is not None
+            num_places = 1 if is_skinned else len(places)
+            self._count(primitive, num_places)
+            found.append((primitive, joints if is_skinned else places, is_skinned))
+        return found
 
     def _read_mesh(self, index: Any, weights: Any) -> list[Primitive]:
         """Read the primitives of a mesh that have faces, with weights of morph targets."""
@@ -87,25 +98,27 @@ class _Reader:
         chosen = tuple(number(each, 0.0) for each in as_list(weights))
         key = (int(index), chosen)
         if key not in self._primitives:
-            found = [
-                read_primitive(self._document, entry, chosen)
-                for entry in as_list(mesh.get("primitives"))
-            ]
-            self._primitives[key] = [each for each in found if each and len(each.faces)]
+            found = []
+            for entry in as_list(mesh.get("primitives")):
+                primitive = read_primitive(self._document, entry, chosen)
+                if primitive is not None and len(primitive.faces):
+                    self._count(primitive, 1)
+                    found.append(primitive)
+            self._primitives[key] = found
         return self._primitives[key]
 
-    def _count(self, primitive: Primitive, num_places: int) -> None:
-        """Raise MeshError if instances add up to more than memory holds."""
-        self._num_elements += num_places * (len(primitive.faces) + len(primitive.verts))
+    def _count(self, primitive: Primitive, num: int) -> None:
+        """Raise MeshError if what is read and placed adds up to more than memory holds.
+
+        It counts before anything is placed, so that a small file that places a mesh very many
+        times, or reads the same bytes as many meshes, is refused at once.
+        """
+        self._num_elements += num * (len(primitive.faces) + len(primitive.verts))
         if self._num_elements > _MAX_ELEMENTS:
-            raise MeshError(
-                f"has more than {_MAX_ELEMENTS:,} faces and vertices, instances included; simplify "
-                "it"
-            )
+            raise MeshError("has too many faces and vertices, instances included; simplify it")
 
     def _place(self, primitive: Primitive, places: Float[np.ndarray, "places 4 4"]) -> None:
         """Add a primitive at every place, many small instances at a time."""
-        self._count(primitive, len(places))
         num = len(primitive.verts)
         step = max(1, _VERTS_AT_ONCE // num)
         for start in range(0, len(places), step):
@@ -195,7 +208,7 @@ def _skin_matrices(
     assert primitive.weights is not None
     named = np.where(primitive.weights > 0, primitive.joints, 0)
     if int(named.max()) >= len(joints):
-        raise MeshError(f"a vertex names joint {int(named.max())} of {len(joints)}")
+        raise DamagedError(f"a vertex names joint {int(named.max())} of {len(joints)}")
     matrices = np.zeros((len(primitive.verts), 4, 4))
     for joint, weight in zip(named.T, primitive.weights.T, strict=True):
         matrices += weight[:, None, None] * joints[joint]
