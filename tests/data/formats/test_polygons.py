@@ -22,7 +22,9 @@ def star(rng: np.random.Generator, size: int) -> np.ndarray:
 def test_stars_of_all_sizes_at_once(seed: int) -> None:
     rng = np.random.default_rng(seed)
     sizes = rng.permutation([3, 4, 4, 5, 9, 40, 4, 3, 5])
-    polygons = [star(rng, int(size)) + (3.0 * index, 0, 0) for index, size in enumerate(sizes)]
+    polygons = [
+        star(rng, int(size)) + np.array([3.0 * index, 0, 0]) for index, size in enumerate(sizes)
+    ]
     corners = np.concatenate(polygons)
     triangles, owner = triangulate(corners, sizes)
     assert np.bincount(owner).tolist() == (sizes - 2).tolist()
