@@ -98,6 +98,9 @@ def split_channels(
     return dict(zip(channels, values.split(list(channels.values()), dim=-1), strict=True))
 
 
+_TEXTURES = ("texture", "metallic_roughness_texture", "normal_texture", "emissive_texture")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """The look of a face: glTF's metallic-roughness material (glTF 2.0, section 3.9).
@@ -135,6 +138,20 @@ class Material:
     alpha_cutoff: float = 0.5
     double_sided: bool | None = None
     name: str = "material"
+
+    def decoded(self) -> "Material":
+        """Return the material with tensors in place of encoded textures.
+
+        Raises:
+            MeshError: If an image is damaged.
+        """
+        found: dict[str, Tensor] = {}
+        for name in _TEXTURES:
+            texture = getattr(self, name)
+            if isinstance(texture, EncodedTexture):
+                texels = texture.decode()
+                found[name] = texels.float() / 255 if name == "texture" else texels[..., :3].clone()
+        return replace(self, **found)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from get3d.core.files import atomic_path
 from get3d.core.textures import EncodedTexture
@@ -133,9 +134,8 @@ def _find_look(material: Material, part: SplitMesh, jpeg_quality: int | None) ->
     is_clear = image_u8.shape[-1] == 4 and material.alpha_mode != "OPAQUE"
     if is_clear and factor[3] != 1:
         # Alpha is not encoded, so its factor can go into the image.
-        texture = material.texture
-        if isinstance(texture, EncodedTexture):
-            texture = texture.decode().float() / 255
+        texture = material.decoded().texture
+        assert isinstance(texture, Tensor)
         image_u8 = material_image(texture * texture.new_tensor([1.0, 1.0, 1.0, factor[3]]))
         factor[3] = 1
     image, kind = encode_image(image_u8, jpeg_quality)

@@ -184,7 +184,7 @@ class _Reader:
 
 
 def _repeated(primitive: Primitive, num: int) -> Primitive:
-    """Put a primitive several times behind itself."""
+    """Put a primitive without its joints several times behind itself."""
 
     def tiled(values: Any) -> Any:
         return None if values is None else np.tile(values, (num, 1))
@@ -197,6 +197,8 @@ def _repeated(primitive: Primitive, num: int) -> Primitive:
         normals=tiled(primitive.normals),
         uvs={index: tiled(uv) for index, uv in primitive.uvs.items()},
         colors=tiled(primitive.colors),
+        joints=None,
+        weights=None,
     )
 
 
