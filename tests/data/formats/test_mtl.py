@@ -138,6 +138,14 @@ def test_what_is_lost_is_named(obj: Obj, folder: Path) -> None:
     )
 
 
+def test_missing_libraries_and_images_leave_white(obj: Obj) -> None:
+    mesh = obj(SQUARE.replace("usemtl m", "usemtl m\nf 1 2 3\nusemtl n"), None)
+    assert (colors_of(mesh), mesh.losses) == ([WHITE] * 4, ("all materials are missing",))
+    mesh = obj(mtl="newmtl m\nKd 0 0 0\nmap_Kd gone.png\nmap_Ke gone.png\n")
+    assert (colors_of(mesh), mesh.losses) == ([WHITE] * 4, ("image gone.png is missing",))
+    assert mesh.materials[0].emissive == (0.0, 0.0, 0.0)
+
+
 def test_bump_strength_and_images_of_pbr(obj: Obj, folder: Path) -> None:
     Image.fromarray(np.full((4, 2), 51, np.uint8)).save(folder / "rough.png")
     (material,) = obj(

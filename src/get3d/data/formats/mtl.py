@@ -62,7 +62,8 @@ class Library:
             name = self._lower.get(name.lower(), self._lower.get(plain.lower(), name))
         lines = self.entries.get(name)
         if lines is None:
-            losses.append(f"material {name} is missing")
+            text = f"material {name} is missing" if self.entries else "all materials are missing"
+            losses.append(text)
             return Material(name=name), IDENTITY
         losses += [f"{keyword} is ignored" for keyword in _IGNORED if keyword in lines]
         images = {key: ImageLine.parse(lines[key]) for key in _IMAGES if lines.get(key)}
@@ -73,12 +74,12 @@ class Library:
         if alpha == 0:
             losses.append(f"material {name} is invisible (d 0)")
         read = {key: self._read(line, losses) for key, line in images.items()}
-        base, emitted = read.get("map_kd"), read.get("map_ke")
-        color = _color(lines, "kd", 1.0, has_image=base is not None, losses=losses)
+        emitted = read.get("map_ke")
+        color = _color(lines, "kd", 1.0, has_image="map_kd" in images, losses=losses)
         material = Material(
             base_color=(*color, alpha),
             texture=base_texture(
-                base, read.get("map_d"), channel=_alpha_channel(images), losses=losses
+                read.get("map_kd"), read.get("map_d"), channel=_alpha_channel(images), losses=losses
             ),
             metallic=_factor(lines.get("pm"), default=float(read.get("map_pm") is not None)),
             roughness=_factor(lines.get("pr"), default=1.0),
@@ -136,11 +137,11 @@ def read_libraries(path: Path, names: Sequence[str], losses: list[str]) -> Libra
     entries: dict[str, dict[str, str]] = {}
     for library in found:
         try:
-            text = read_lines(library)
+            rows = read_lines(library)
         except OSError:
             losses.append(f"material file {library.name} cannot be read")
             continue
-        for name, lines in _parse(text).items():
+        for name, lines in _parse(rows).items():
             entries.setdefault(name, lines)
     return Library(path.parent, entries)
 
