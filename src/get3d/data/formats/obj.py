@@ -96,7 +96,7 @@ def _parse(text: Sequence[str]) -> _Lines:
                 lines.uvs.append(words[1:])
             case "vn":
                 lines.normals.append(words[1:])
-            case "f" | "fo":
+            case "f":
                 if len(words) < 4:
                     num_small += 1
                     continue
