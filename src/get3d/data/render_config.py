@@ -22,7 +22,8 @@ class RenderConfig:
         longest_side: Longest side of each object's box, which is centred on the origin, in scene
             units.
         distribution: Camera distribution.
-        light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours.
+        light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours
+            and emitted light.
         supersample: Samples per pixel along each axis, for antialiasing.
         cull_backfaces: Whether the back of faces is left out where a material is single-sided (glTF
             `doubleSided`), as viewers do; many files are single-sided by mistake, so that holes
