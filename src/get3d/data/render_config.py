@@ -31,7 +31,8 @@ class RenderConfig:
             units (published: 0.9, which cuts off some objects); None: the largest at which no image
             cuts off a corner of any box.
         distribution: Camera distribution.
-        light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours.
+        light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours
+            and emitted light.
         supersample: Samples per pixel along each axis, for antialiasing.
         cull_backfaces: Whether the back of faces is left out where a material is single-sided (glTF
             `doubleSided`), as viewers do; many files are single-sided by mistake, so that holes

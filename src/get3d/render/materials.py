@@ -167,12 +167,10 @@ def _look_up(
     channels: slice = _ALL,
 ) -> Float[Tensor, "p _"]:
     """Sample some channels of a material's texture."""
-    sampler = _DEFAULT
-    if isinstance(texture, EncodedTexture):
-        texture, sampler = texture.decode(), texture.sampler
-    return sample_texture(
-        texture.to(uv.device)[..., channels], uv, is_srgb=is_srgb, sampler=sampler
-    )
+    texels = texture.decode() if isinstance(texture, EncodedTexture) else texture
+    sampler = texture.sampler if isinstance(texture, EncodedTexture) else _DEFAULT
+    texels = texels.to(uv.device)[..., channels]
+    return sample_texture(texels, uv, is_srgb=is_srgb, sampler=sampler)
 
 
 def _image_id(texture: Tensor | EncodedTexture | None) -> int:

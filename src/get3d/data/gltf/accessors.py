@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, Shaped
 
 from get3d.data.gltf.document import DamagedError, Document, as_object, natural
 
-_DTYPES = {
+_DTYPES: dict[Any, np.dtype] = {
     5120: np.dtype("<i1"),
     5121: np.dtype("<u1"),
     5122: np.dtype("<i2"),
@@ -16,7 +16,7 @@ _DTYPES = {
     5126: np.dtype("<f4"),
 }
 # Rows and columns; the columns of matrices start at multiples of four bytes.
-_SHAPES = {
+_SHAPES: dict[Any, tuple[int, int]] = {
     "SCALAR": (1, 1),
     "VEC2": (2, 1),
     "VEC3": (3, 1),

@@ -85,10 +85,12 @@ class _Reader:
         joints, places = self._nodes.joints(node), self._nodes.places(node)
         found = []
         for primitive in self._read_mesh(mesh, self._nodes.entries[node].get("weights")):
-            is_skinned = joints is not None and primitive.joints is not None
-            num_places = 1 if is_skinned else len(places)
-            self._count(primitive, num_places)
-            found.append((primitive, joints if is_skinned else places, is_skinned))
+            if joints is not None and primitive.joints is not None:
+                self._count(primitive, 1)
+                found.append((primitive, joints, True))
+            else:
+                self._count(primitive, len(places))
+                found.append((primitive, places, False))
         return found
 
     def _read_mesh(self, index: Any, weights: Any) -> list[Primitive]:
