@@ -50,7 +50,7 @@ def main(
         info = get3d.ModelInfo(name=out.name, description=f"{seen_images} images of {data}")
         get3d.save_model(get3d.Model(trainer.average, info), out / "model")
 
-    run = Run(trainer, out, config=settings, schedule=settings.schedule, on_checkpoint=save_model)
+    run = Run(trainer, out, config=settings, schedule=settings.schedule, on_output=save_model)
     run.train(on_step=lambda trainer, scalars: print(f"\r{trainer.seen_images} images", end=""))
     print(f"\nwrote {out}; look at {out / 'samples'} and {out / 'log.csv'}")
 

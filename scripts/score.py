@@ -34,8 +34,9 @@ from get3d.apps.evaluation import (
     measure_collection,
     summarize,
 )
+from get3d.apps.evaluation.config import Metric
 from get3d.apps.evaluation.page import score_text
-from get3d.apps.evaluation.plan import LEAST, Metric
+from get3d.apps.evaluation.plan import LEAST
 from get3d.cli.device import pick_device
 from get3d.core import ConfigError
 

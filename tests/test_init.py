@@ -59,6 +59,10 @@ def test_fields_of_results_that_stay():
         assert names <= {field.name for field in dataclasses.fields(kind)}
 
 
+def test_version_is_that_of_the_package():
+    assert get3d.__version__.split(".")[0].isdigit()
+
+
 def test_unknown_name():
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         get3d.lode  # noqa: B018

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from get3d.export import save
     from get3d.models import DiscriminatorConfig, DiscriminatorPair, Generator, GeneratorConfig
 
+__version__ = "0.1.0"
+
 # Imported on first use: `get3d --help` must not wait for PyTorch.
 _MODULE_OF = {
     "Cameras": "get3d.core",
@@ -84,6 +86,7 @@ __all__ = [
     "ModelError",
     "ModelInfo",
     "TexturedMesh",
+    "__version__",
     "apps",
     "core",
     "data",

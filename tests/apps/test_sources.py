@@ -54,7 +54,7 @@ def test_run_folder_means_its_model(folder, tmp_path):
 
 def test_run_folder_without_a_model_yet(tmp_path):
     (tmp_path / "config.yaml").write_text("batch: 8")
-    with pytest.raises(FileNotFoundError, match="training writes one at its first checkpoint"):
+    with pytest.raises(FileNotFoundError, match="training writes one with its first sample"):
         load(tmp_path)
 
 

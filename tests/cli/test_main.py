@@ -172,3 +172,39 @@ def test_wrong_flags_are_one_line(capsys, args, message) -> None:
     assert message in error
     assert error.count("\n") == 1
     assert error.startswith(f"get3d {args[0]}: ")
+
+
+def policy_in_a_fresh_process(**variables: str) -> str:
+    """Run a command and return the wait policy that its process, and PyTorch in it, then has."""
+    code = (
+        "import os, sys; from get3d.cli import main; main(['--version']); "
+        "assert 'torch' not in sys.modules; "
+        "print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('KMP_BLOCKTIME'))"
+    )
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    rest = {name: value for name, value in os.environ.items() if name not in names}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=rest | variables, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1]
+
+
+def test_idle_threads_sleep_unless_the_user_says_otherwise() -> None:
+    assert policy_in_a_fresh_process() == "PASSIVE 0"
+    assert policy_in_a_fresh_process(OMP_WAIT_POLICY="ACTIVE") == "ACTIVE None"
+    assert policy_in_a_fresh_process(GOMP_SPINCOUNT="9") == "None None"
+
+
+def test_commands_work_from_a_source_folder_that_is_not_installed() -> None:
+    code = (
+        "import importlib.metadata as m\n"
+        "found = m.version\n"
+        "def version(name):\n"
+        "    if name == 'get3d': raise m.PackageNotFoundError(name)\n"
+        "    return found(name)\n"
+        "m.version = version\n"
+        "import get3d.apps.latent.folder, get3d.apps.model_folder, get3d.apps.evaluation.report\n"
+        "from get3d.cli import main; main(['--version'])"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("get3d 0.")

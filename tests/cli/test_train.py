@@ -71,11 +71,36 @@ def test_trains_resumes_and_leaves_a_model(tmp_path, data, config, capsys):
     resolved = yaml.safe_load((run / "config.yaml").read_text())
     assert resolved["schedule"]["total_images"] == 12
     shapes = tmp_path / "shapes"
+    capsys.readouterr()
     assert (
         main(["generate", str(run), "--num", "1", "--texture-size", "64", "--out", str(shapes)])
         == 0
     )
     assert list(shapes.glob("*.glb"))
+    said = capsys.readouterr().out
+    assert f"model: run ({run}), 12 images seen, saved 20" in said
+    assert " UTC\n" in said
+
+
+def test_the_model_is_as_new_as_the_newest_sample(tmp_path, data, config, monkeypatch):
+    run = tmp_path / "run"
+    intervals = ["--schedule.sample-every-images", "8", "--schedule.checkpoint-every-images", "99"]
+    intervals += ["--schedule.total-images", "12"]
+    state_dict, seen_then = Trainer.state_dict, []
+
+    def save(trainer):
+        if trainer.seen_images:  # the last checkpoint, after the samples of image 8
+            info = yaml.safe_load((run / "model" / "config.yaml").read_text())["info"]
+            seen_then.append((info["seen_images"], info["description"]))
+        return state_dict(trainer)
+
+    monkeypatch.setattr(Trainer, "state_dict", save)
+    command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
+    assert main([*command, *intervals]) == 0
+    assert seen_then == [(8, f"8 images of {data}")]
+    assert sorted(path.name for path in (run / "samples").iterdir())[-1] == "images-000000012.png"
+    info = yaml.safe_load((run / "model" / "config.yaml").read_text())["info"]
+    assert info["seen_images"] == 12
 
 
 def test_a_licence_survives_the_next_checkpoint(tmp_path, data, config, capsys):

@@ -12,9 +12,8 @@ import trimesh
 from PIL import Image
 from trimesh.visual.material import PBRMaterial
 
-from get3d.core.types import TexturedMesh
+from get3d.core import EncodedTexture, TexturedMesh
 from get3d.data.mesh_files import MeshFileError, find_meshes, load_mesh, normalize_mesh
-from get3d.data.mesh_notes import appearance_notes, unsupported_extensions
 from get3d.render import material_channels
 
 
@@ -101,13 +100,14 @@ def test_image_orientation_and_factor(tmp_path: Path) -> None:
     square.export(tmp_path / "square.glb")
     loaded = load_mesh(tmp_path / "square.glb")
     (material,) = loaded.materials
-    assert material.texture is not None
-    assert material.texture[0, 0, :3].tolist() == [1.0, 0.0, 0.0]  # row 0 is the top, v = 1
+    assert isinstance(material.texture, EncodedTexture)
+    texels = material.texture.decode()
+    assert texels[0, 0, :3].tolist() == [255, 0, 0]  # row 0 is the top, v = 1
     corner = loaded.mesh.verts[loaded.mesh.faces[0, 0]][:2]
     assert torch.allclose(loaded.uvs[loaded.uv_faces[0, 0]], corner)
     # A glTF factor is linear light already; alpha is unused in an opaque material.
     assert material.base_color == pytest.approx((0.5, 1.0, 1.0, 1.0), abs=0.003)
-    assert (material.texture[..., 3] == 1).all()
+    assert (texels[..., 3] == 255).all()
 
 
 def test_a_part_without_coordinates_leaves_the_others_their_image(tmp_path: Path) -> None:
@@ -186,12 +186,11 @@ def test_obj_materials(tmp_path: Path) -> None:
     assert by_name["grey"].base_color == pytest.approx((0.214, 0.214, 0.214, 0.25), abs=0.001)
     assert by_name["image"].base_color == (1.0, 1.0, 1.0, 1.0)
     assert by_name["image"].texture is not None
-    assert appearance_notes(tmp_path / "a.obj") == []
+    assert loaded.losses == ()
     (tmp_path / "p.png").unlink()
-    load_mesh(tmp_path / "a.obj")
-    assert appearance_notes(tmp_path / "a.obj") == ["image p.png is missing"]
+    assert load_mesh(tmp_path / "a.obj").losses == ("image p.png is missing",)
     (tmp_path / "a.mtl").unlink()
-    assert appearance_notes(tmp_path / "a.obj") == ["material file a.mtl is missing"]
+    assert "material file a.mtl is missing" in load_mesh(tmp_path / "a.obj").losses
 
 
 def test_degenerate_faces_stay_and_unused_vertices_go(tmp_path: Path) -> None:
@@ -260,13 +259,10 @@ def test_missing_parts_of_gltf_are_named(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     header = json.loads((tmp_path / "model.gltf").read_text())
     header["images"] = [{"uri": "gone.png"}]
-    header["materials"][0]["pbrMetallicRoughness"]["baseColorTexture"]["texCoord"] = 1
     (tmp_path / "model.gltf").write_text(json.dumps(header))
-    load_mesh(tmp_path / "model.gltf")
-    assert appearance_notes(tmp_path / "model.gltf") == [
-        "image gone.png is missing",
-        "the second set of texture coordinates is ignored",
-    ]
+    assert load_mesh(tmp_path / "model.gltf").losses == (
+        "an image gone.png is missing or no regular file",
+    )
     for buffer in tmp_path.glob("*.bin"):
         buffer.unlink()
     with pytest.raises(MeshFileError, match="cannot be read"):
@@ -300,28 +296,6 @@ def test_meshes_that_cannot_be_scaled_raise(tmp_path: Path) -> None:
         normalize_mesh(loaded, longest_side=0.0)
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"normalTexture": {"index": 0, "texCoord": 1, "scale": 0.5}, "occlusionTexture": None},
-        {"pbrMetallicRoughness": {"baseColorTexture": None}},
-        {"extensions": {"KHR_materials_emissive_strength": {"emissiveStrength": 2}}},
-        {"extensions": None},
-    ],
-)
-def test_notes_of_odd_headers(tmp_path: Path, damage: dict) -> None:
-    path = tmp_path / "odd.gltf"
-    header = {"materials": [damage, 3], "images": [{"uri": 5, "mimeType": None}, None]}
-    path.write_text(json.dumps(header | {"extensionsRequired": [1, None]}))
-    assert unsupported_extensions(path) == []
-    notes = appearance_notes(path)
-    if "normalTexture" in damage:
-        assert "the second set of texture coordinates is ignored" in notes
-        assert "the scale of the normal texture is ignored" in notes
-    if damage.get("extensions"):
-        assert notes == ["KHR_materials_emissive_strength is ignored"]
-
-
 def test_images_besides_the_base_colour_may_be_damaged(tmp_path: Path) -> None:
     (tmp_path / "square.mtl").write_text(
         "newmtl a\nKd 1 1 1\nd abc\nPr x\nmap_Pr my rough.png\nnorm bad.exr\n"
@@ -333,12 +307,13 @@ def test_images_besides_the_base_colour_may_be_damaged(tmp_path: Path) -> None:
         "mtllib square.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl a\n"
         "f 1/1 2/2 3/3\n"
     )
-    (material,) = load_mesh(tmp_path / "square.obj").materials
+    loaded = load_mesh(tmp_path / "square.obj")
+    (material,) = loaded.materials
     assert material.normal_texture is None
     assert material.base_color[3] == 1.0
     assert material.roughness == 1.0
-    assert (material.metallic_roughness_texture[..., 1] == 128).all()  # 16 bits are scaled
-    assert "image -bm 1 gone.png is missing" in appearance_notes(tmp_path / "square.obj")
+    assert (material.metallic_roughness_texture.decode()[..., 1] == 128).all()  # 16 bits are scaled
+    assert loaded.losses == ("image gone.png is missing", "image bad.exr cannot be read")
 
 
 def test_too_little_memory_is_no_damaged_file(tmp_path: Path, monkeypatch) -> None:
@@ -346,6 +321,6 @@ def test_too_little_memory_is_no_damaged_file(tmp_path: Path, monkeypatch) -> No
         raise MemoryError
 
     trimesh.creation.box().export(tmp_path / "box.ply")
-    monkeypatch.setattr("trimesh.load_scene", fail)
+    monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(MemoryError):
         load_mesh(tmp_path / "box.ply")

@@ -13,12 +13,15 @@ from PIL import Image
 from get3d.data.dataset import open_dataset
 from get3d.data.layouts import DataError, angles_to_cameras
 from get3d.data.render_config import RenderConfig
-from get3d.data.render_dataset import RenderProgress, render_dataset, split_objects
+from get3d.data.render_dataset import RenderProgress, render_dataset
 from get3d.data.render_object import object_cameras
+from get3d.data.splits import split_objects
 from get3d.data.validate import validate_dataset
 from get3d.geometry.cameras import CameraDistribution
 
-CONFIG = RenderConfig(views=6, size=32, supersample=2, test_fraction=0.0, workers=1)
+CONFIG = RenderConfig(
+    views=6, size=32, longest_side=0.9, supersample=2, test_fraction=0.0, workers=1
+)
 
 
 def crooked_mesh() -> trimesh.Trimesh:

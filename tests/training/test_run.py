@@ -41,7 +41,7 @@ def test_a_run_does_not_write_among_other_things(tmp_path, config, images):
 
 def test_a_run_leaves_everything_a_user_needs(tmp_path, config, images):
     seen = []
-    run = start_run(config, images, tmp_path, on_checkpoint=seen.append)
+    run = start_run(config, images, tmp_path, on_output=seen.append)
     assert run.train()
     assert (tmp_path / "config.yaml").is_file()
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + 24 // 4
@@ -49,7 +49,7 @@ def test_a_run_leaves_everything_a_user_needs(tmp_path, config, images):
     assert names == [f"images-{count:09d}.png" for count in (0, 12, 24)]
     with Image.open(tmp_path / "samples" / names[-1]) as sheet:
         assert sheet.getextrema() != ((255, 255),) * 3
-    assert seen == [0, 8, 16, 24]
+    assert seen == [0, 8, 12, 16, 24]  # checkpoints and samples
     assert len(list_checkpoints(tmp_path / "checkpoints")) == 4
 
 

@@ -28,6 +28,8 @@ class ModelInfo:
         origin: Where the weights came from, if get3d did not train them.
         is_unlit: Whether its colours are base colours, because generated images were lit in
             training. Otherwise they contain the light of the training images.
+        seen_images: Training images seen, if get3d trained it.
+        saved_at: When training wrote it, such as "2026-11-28 09:30 UTC"; else empty.
         source: Where it was loaded from; not saved.
     """
 
@@ -36,7 +38,16 @@ class ModelInfo:
     licence: str = UNKNOWN_LICENCE
     origin: str = ""
     is_unlit: bool = False
+    seen_images: int | None = None
+    saved_at: str = ""
     source: str = ""
+
+    def __str__(self) -> str:
+        """Name the model and its state in one line."""
+        seen = [] if self.seen_images is None else [f"{self.seen_images} images seen"]
+        saved = [f"saved {self.saved_at}"] if self.saved_at else []
+        source = f" ({self.source})" if self.source else ""
+        return ", ".join([f"{self.name}{source}", *seen, *saved])
 
 
 @dataclass(frozen=True)

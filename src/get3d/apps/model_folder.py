@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from get3d import __version__
 from get3d.apps.model import UNKNOWN_LICENCE, Model, ModelInfo
 from get3d.apps.model_card import write_card
 from get3d.apps.model_grid import custom_grid_tensors, pop_grid
@@ -49,6 +49,8 @@ class _Info:
     licence: str = UNKNOWN_LICENCE
     origin: str = ""
     is_unlit: bool = False
+    seen_images: int | None = None
+    saved_at: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +88,11 @@ def save_model(model: Model, folder: Path | str) -> None:
     folder = Path(folder)
     remove_leftovers(folder)
     config = model.generator.config
-    info = _Info(
-        name=model.info.name,
-        description=model.info.description,
-        licence=model.info.licence,
-        origin=model.info.origin,
-        is_unlit=model.info.is_unlit,
-    )
+    info = _Info(**{name: getattr(model.info, name) for name in to_dict(_Info())})
     weights = fingerprint(model.generator)
     content = _ModelFile(
         format=FORMAT,
-        written_by=version("get3d"),
+        written_by=__version__,
         weights=weights,
         info=info,
         generator=config,
@@ -130,7 +126,7 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
         if not (folder / name).is_file():
             raise FileNotFoundError(
                 f"{folder} holds no {name}; a model folder has {CONFIG_NAME} and {WEIGHTS_NAME} "
-                "(training writes one at its first checkpoint)"
+                "(training writes one with its first sample)"
             )
     content = _read_config(folder / CONFIG_NAME)
     tensors, recorded = _read_tensors(folder / WEIGHTS_NAME)
@@ -152,14 +148,7 @@ def read_info(folder: Path) -> ModelInfo:
 
 def _public_info(content: _ModelFile) -> ModelInfo:
     """Convert the saved description to `ModelInfo`."""
-    info = content.info
-    return ModelInfo(
-        name=info.name,
-        description=info.description,
-        licence=info.licence,
-        origin=info.origin,
-        is_unlit=info.is_unlit,
-    )
+    return ModelInfo(**to_dict(content.info))
 
 
 class _Loader(yaml.SafeLoader):
@@ -189,17 +178,16 @@ def _read_config(path: Path) -> _ModelFile:
             "upgrade get3d to read it" if number > FORMAT else "save it again with get3d 0.1"
         )
         raise ModelError(
-            f"{path} has format {number}, this get3d ({version('get3d')}) reads {FORMAT}; "
-            f"{suggestion}"
+            f"{path} has format {number}, this get3d ({__version__}) reads {FORMAT}; {suggestion}"
         )
     try:
         return from_dict(_ModelFile, content)
     except ConfigError as error:
         author = str(content.get("written_by") or "unknown")[:30]
-        if author == version("get3d"):
+        if author == __version__:
             raise ModelError(f"{path}: {error}") from error
         raise ModelError(
-            f"{path}: {error} (it was written by get3d {author}, this is {version('get3d')}; "
+            f"{path}: {error} (it was written by get3d {author}, this is {__version__}; "
             "another version may read it)"
         ) from error
 

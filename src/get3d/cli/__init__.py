@@ -4,11 +4,13 @@ import difflib
 import importlib
 import io
 import logging
+import os
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
 
+from get3d import __version__
 from get3d.cli.errors import describe, is_expected, one_line
 
 __all__ = ["COMMANDS", "main"]
@@ -55,6 +57,7 @@ def main(args: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 failed, 2 the command line was not understood, 70 a bug of get3d.
     """
     args = list(sys.argv[1:] if args is None else args)
+    _let_idle_threads_sleep()
     is_debug = "--debug" in args
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -63,7 +66,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(_overview())
         return 0 if name else 2
     if name == "--version":
-        print(f"get3d {_version()}")
+        print(f"get3d {__version__}")
         return 0
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
@@ -97,6 +100,16 @@ def _run(name: str, args: list[str], *, is_debug: bool) -> int:
         return 1
 
 
+def _let_idle_threads_sleep() -> None:
+    """Set a passive wait policy of OpenMP, which PyTorch reads when it is imported.
+
+    Threads that spin at barriers take the cores from other programs and from each other. A policy
+    that is set already stays.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
+        os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
 def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
@@ -113,12 +126,6 @@ def _overview() -> str:
             "--version               print the version",
         ]
     )
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("get3d")
 
 
 def _say(line: str) -> None:

@@ -11,6 +11,7 @@ from typing import get_args
 import torch
 import tyro
 
+from get3d import __version__
 from get3d.apps import load
 from get3d.cli.device import pick_device
 from get3d.core.jit import has_triton
@@ -40,10 +41,11 @@ class Finding:
 def doctor() -> list[Finding]:
     """Check versions, device, rasterisers, compiled code, the bundled model and presets."""
     return [
-        Finding("get3d", f"{_version('get3d')} on Python {platform.python_version()}"),
+        Finding("get3d", f"{__version__} on Python {platform.python_version()}"),
         Finding("machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
         _check_packages(),
         _check_device(),
+        _check_waiting(),
         *(_check_backend(name) for name in get_args(Backend)),
         _check_compiled_code(),
         _attempt("bundled model", lambda: load().info.name),
@@ -90,6 +92,16 @@ def _check_device() -> Finding:
         return Finding("device", f"cuda: {name}, {memory_gb:.0f} GiB; cpu: {threads}")
     why = "this PyTorch is built for the CPU" if not torch.version.cuda else "PyTorch finds no GPU"
     return Finding("device", f"cpu: {threads} ({why})")
+
+
+def _check_waiting() -> Finding:
+    """Report how OpenMP's threads wait; spinning ones are slow beside other programs."""
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_NUM_THREADS")
+    found = ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+    is_passive = os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
+    waiting = "sleep" if is_passive else "may spin: slow beside other programs"
+    fix = "" if is_passive else "; set OMP_WAIT_POLICY=PASSIVE"
+    return Finding("idle threads", f"{waiting} ({found or 'nothing is set'}){fix}")
 
 
 def _check_backend(name: Backend) -> Finding:

@@ -1,14 +1,22 @@
 """`get3d evaluate`: scores of a model, and contact sheets."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from get3d.apps.evaluation import EvaluationConfig, evaluate, save_images, save_report, summarize
+from get3d.apps.evaluation import (
+    EvaluationConfig,
+    evaluate,
+    save_images,
+    save_report,
+    settings_of,
+    summarize,
+)
 from get3d.apps.evaluation.page import SCORES_NAME, score_text, score_title
+from get3d.apps.run_folder import read_run_data
 from get3d.cli.device import pick_device
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
@@ -28,9 +36,10 @@ class EvaluateArgs:
     """Model folder, run folder, hf://owner/name, or vessel, chair or vehicle (bundled); vessel if
     left out."""
 
-    data: Path = tyro.MISSING
-    """Folder with a folder `test` of meshes and, for the oracles and the search for copies, a
-    folder `train`; `get3d shapes` makes both."""
+    data: Path | None = None
+    """Dataset of `get3d render`, whose splits, mesh files, scale, light and cameras are used; or a
+    folder with a folder `test` of meshes and, for the oracles and the search for copies, a folder
+    `train`. The dataset that the model was trained on if left out."""
 
     out: Path = tyro.MISSING
     """Folder for the results; made if absent."""
@@ -64,7 +73,8 @@ def run(args: list[str]) -> int:
     Returns:
         Exit code 0.
     """
-    parsed = parse(EvaluateArgs, "evaluate", args)
+    parsed = _parse(args)
+    assert parsed.data is not None  # for the type checker
     if parsed.model is not None and parsed.meshes is not None:
         raise ConfigError("give a model or --meshes, not both")
     if parsed.workers is not None and parsed.workers < 1:
@@ -93,6 +103,8 @@ def run(args: list[str]) -> int:
         content = summarize(evaluation, name=name) | {"settings": settings}
         images = save_images(evaluation, parsed.out)
         save_report(content, parsed.out, images)
+    if content["model"]:
+        print(f"model: {content['model']}")
     for score, value in content["rows"][0]["scores"].items():
         ratio = content["ratios"].get(score)
         beside = "" if ratio is None else f"  ({ratio:.2f} of what training shapes score)"
@@ -103,6 +115,23 @@ def run(args: list[str]) -> int:
     names = ", ".join(path.name for path in images)
     print(f"{parsed.out}: report.md, scores.json, {names}")
     return 0
+
+
+def _parse(args: list[str]) -> EvaluateArgs:
+    """Parse the command line; the data give the defaults of the settings."""
+    first = parse(EvaluateArgs, "evaluate", args)
+    data = read_run_data(first.model) if first.data is None else first.data
+    if data is None:
+        raise ConfigError("no data to compare with; name a dataset or a folder with --data")
+
+    @dataclass(frozen=True)
+    class Args(EvaluateArgs):
+        __doc__ = EvaluateArgs.__doc__
+        config: Annotated[tyro.conf.OmitArgPrefixes[EvaluationConfig], tyro.conf.arg(name="")] = (
+            field(default_factory=lambda: settings_of(data))
+        )
+
+    return replace(parse(Args, "evaluate", args), data=data)
 
 
 def _print_hollowness(content: dict[str, Any]) -> None:

@@ -87,6 +87,7 @@ class ShapeOptions:
         device = pick_device(self.device)
         model = load(self.model, device=device)
         self.grid.check(model.generator.config)
+        print(f"model: {model.info}")
         return model
 
 

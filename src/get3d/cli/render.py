@@ -9,7 +9,13 @@ import tyro
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.core import ConfigError
-from get3d.data import RenderConfig, RenderProgress, RenderReport, render_dataset
+from get3d.data import (
+    RenderConfig,
+    RenderProgress,
+    RenderReport,
+    describe_unread,
+    render_dataset,
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,8 @@ class RenderArgs:
 
     Reads GLB, glTF, OBJ, PLY, STL and OFF; each object is centred and scaled to the same size.
     Files that cannot be used are listed at the end, with the reason. The same command resumes where
-    it was stopped, and renders models that were added.
+    it was stopped, and renders models that were added. Files in folders called train, val and test
+    keep their split; otherwise it is drawn at random.
     """
 
     meshes: tyro.conf.Positional[tuple[Path, ...]]
@@ -61,8 +68,12 @@ def _print_report(report: RenderReport) -> None:
     """Print notes, skipped files and counts."""
     for name, notes in sorted(report.notes.items()):
         print(f"note: {name}: {'; '.join(notes)}")
+    if report.unread:
+        print(describe_unread(report.unread))
     for item in report.skipped:
         print(f"skipped: {item.file}: {item.reason}")
+    sizes = ", ".join(f"{num} {split}" for split, num in report.num_by_split.items() if num)
+    print(f"longest side {report.longest_side:g}; {sizes}")
     kept = f" ({report.num_kept} of them were there)" if report.num_kept else ""
     print(
         f"{report.num_rendered + report.num_kept} objects{kept}, {report.num_images} images in "

@@ -3,6 +3,7 @@
 import re
 import sys
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from get3d.apps import Model, ModelInfo, save_model
 from get3d.apps.model_folder import read_info
+from get3d.apps.run_folder import write_run_data
 from get3d.cli.device import pick_device
 from get3d.cli.memory import explain_out_of_memory
 from get3d.cli.parsing import parse
@@ -92,8 +94,11 @@ def run(args: list[str]) -> int:
             name=parsed.out.resolve().name,
             description=about,
             is_unlit=config.rendering.light != "none",
+            seen_images=seen_images,
+            saved_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         )
         folder = parsed.out / "model"
+        write_run_data(parsed.out, parsed.data)
         save_model(Model(trainer.average, info=_carry_over(folder, info)), folder)
 
     coarse, total = sum(config.schedule.coarse_images), config.schedule.total_images
@@ -104,9 +109,7 @@ def run(args: list[str]) -> int:
         )
     with explain_out_of_memory(args[0], config, device, parsed.out):
         trainer = Trainer(config, images, device=device)
-        training = Run(
-            trainer, parsed.out, config=config, schedule=config.schedule, on_checkpoint=save
-        )
+        training = Run(trainer, parsed.out, config=config, schedule=config.schedule, on_output=save)
         if training.is_resumed:
             print(f"goes on at {trainer.seen_images} images")
         is_finished = _train_with_bar(training)
@@ -119,7 +122,7 @@ def run(args: list[str]) -> int:
 
 
 def _carry_over(folder: Path, info: ModelInfo) -> ModelInfo:
-    """Keep what a user wrote into the config of the last checkpoint's model, such as a licence."""
+    """Keep what a user wrote into the config of the last model, such as a licence."""
     try:
         former = read_info(folder)
     except FileNotFoundError:
@@ -127,8 +130,10 @@ def _carry_over(folder: Path, info: ModelInfo) -> ModelInfo:
     except ModelError as error:
         print(f"note: {error}; the next model has the licence {info.licence} again")
         return info
-    # From the run's config: folders of earlier versions of get3d do not have the value.
-    former = replace(former, is_unlit=info.is_unlit)
+    # Of the run and its state, not of the user.
+    former = replace(
+        former, is_unlit=info.is_unlit, seen_images=info.seen_images, saved_at=info.saved_at
+    )
     is_ours = re.fullmatch(r"\d+ images of .*", former.description, re.DOTALL)
     return replace(former, description=info.description) if is_ours else former
 

@@ -215,6 +215,7 @@ def _shots(parsed: TurntableArgs) -> tuple[dict[str, _Shot], Model | None]:
     pairs = [(parse_name(a), parse_name(b)) for a, b in zip(parsed.seeds, textures, strict=True)]
     model = load(source, device=pick_device(parsed.device))
     parsed.grid.check(model.generator.config)
+    print(f"model: {model.info}")
     shots = [
         _Shot(
             partial(

@@ -16,6 +16,7 @@ from get3d.core.files import atomic_path, remove_leftovers, write_text
 from get3d.core.jit import compiled
 from get3d.core.presets import find_config, preset_folder, preset_names
 from get3d.core.processes import num_cores, run_in_processes
+from get3d.core.textures import EncodedTexture, Sampler, Wrap, image_problem
 from get3d.core.threads import run_jobs
 from get3d.core.types import (
     Appearance,
@@ -42,6 +43,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DiscriminatorOutput",
+    "EncodedTexture",
     "Frame",
     "GBuffer",
     "Get3DError",
@@ -52,8 +54,10 @@ __all__ = [
     "MeshError",
     "MissingDependencyError",
     "ModelError",
+    "Sampler",
     "Styles",
     "TexturedMesh",
+    "Wrap",
     "atomic_path",
     "check_literals",
     "check_video",
@@ -61,6 +65,7 @@ __all__ = [
     "contact_sheet",
     "find_config",
     "from_dict",
+    "image_problem",
     "images_to_u8",
     "is_out_of_memory",
     "linear_to_srgb",

@@ -5,12 +5,14 @@ top, SDF positive inside, colours in [-1, 1] inside networks and [0, 1] elsewher
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+
+from get3d.core.textures import EncodedTexture
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,15 @@ def split_channels(
     return dict(zip(channels, values.split(list(channels.values()), dim=-1), strict=True))
 
 
+_TEXTURES = ("texture", "metallic_roughness_texture", "normal_texture", "emissive_texture")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """The look of a face: glTF's metallic-roughness material (glTF 2.0, section 3.9).
 
-    Every texture is multiplied by its factor and read by the mesh's one set of texture coordinates;
-    row 0 is the top (v = 1).
+    Every texture is multiplied by its factor; row 0 is the top (v = 1). Textures are tensors, which
+    are looked up bilinearly and repeat, or encoded images with a sampler of their own.
 
     Attributes:
         base_color: RGBA factor, linear light, in [0, 1].
@@ -121,18 +126,32 @@ class Material:
     """
 
     base_color: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
-    texture: Float[Tensor, "_h _w 4"] | None = None
+    texture: Float[Tensor, "_h _w 4"] | EncodedTexture | None = None
     metallic: float = 0.0
     roughness: float = 1.0
-    metallic_roughness_texture: UInt8[Tensor, "_h _w 3"] | None = None
-    normal_texture: UInt8[Tensor, "_h _w 3"] | None = None
+    metallic_roughness_texture: UInt8[Tensor, "_h _w 3"] | EncodedTexture | None = None
+    normal_texture: UInt8[Tensor, "_h _w 3"] | EncodedTexture | None = None
     normal_scale: float = 1.0
     emissive: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    emissive_texture: UInt8[Tensor, "_h _w 3"] | None = None
+    emissive_texture: UInt8[Tensor, "_h _w 3"] | EncodedTexture | None = None
     alpha_mode: Literal["OPAQUE", "MASK", "BLEND"] | None = None
     alpha_cutoff: float = 0.5
     double_sided: bool | None = None
     name: str = "material"
+
+    def decoded(self) -> "Material":
+        """Return the material with tensors in place of encoded textures.
+
+        Raises:
+            MeshError: If an image is damaged.
+        """
+        found: dict[str, Tensor] = {}
+        for name in _TEXTURES:
+            texture = getattr(self, name)
+            if isinstance(texture, EncodedTexture):
+                texels = texture.decode()
+                found[name] = texels.float() / 255 if name == "texture" else texels[..., :3].clone()
+        return replace(self, **found)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +173,9 @@ class TexturedMesh:
         normal_faces: Indices into `normals`, one triangle a face, where they differ from those of
             the positions; None: they are the same.
         notes: How the mesh was made, a sentence each; writers pass them on.
+        losses: What of a file was lost when it was read, a sentence each.
+        other_uvs: Texture coordinates of textures that have others than the base colour, by the
+            name of the field of `Material`; same indices as `uvs`.
     """
 
     mesh: Mesh
@@ -165,6 +187,8 @@ class TexturedMesh:
     normals: Float[Tensor, "normals 3"] | None = None
     normal_faces: Int[Tensor, "faces 3"] | None = None
     notes: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+    other_uvs: Mapping[str, Float[Tensor, "uvs 2"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,28 +5,46 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from get3d.core import ConfigError, check_literals
-from get3d.geometry.cameras import CameraDistribution
+from get3d.data.object_names import NameFrom
+from get3d.geometry.cameras import CameraDistribution, uncropped_side
 
 # Settings that may change between two runs into the same folder, as images do not depend on them.
-_NOT_IN_IMAGES = ("category", "val_fraction", "test_fraction", "workers")
+_NOT_IN_IMAGES = (
+    "category",
+    "name_from",
+    "split_lists",
+    "val_fraction",
+    "test_fraction",
+    "workers",
+)
 _NEAR = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderConfig:
-    """Settings of `render_dataset`; the defaults are those of the published data.
+    """Settings of `render_dataset`; the defaults are those of the published data but for the size.
 
     Attributes:
         views: Images of each object.
         size: Width and height of the images, in pixels.
         longest_side: Longest side of each object's box, which is centred on the origin, in scene
-            units.
+            units (published: 0.9, which cuts off some objects); None: the largest at which no image
+            cuts off a corner of any box.
         distribution: Camera distribution.
-        light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours.
+        light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours
+            and emitted light.
         supersample: Samples per pixel along each axis, for antialiasing.
+        cull_backfaces: Whether the back of faces is left out where a material is single-sided (glTF
+            `doubleSided`), as viewers do; many files are single-sided by mistake, so that holes
+            appear.
         up_axis: Up axis of the files; many PLY and STL files have z up.
         seed: Random seed of the cameras and the splits.
         category: First part of each object's name.
+        name_from: Second part: the name of the file, of its folder, the path below the named
+            folder, or (auto) the file, and where several have one name the folders in which they
+            differ.
+        split_lists: Folder with train.txt, val.txt and test.txt, or CSV file (ShapeNet's all.csv),
+            that give objects their splits by name; unlisted objects are for training.
         val_fraction: Fraction of the objects in the validation split.
         test_fraction: Fraction of the objects in the test split.
         workers: Processes; None takes one per core.
@@ -34,15 +52,18 @@ class RenderConfig:
 
     views: int = 24
     size: int = 128
-    longest_side: float = 0.9
+    longest_side: float | None = None
     distribution: CameraDistribution = field(
         default_factory=lambda: CameraDistribution(radius=1.2, fovy_deg=49.13)
     )
     light: Literal["studio", "none"] = "studio"
     supersample: int = 4
+    cull_backfaces: bool = False
     up_axis: Literal["y", "z"] = "y"
     seed: int = 0
     category: str = "objects"
+    name_from: NameFrom = "auto"
+    split_lists: str | None = None
     val_fraction: float = 0.0
     test_fraction: float = 0.1
     workers: int | None = None
@@ -57,13 +78,13 @@ class RenderConfig:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
-        if not 0 < self.longest_side < math.inf:
+        if not 0 < self.side < math.inf:
             raise ConfigError(f"longest_side must be positive, got {self.longest_side}")
-        corner = self.longest_side * math.sqrt(3) / 2
+        corner = self.side * math.sqrt(3) / 2
         if self.distribution.radius < corner + _NEAR:
             raise ConfigError(
                 f"distribution.radius must be at least {corner + _NEAR:.2f}, outside any object "
-                f"with longest side {self.longest_side}, got {self.distribution.radius}"
+                f"with longest side {self.side}, got {self.distribution.radius}"
             )
         is_usable = self.val_fraction >= 0 and self.test_fraction >= 0
         if not is_usable or not self.val_fraction + self.test_fraction < 1:
@@ -74,6 +95,11 @@ class RenderConfig:
         is_plain = self.category and not set(self.category) & set('/\\:*?"<>|')
         if not is_plain or self.category.startswith("."):
             raise ConfigError(f"category must be a plain folder name, got {self.category!r}")
+
+    @property
+    def side(self) -> float:
+        """Longest side of each object's box: the given one, or the one that the cameras allow."""
+        return uncropped_side(self.distribution) if self.longest_side is None else self.longest_side
 
 
 def image_differences(old: RenderConfig, new: RenderConfig) -> list[str]:

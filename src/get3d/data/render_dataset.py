@@ -1,12 +1,10 @@
 """Rendering of a dataset of images from meshes: the library behind `get3d render`."""
 
-import hashlib
 import json
 import math
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from get3d.core import (
     from_dict,
     run_in_processes,
     save_png,
+    shorten,
     to_dict,
     write_text,
 )
@@ -32,14 +31,19 @@ from get3d.data.layouts import (
     read_metadata,
 )
 from get3d.data.mesh_files import find_meshes
+from get3d.data.object_names import object_names
 from get3d.data.render_config import RenderConfig, image_differences
 from get3d.data.render_object import (
     RenderJob,
     RenderOutcome,
     is_rendered,
     object_cameras,
+    read_signature,
     render_object,
 )
+from get3d.data.split_lists import read_split_lists, splits_by_file
+from get3d.data.splits import SPLITS, folder_splits, split_objects
+from get3d.data.unread_files import unread_files
 
 SHEET_NAME = "contact_sheet.png"
 _SHEET_OBJECTS = 64
@@ -84,7 +88,11 @@ class RenderReport:
         num_kept: Number of objects of earlier runs.
         num_images: Number of images in the dataset.
         skipped: Files that could not be used.
-        notes: Features of an object's appearance that were ignored, by object.
+        unread: Files of 3D models of kinds that are not read.
+        notes: Features of an object's appearance that were ignored, by object, and whether it was
+            moved to the split of an object with the same surface.
+        longest_side: Longest side of each object's box, in scene units.
+        num_by_split: Number of objects in each split.
     """
 
     out: Path
@@ -92,7 +100,10 @@ class RenderReport:
     num_kept: int
     num_images: int
     skipped: tuple[SkippedFile, ...]
+    unread: tuple[Path, ...]
     notes: dict[str, tuple[str, ...]]
+    longest_side: float
+    num_by_split: dict[str, int]
 
 
 def render_dataset(
@@ -121,9 +132,11 @@ def render_dataset(
         OSError: If an image cannot be written, such as on a full disk, or a worker was killed.
     """
     out, config = Path(out), config or RenderConfig()
-    files = find_meshes(sources)
-    previous = _read_previous(out, config)
-    jobs = _plan(files, previous, config.category)
+    given = [Path(source) for source in sources]
+    files = find_meshes(given)
+    previous, side = _read_previous(out, config)
+    config = replace(config, longest_side=side)
+    jobs = _plan(files, given, previous, config)
     names = {job.name for job in jobs}
     kept = {job for job in jobs if is_rendered(out, job.name, config.views)}
     pending = [job for job in jobs if job not in kept]
@@ -152,86 +165,93 @@ def render_dataset(
             f"{skipped[0].reason}"
         )
     _write_contact_sheet(out, usable)
-    _write_metadata(out, config, usable, skipped=skipped, is_complete=True)
+    splits = _write_metadata(out, config, usable, skipped=skipped, is_complete=True)
+    notes = {item.job.name: item.notes for item in outcomes if item.notes}
+    for job in usable:
+        if job.split is not None and job.name not in splits[job.split]:
+            split = next(split for split, names in splits.items() if job.name in names)
+            text = f"the surface of an object in {split}, so it is moved there from {job.split}"
+            notes[job.name] = (*notes.get(job.name, ()), text)
     return RenderReport(
         out=out,
         num_rendered=len(rendered),
         num_kept=len(kept),
         num_images=len(usable) * config.views,
         skipped=skipped,
-        notes={item.job.name: item.notes for item in outcomes if item.notes},
+        unread=tuple(unread_files(given)),
+        notes=notes,
+        longest_side=side,
+        num_by_split={split: len(names) for split, names in splits.items()},
     )
 
 
-def split_objects(names: Sequence[str], config: RenderConfig) -> dict[str, list[str]]:
-    """Split objects into training, validation and test, deterministically.
+def _read_previous(out: Path, config: RenderConfig) -> tuple[list[RenderJob], float]:
+    """Return objects and longest side of an earlier run; raise DataError if its settings differ.
 
-    Args:
-        names: Names of all objects.
-        config: Fractions and seed.
-
-    Returns:
-        Sorted names by split; training has at least one.
+    Without an earlier run: no objects, and the longest side of the settings.
     """
-    shuffled = sorted(
-        names, key=lambda name: hashlib.sha256(f"{config.seed}/split/{name}".encode()).digest()
-    )
-    num_test = min(round(config.test_fraction * len(names)), len(names) - 1)
-    num_val = min(round(config.val_fraction * len(names)), len(names) - 1 - num_test)
-    return {
-        "train": sorted(shuffled[num_test + num_val :]),
-        "val": sorted(shuffled[num_test : num_test + num_val]),
-        "test": sorted(shuffled[:num_test]),
-    }
-
-
-def _read_previous(out: Path, config: RenderConfig) -> dict[str, Path]:
-    """Return names and sources of an earlier run; raise DataError if its settings differ."""
     path = out / METADATA_NAME
     if not path.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DataError(
                 f"{out}: not empty and not written by get3d; choose another folder for the dataset"
             )
-        return {}
+        return [], config.side
     metadata = read_metadata(path)
     try:
         previous = from_dict(RenderConfig, metadata["config"], path="config")
-        sources = {entry["name"]: Path(entry["source"]) for entry in metadata["objects"]}
+        jobs = [
+            RenderJob(entry["name"], Path(entry["source"]), entry.get("split"))
+            for entry in metadata["objects"]
+        ]
+        if odd := [job for job in jobs if job.split not in (None, *SPLITS)]:
+            raise ValueError(f"{odd[0].name} has the split {shorten(odd[0].split)}")
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: damaged metadata ({error}); choose another folder") from error
+    if config.longest_side is None:
+        config = replace(config, longest_side=previous.side)
     differences = image_differences(previous, config)
     if differences:
         raise DataError(
             f"{out}: was rendered with other settings ({'; '.join(differences)}); use the same "
             "ones to go on, or choose another folder"
         )
-    return sources
+    return jobs, config.side
 
 
-def _plan(files: Sequence[Path], previous: dict[str, Path], category: str) -> list[RenderJob]:
-    """Assign a unique object name to every file; names of earlier runs stay."""
-    known = {source.resolve() for source in previous.values()}
-    jobs = [RenderJob(name, source) for name, source in previous.items()]
-    taken = {name.lower() for name in previous}
+def _plan(
+    files: Sequence[Path],
+    sources: Sequence[Path],
+    previous: Sequence[RenderJob],
+    config: RenderConfig,
+) -> list[RenderJob]:
+    """Assign a unique object name to every file, and its split; names of earlier runs stay."""
+    known = {job.source.resolve() for job in previous}
     new_files = [file for file in files if file.resolve() not in known]
-    stems = Counter(_clean(file.stem).lower() for file in new_files)
-    for file in new_files:
-        stem = _clean(file.stem)
-        name = f"{category}/{stem}"
-        if stems[stem.lower()] > 1 or name.lower() in taken:
-            # A hash of the path distinguishes files of the same name.
-            digest = hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]
-            name = f"{category}/{stem}_{digest}"
-        taken.add(name.lower())
-        jobs.append(RenderJob(name, file))
+    names = object_names(
+        new_files,
+        sources,
+        category=config.category,
+        name_from=config.name_from,
+        taken=[job.name for job in previous],
+    )
+    jobs = [
+        *previous,
+        *(RenderJob(name, file) for name, file in zip(names, new_files, strict=True)),
+    ]
+    if config.split_lists is None:
+        splits = folder_splits(sources, files)
+    else:
+        lists_path = Path(config.split_lists)
+        lists = read_split_lists(lists_path)
+        splits = splits_by_file(
+            [job.source for job in jobs],
+            [job.name.split("/")[-1] for job in jobs],
+            lists,
+            path=lists_path,
+        )
+    jobs = [replace(job, split=splits.get(job.source.resolve(), job.split)) for job in jobs]
     return sorted(jobs, key=lambda job: job.name)
-
-
-def _clean(stem: str) -> str:
-    """Replace characters that are not allowed in folder names on every file system."""
-    cleaned = "".join(letter if letter.isalnum() or letter in "-_.+ " else "_" for letter in stem)
-    return cleaned.strip(" .") or "object"
 
 
 def _write_metadata(
@@ -241,16 +261,25 @@ def _write_metadata(
     *,
     skipped: Sequence[SkippedFile],
     is_complete: bool,
-) -> None:
-    """Write dataset.json: the plan at the start, everything at the end."""
+) -> dict[str, list[str]]:
+    """Write dataset.json, the plan at the start and everything at the end; return the splits."""
     objects: list[dict[str, Any]] = []
     for job in jobs:
         entry: dict[str, Any] = {"name": job.name, "source": str(job.source.resolve())}
+        if job.split is not None:
+            entry["split"] = job.split
         if is_complete:
             cameras = object_cameras(job.name, config)
             entry["world_to_camera"] = _plain_numbers(cameras.world_to_camera)
             entry["intrinsics"] = _plain_numbers(cameras.intrinsics)
         objects.append(entry)
+    found = {job.name: read_signature(out, job.name) for job in jobs} if is_complete else {}
+    splits = split_objects(
+        [job.name for job in jobs],
+        config,
+        given={job.name: job.split for job in jobs if job.split is not None},
+        signatures={name: signature for name, signature in found.items() if signature},
+    )
     metadata = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -258,11 +287,12 @@ def _write_metadata(
         "image_size": config.size,
         "distribution": to_dict(config.distribution),
         "config": to_dict(config),
-        "splits": split_objects([job.name for job in jobs], config),
+        "splits": splits,
         "skipped": [{"file": item.file, "reason": item.reason} for item in skipped],
         "objects": objects,
     }
     write_text(out / METADATA_NAME, json.dumps(metadata) + "\n")
+    return splits
 
 
 def _plain_numbers(tensor: torch.Tensor) -> Any:

@@ -21,11 +21,12 @@ from get3d.core import (
 )
 from get3d.data.layouts import image_name
 from get3d.data.mesh_files import MeshFileError, load_mesh, normalize_mesh
-from get3d.data.mesh_notes import appearance_notes
 from get3d.data.render_config import RenderConfig
+from get3d.geometry import Signature, surface_signature
 from get3d.geometry.cameras import camera_angles, sample_cameras
 from get3d.render import Light, render_textured
 
+_SIGNATURE = "signature"
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -36,10 +37,12 @@ class RenderJob:
     Attributes:
         name: Name of the object, `category/object`.
         source: The mesh file.
+        split: Its split, if its folder says so.
     """
 
     name: str
     source: Path
+    split: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,20 @@ def is_rendered(out: Path, name: str, num_views: int) -> bool:
     )
 
 
+def read_signature(out: Path, name: str) -> Signature | None:
+    """Read the signature of an object's surface; None if an earlier version wrote none.
+
+    Args:
+        out: The dataset's folder.
+        name: Name of the object, `category/object`.
+    """
+    try:
+        values = np.load(out / "camera" / name / f"{_SIGNATURE}.npy", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return tuple(values.tolist()) if values.dtype == np.float64 and values.ndim == 1 else None
+
+
 def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutcome:
     """Load a mesh, render its images and write them with their angles.
 
@@ -107,10 +124,10 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
     cameras = object_cameras(job.name, config)
     try:
         textured_mesh = turn_upright(load_mesh(job.source, dtype=torch.float64), config.up_axis)
-        textured_mesh = normalize_mesh(textured_mesh, longest_side=config.longest_side)
+        textured_mesh = normalize_mesh(textured_mesh, longest_side=config.side)
         mesh = Mesh(textured_mesh.mesh.verts.float(), textured_mesh.mesh.faces)
         images_u8 = render_views(replace(textured_mesh, mesh=mesh), cameras, config)
-        notes = tuple(appearance_notes(job.source))
+        notes = textured_mesh.losses
     except MeshError as error:
         reason = error.reason if isinstance(error, MeshFileError) else str(error)
         return RenderOutcome(job=job, reason=reason)
@@ -121,7 +138,7 @@ def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutc
         raise
     if not images_u8[..., 3].any():
         return RenderOutcome(job=job, reason="no view shows anything of it")
-    _write_object(out, job.name, images_u8, cameras)
+    _write_object(out, job.name, images_u8, cameras, surface_signature(mesh))
     return RenderOutcome(job=job, notes=notes)
 
 
@@ -144,6 +161,7 @@ def render_views(
         config.size,
         light=Light() if config.light == "studio" else None,
         supersample=config.supersample,
+        cull_backfaces=config.cull_backfaces,
     )
     images_u8 = images_to_u8(rgba.permute(0, 3, 1, 2), low=0.0)
     return images_u8 * (images_u8[..., 3:] > 0)
@@ -167,18 +185,26 @@ def turn_upright(textured_mesh: TexturedMesh, up_axis: str) -> TexturedMesh:
 
 
 def _write_object(
-    out: Path, name: str, images_u8: UInt8[np.ndarray, "views h w 4"], cameras: Cameras
+    out: Path,
+    name: str,
+    images_u8: UInt8[np.ndarray, "views h w 4"],
+    cameras: Cameras,
+    signature: Signature,
 ) -> None:
-    """Write the images, then the angles."""
+    """Write the images, then the signature of the surface and the angles."""
     image_folder, camera_folder = out / "img" / name, out / "camera" / name
     remove_leftovers(image_folder)
     remove_leftovers(camera_folder)
     for index, image in enumerate(images_u8):
         save_png(image_folder / image_name(index), image, durable=False)
     rotation_deg, polar_deg = torch.rad2deg(camera_angles(cameras).double()).numpy().T
-    for kind, angles in (("elevation", 90.0 - polar_deg), ("rotation", rotation_deg)):
+    for kind, values in (
+        (_SIGNATURE, np.array(signature)),
+        ("elevation", 90.0 - polar_deg),
+        ("rotation", rotation_deg),
+    ):
         with atomic_path(camera_folder / f"{kind}.npy", durable=False) as temp_path:
-            np.save(temp_path, angles)
+            np.save(temp_path, values)
 
 
 def _is_complete_png(path: Path) -> bool:

@@ -2,22 +2,24 @@
 
 import json
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from get3d.core.files import atomic_path
+from get3d.core.textures import EncodedTexture, Sampler, Wrap
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.split import SplitMesh, split_corners
 from get3d.export.texture_images import (
     check_jpeg_quality,
     encode_image,
-    has_textures,
     material_image,
     other_textures,
+    rgb_image,
 )
 from get3d.geometry import is_watertight
 
@@ -25,7 +27,8 @@ from get3d.geometry import is_watertight
 _FLOAT, _UINT16, _UINT32 = 5126, 5123, 5125
 _ARRAY_BUFFER, _ELEMENT_ARRAY_BUFFER = 34962, 34963
 _LINEAR, _LINEAR_MIPMAP_LINEAR = 9729, 9987
-_CLAMP_TO_EDGE, _REPEAT = 33071, 10497
+_NEAREST = 9728
+_WRAPS: dict[Wrap, int] = {"clamp": 33071, "repeat": 10497, "mirror": 33648}
 _KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
@@ -65,16 +68,22 @@ def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) 
     check_jpeg_quality(jpeg_quality)
     builder = _Builder()
     is_closed = is_watertight(textured_mesh.mesh)
-    samplers: dict[int, int] = {}
+    samplers: dict[Sampler, int] = {}
     primitives = []
-    for index, part in split_corners(textured_mesh):
+    for index, whole in split_corners(textured_mesh):
         material = textured_mesh.materials[index]
-        wrap = _REPEAT if part.is_repeating else _CLAMP_TO_EDGE
-        if has_textures(material) and part.uvs is not None and wrap not in samplers:
-            samplers[wrap] = builder.add("samplers", _sampler(wrap))
+        sets = {n: uvs for n, uvs in whole.other_uvs.items() if getattr(material, n) is not None}
+        part = replace(whole, other_uvs=sets)
+        wrap: Wrap = "repeat" if part.is_repeating else "clamp"
+        textures = [material.texture, *(texture for _, texture in other_textures(material))]
+        for texture in textures if part.uvs is not None else ():
+            if texture is not None:
+                sampler = _sampler(texture, wrap)
+                if sampler not in samplers:
+                    samplers[sampler] = builder.add("samplers", _sampler_entry(sampler))
         primitive = _primitive(builder, part)
         primitive["material"] = _add_material(
-            builder, material, part, samplers.get(wrap), is_closed, jpeg_quality
+            builder, material, part, samplers, is_closed, jpeg_quality
         )
         primitives.append(primitive)
     builder.add("meshes", {"primitives": primitives})
@@ -155,12 +164,17 @@ class _Builder:
         )
 
 
-def _sampler(wrap: int) -> dict[str, Any]:
+def _sampler(texture: Tensor | EncodedTexture, wrap: Wrap) -> Sampler:
+    """Return the sampler of an encoded texture, or one that wraps as the coordinates need it."""
+    return texture.sampler if isinstance(texture, EncodedTexture) else Sampler(wrap, wrap)
+
+
+def _sampler_entry(sampler: Sampler) -> dict[str, Any]:
     return {
-        "magFilter": _LINEAR,
+        "magFilter": _NEAREST if sampler.is_nearest else _LINEAR,
         "minFilter": _LINEAR_MIPMAP_LINEAR,
-        "wrapS": wrap,
-        "wrapT": wrap,
+        "wrapS": _WRAPS[sampler.wrap_u],
+        "wrapT": _WRAPS[sampler.wrap_v],
     }
 
 
@@ -171,7 +185,8 @@ def _primitive(builder: _Builder, part: SplitMesh) -> dict[str, Any]:
     }
     if part.uvs is not None:
         # glTF counts v from the top.
-        attributes["TEXCOORD_0"] = builder.add_attribute(part.uvs * (1, -1) + (0, 1))
+        for number, uvs in enumerate((part.uvs, *part.other_uvs.values())):
+            attributes[f"TEXCOORD_{number}"] = builder.add_attribute(uvs * (1, -1) + (0, 1))
     if part.colors is not None:
         attributes["COLOR_0"] = builder.add_attribute(part.colors)
     return {"attributes": attributes, "indices": builder.add_indices(part.faces, len(part.verts))}
@@ -181,7 +196,7 @@ def _add_material(
     builder: _Builder,
     material: Material,
     part: SplitMesh,
-    sampler: int | None,
+    samplers: dict[Sampler, int],
     is_closed: bool,
     jpeg_quality: int | None,
 ) -> int:
@@ -194,21 +209,33 @@ def _add_material(
     if material.base_color != (1.0, 1.0, 1.0, 1.0):
         look["baseColorFactor"] = list(material.base_color)
 
-    def add_texture(image_u8: UInt8[np.ndarray, "h w c"], quality: int | None) -> dict[str, Any]:
-        content, kind = encode_image(image_u8, quality)
+    wrap: Wrap = "repeat" if part.is_repeating else "clamp"
+    sets = list(part.other_uvs)
+
+    def add_texture(
+        texture: Tensor | EncodedTexture, field: str, quality: int | None
+    ) -> dict[str, Any]:
+        kind = _image_kind(texture) if quality is None else None
+        if kind is not None and isinstance(texture, EncodedTexture):
+            content = texture.encoded
+        else:
+            image_u8 = material_image(texture) if field == "texture" else rgb_image(texture)
+            content, kind = encode_image(image_u8, quality)
         view = builder.add_view(content)
         image = builder.add("images", {"bufferView": view, "mimeType": f"image/{kind}"})
-        return {"index": builder.add("textures", {"source": image, "sampler": sampler})}
+        entry = {"source": image, "sampler": samplers[_sampler(texture, wrap)]}
+        number = {"texCoord": sets.index(field) + 1} if field in sets else {}
+        return {"index": builder.add("textures", entry)} | number
 
     found: dict[str, Any] = {"name": material.name, "pbrMetallicRoughness": look}
     textures = [] if part.uvs is None else other_textures(material)
     if material.texture is not None and part.uvs is not None:
-        image_u8 = material_image(material.texture)
-        is_clear |= image_u8.shape[-1] == 4
-        look["baseColorTexture"] = add_texture(image_u8, jpeg_quality)
-    for name, image_u8 in textures:
+        if material.alpha_mode is None:
+            is_clear |= material_image(material.texture).shape[-1] == 4
+        look["baseColorTexture"] = add_texture(material.texture, "texture", jpeg_quality)
+    for name, texture in textures:
         is_color = name == "emissive"  # others are measurements: no loss
-        entry = add_texture(image_u8, jpeg_quality if is_color else None)
+        entry = add_texture(texture, f"{name}_texture", jpeg_quality if is_color else None)
         match name:
             case "metallic_roughness":
                 look["metallicRoughnessTexture"] = entry
@@ -229,3 +256,12 @@ def _add_material(
     if not is_closed if material.double_sided is None else material.double_sided:
         found["doubleSided"] = True
     return builder.add("materials", found)
+
+
+def _image_kind(texture: Tensor | EncodedTexture) -> Literal["png", "jpeg"] | None:
+    """Tell whether the bytes of a texture can be written as they are."""
+    if not isinstance(texture, EncodedTexture):
+        return None
+    if texture.encoded.startswith(b"\x89PNG"):
+        return "png"
+    return "jpeg" if texture.encoded.startswith(b"\xff\xd8") else None

@@ -1,7 +1,7 @@
 """Wavefront OBJ with its material library and images."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.names import unique_names
 from get3d.export.split import check_exportable, comment_lines, unit_normals
-from get3d.export.texture_images import material_image, other_textures
+from get3d.export.texture_images import material_image, other_textures, rgb_image
 
 
 def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
@@ -48,7 +48,7 @@ def save_obj(textured_mesh: TexturedMesh, path: Path | str) -> None:
         for index, material in enumerate(textured_mesh.materials):
             is_only = len(textured_mesh.materials) == 1
             base = stem if is_only else f"{stem}_{names[index]}"
-            images = _images(material) if len(textured_mesh.uvs) else {}
+            images = _images(material, textured_mesh.other_uvs) if len(textured_mesh.uvs) else {}
             maps[index] = {keyword: f"{base}{end}.png" for keyword, (end, _) in images.items()}
             for keyword, (_, image_u8) in images.items():
                 png_path = stack.enter_context(atomic_path(path.with_name(maps[index][keyword])))
@@ -79,12 +79,18 @@ def _material_names(materials: tuple[Material, ...]) -> list[str]:
     )
 
 
-def _images(material: Material) -> dict[str, tuple[str, UInt8[np.ndarray, "..."]]]:
-    """List the images of a material by keyword, each with the end of its name."""
+def _images(
+    material: Material, without: Collection[str]
+) -> dict[str, tuple[str, UInt8[np.ndarray, "..."]]]:
+    """List the images of a material by keyword, each with the end of its name.
+
+    The format has one set of texture coordinates, so that textures with others are left out.
+    """
     images: dict[str, tuple[str, UInt8[np.ndarray, ...]]] = {}
     if material.texture is not None:
         images["map_Kd"] = ("", material_image(material.texture))
-    for name, image_u8 in other_textures(material):
+    for name, texture in other_textures(material, without=without):
+        image_u8 = rgb_image(texture)
         match name:
             case "metallic_roughness":
                 images["map_Pr"] = (".roughness", np.ascontiguousarray(image_u8[..., 1]))

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
 from get3d.core.files import atomic_path
+from get3d.core.textures import EncodedTexture
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.split import check_exportable, comment_lines, unique_rows, unit_normals
+from get3d.render import sample_texture
 
 
 def save_ply(textured_mesh: TexturedMesh, path: Path | str) -> None:
@@ -113,8 +115,12 @@ def _linear_colors(
     factor = torch.tensor(material.base_color, dtype=torch.float64)
     if material.texture is None or len(textured_mesh.uvs) == 0:
         return factor.expand(len(faces), 3, 4)
-    image = material.texture.detach().cpu().double().permute(2, 0, 1)
     uvs = textured_mesh.uvs.detach().cpu().double()[textured_mesh.uv_faces.cpu()[faces]]
+    if isinstance(material.texture, EncodedTexture):
+        texels, sampler = material.texture.decode(), material.texture.sampler
+        found = sample_texture(texels, uvs.flatten(0, 1), sampler=sampler)
+        return found.unflatten(0, (len(faces), 3)) * factor
+    image = material.texture.detach().cpu().double().permute(2, 0, 1)
     is_inside = bool(((uvs >= 0) & (uvs <= 1)).all())
     uvs = uvs if is_inside else uvs % 1.0
     grid = torch.stack([uvs[..., 0] * 2 - 1, 1 - uvs[..., 1] * 2], dim=-1)

@@ -1,7 +1,7 @@
 """What all writers need: checked arrays, and vertices split where an attribute differs."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from get3d.core.errors import MeshError
+from get3d.core.textures import EncodedTexture
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.atlas import check_atlas
 from get3d.geometry import check_count, check_finite, check_indices, check_mesh, vertex_normals
@@ -24,6 +25,7 @@ class SplitMesh:
         faces: Indices into all other arrays.
         uvs: Texture coordinates, origin at the bottom left; None if the mesh has none.
         colors: RGBA factors in linear light, or None.
+        other_uvs: As in `TexturedMesh`.
     """
 
     verts: Float[np.ndarray, "verts 3"]
@@ -31,6 +33,7 @@ class SplitMesh:
     faces: Int[np.ndarray, "faces 3"]
     uvs: Float[np.ndarray, "verts 2"] | None
     colors: Float[np.ndarray, "verts 4"] | None
+    other_uvs: Mapping[str, Float[np.ndarray, "verts 2"]] = field(default_factory=dict)
 
     @property
     def is_repeating(self) -> bool:
@@ -117,14 +120,14 @@ def _check_material(material: Material) -> None:
         ("normal_texture", material.normal_texture, 3),
         ("emissive_texture", material.emissive_texture, 3),
     ):
-        if image is None:
+        if image is None or isinstance(image, EncodedTexture):
             continue
         if image.dim() != 3 or image.shape[2] != channels or image.numel() == 0:
             raise MeshError(
                 f"{key} {name} must be an image of height, width and "
                 f"{('three', 'four')[channels - 3]} channels, got {list(image.shape)}"
             )
-    if material.texture is not None:
+    if isinstance(material.texture, Tensor):
         check_finite(f"rows of texels {name}", material.texture.flatten(1))
 
 
@@ -187,6 +190,10 @@ def split_corners(textured_mesh: TexturedMesh) -> Iterator[tuple[int, SplitMesh]
             faces=corners.reshape(-1, 3),
             uvs=uvs[uv_of] if len(uvs) else None,
             colors=None if colors_array is None else colors_array[vert_of],
+            other_uvs={
+                name: others.detach().cpu().numpy()[uv_of]
+                for name, others in textured_mesh.other_uvs.items()
+            },
         )
         yield int(material), part
 

@@ -1,6 +1,7 @@
 """Textures as bytes, and as the image files of every format."""
 
 import io
+from collections.abc import Collection
 from typing import Literal
 
 import numpy as np
@@ -10,10 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from get3d.core.errors import ConfigError
+from get3d.core.textures import EncodedTexture
 from get3d.core.types import Material
 
+OtherTexture = Literal["metallic_roughness", "normal", "emissive"]
 
-def material_image(texture: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w c"]:
+
+def material_image(texture: Float[Tensor, "h w 4"] | EncodedTexture) -> UInt8[np.ndarray, "h w c"]:
     """Turn a material's texture into bytes; alpha is left out where it is 1 everywhere.
 
     Args:
@@ -22,27 +26,41 @@ def material_image(texture: Float[Tensor, "h w 4"]) -> UInt8[np.ndarray, "h w c"
     Returns:
         Three or four channels.
     """
-    scaled = texture.detach().clamp(0, 1).mul_(255).add_(0.5)
-    image_u8 = scaled.to(torch.uint8).cpu().numpy()
+    if isinstance(texture, EncodedTexture):
+        image_u8 = texture.decode().numpy()
+    else:
+        scaled = texture.detach().clamp(0, 1).mul_(255).add_(0.5)
+        image_u8 = scaled.to(torch.uint8).cpu().numpy()
     is_opaque = bool((image_u8[..., 3] == 255).all())
     return np.ascontiguousarray(image_u8[..., :3] if is_opaque else image_u8)
 
 
-def has_textures(material: Material) -> bool:
-    """Tell whether a material has any texture."""
-    return material.texture is not None or bool(other_textures(material))
-
-
 def other_textures(
-    material: Material,
-) -> list[tuple[Literal["metallic_roughness", "normal", "emissive"], UInt8[np.ndarray, "h w 3"]]]:
-    """List the textures of a material besides the base colour, by name; see `Material`."""
-    named: tuple[tuple[Literal["metallic_roughness", "normal", "emissive"], Tensor | None], ...] = (
+    material: Material, *, without: Collection[str] = ()
+) -> list[tuple[OtherTexture, UInt8[Tensor, "h w 3"] | EncodedTexture]]:
+    """List the textures of a material besides the base colour, by name; see `Material`.
+
+    Args:
+        material: Any.
+        without: Fields of `Material` to leave out.
+    """
+    named: tuple[tuple[OtherTexture, Tensor | EncodedTexture | None], ...] = (
         ("metallic_roughness", material.metallic_roughness_texture),
         ("normal", material.normal_texture),
         ("emissive", material.emissive_texture),
     )
-    return [(name, image.cpu().numpy()) for name, image in named if image is not None]
+    return [
+        (name, texture)
+        for name, texture in named
+        if texture is not None and f"{name}_texture" not in without
+    ]
+
+
+def rgb_image(texture: UInt8[Tensor, "h w 3"] | EncodedTexture) -> UInt8[np.ndarray, "h w 3"]:
+    """Return the texels of a texture besides the base colour."""
+    if isinstance(texture, EncodedTexture):
+        return np.ascontiguousarray(texture.decode()[..., :3].numpy())
+    return texture.cpu().numpy()
 
 
 def encode_image(

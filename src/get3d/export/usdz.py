@@ -15,8 +15,10 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from get3d.core.files import atomic_path
+from get3d.core.textures import EncodedTexture
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.names import unique_names
 from get3d.export.split import SplitMesh, split_corners
@@ -25,6 +27,7 @@ from get3d.export.texture_images import (
     encode_image,
     material_image,
     other_textures,
+    rgb_image,
 )
 from get3d.geometry import is_watertight
 
@@ -72,8 +75,12 @@ def save_usdz(
         if look.image is not None:
             images[image_name] = look.image
         others: dict[str, str] = {}
-        for name, image_u8 in [] if part.uvs is None else other_textures(material):
-            encoded, kind = encode_image(image_u8, jpeg_quality if name == "emissive" else None)
+        # One set of texture coordinates is written; textures with others are left out.
+        textures = other_textures(material, without=part.other_uvs)
+        for name, texture in [] if part.uvs is None else textures:
+            encoded, kind = encode_image(
+                rgb_image(texture), jpeg_quality if name == "emissive" else None
+            )
             others[name] = f"textures/{names[index]}.{name}.{kind}"
             images[others[name]] = encoded
         is_double = not is_closed if material.double_sided is None else material.double_sided
@@ -127,8 +134,9 @@ def _find_look(material: Material, part: SplitMesh, jpeg_quality: int | None) ->
     is_clear = image_u8.shape[-1] == 4 and material.alpha_mode != "OPAQUE"
     if is_clear and factor[3] != 1:
         # Alpha is not encoded, so its factor can go into the image.
-        tint = material.texture.new_tensor([1.0, 1.0, 1.0, factor[3]])
-        image_u8 = material_image(material.texture * tint)
+        texture = material.decoded().texture
+        assert isinstance(texture, Tensor)
+        image_u8 = material_image(texture * texture.new_tensor([1.0, 1.0, 1.0, factor[3]]))
         factor[3] = 1
     image, kind = encode_image(image_u8, jpeg_quality)
     return _Look(factor.tolist(), image, kind, is_clear=is_clear)
@@ -188,7 +196,9 @@ def _material(
         is_repeating: Whether coordinates go beyond the texture.
     """
     path = f"{_MATERIALS}/{name}"
-    wrap = "repeat" if is_repeating else "clamp"
+    wrap = ("repeat" if is_repeating else "clamp",) * 2
+    if isinstance(material.texture, EncodedTexture):
+        wrap = (material.texture.sampler.wrap_u, material.texture.sampler.wrap_v)
     color, opacity = f" = {_tuple(look.factor[:3])}", f" = {look.factor[3]:.9g}"
     sources: list[str] = []
     if look.image is not None:
@@ -244,7 +254,7 @@ def _texture(
     path: str,
     name: str,
     image_name: str,
-    wrap: str,
+    wrap: tuple[str, ...],
     factor: Sequence[float] = (1, 1, 1, 1),
     *,
     space: Literal["sRGB", "raw"] = "sRGB",
@@ -257,8 +267,8 @@ def _texture(
         *([f"float4 inputs:scale = {_tuple(factor)}"] if any(v != 1 for v in factor) else []),
         f'token inputs:sourceColorSpace = "{space}"',
         f"float2 inputs:st.connect = <{path}/coordinates.outputs:result>",
-        f'token inputs:wrapS = "{wrap}"',
-        f'token inputs:wrapT = "{wrap}"',
+        f'token inputs:wrapS = "{wrap[0]}"',
+        f'token inputs:wrapT = "{wrap[1]}"',
         "float outputs:a",
         *(["float outputs:b", "float outputs:g"] if space == "raw" else []),
         "float3 outputs:rgb",

@@ -8,6 +8,7 @@ from get3d.geometry.cameras import (
     orbit_cameras,
     sample_cameras,
     to_clip,
+    uncropped_side,
     uniform_cameras,
 )
 from get3d.geometry.checks import (
@@ -63,6 +64,12 @@ from get3d.geometry.regularizers import (
     sign_change_losses,
     with_fallback_surfaces,
 )
+from get3d.geometry.signatures import (
+    SIGNATURE_TOLERANCE,
+    Signature,
+    same_surfaces,
+    surface_signature,
+)
 from get3d.geometry.slivers import SliverRemoval, face_flatness, remove_slivers
 from get3d.geometry.sparse_extraction import (
     KnownSurface,
@@ -83,6 +90,7 @@ from get3d.geometry.voxel_grid import (
 )
 
 __all__ = [
+    "SIGNATURE_TOLERANCE",
     "CameraDistribution",
     "ComponentRemoval",
     "CubeWeights",
@@ -90,6 +98,7 @@ __all__ = [
     "DualTopology",
     "KnownSurface",
     "PackedField",
+    "Signature",
     "SliverRemoval",
     "SparseCubes",
     "SparseSurface",
@@ -142,6 +151,7 @@ __all__ = [
     "remove_slivers",
     "remove_unreferenced_vertices",
     "roughness",
+    "same_surfaces",
     "sample_cameras",
     "sample_surface",
     "sdf_sign_change_loss",
@@ -151,8 +161,10 @@ __all__ = [
     "split_normals",
     "surface_area",
     "surface_meshes",
+    "surface_signature",
     "surface_topology",
     "to_clip",
+    "uncropped_side",
     "uniform_cameras",
     "unit_box",
     "vertex_normals",

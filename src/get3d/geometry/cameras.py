@@ -89,6 +89,33 @@ def orbit_cameras(
     )
 
 
+def uncropped_side(distribution: CameraDistribution) -> float:
+    """Return the longest side at which no object about the origin is cut off in any image.
+
+    Args:
+        distribution: The cameras, of square images.
+
+    Returns:
+        Side of the largest cube about the origin that lies in the images of all cameras, less a
+        margin of 2 %, in scene units, rounded down to three digits.
+
+    Example:
+        >>> uncropped_side(CameraDistribution(radius=1.2, fovy_deg=49.13))
+        0.564
+    """
+    rotation_rad = torch.deg2rad(torch.arange(90.0))  # a cube looks the same from four sides
+    low, high = (math.radians(value) for value in distribution.polar_deg)
+    angles = torch.cartesian_prod(rotation_rad, torch.linspace(low, high, 91))
+    cameras = orbit_cameras(*angles.T, radius=1.0, fovy_rad=math.radians(distribution.fovy_deg))
+    half = torch.tensor([-0.5, 0.5])
+    corners = torch.cartesian_prod(half, half, half)
+    rotated = corners @ cameras.world_to_camera[:, :3, :3].transpose(1, 2)
+    # A corner (x, y, z) is in the image if |x| and |y| are below tangent * (radius - z).
+    tangent = math.tan(math.radians(distribution.fovy_deg) / 2)
+    needed = float((rotated[..., :2].abs().amax(-1) / tangent + rotated[..., 2]).max())
+    return math.floor(980 * distribution.radius / needed) / 1000
+
+
 def sample_cameras(
     distribution: CameraDistribution, num: int, *, generator: torch.Generator
 ) -> Cameras:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
@@ -13,12 +13,14 @@ from get3d.core.errors import ConfigError
 from get3d.core.types import Appearance, Cameras, Mesh, TexturedMesh
 from get3d.geometry.cameras import camera_origins
 from get3d.render.gbuffer import Pixels, SurfacePoints, covered_pixels, surface_points
+from get3d.render.layers import hidden_layers
 from get3d.render.lighting import LearnedLight, Light
 from get3d.render.materials import material_channels
 from get3d.render.rasterizer import Backend, rasterize_views
 from get3d.render.views import parse_image_size, project_meshes
 
 SAMPLES_AT_ONCE = 1 << 22
+_FULL = 1 - 1e-3  # alpha that lets nothing through
 _SRGB_CHANNELS = frozenset({"color", "base_color", "emissive"})
 
 ColorFn = Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n 3"]]
@@ -57,16 +59,15 @@ def diffuse(
         normal: Unit surface normals.
         to_camera: Unit vectors from the points to the camera.
         channels: Of the material at the points, by name; colours in linear light.
-        light: None shows the base colours as they are.
+        light: None: brightness 1 everywhere.
 
     Returns:
         Linear RGB.
     """
     del position  # the lights are far away
     color = channels["base_color"]
-    if light is None:
-        return color
-    color = (color * light.brightness(normal, to_camera)[:, None]).clamp(max=1.0)
+    if light is not None:
+        color = (color * light.brightness(normal, to_camera)[:, None]).clamp(max=1.0)
     return (color + channels["emissive"]).clamp(max=1.0) if "emissive" in channels else color
 
 
@@ -78,21 +79,24 @@ def render_textured(
     light: Light | None = None,
     shading: Shading = diffuse,
     supersample: int = 4,
+    cull_backfaces: bool = False,
     backend: Backend | None = None,
 ) -> Float[Tensor, "views h w 4"]:
     """Render a textured mesh.
 
-    Both sides of faces are seen. What lies behind a transparent face is not drawn: its alpha goes
-    into the image. Normal textures are not applied.
+    Transparent faces lie over what is behind them, up to 64 surfaces deep; alpha of the image is
+    what they hide of the background. Normal textures are not applied.
 
     Args:
         textured_mesh: The mesh with its materials.
         cameras: One an image.
         image_size: In pixels, square or (height, width).
-        light: None shows the base colours unchanged.
+        light: None shows base colours and emitted light alone.
         shading: Gets the channels base_color, and metallic, roughness and emissive where a material
             sets them.
         supersample: Samples each way in a pixel; they are averaged in linear light.
+        cull_backfaces: Whether the back of faces is left out where a material's `double_sided` is
+            False; else both sides of every face are seen.
         backend: See `rasterize`.
 
     Returns:
@@ -111,7 +115,11 @@ def render_textured(
 
     mesh, normals = textured_mesh.mesh, textured_mesh.normals
     normal_faces = mesh.faces if textured_mesh.normal_faces is None else textured_mesh.normal_faces
-    scene = _Scene(mesh, normals, normal_faces, channels, shading, light)
+    is_one_sided = None
+    if cull_backfaces:
+        of_material = [material.double_sided is False for material in textured_mesh.materials]
+        is_one_sided = torch.tensor(of_material).to(mesh.faces.device)[textured_mesh.face_material]
+    scene = _Scene(mesh, normals, normal_faces, channels, shading, light, is_one_sided)
     return _render(scene, cameras, image_size, supersample, backend)
 
 
@@ -163,6 +171,7 @@ class _Scene:
         channels: Of the material, at samples.
         shading: From channels to colour.
         light: None: none.
+        is_one_sided: Whether the back of each face is left out; None: of none.
     """
 
     mesh: Mesh
@@ -171,6 +180,7 @@ class _Scene:
     channels: _ChannelFn
     shading: Shading
     light: Light | None
+    is_one_sided: Bool[Tensor, " faces"] | None = None
 
 
 def _field_channels(
@@ -215,21 +225,54 @@ def _render_samples(
 ) -> Float[Tensor, "views h w 4"]:
     """Shade every sample: linear light, multiplied by alpha."""
     views, verts = project_meshes([scene.mesh], cameras, views_per_mesh=len(cameras))
-    face_id = rasterize_views(views, fine_size, backend=backend)
-    pixels = covered_pixels(face_id)
-    points = surface_points(views, verts, pixels, fine_size)
+    pixels = covered_pixels(rasterize_views(views, fine_size, backend=backend))
+    color = _shade(scene, cameras, pixels, surface_points(views, verts, pixels, fine_size))
+    samples = verts.new_zeros(len(cameras), *fine_size, 4)
+    samples = samples.index_put((pixels.image, pixels.row, pixels.column), color)
+    see_through = pixels[(color[:, 3] < _FULL).nonzero().squeeze(1)]
+    for image in see_through.image.unique().tolist():
+        mine = see_through[(see_through.image == image).nonzero().squeeze(1)]
+        samples[image] = _add_hidden(scene, cameras[image : image + 1], mine, samples[image])
+    return samples
+
+
+def _add_hidden(
+    scene: _Scene, camera: Cameras, pixels: Pixels, front: Float[Tensor, "h w 4"]
+) -> Float[Tensor, "h w 4"]:
+    """Composite what lies behind the nearest faces of some samples of one image."""
+    height, width = front.shape[:2]
+    views, verts = project_meshes([scene.mesh], camera)
+    is_wanted = torch.zeros(1, height, width, dtype=torch.bool, device=front.device)
+    is_wanted[0, pixels.row, pixels.column] = True
+    samples = front.flatten(0, 1)
+    for place, face in hidden_layers(views, is_wanted):
+        is_seen = samples[place, 3] < _FULL
+        place, face = place[is_seen], face[is_seen]
+        layer = Pixels(torch.zeros_like(place), place // width, place % width, face)
+        points = surface_points(views, verts, layer, (height, width))
+        hidden = _shade(scene, camera, layer, points)
+        over = samples[place]
+        samples = samples.index_put((place,), over + (1 - over[:, 3:]) * hidden)
+    return samples.view(height, width, 4)
+
+
+def _shade(
+    scene: _Scene, cameras: Cameras, pixels: Pixels, points: SurfacePoints
+) -> Float[Tensor, "p 4"]:
+    """Shade points of the surface: linear light, multiplied by alpha."""
     # Rounding may put a sample on an edge slightly past it.
     weights = points.barycentric.clamp(0.0, 1.0)
     weights = weights / weights.sum(1, keepdim=True).clamp(min=1e-12)
     channels = scene.channels(pixels.face, weights, points.position)
     to_camera = camera_origins(cameras).to(points.position)[pixels.image] - points.position
-    normal = _facing_normals(scene, pixels, points, to_camera)
+    side, normal = _facing_normals(scene, pixels, points, to_camera)
     to_camera = torch.nn.functional.normalize(to_camera, dim=1)
     color = scene.shading(points.position, normal, to_camera, channels, scene.light)
     alpha = channels["alpha"] if "alpha" in channels else torch.ones_like(color[:, :1])
-    samples = verts.new_zeros(*face_id.shape, 4)
-    color = torch.cat([color * alpha, alpha], 1)
-    return samples.index_put((pixels.image, pixels.row, pixels.column), color)
+    if scene.is_one_sided is not None:
+        is_culled = scene.is_one_sided[pixels.face][:, None] & (side < 0)
+        alpha = torch.where(is_culled, 0.0, alpha)
+    return torch.cat([color * alpha, alpha], 1)
 
 
 def _finish(linear: Float[Tensor, "views h w 4"]) -> Float[Tensor, "views h w 4"]:
@@ -241,8 +284,8 @@ def _finish(linear: Float[Tensor, "views h w 4"]) -> Float[Tensor, "views h w 4"
 
 def _facing_normals(
     scene: _Scene, pixels: Pixels, points: SurfacePoints, to_camera: Float[Tensor, "p 3"]
-) -> Float[Tensor, "p 3"]:
-    """Compute unit normals on the side that is seen."""
+) -> tuple[Float[Tensor, "p 1"], Float[Tensor, "p 3"]]:
+    """Return which side is seen, 1 or -1 for the back, and unit normals on that side."""
     mesh = scene.mesh
     corners = mesh.verts[mesh.faces[pixels.face]]
     flat = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -251,4 +294,4 @@ def _facing_normals(
     if scene.normals is not None:
         normals = scene.normals[scene.normal_faces[pixels.face]].to(points.position)
         normal = (points.barycentric[..., None] * normals).sum(1)
-    return torch.nn.functional.normalize(side * normal, dim=1)
+    return side, torch.nn.functional.normalize(side * normal, dim=1)

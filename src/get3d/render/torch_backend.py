@@ -4,6 +4,7 @@ A triangle covers, on each row of pixel centres, an interval [left, right) whose
 integers; expanding (triangle, row) and then (interval, pixel) gives every fragment exactly once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -58,9 +59,25 @@ class _Spans:
 def rasterize(views: PackedViews, image_size: tuple[int, int]) -> Int[Tensor, "n h w"]:
     """Find the nearest face of every pixel; the contract is that of `get3d.render.rasterize`."""
     height, width = image_size
+    keys = torch.full((len(views) * height * width,), MAX_KEY, device=views.clip.device)
+    for pixel, key in fragments(views, image_size):
+        keys.scatter_reduce_(0, pixel, key, "amin")
+    faces = torch.where(keys == MAX_KEY, -1, keys & 0xFFFFFFFF)
+    return faces.view(len(views), height, width)
+
+
+def fragments(
+    views: PackedViews, image_size: tuple[int, int]
+) -> Iterator[tuple[Int[Tensor, " f"], Int[Tensor, " f"]]]:
+    """List what every triangle covers, hidden or not, with bounded memory.
+
+    Yields:
+        Flat indices of pixels, and keys that sort fragments by depth, then by face; the last 32
+        bits are the face.
+    """
+    height, width = image_size
     triangles = screen_triangles(views, image_size)
     device = triangles.x.device
-    keys = torch.full((len(views) * height * width,), MAX_KEY, device=device)
     for part in _chunks(triangles.y, triangles.x, height):
         corners = _sort(triangles, part, triangles.x, triangles.y)
         spans = _scan(corners, height)
@@ -76,9 +93,7 @@ def rasterize(views: PackedViews, image_size: tuple[int, int]) -> Int[Tensor, "n
             depth = _depth(corners, triangle, column, row)
             key = ((depth + 1.0) * DEPTH_SCALE).long() << 32 | triangles.face[part][triangle]
             pixel = (triangles.image[part][triangle] * height + row) * width + column
-            keys.scatter_reduce_(0, pixel, key, "amin")
-    faces = torch.where(keys == MAX_KEY, -1, keys & 0xFFFFFFFF)
-    return faces.view(len(views), height, width)
+            yield pixel, key
 
 
 def silhouette(views: PackedViews, face_id: Int[Tensor, "n h w"]) -> Int[Tensor, "2 c"]:

@@ -3,8 +3,8 @@
 It does not depend on what is trained (`Stepper`).
 
 A run folder holds `config.yaml` (resolved), `log.csv`, `tensorboard/`, `samples/*.png`,
-`checkpoints/*.pt` and whatever the caller writes at every checkpoint (the command line: a model
-folder). A killed run continues from its newest checkpoint.
+`checkpoints/*.pt` and whatever the caller writes with every sample and checkpoint (the command
+line: a model folder). A killed run continues from its newest checkpoint.
 """
 
 import dataclasses
@@ -115,7 +115,7 @@ class Run(Generic[S]):
         *,
         config: Any,
         schedule: RunSchedule,
-        on_checkpoint: Callable[[int], None] | None = None,
+        on_output: Callable[[int], None] | None = None,
     ) -> None:
         """Begin a run, or resume the one in the folder.
 
@@ -125,7 +125,7 @@ class Run(Generic[S]):
             config: Dataclass that identifies the run; only fields with the metadata `MAY_CHANGE`
                 may differ on resuming.
             schedule: Intervals at which the run writes.
-            on_checkpoint: Called with the images seen, after a checkpoint was written.
+            on_output: Called with the images seen, after a sample image or a checkpoint.
 
         Raises:
             ModelError: If the folder's checkpoint is damaged or does not fit the networks.
@@ -135,7 +135,7 @@ class Run(Generic[S]):
         self.folder = folder
         self.config = config
         self.schedule = schedule
-        self._on_checkpoint = on_checkpoint
+        self._on_output = on_output
         self._config_dict = to_dict(config)
         self._stop_requested = False
         self._saved_images = -1
@@ -175,8 +175,7 @@ class Run(Generic[S]):
             config_yaml = yaml.safe_dump(self._config_dict, sort_keys=False)
             write_text(self.folder / "config.yaml", config_yaml)
             if not self.is_resumed:
-                self._save()  # so that there is always an earlier checkpoint
-                self._draw_samples()
+                self._write()  # so that there is always an earlier checkpoint
             meter = _Meter(stepper.seen_images)
             while not stepper.is_finished and not self._stop_requested:
                 before = stepper.seen_images
@@ -185,15 +184,14 @@ class Run(Generic[S]):
                     log.write(stepper.seen_images, meter.flush(stepper.seen_images))
                 if on_step is not None:
                     on_step(stepper, meter.last)
-                if self._is_due(before, every.sample_every_images):
-                    self._draw_samples()
-                if self._is_due(before, every.checkpoint_every_images):
-                    self._save()
+                self._write(
+                    samples=self._is_due(before, every.sample_every_images),
+                    checkpoint=self._is_due(before, every.checkpoint_every_images),
+                )
             if stepper.is_finished and meter.has_steps:  # even a short run has a row
                 log.write(stepper.seen_images, meter.flush(stepper.seen_images))
             if self._saved_images != stepper.seen_images:
-                self._save()
-                self._draw_samples()
+                self._write()
         return stepper.is_finished
 
     def stop(self) -> None:
@@ -241,6 +239,15 @@ class Run(Generic[S]):
             raise ModelError(f"{path} does not fit the networks of this config") from error
         logger.info("resumed %s", path)
 
+    def _write(self, *, samples: bool = True, checkpoint: bool = True) -> None:
+        """Write the sample image, a checkpoint or both, and call `on_output` once."""
+        if checkpoint:
+            self._save()
+        if samples:
+            self._draw_samples()
+        if self._on_output is not None and (samples or checkpoint):
+            self._on_output(self.stepper.seen_images)
+
     def _save(self) -> None:
         """Write a checkpoint."""
         path = save_checkpoint(
@@ -252,8 +259,6 @@ class Run(Generic[S]):
         )
         self._saved_images = self.stepper.seen_images
         logger.info("saved %s", path)
-        if self._on_checkpoint is not None:
-            self._on_checkpoint(self._saved_images)
 
     def _draw_samples(self) -> None:
         """Write the sample image."""

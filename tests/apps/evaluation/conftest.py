@@ -7,7 +7,7 @@ import torch
 import trimesh
 from torch import nn
 
-from get3d.apps.evaluation import plan
+from get3d.apps.evaluation import plan, report
 from get3d.metrics import FeatureExtractor
 
 
@@ -26,6 +26,12 @@ def write_ellipsoid(path: Path, seed: int) -> Path:
 def ellipsoid() -> Callable[[Path, int], Path]:
     """What makes the shapes of these tests."""
     return write_ellipsoid
+
+
+@pytest.fixture(autouse=True)
+def ratios_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give ratios for few references too."""
+    monkeypatch.setattr(report, "FEWEST_FOR_RATIOS", 4)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import trimesh
 from get3d.apps.evaluation.measure import (
     measure_soundness,
     second_color_fraction,
-    surface_signature,
 )
 from get3d.core.types import Mesh
+from get3d.geometry import surface_signature
 
 
 def _ball(radius: float = 1.0, at: float = 0.0) -> Mesh:

@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from get3d.apps.evaluation.plan import Collection, EvaluationConfig, LightName
+from get3d.apps.evaluation.config import EvaluationConfig, LightName
+from get3d.apps.evaluation.plan import Collection
 from get3d.core import (
     Cameras,
     DataError,
@@ -27,7 +28,13 @@ from get3d.core import (
 )
 from get3d.data import load_mesh, normalize_mesh
 from get3d.data.render_object import turn_upright
-from get3d.geometry import check_surface, is_watertight, sample_cameras, vertex_normals
+from get3d.geometry import (
+    check_surface,
+    is_watertight,
+    sample_cameras,
+    surface_signature,
+    vertex_normals,
+)
 from get3d.geometry.components import face_components
 from get3d.metrics import FeatureExtractor, sample_points, volume_over_hull
 from get3d.metrics.image_sets import composite
@@ -209,30 +216,6 @@ def measure_shape(collection: Collection, index: int) -> ShapeRecord:
         mesh_features=_features(extractor, mesh_images),
         soundness=soundness,
     )
-
-
-def surface_signature(mesh: Mesh) -> tuple[float, ...]:
-    """Compute eleven numbers that copies of a surface share.
-
-    Area, volume, and the first and second moments of the area, after normalisation to a box that
-    begins at 0 and has a longest side of 1. Invariant to position, size, order, names, materials
-    and triangulation, and to rounding in files; not to rotation.
-    """
-    corners = mesh.verts[mesh.faces].detach().cpu().double()
-    low = corners.amin((0, 1))
-    corners = (corners - low) / (corners.amax((0, 1)) - low).max()
-    first, second, third = corners.unbind(1)
-    crosses = torch.linalg.cross(second - first, third - first)
-    areas = torch.linalg.vector_norm(crosses, dim=1) / 2
-    volume = (first * crosses).sum() / 6
-    mean = (corners.mean(1) * areas[:, None]).sum(0) / areas.sum()
-    # Exact integral of x x^T over a triangle: (sum over corners + 9 x that of the centroid) / 12.
-    rays = corners - mean
-    outer = torch.einsum("fki,fkj,f->ij", rays, rays, areas)
-    middles = rays.mean(1)
-    outer = (outer + 9 * torch.einsum("fi,fj,f->ij", middles, middles, areas)) / 12 / areas.sum()
-    upper = outer[tuple(torch.triu_indices(3, 3))]
-    return (float(areas.sum()), float(volume), *mean.tolist(), *upper.tolist())
 
 
 def second_color_fraction(images: RGBImages) -> float:

@@ -109,6 +109,8 @@ def page(content: dict[str, Any]) -> str:
         content: Numbers, from `summarize` or `read_scores`.
     """
     parts = [f"# Evaluation of {content['name']}", score_table(content), _READING]
+    if content.get("model"):  # reports of earlier versions do not have it
+        parts.insert(1, f"Model: {content['model']}.")
     if content["deviations"]:
         parts.append(
             "Not as published: " + "; ".join(content["deviations"]) + ". Compare with numbers of "

@@ -1,133 +1,34 @@
-"""Settings of an evaluation, the published protocol by default, and the collections it needs."""
+"""The collections of shapes that an evaluation needs."""
 
 import functools
 import hashlib
 import json
-import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from get3d.apps.evaluation.config import (
+    PUBLISHED_RATIO,
+    EvaluationConfig,
+    LightName,
+    Metric,
+    UpAxis,
+)
+from get3d.apps.evaluation.shapes import find_shapes, render_settings
 from get3d.apps.model import Model
+from get3d.apps.run_folder import read_run_data
 from get3d.apps.sources import load
-from get3d.core import ConfigError, DataError, check_literals
+from get3d.core import ConfigError, DataError
 from get3d.core.weights import fingerprint
 from get3d.data import find_meshes
 from get3d.data.shape_labels import read_labels
-from get3d.geometry import CameraDistribution
 from get3d.metrics import FeatureExtractor, PointProtocol, load_inception, load_shape_features
 
-Metric = Literal["cd", "lfd", "fd"]
-LightName = Literal["studio", "none"]
-UpAxis = Literal["y", "z"]
-METRICS: tuple[Metric, ...] = ("cd", "lfd", "fd")
-PUBLISHED_RATIO, PUBLISHED_IMAGES, PUBLISHED_SIZE, PUBLISHED_VIEWS = 5, 50_000, 1024, 24
 LEAST = 4
 """Least number of shapes in a set: precision and recall need the third neighbour of each image."""
-_LEAST = {
-    "num_images": 8,
-    "reference_views": 1,
-    "image_size": 8,
-    "supersample": 1,
-    "texture_size": 16,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
-    """Settings of an evaluation."""
-
-    metrics: tuple[Metric, ...] = METRICS
-    """cd: Chamfer distance; lfd: light-field distance; fd: Frechet and kernel distance, precision
-    and recall of image features."""
-
-    features: str = "inception"
-    """Features for fd: inception (the FID's weights from PyTorch's cache), a path to those weights,
-    or shapes (the network that ships with get3d; its scores are called fd_shapes, not FID)."""
-
-    num_shapes: int | None = None
-    """Shapes to generate; None: five times as many as there are references (published)."""
-
-    num_images: int = PUBLISHED_IMAGES
-    """Images of generated shapes for fd, divided evenly among them."""
-
-    reference_views: int = 24
-    """Images of each reference shape for fd."""
-
-    reference: str = "test"
-    """Folder in DATA that holds the reference shapes."""
-
-    training: str = "train"
-    """Folder in DATA that holds the training shapes, for the oracles and the search for copies."""
-
-    label: str = "kind"
-    """Label by which MMD (CD) is also reported, if `get3d shapes` made the references: kind of
-    vessels and vehicles, or for example base of chairs."""
-
-    seed: int = 0
-    """Random seed of latent codes, points and cameras."""
-
-    truncation: float = 1.0
-    """1 is published; less gives more typical shapes and worse coverage."""
-
-    style_mixing: float = 0.9
-    """Probability of style mixing, as in training (published)."""
-
-    texture_size: int = 512
-    """Width and height of exported textures, in texels."""
-
-    image_size: int = 128
-    """Width and height of the images, in pixels."""
-
-    longest_side: float = 0.9
-    """Longest side to which reference shapes are scaled for images, as for `get3d render`."""
-
-    light: LightName = "studio"
-    """Light on references and training shapes in images, as for `get3d render`; also on shapes of a
-    model whose colours are base colours (is_unlit in its config.yaml)."""
-
-    generated_light: LightName = "none"
-    """Light on the files of --meshes: none if their textures contain the light already, as those
-    of models trained on lit images do; studio if they are base colours."""
-
-    up_axis: UpAxis = "y"
-    """Up axis of the files of references and training shapes, as for `get3d render`."""
-
-    generated_up_axis: UpAxis = "y"
-    """Up axis of the files of --meshes."""
-
-    supersample: int = 4
-    """Samples per pixel along each axis."""
-
-    cameras: CameraDistribution = field(
-        default_factory=lambda: CameraDistribution(radius=1.2, fovy_deg=49.13)
-    )
-    """Cameras of the images."""
-
-    def __post_init__(self) -> None:
-        """Validate the settings; raise ConfigError."""
-        check_literals(self)
-        if not self.metrics or not set(self.metrics) <= set(METRICS):
-            raise ConfigError(
-                f"metrics: name at least one of {', '.join(METRICS)}, got {list(self.metrics)}"
-            )
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.num_shapes is not None and self.num_shapes < 2:
-            raise ConfigError(f"num_shapes must be at least 2, got {self.num_shapes}")
-        if self.seed < 0:
-            raise ConfigError(f"seed must not be negative, got {self.seed}")
-        if not 0 <= self.style_mixing <= 1:
-            raise ConfigError(f"style_mixing must lie in [0, 1], got {self.style_mixing}")
-        if not 0 < self.longest_side < math.inf:
-            raise ConfigError(f"longest_side must be positive, got {self.longest_side}")
-        if not math.isfinite(self.truncation):
-            raise ConfigError(f"truncation must be a number, got {self.truncation}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,12 +116,14 @@ class Plan:
         training: Training shapes, as many as generated ones, as the oracle; None without a folder
             of them.
         more_training: All other training shapes, to search for copies; None if there are none.
+        notes: Caveats of the choice.
     """
 
     generated: Collection
     reference: Collection
     training: Collection | None
     more_training: Collection | None
+    notes: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -233,12 +136,15 @@ def make_plan(
 ) -> Plan:
     """Find the shapes, and decide how many images of each are needed.
 
+    The training shapes are those that the model was trained on, if its run folder says so; else
+    those of `data`.
+
     Raises:
         FileNotFoundError: If a folder, the model or the weights of the features are missing.
         DataError: If there are fewer shapes than the scores need.
         ConfigError: If no reference has the label, or `num_shapes` is out of range.
     """
-    reference = _find(data, config.reference)
+    reference = find_shapes(data, config.reference)
     if len(reference) < LEAST:
         raise DataError(
             f"{data / config.reference} holds {len(reference)} shapes, too few to compare with; "
@@ -247,9 +153,8 @@ def make_plan(
     _check_label(reference, config.label)
     evaluated = None if meshes is None else _shuffled(find_meshes([meshes]), config.seed)
     num = _num_generated(config, len(reference), evaluated, meshes)
-    trained: tuple[Path, ...] = ()
-    if (data / config.training).is_dir():
-        trained = _shuffled(_find(data, config.training), config.seed)
+    found, up_axis, notes = _training_shapes(data, config, None if meshes else model)
+    trained = _shuffled(found, config.seed)
     training, more = trained[:num], trained[num:]
     if has_images := "fd" in config.metrics:
         open_features(config.features, device)  # fails before the long work
@@ -282,17 +187,26 @@ def make_plan(
     oracle = others = None
     if len(training) >= LEAST:
         num = len(training)
-        oracle = replace(shared, role="training", num=num, files=training, mesh_views=views(num))
+        oracle = replace(
+            shared, role="training", num=num, files=training, up_axis=up_axis, mesh_views=views(num)
+        )
     if more:
         metrics = tuple(metric for metric in config.metrics if metric == "cd")
         others = replace(
-            shared, role="more-training", num=len(more), files=more, metrics=metrics, mesh_views=0
+            shared,
+            role="more-training",
+            num=len(more),
+            files=more,
+            up_axis=up_axis,
+            metrics=metrics,
+            mesh_views=0,
         )
     return Plan(
         identify(generated),
         identify(shared),
         oracle and identify(oracle),
         others and identify(others),
+        notes,
     )
 
 
@@ -313,52 +227,28 @@ def open_features(features: str, device: str) -> FeatureExtractor:
     return load_inception(None if features == "inception" else Path(features), device=device)
 
 
-def deviations(config: EvaluationConfig, num_generated: int, num_reference: int) -> list[str]:
-    """List the deviations of an evaluation from the published protocol."""
-    has_images = "fd" in config.metrics
-    checks = [
-        (
-            num_generated != PUBLISHED_RATIO * num_reference,
-            f"{num_generated} generated shapes for {num_reference} references "
-            f"(published: {PUBLISHED_RATIO} for each)",
-        ),
-        (
-            has_images and config.num_images < PUBLISHED_IMAGES,
-            f"{config.num_images} images (published: {PUBLISHED_IMAGES})",
-        ),
-        (
-            has_images and config.image_size != PUBLISHED_SIZE,
-            f"images of {config.image_size} pixels (published: {PUBLISHED_SIZE})",
-        ),
-        (
-            has_images and config.reference_views != PUBLISHED_VIEWS,
-            f"{config.reference_views} views a reference (published: 24 for most)",
-        ),
-        (
-            has_images and config.features == "shapes",
-            "features of get3d's shape network (published: Inception)",
-        ),
-        (config.truncation != 1, f"truncation {config.truncation:g} (published: 1)"),
-        (config.style_mixing != 0.9, f"style mixing {config.style_mixing:g} (published: 0.9)"),
-    ]
-    return [text for differs, text in checks if differs]
-
-
 @functools.lru_cache(maxsize=1)
 def _open_model(source: str | Path | None, device: str, fingerprint: str) -> Model:
     """Load a model; the fingerprint is a key of the cache."""
     return load(source, device=device)
 
 
-def _find(data: Path, name: str) -> list[Path]:
-    """List the mesh files of a folder of the data set."""
-    folder = data / name
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder}: no such folder; {data} must hold one with the reference shapes (get3d "
-            f"shapes CATEGORY --split {name} --out {data} makes procedural ones)"
-        )
-    return find_meshes([folder])
+def _training_shapes(
+    data: Path, config: EvaluationConfig, model: Path | str | None
+) -> tuple[list[Path], UpAxis, tuple[str, ...]]:
+    """List the training shapes, with their up axis and caveats."""
+    trained_on = read_run_data(model)
+    settings = None if trained_on is None else render_settings(trained_on)
+    notes: tuple[str, ...] = ()
+    if trained_on is not None and settings is not None:
+        try:
+            return find_shapes(trained_on, "train"), settings.up_axis, ()
+        except DataError as error:
+            notes = (f"whether the model was trained on references is not known: {error}",)
+    try:
+        return find_shapes(data, config.training), config.up_axis, notes
+    except (FileNotFoundError, DataError):  # the oracle is optional
+        return [], config.up_axis, notes
 
 
 def _check_label(reference: Sequence[Path], label: str) -> None:

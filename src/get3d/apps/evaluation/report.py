@@ -4,14 +4,15 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
 
+from get3d import __version__
+from get3d.apps.evaluation.config import deviations
 from get3d.apps.evaluation.measure import ShapeRecord
-from get3d.apps.evaluation.plan import Plan, deviations, open_features
+from get3d.apps.evaluation.plan import Plan, open_features
 from get3d.apps.evaluation.scores import (
     NEIGHBOURS,
     Copying,
@@ -29,6 +30,8 @@ SECOND_COLOR = 0.05
 """Least fraction of covered pixels of other hues for a shape to have more than one hue."""
 _COMPARABLE = ("cov_", "mmd_", "fid_", "fd_shapes_", "precision_", "recall_")
 """Scores with a meaningful ratio: kernel distances may be negative, and 1-NNA is best at 0.5."""
+FEWEST_FOR_RATIOS = 30
+"""Least number of references for ratios to the oracle; with fewer, they are chance."""
 _FEW = 50
 _PERCENTILES = (10, 25, 50, 75, 90)
 
@@ -53,8 +56,9 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": name,
+        "model": None if generated.files is not None else str(generated.open_model().info),
         "source": generated.fingerprint,
-        "get3d": version("get3d"),
+        "get3d": __version__,
         "torch": torch.__version__,
         "device": generated.device,
         "protocol": protocol,
@@ -96,7 +100,7 @@ def _ratios(evaluation: Evaluation, *, is_biased: bool) -> dict[str, float]:
     At 1 the model scores like training shapes; below 1 is better for distances, above 1 for
     coverage, precision and recall.
     """
-    if len(evaluation.rows) < 2:
+    if len(evaluation.rows) < 2 or evaluation.plan.reference.num < FEWEST_FOR_RATIOS:
         return {}
     scores, oracle = evaluation.rows[0].scores, evaluation.rows[1].scores
     ratios = {}
@@ -132,7 +136,7 @@ def _protocol(evaluation: Evaluation) -> dict[str, Any]:
 
 def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
     """List the caveats of the scores."""
-    plan, notes = evaluation.plan, list[str]()
+    plan, notes = evaluation.plan, [*evaluation.plan.notes]
     if plan.training is None:
         notes.append("no training shapes, so no oracle, and no search for copies")
     elif plan.training.num < plan.generated.num:
@@ -145,6 +149,11 @@ def _notes(evaluation: Evaluation, *, is_biased: bool) -> list[str]:
         notes.append(
             f"{plan.reference.num} references are few: each is {100 / plan.reference.num:.1f} "
             "percentage points of COV"
+        )
+    if plan.reference.num < FEWEST_FOR_RATIOS and len(evaluation.rows) > 1:
+        notes.append(
+            f"no ratios to training shapes: with {plan.reference.num} references they would be "
+            f"chance, and are given from {FEWEST_FOR_RATIOS} on"
         )
     if is_biased:
         notes.append(
@@ -255,7 +264,7 @@ def _matching_by_label(evaluation: Evaluation) -> dict[str, Any] | None:
     training: dict[str, float] = {}
     if len(chamfer) > 1 and chamfer[1] is not None:
         training = minimum_matching_distance_by_label(chamfer[1][:, ids], labels)
-    counts = Counter(labels)
+    counts, has_ratios = Counter(labels), plan.reference.num >= FEWEST_FOR_RATIOS
     values = []
     for value, distance in generated.items():
         mmd, other = _finite(distance), training.get(value)
@@ -265,7 +274,7 @@ def _matching_by_label(evaluation: Evaluation) -> dict[str, Any] | None:
                 "num": counts[value],
                 "generated": mmd,
                 "training": other,
-                "ratio": mmd / other if mmd is not None and other else None,
+                "ratio": mmd / other if mmd is not None and other and has_ratios else None,
             }
         )
     return {"label": label, "unlabelled": len(found) - len(ids), "values": values}

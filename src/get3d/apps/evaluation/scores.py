@@ -10,9 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from get3d.apps.evaluation.config import EvaluationConfig
 from get3d.apps.evaluation.measure import ShapeRecord, measure_collection
-from get3d.apps.evaluation.plan import LEAST, Collection, EvaluationConfig, Plan, make_plan
+from get3d.apps.evaluation.plan import LEAST, Collection, Plan, make_plan
+from get3d.apps.evaluation.shapes import settings_of
 from get3d.core import DataError
+from get3d.geometry import SIGNATURE_TOLERANCE
 from get3d.metrics import (
     KernelProtocol,
     chamfer_matrix,
@@ -33,8 +36,6 @@ NEIGHBOURS = 3
 """Number of neighbours of precision and recall."""
 _KERNEL_SUBSET = 1000
 _NUM_NAMED = 3
-_TOLERANCE = 1e-4
-"""Largest difference of signatures, of size about 1: above the rounding of files to six digits."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,10 @@ def evaluate(
     many training shapes in place of the generated ones, and one half of them against the other.
 
     Args:
-        data: Folder with a folder of reference shapes and, if possible, one of training shapes.
+        data: Dataset of `get3d render`, or a folder with a folder of reference shapes and, if
+            possible, one of training shapes.
         work: Folder for the measurements; made if absent.
-        config: Settings; None as published.
+        config: Settings; None: those of the dataset's images, else as published.
         model: Anything that `get3d.load` takes; None is the bundled model.
         meshes: Folder of meshes to evaluate instead of a model's.
         device: Device of the networks.
@@ -133,7 +135,7 @@ def evaluate(
         ConfigError: If no reference has the label, or `num_shapes` is out of range.
         FileNotFoundError: If a folder, the model or the weights of the features are missing.
     """
-    config, work = config or EvaluationConfig(), Path(work)
+    config, work = config or settings_of(Path(data)), Path(work)
     meshes = None if meshes is None else Path(meshes)
     plan = make_plan(Path(data), config, model=model, meshes=meshes, device=device)
 
@@ -252,7 +254,7 @@ def find_duplicates(
     signatures = np.array([record.signature for record in known])
     found = []
     for record in reference:
-        is_same = (np.abs(signatures - np.array(record.signature)) < _TOLERANCE).all(1)
+        is_same = (np.abs(signatures - np.array(record.signature)) < SIGNATURE_TOLERANCE).all(1)
         if is_same.any():
             found.append((record.name, known[int(is_same.argmax())].name))
     return found
