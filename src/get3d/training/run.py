@@ -30,6 +30,7 @@ from get3d.core import (
     read_yaml,
     remove_leftovers,
     save_png,
+    shorten,
     to_dict,
     write_text,
 )
@@ -106,6 +107,7 @@ class Run(Generic[S]):
         config: Config of the run.
         schedule: Intervals at which the run writes.
         is_resumed: Whether the run continues from a checkpoint of the folder.
+        stop_signal: Number of the signal that stopped `train`, if one did.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class Run(Generic[S]):
         self._on_output = on_output
         self._config_dict = to_dict(config)
         self._stop_requested = False
+        self.stop_signal: int | None = None
         self._saved_images = -1
         checkpoints = list_checkpoints(self._checkpoint_folder)
         self.is_resumed = bool(checkpoints)
@@ -194,9 +197,14 @@ class Run(Generic[S]):
                 self._write()
         return stepper.is_finished
 
-    def stop(self) -> None:
-        """Make `train` save and return after the current step."""
+    def stop(self, signal_number: int | None = None) -> None:
+        """Make `train` save and return after the current step.
+
+        Args:
+            signal_number: The signal that requested it, for `stop_signal`.
+        """
         self._stop_requested = True
+        self.stop_signal = signal_number
 
     def _step(self) -> dict[str, Tensor]:
         """Do one step; a NonFiniteError gets the last checkpoint and a suggested fix."""
@@ -225,10 +233,14 @@ class Run(Generic[S]):
         if not isinstance(content["state"], dict):
             raise ModelError(f"{path} has no training state; delete it to go on from another one")
         may_differ = self.stepper.fields_in_state(content["state"])
-        changed = [name for name in changed_fields(saved, self.config) if name not in may_differ]
+        changed = [
+            f"{name}: {shorten(before)}, now {shorten(after)}"
+            for name, (before, after) in changed_fields(saved, self.config).items()
+            if name not in may_differ
+        ]
         if changed:
             raise ConfigError(
-                f"{path} is of a run with another config ({', '.join(changed)}); use the same "
+                f"{path} is of a run with another config ({'; '.join(changed)}); use the same "
                 "config or another run folder"
             )
         try:
@@ -316,7 +328,7 @@ def _check_folder(folder: Path, config_type: type) -> None:
         ) from error
 
 
-def changed_fields(old: Any, new: Any, prefix: str = "") -> list[str]:
+def changed_fields(old: Any, new: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
     """List the fields in which two configs differ, except those that may change.
 
     Args:
@@ -325,27 +337,27 @@ def changed_fields(old: Any, new: Any, prefix: str = "") -> list[str]:
         prefix: Prefix of the names.
 
     Returns:
-        Dotted names.
+        Both values by dotted name.
     """
-    changed = []
+    changed: dict[str, tuple[Any, Any]] = {}
     for field in dataclasses.fields(old):
         before, after, name = getattr(old, field.name), getattr(new, field.name), field.name
         if dataclasses.is_dataclass(before):
-            changed += changed_fields(before, after, f"{prefix}{name}.")
+            changed |= changed_fields(before, after, f"{prefix}{name}.")
         elif before != after and not field.metadata.get(MAY_CHANGE):
-            changed.append(f"{prefix}{name}")
+            changed[f"{prefix}{name}"] = before, after
     return changed
 
 
 @contextmanager
-def _signals_as_request(request_stop: Callable[[], None]) -> Iterator[None]:
+def _signals_as_request(request_stop: Callable[[int], None]) -> Iterator[None]:
     """Handle the first Ctrl-C (or SIGTERM) by a request to stop; a second one interrupts."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
         logger.warning("stopping after this step (once more to stop at once, unsaved)")
         signal.signal(number, previous[signal.Signals(number)])
-        request_stop()
+        request_stop(number)
 
     previous = {}
     try:
