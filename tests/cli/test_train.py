@@ -1,5 +1,7 @@
 import json
+import re
 import signal
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -62,7 +64,9 @@ def test_trains_resumes_and_leaves_a_model(tmp_path, data, config, capsys):
     run = tmp_path / "run"
     command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
     assert main(command) == 0
-    assert "8 images" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "8 images" in said
+    assert f"warning: {data}: only 8 images; below about 500" in said
     assert (run / "model" / "model.safetensors").is_file()
     assert yaml.safe_load((run / "model" / "config.yaml").read_text())["info"]["is_unlit"] is False
     assert main([*command, "--schedule.total-images", "12"]) == 0
@@ -323,6 +327,29 @@ def test_resume_alone_goes_on(tmp_path, data, config, capsys):
     (run / "run.json").unlink()
     assert main(["train", "--resume", str(run)]) == 1
     assert "does not say what it was trained on; name the data with" in capsys.readouterr().err
+
+
+def test_progress_shows_a_rate_from_the_first_step_on(tmp_path, data, config, monkeypatch):
+    class Bar:
+        texts: ClassVar[list[str]] = []
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            return None
+
+        def add_task(self, *args, **kwargs):
+            return 0
+
+        def update(self, task, *, completed, description):
+            self.texts.append(description)
+
+    monkeypatch.setattr("get3d.cli.train.progress_bar", lambda unit: Bar())
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert main(["train", str(config), *arguments]) == 0
+    assert len(Bar.texts) == 2
+    assert all(re.fullmatch(r"images/s \d+\.\d\d", text) for text in Bar.texts)
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, data, config, capsys, monkeypatch):

@@ -3,6 +3,7 @@
 import re
 import signal
 import sys
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +18,14 @@ from get3d.apps import Model, ModelInfo, save_model
 from get3d.apps.model_folder import read_info
 from get3d.apps.run_folder import read_run_data, write_run_data
 from get3d.cli.device import pick_device
+from get3d.cli.errors import one_line
 from get3d.cli.memory import explain_out_of_memory
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.config import load_config
 from get3d.core import ConfigError, ModelError, from_dict, to_dict
 from get3d.core.config_io import former_names
-from get3d.data import ImageDataset, open_dataset
+from get3d.data import ImageDataset, open_dataset, training_warnings
 from get3d.geometry import camera_angles
 from get3d.render import Light
 from get3d.training import Run, RunConfig, Trainer, TrainingImages
@@ -92,6 +94,8 @@ def run(args: list[str]) -> int:
     images = read_training_images(
         open_dataset(parsed.data).split("train"), config.discriminator.image_size
     )
+    for text in training_warnings(parsed.data, scale=config.generator.scale):
+        print(f"warning: {one_line(text)}")
     print(f"{len(images)} images of {parsed.data}, training on {device}")
 
     def save(seen_images: int) -> None:
@@ -199,8 +203,12 @@ def _train_with_bar(training: Run[Trainer]) -> bool:
     """Train with a progress bar; return False if a signal stopped it."""
     with progress_bar("images") as progress:
         task = progress.add_task("", total=training.config.schedule.total_images)
+        start_images, start_s = training.stepper.seen_images, time.perf_counter()
 
         def on_step(trainer: Trainer, scalars: dict[str, float]) -> None:
+            # Until the first row of the log, the mean since the start.
+            rate = (trainer.seen_images - start_images) / (time.perf_counter() - start_s)
+            scalars = {"images_per_s": rate} | scalars
             text = " ".join(
                 f"{label} {scalars[name]:.2f}"
                 for label, name in (

@@ -15,7 +15,7 @@ from get3d.data.render_dataset import (
     SkippedFile,
     render_dataset,
 )
-from get3d.data.validate import ValidationReport, validate_dataset
+from get3d.data.validate import ValidationReport, training_warnings, validate_dataset
 
 __all__ = [
     "MESH_SUFFIXES",
@@ -32,5 +32,6 @@ __all__ = [
     "normalize_mesh",
     "open_dataset",
     "render_dataset",
+    "training_warnings",
     "validate_dataset",
 ]

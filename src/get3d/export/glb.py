@@ -2,7 +2,7 @@
 
 import json
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, UInt8
 
 from get3d.core.files import atomic_path
 from get3d.core.types import Material, TexturedMesh
+from get3d.export.names import unique_names
 from get3d.export.split import SplitMesh, split_corners
 from get3d.export.texture_images import (
     check_jpeg_quality,
@@ -39,21 +40,24 @@ def save_glb(
 
     Args:
         textured_mesh: At least one face.
-        path: Where the file goes; it appears whole or not at all.
+        path: Where the file goes; it appears whole or not at all. Its stem names the shape.
         jpeg_quality: As for `encode_glb`.
     """
-    glb = encode_glb(textured_mesh, jpeg_quality=jpeg_quality)
+    glb = encode_glb(textured_mesh, jpeg_quality=jpeg_quality, name=Path(path).stem)
     with atomic_path(path) as temp_path:
         temp_path.write_bytes(glb)
 
 
-def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) -> bytes:
+def encode_glb(
+    textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None, name: str = "shape"
+) -> bytes:
     """Build the bytes of a binary glTF file, for a file or for a web page.
 
     Args:
         textured_mesh: At least one face.
         jpeg_quality: Of opaque textures, 1 to 95: several times smaller and faster to write. None:
             PNG, which keeps every texel as it is.
+        name: Name of node, mesh and images, and of materials that have none of their own.
 
     Returns:
         The whole file.
@@ -67,18 +71,22 @@ def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) 
     is_closed = is_watertight(textured_mesh.mesh)
     samplers: dict[int, int] = {}
     primitives = []
+    names = unique_names(
+        [name if m.name == Material.name else m.name for m in textured_mesh.materials]
+    )
     for index, part in split_corners(textured_mesh):
-        material = textured_mesh.materials[index]
+        material = replace(textured_mesh.materials[index], name=names[index])
         wrap = _REPEAT if part.is_repeating else _CLAMP_TO_EDGE
         if has_textures(material) and part.uvs is not None and wrap not in samplers:
             samplers[wrap] = builder.add("samplers", _sampler(wrap))
         primitive = _primitive(builder, part)
+        image_name = name if len(names) == 1 else f"{name}_{names[index]}"
         primitive["material"] = _add_material(
-            builder, material, part, samplers.get(wrap), is_closed, jpeg_quality
+            builder, image_name, material, part, samplers.get(wrap), is_closed, jpeg_quality
         )
         primitives.append(primitive)
-    builder.add("meshes", {"primitives": primitives})
-    builder.add("nodes", {"mesh": 0})
+    builder.add("meshes", {"name": name, "primitives": primitives})
+    builder.add("nodes", {"name": name, "mesh": 0})
     builder.add("scenes", {"nodes": [0]})
     return builder.to_bytes(textured_mesh.notes)
 
@@ -179,13 +187,14 @@ def _primitive(builder: _Builder, part: SplitMesh) -> dict[str, Any]:
 
 def _add_material(
     builder: _Builder,
+    name: str,
     material: Material,
     part: SplitMesh,
     sampler: int | None,
     is_closed: bool,
     jpeg_quality: int | None,
 ) -> int:
-    """Append a material with its textures."""
+    """Append a material with its textures, whose names begin with `name`."""
     look: dict[str, Any] = {
         "metallicFactor": float(material.metallic),
         "roughnessFactor": float(material.roughness),
@@ -194,10 +203,15 @@ def _add_material(
     if material.base_color != (1.0, 1.0, 1.0, 1.0):
         look["baseColorFactor"] = list(material.base_color)
 
-    def add_texture(image_u8: UInt8[np.ndarray, "h w c"], quality: int | None) -> dict[str, Any]:
+    def add_texture(
+        channel: str, image_u8: UInt8[np.ndarray, "h w c"], quality: int | None
+    ) -> dict[str, Any]:
         content, kind = encode_image(image_u8, quality)
         view = builder.add_view(content)
-        image = builder.add("images", {"bufferView": view, "mimeType": f"image/{kind}"})
+        image = builder.add(
+            "images",
+            {"name": f"{name}_{channel}", "bufferView": view, "mimeType": f"image/{kind}"},
+        )
         return {"index": builder.add("textures", {"source": image, "sampler": sampler})}
 
     found: dict[str, Any] = {"name": material.name, "pbrMetallicRoughness": look}
@@ -205,11 +219,11 @@ def _add_material(
     if material.texture is not None and part.uvs is not None:
         image_u8 = material_image(material.texture)
         is_clear |= image_u8.shape[-1] == 4
-        look["baseColorTexture"] = add_texture(image_u8, jpeg_quality)
-    for name, image_u8 in textures:
-        is_color = name == "emissive"  # others are measurements: no loss
-        entry = add_texture(image_u8, jpeg_quality if is_color else None)
-        match name:
+        look["baseColorTexture"] = add_texture("base_color", image_u8, jpeg_quality)
+    for channel, image_u8 in textures:
+        is_color = channel == "emissive"  # others are measurements: no loss
+        entry = add_texture(channel, image_u8, jpeg_quality if is_color else None)
+        match channel:
             case "metallic_roughness":
                 look["metallicRoughnessTexture"] = entry
             case "normal":

@@ -178,7 +178,7 @@ class Run(Generic[S]):
             config_yaml = yaml.safe_dump(self._config_dict, sort_keys=False)
             write_text(self.folder / "config.yaml", config_yaml)
             if not self.is_resumed:
-                self._write()  # so that there is always an earlier checkpoint
+                self._write(log)  # so that there is always an earlier checkpoint
             meter = _Meter(stepper.seen_images)
             while not stepper.is_finished and not self._stop_requested:
                 before = stepper.seen_images
@@ -188,13 +188,14 @@ class Run(Generic[S]):
                 if on_step is not None:
                     on_step(stepper, meter.last)
                 self._write(
+                    log,
                     samples=self._is_due(before, every.sample_every_images),
                     checkpoint=self._is_due(before, every.checkpoint_every_images),
                 )
             if stepper.is_finished and meter.has_steps:  # even a short run has a row
                 log.write(stepper.seen_images, meter.flush(stepper.seen_images))
             if self._saved_images != stepper.seen_images:
-                self._write()
+                self._write(log)
         return stepper.is_finished
 
     def stop(self, signal_number: int | None = None) -> None:
@@ -251,12 +252,12 @@ class Run(Generic[S]):
             raise ModelError(f"{path} does not fit the networks of this config") from error
         logger.info("resumed %s", path)
 
-    def _write(self, *, samples: bool = True, checkpoint: bool = True) -> None:
+    def _write(self, log: RunLog, *, samples: bool = True, checkpoint: bool = True) -> None:
         """Write the sample image, a checkpoint or both, and call `on_output` once."""
         if checkpoint:
             self._save()
         if samples:
-            self._draw_samples()
+            self._draw_samples(log)
         if self._on_output is not None and (samples or checkpoint):
             self._on_output(self.stepper.seen_images)
 
@@ -272,10 +273,12 @@ class Run(Generic[S]):
         self._saved_images = self.stepper.seen_images
         logger.info("saved %s", path)
 
-    def _draw_samples(self) -> None:
-        """Write the sample image."""
+    def _draw_samples(self, log: RunLog) -> None:
+        """Write the sample image, to the folder and to TensorBoard."""
         path = self.folder / "samples" / f"images-{self.stepper.seen_images:09d}.png"
-        save_png(path, self.stepper.draw_samples())
+        image = self.stepper.draw_samples()
+        save_png(path, image)
+        log.write_image(self.stepper.seen_images, image)
 
 
 class _Meter:
