@@ -65,6 +65,9 @@ def test_meshes_of_any_program(
         (["--meshes", "nowhere", "--metrics", "cd"], "nowhere"),
         (["--features", "weights.pth", "--metrics", "fd"], "weights.pth: no such file; download"),
         (["--num-images", "0"], "num_images must be at least 8"),
+        (["--num-shapes", "1"], "num_shapes must be at least 2, got 1"),
+        (["--num", "1"], "num_shapes must be at least 2, got 1"),
+        (["--num=1"], "num_shapes must be at least 2, got 1"),
     ],
 )
 def test_mistakes_are_one_line(

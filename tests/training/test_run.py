@@ -215,7 +215,7 @@ def test_the_newest_options_do_not_change_within_a_run(
     run = start_run(config, images, tmp_path)
     run._save()
     part = replace(getattr(config, section), **{name: value})
-    with pytest.raises(ValueError, match=rf"another config \({section}\.{name}\)"):
+    with pytest.raises(ValueError, match=rf"another config \({section}\.{name}: "):
         start_run(replace(config, **{section: part}), images, tmp_path)
 
 

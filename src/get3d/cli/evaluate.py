@@ -1,6 +1,7 @@
 """`get3d evaluate`: scores of a model, and contact sheets."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -119,6 +120,8 @@ def run(args: list[str]) -> int:
 
 def _parse(args: list[str]) -> EvaluateArgs:
     """Parse the command line; the data give the defaults of the settings."""
+    # As the commands that make shapes call it.
+    args = [re.sub(r"^--num(?=$|=)", "--num-shapes", arg) for arg in args]
     first = parse(EvaluateArgs, "evaluate", args)
     data = read_run_data(first.model) if first.data is None else first.data
     if data is None:
