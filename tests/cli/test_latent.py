@@ -359,7 +359,7 @@ def test_ctrl_c_reports_progress(
         return make(generator, styles)
 
     monkeypatch.setattr(Generator, "fields", stop_at_the_third)
-    assert call("generate", model_folder, tmp_path / "out", "--num", "5") == 1
+    assert call("generate", model_folder, tmp_path / "out", "--num", "5") == 130
     said = capsys.readouterr().err
     assert f"2 of 5 shapes are done in {tmp_path / 'out'}; the same command goes on" in said
     assert said.count("\n") == 1

@@ -126,12 +126,13 @@ def _parse(args: list[str]) -> EvaluateArgs:
     data = read_run_data(first.model) if first.data is None else first.data
     if data is None:
         raise ConfigError("no data to compare with; name a dataset or a folder with --data")
+    settings = settings_of(data)
 
     @dataclass(frozen=True)
     class Args(EvaluateArgs):
         __doc__ = EvaluateArgs.__doc__
         config: Annotated[tyro.conf.OmitArgPrefixes[EvaluationConfig], tyro.conf.arg(name="")] = (
-            field(default_factory=lambda: settings_of(data))
+            field(default_factory=lambda: settings)
         )
 
     return replace(parse(Args, "evaluate", args), data=data)

@@ -4,6 +4,7 @@ Conventions (docs/conventions.md): right-handed, y up, the camera looks along -z
 top, SDF positive inside, colours in [-1, 1] inside networks and [0, 1] elsewhere.
 """
 
+import importlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -236,9 +237,7 @@ class TexturedMesh(_ShortRepr):
         Raises:
             MeshError: If the mesh has no faces.
         """
-        import get3d
-
-        latent = get3d.apps.latent
+        latent = importlib.import_module("get3d.apps.latent")  # a package above this one
         rgba_u8 = latent.portrait(latent.MeshSubject(self), image_size)
         front = PIL.Image.fromarray(rgba_u8)
         white = PIL.Image.new("RGBA", front.size, "white")
