@@ -21,7 +21,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from skimage import measure
 
 from get3d.core.types import Mesh
 from get3d.export import Cleaning, bake_texture, clean_mesh, decimate, unwrap
@@ -33,6 +32,8 @@ _FACES_A_SQUARED_CELL = 6.9  # of this ball, by marching cubes
 
 def make_shape(num_faces: int, rough: float) -> Mesh:
     """A bumpy ball with noise."""
+    from skimage import measure  # of the dev extra
+
     cells = max(8, round(math.sqrt(num_faces / _FACES_A_SQUARED_CELL)))
     along = np.linspace(-0.5, 0.5, cells, dtype=np.float32)
     x, y, z = np.meshgrid(along, along, along, indexing="ij")

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 import trimesh
 from machine import machine_name
-from scipy.spatial import cKDTree
 
 from get3d.core.types import Mesh
 from get3d.metrics import PointProtocol, chamfer_matrix, sample_points
@@ -64,6 +63,8 @@ def make_points(num_shapes: int, num_points: int, seed: int) -> torch.Tensor:
 
 def tree_job(a: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
     """Prepare the same matrix by scipy; the trees are built now."""
+    from scipy.spatial import cKDTree  # of the dev extra
+
     trees_a, trees_b = [cKDTree(points) for points in a], [cKDTree(points) for points in b]
 
     def compare(row: int) -> list[float]:

@@ -26,7 +26,7 @@ from machine import machine_name
 
 from get3d.core.types import Mesh
 from get3d.geometry.cameras import orbit_cameras
-from get3d.render import coverage, pack_views, project_meshes, rasterize, rasterize_views
+from get3d.render import antialias_mask, pack_views, project_meshes, rasterize, rasterize_views
 from get3d.render.rasterizer import Backend
 
 
@@ -115,7 +115,7 @@ def mask_jobs(
     views = pack_views([leaf], [faces])
 
     def mask() -> torch.Tensor:
-        return coverage(views, rasterize_views(views, size, backend=backend), backend=backend)
+        return antialias_mask(views, rasterize_views(views, size, backend=backend), backend=backend)
 
     def train() -> None:
         mask().mean().backward(inputs=[leaf])

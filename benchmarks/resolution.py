@@ -31,7 +31,6 @@ import numpy as np
 import torch
 import trimesh
 from machine import machine_name, resident_mb
-from scipy.spatial import cKDTree
 from surfaces import crossing
 
 from get3d.apps import Model, load
@@ -143,6 +142,8 @@ def measure_lost(source: str | None, num: int = 48) -> list[dict[str, Any]]:
 
 def mean_distance(start: Mesh, goal: Mesh, num: int = 20_000) -> float:
     """Compute the mean distance from points of one surface to the nearest faces of another."""
+    from scipy.spatial import cKDTree  # of the dev extra
+
     rng = torch.Generator().manual_seed(0)
     points = sample_surface(start, num, generator=rng).points.double().numpy()
     dense = sample_surface(goal, 10 * num, generator=rng)

@@ -37,7 +37,6 @@ from typing import Any
 import numpy as np
 import torch
 from machine import machine_name, resident_mb
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from get3d.core import Mesh
@@ -72,7 +71,7 @@ class Truth:
     sdf: Callable[[Tensor], Tensor]
     points: Tensor
     normals: Tensor
-    tree: cKDTree
+    tree: Any  # scipy's cKDTree
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,8 @@ def turned(points: Tensor) -> Tensor:
 
 def boxes(*parts: tuple[tuple[float, float, float], tuple[float, float, float]]) -> Truth:
     """Make a rotated union of boxes, each with a centre and half extents."""
+    from scipy.spatial import cKDTree  # of the dev extra
+
     centres, halves = (torch.tensor([part[i] for part in parts]) for i in (0, 1))
     turn = turned(torch.eye(3))
 
@@ -122,6 +123,8 @@ def boxes(*parts: tuple[tuple[float, float, float], tuple[float, float, float]])
 
 def torus() -> Truth:
     """A smooth shape, for comparison."""
+    from scipy.spatial import cKDTree  # of the dev extra
+
     turn, large, small = turned(torch.eye(3)), 0.27, 0.1
 
     def sdf(points: Tensor) -> Tensor:
@@ -290,6 +293,8 @@ KINDS: dict[str, Callable[[int, Truth], Free]] = {
 
 def fit(surface: Free, truth: Truth, steps: int, seed: int = 0) -> float:
     """Move a surface to the points of a shape; returns processor seconds of the median step."""
+    from scipy.spatial import cKDTree  # of the dev extra
+
     rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(surface.free, lr=0.05)
     times = []
@@ -315,6 +320,8 @@ def fit(surface: Free, truth: Truth, steps: int, seed: int = 0) -> float:
 
 @torch.no_grad()
 def measure(mesh: Mesh, truth: Truth) -> dict[str, float]:
+    from scipy.spatial import cKDTree  # of the dev extra
+
     rng = torch.Generator().manual_seed(1)
     samples = sample_surface(mesh, NUM_MEASURED, generator=rng)
     _, nearest = truth.tree.query(samples.points[::8].numpy())
@@ -347,6 +354,8 @@ def slivers(mesh: Mesh) -> float:
 
 def crossing(mesh: Mesh) -> float:
     """Percentage of triangles that pass through another one without a common vertex."""
+    from scipy.spatial import cKDTree  # of the dev extra
+
     verts, faces = mesh.verts.double().numpy(), mesh.faces.numpy()
     corners = verts[faces]
     middles = corners.mean(1)

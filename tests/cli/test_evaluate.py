@@ -6,6 +6,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+from get3d.apps.run_folder import write_run_data
 from get3d.cli import main
 
 
@@ -65,6 +66,9 @@ def test_meshes_of_any_program(
         (["--meshes", "nowhere", "--metrics", "cd"], "nowhere"),
         (["--features", "weights.pth", "--metrics", "fd"], "weights.pth: no such file; download"),
         (["--num-images", "0"], "num_images must be at least 8"),
+        (["--num-shapes", "1"], "num_shapes must be at least 2, got 1"),
+        (["--num", "1"], "num_shapes must be at least 2, got 1"),
+        (["--num=1"], "num_shapes must be at least 2, got 1"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -92,3 +96,28 @@ def test_unwritable_output_fails_before_the_work(
     (tmp_path / "out").write_text("in the way")
     assert _evaluate(data, tmp_path / "out", "--metrics", "cd") == 1
     assert "choose another folder" in capsys.readouterr().err
+
+
+def test_a_run_knows_its_data_and_the_settings_of_its_images(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Flags override what the dataset says."""
+    images, out = tmp_path / "images", tmp_path / "out"
+    flags = ["--views", "1", "--size", "16", "--supersample", "1", "--light", "none"]
+    assert main(["render", str(data), "--out", str(images), "--workers", "1", *flags]) == 0
+    assert "9 train, 4 test" in capsys.readouterr().out
+    assert _evaluate(images, out, "--meshes", str(data / "train"), "--metrics", "cd") == 0
+    config = json.loads((out / "scores.json").read_text())["protocol"]["config"]
+    assert config["longest_side"] == 0.564
+    assert config["light"] == "none"
+    more = ["--light", "studio", "--longest-side", "0.8", "--overwrite"]
+    assert _evaluate(images, out, "--meshes", str(data / "train"), "--metrics", "cd", *more) == 0
+    config = json.loads((out / "scores.json").read_text())["protocol"]["config"]
+    assert (config["longest_side"], config["light"]) == (0.8, "studio")
+    capsys.readouterr()
+    assert main(["evaluate", "vessel", "--out", str(tmp_path / "other")]) == 1
+    assert "no data to compare with; name a dataset" in capsys.readouterr().err
+    write_run_data(tmp_path / "run", images)
+    command = ["evaluate", str(tmp_path / "run"), "--out", str(tmp_path / "other")]
+    assert main([*command, "--metrics", "cd"]) == 1
+    assert "holds no config.yaml" in capsys.readouterr().err  # so its data were found

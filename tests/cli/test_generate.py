@@ -171,3 +171,48 @@ def test_bad_options_write_nothing(
 def test_a_missing_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _generate(tmp_path / "nothing", tmp_path / "out") == 1
     assert "nothing" in capsys.readouterr().err
+
+
+def test_named_shapes_are_those_of_their_seeds(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _generate(model_folder, tmp_path / "a", "--seed", "7", "--num", "2") == 0
+    assert f"model: model ({model_folder})" in capsys.readouterr().out
+    assert (
+        _generate(model_folder, tmp_path / "b", "--seeds", "7.1", "7", "--texture", "7", "7") == 0
+    )
+    first, named = tmp_path / "a" / "shape_0000.glb", tmp_path / "b" / "shape_7.glb"
+    old, new = (trimesh.load(path, force="mesh") for path in (first, named))
+    assert (old.vertices == new.vertices).all()
+    assert (tmp_path / "b" / "shape_7.1_texture_7.glb").is_file()
+    for flags, message in (
+        (["--seeds", "7", "--texture", "1", "2"], "texture must be as many as seeds, got 2 for 1"),
+        (["--texture", "1"], "texture must be as many as seeds, got 1 for 0"),
+        (["--seeds", "7", "7.0"], "two files would be called shape_7"),
+        (["--seeds", "seven"], "a shape is named SEED or SEED.INDEX"),
+        (["--size", "0"], "size must be positive"),
+        (["--pivot", "top"], "invalid choice 'top'"),
+        (["--format", "usdz", "--up", "z"], "up must be y in usdz"),
+    ):
+        capsys.readouterr()
+        assert _generate(model_folder, tmp_path / "c", *flags) in (1, 2)
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "c").exists()
+
+
+def test_files_are_placed_as_told(model_folder: Path, tmp_path: Path) -> None:
+    flags = ["--num", "1", "--size", "2", "--pivot", "bottom"]
+    assert _generate(model_folder, tmp_path / "y", *flags) == 0
+    low, high = trimesh.load(tmp_path / "y" / "shape_0000.glb", force="mesh").bounds
+    assert low[1] == pytest.approx(0, abs=1e-6)
+    assert (high - low).max() == pytest.approx(2)
+    assert low[0] == pytest.approx(-high[0], abs=1e-6)
+    assert _generate(model_folder, tmp_path / "z", *flags, "--format", "ply") == 0
+    for_blender = trimesh.load(tmp_path / "z" / "shape_0000.ply").bounds
+    assert for_blender[0][2] == pytest.approx(0, abs=1e-6)
+    assert for_blender[1][2] == pytest.approx(high[1], abs=1e-5)
+    record = json.loads((tmp_path / "z" / "generation.json").read_text())
+    notes = record["shapes"]["shape_0000.ply"]["notes"]
+    assert notes == ["scaled to a longest side of 2 m", "origin at the bottom", "z is up"]

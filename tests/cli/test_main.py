@@ -50,7 +50,7 @@ def test_an_expected_error_is_one_line(
     error: BaseException, text: str, fail_with: Failing, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fail_with(error)
-    assert main(["doctor"]) == 1
+    assert main(["doctor"]) == (130 if isinstance(error, KeyboardInterrupt) else 1)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("get3d doctor: ")

@@ -1,4 +1,7 @@
 import json
+import re
+import signal
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -61,7 +64,9 @@ def test_trains_resumes_and_leaves_a_model(tmp_path, data, config, capsys):
     run = tmp_path / "run"
     command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
     assert main(command) == 0
-    assert "8 images" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "8 images" in said
+    assert f"warning: {data}: only 8 images; below about 500" in said
     assert (run / "model" / "model.safetensors").is_file()
     assert yaml.safe_load((run / "model" / "config.yaml").read_text())["info"]["is_unlit"] is False
     assert main([*command, "--schedule.total-images", "12"]) == 0
@@ -187,7 +192,7 @@ def test_all_newer_options_train_and_resume(tmp_path, data, config, capsys):
     assert "generator/feature_loss" in (run / "log.csv").read_text()
     assert main([*command, "--discriminator.feature-image-size", "64"]) == 1
     error = capsys.readouterr().err
-    assert "another config (discriminator.feature_image_size)" in error
+    assert "another config (discriminator.feature_image_size: 32, now 64)" in error
     assert error.count("\n") == 1
 
 
@@ -297,6 +302,85 @@ def test_config_after_flags_is_an_error(tmp_path, data, config, capsys):
     assert "the configuration comes first" in error
     assert error.count("\n") == 1
     assert not run.exists()
+
+
+def test_resume_alone_goes_on(tmp_path, data, config, capsys):
+    run = tmp_path / "run"
+    command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
+    assert main(command) == 0
+    longer = ["--schedule.total-images", "12", "--device", "cpu"]
+    assert main(["train", "--resume", str(run), *longer]) == 0
+    assert "goes on at 8 images" in capsys.readouterr().out
+    assert main(["train", "--device", "cpu", f"--resume={run}", "--data", str(data)]) == 0
+    assert "finished: 12 images" in capsys.readouterr().out  # the longer config is the run's now
+    for args, message in (
+        (["--resume"], "--resume needs a run folder"),
+        (["--resume", "--device", "cpu"], "--resume needs a run folder"),
+        (["--resume", str(data)], "no training run to resume"),
+        (["--resume", str(run), "--out", "other"], "leave --out and CONFIG out"),
+        ([str(config), "--resume", str(run)], "leave --out and CONFIG out"),
+    ):
+        assert main(["train", *args]) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    (run / "run.json").unlink()
+    assert main(["train", "--resume", str(run)]) == 1
+    assert "does not say what it was trained on; name the data with" in capsys.readouterr().err
+
+
+def test_progress_shows_a_rate_from_the_first_step_on(tmp_path, data, config, monkeypatch):
+    class Bar:
+        texts: ClassVar[list[str]] = []
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            return None
+
+        def add_task(self, *args, **kwargs):
+            return 0
+
+        def update(self, task, *, completed, description):
+            self.texts.append(description)
+
+    monkeypatch.setattr("get3d.cli.train.progress_bar", lambda unit: Bar())
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert main(["train", str(config), *arguments]) == 0
+    assert len(Bar.texts) == 2
+    assert all(re.fullmatch(r"images/s \d+\.\d\d", text) for text in Bar.texts)
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, data, config, capsys, monkeypatch):
+    run = tmp_path / "run"
+    step = Trainer.step
+
+    def interrupted(trainer):
+        signal.raise_signal(signal.SIGINT)
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
+    assert main(command) == 130
+    assert f"saved at 4 images; get3d train --resume {run} goes on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flag", "now"),
+    [
+        ("--schedule.accumulate", "--schedule.grad-accumulation-steps"),
+        ("--imaging.light", "--rendering.light"),
+        ("--imaging.mask_supersample", "--rendering.mask-supersample"),
+    ],
+)
+def test_renamed_flags_get_a_hint(tmp_path, data, config, capsys, flag, now):
+    arguments = ["--data", str(data), "--out", str(tmp_path / "run"), f"{flag}=2"]
+    assert main(["train", str(config), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert f" is now {now} (see" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_wrong_data_is_one_line(tmp_path, config, capsys):

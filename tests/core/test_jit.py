@@ -3,11 +3,12 @@
 import sys
 from types import ModuleType
 
+import numba
 import numpy as np
 import pytest
 import torch
 
-from get3d.core import compiled
+from get3d.core import compiled, jit
 from get3d.core.jit import has_triton
 
 
@@ -56,3 +57,20 @@ def test_triton_that_cannot_compile_is_not_used(
 def test_without_a_gpu_triton_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert not has_triton.__wrapped__()
+
+
+def test_the_first_compilation_of_a_process_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(jit._NOTE, "_is_done", False)
+
+    @numba.njit
+    def add(a, b):
+        return a + b
+
+    with caplog.at_level("INFO", logger="get3d.core.jit"):
+        assert add(1, 2) == 3
+        assert add(1.0, 2) == 3.0  # another compilation
+    assert [record.message for record in caplog.records].count(
+        "compiling loops for this machine: up to a minute, this once; the code is cached"
+    ) == 1

@@ -11,7 +11,7 @@ from PIL import Image
 
 from get3d.data.layouts import angles_to_cameras
 from get3d.data.silhouettes import carve_hull
-from get3d.data.validate import validate_dataset
+from get3d.data.validate import training_warnings, validate_dataset
 from get3d.geometry.cameras import clip_matrices, to_clip
 
 Maker = Callable[..., Path]
@@ -196,3 +196,27 @@ def test_too_few_views_are_named_and_draw_nothing(tmp_path: Path, make_published
     assert any("cannot be compared (no object with 3 views)" in text for text in report.warnings)
     assert not report.has_overlay
     assert not (tmp_path / "overlay.png").exists()
+
+
+def test_training_warnings_name_the_flag_and_its_value(tmp_path: Path) -> None:
+    root = crooked(tmp_path / "c")
+    scale = float(validate_dataset(root).statistics["objects fit a cube of size"])
+    fitting = " ".join(training_warnings(root, scale=scale))
+    assert "only 32 images" in fitting
+    assert "cube" not in fitting
+    large = " ".join(training_warnings(root, scale=scale / 2))
+    assert "and are cut off at its faces; train with --generator.scale 0." in large
+    small = " ".join(training_warnings(root, scale=2 * scale))
+    assert "and use little of its resolution; train with --generator.scale 0." in small
+
+
+def test_training_warnings_of_cropped_objects_and_wrong_cameras(tmp_path: Path) -> None:
+    root = crooked(tmp_path / "c", rotation_sign=-1.0)
+    for path in (root / "img").rglob("*.png"):
+        with Image.open(path) as opened:
+            opened.crop((24, 24, 56, 56)).save(path)
+    found = " ".join(training_warnings(root, scale=1.0))
+    assert "cut off by the border; render them smaller (`get3d render --longest-side 0." in found
+    assert "disagree" in found or "contradict" in found
+    with pytest.raises(FileNotFoundError):
+        training_warnings(tmp_path / "nowhere", scale=1.0)

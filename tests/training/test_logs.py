@@ -1,5 +1,7 @@
 import csv
 
+from PIL import Image
+
 from get3d.training.logs import RunLog
 
 
@@ -31,3 +33,15 @@ def test_resuming_drops_later_rows_and_half_written_ones(tmp_path):
         ("16", "1.0"),
         ("24", "3.0"),
     ]
+
+
+def test_tensorboard_gets_the_sample_images(tmp_path, monkeypatch):
+    with RunLog(tmp_path) as log:
+        log.write_image(8, Image.new("RGB", (5, 4), (255, 0, 0)))
+    [path] = (tmp_path / "tensorboard").iterdir()
+    content = path.read_bytes()
+    assert b"samples" in content
+    assert b"\x89PNG" in content
+    monkeypatch.setattr("get3d.training.logs._tensorboard_writer", lambda *args: None)
+    with RunLog(tmp_path) as log:
+        log.write_image(8, Image.new("RGB", (5, 4)))

@@ -62,6 +62,10 @@ class Model:
     generator: Generator
     info: ModelInfo = ModelInfo()
 
+    def __repr__(self) -> str:
+        """Format as `Model(vessels-64 (bundled), on cpu)`, without the layers of the network."""
+        return f"Model({self.info}, on {self.device})"
+
     @property
     def device(self) -> torch.device:
         """Device of the network, on which shapes are generated."""
@@ -101,6 +105,7 @@ class Model:
         Raises:
             ConfigError: If an argument is out of range.
             MeshError: If a shape has no surface, or more charts than the texture can hold.
+            TypeError: If `num` or a seed is no whole number.
 
         Example:
             >>> from get3d.models import GeneratorConfig
@@ -154,16 +159,17 @@ class Model:
         Raises:
             ConfigError: At once, if an argument is out of range.
             MeshError: From the iterator, as `generate`.
+            TypeError: At once, if `num` or a seed is no whole number.
         """
-        if num < 0:
-            raise ConfigError(f"num must not be negative, got {num}")
         check_texture_size(texture_size, least=16)
         if not np.isfinite(truncation):
             raise ConfigError(f"truncation must be finite, got {truncation}")
         if grid is not None:
             grid.check(self.generator.config)
         texture_seed = seed if texture_seed is None else texture_seed
-        for name, value in (("seed", seed), ("texture_seed", texture_seed)):
+        for name, value in (("num", num), ("seed", seed), ("texture_seed", texture_seed)):
+            if not isinstance(value, int | np.integer):
+                raise TypeError(f"{name} must be a whole number such as 7, got {value!r}")
             if value < 0:
                 raise ConfigError(f"{name} must not be negative, got {value}")
 

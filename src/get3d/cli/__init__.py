@@ -38,6 +38,7 @@ COMMANDS = {
 # The module is named after its command, unless that is a word of Python.
 _MODULES = {"import": "import_model"}
 _BUG_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
+_INTERRUPTED_EXIT_CODE = 130  # as shells report Ctrl-C: 128 and the number of SIGINT
 _BUG_TEXT = (
     "this is a bug of get3d; please report it in the project's issue tracker, with this traceback "
     "and the output of get3d doctor"
@@ -54,7 +55,8 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Command line without the program's name; None: that of the process.
 
     Returns:
-        Exit code: 0 done, 1 failed, 2 the command line was not understood, 70 a bug of get3d.
+        Exit code: 0 done, 1 failed, 2 the command line was not understood, 70 a bug of get3d,
+        130 stopped by Ctrl-C.
     """
     args = list(sys.argv[1:] if args is None else args)
     _let_idle_threads_sleep()
@@ -97,7 +99,7 @@ def _run(name: str, args: list[str], *, is_debug: bool) -> int:
         if is_debug:
             raise
         _say(f"get3d {name}: {describe(error)}")
-        return 1
+        return _INTERRUPTED_EXIT_CODE if isinstance(error, KeyboardInterrupt) else 1
 
 
 def _let_idle_threads_sleep() -> None:

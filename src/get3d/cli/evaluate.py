@@ -1,6 +1,7 @@
 """`get3d evaluate`: scores of a model, and contact sheets."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -119,16 +120,19 @@ def run(args: list[str]) -> int:
 
 def _parse(args: list[str]) -> EvaluateArgs:
     """Parse the command line; the data give the defaults of the settings."""
+    # As the commands that make shapes call it.
+    args = [re.sub(r"^--num(?=$|=)", "--num-shapes", arg) for arg in args]
     first = parse(EvaluateArgs, "evaluate", args)
     data = read_run_data(first.model) if first.data is None else first.data
     if data is None:
         raise ConfigError("no data to compare with; name a dataset or a folder with --data")
+    settings = settings_of(data)
 
     @dataclass(frozen=True)
     class Args(EvaluateArgs):
         __doc__ = EvaluateArgs.__doc__
         config: Annotated[tyro.conf.OmitArgPrefixes[EvaluationConfig], tyro.conf.arg(name="")] = (
-            field(default_factory=lambda: settings_of(data))
+            field(default_factory=lambda: settings)
         )
 
     return replace(parse(Args, "evaluate", args), data=data)

@@ -3,8 +3,12 @@
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
-from get3d.apps.latent import Cell, SheetLayout
+import tyro
+
+from get3d.apps import Model
+from get3d.apps.latent import Cell, SheetLayout, parse_name, styles_of
 from get3d.cli.latent import ShapeOptions, check_positive, make_shapes, report, take_folder
 from get3d.cli.parsing import parse
 from get3d.core import ConfigError
@@ -28,6 +32,13 @@ class GenerateArgs(ShapeOptions):
     texture_seed: int | None = None
     """Random seed of the textures; --seed if left out."""
 
+    seeds: tuple[str, ...] = ()
+    """Shapes by name, instead of --seed and --num: 7 is the first of `get3d generate --seed 7`, 7.3
+    is its shape_0003."""
+
+    texture: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--texture-seeds"])] = ()
+    """Shapes that give the textures, one for each of --seeds; --seeds if left out."""
+
     truncation: float = 0.7
     """1 is the full variety of the model; smaller values stay nearer to its average shape."""
 
@@ -49,7 +60,33 @@ def run(args: list[str]) -> int:
             raise ConfigError(f"{name} must not be negative, got {value}")
     if not math.isfinite(parsed.truncation):
         raise ConfigError(f"truncation must be finite, got {parsed.truncation}")
+    shapes = [parse_name(name) for name in parsed.seeds]
+    textures = [parse_name(name) for name in parsed.texture] or shapes
+    if len(textures) != len(shapes):
+        raise ConfigError(
+            f"texture must be as many as seeds, got {len(textures)} for {len(shapes)}"
+        )
+    names = [
+        f"shape_{shape}" if shape == texture else f"shape_{shape}_texture_{texture}"
+        for shape, texture in zip(shapes, textures, strict=True)
+    ]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"two files would be called {twice[0]}; name each shape once")
     model = parsed.load_model()
+    cells = [
+        Cell(
+            name,
+            name,
+            partial(styles_of, model, shape, texture=texture, truncation=parsed.truncation),
+        )
+        for name, shape, texture in zip(names, shapes, textures, strict=True)
+    ] or _cells_of_seed(parsed, model)
+    folder = take_folder(parsed, "generate", model, cells, leave_out=("num", "seeds", "texture"))
+    return report(make_shapes(model, cells, folder, parsed, SheetLayout()), parsed.out)
+
+
+def _cells_of_seed(parsed: GenerateArgs, model: Model) -> list[Cell]:
+    """Make cells of the first shapes of a seed."""
     draw = partial(
         model.styles,
         seed=parsed.seed,
@@ -57,6 +94,4 @@ def run(args: list[str]) -> int:
         truncation=parsed.truncation,
     )
     names = [f"shape_{index:04d}" for index in range(parsed.num)]
-    cells = [Cell(name, name, partial(draw, index)) for index, name in enumerate(names)]
-    folder = take_folder(parsed, "generate", model, cells, leave_out=("num",))
-    return report(make_shapes(model, cells, folder, parsed, SheetLayout()), parsed.out)
+    return [Cell(name, name, partial(draw, index)) for index, name in enumerate(names)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -36,7 +36,7 @@ class InterpolateArgs(ShapeOptions):
     seeds: tuple[str, ...] = tyro.MISSING
     """The shapes, at least two: 7 is the first of `get3d generate --seed 7`, 7.3 its shape_0003."""
 
-    texture_seeds: tuple[str, ...] = ()
+    texture_seeds: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--texture"])] = ()
     """Shapes that give the textures, one for each of --seeds; --seeds if left out."""
 
     vary: Vary = "both"

@@ -23,7 +23,7 @@ from get3d.cli.device import pick_device
 from get3d.cli.errors import one_line
 from get3d.cli.progress import progress_bar
 from get3d.core import ConfigError, Styles
-from get3d.export import AssetOptions
+from get3d.export import AssetOptions, Placement
 from get3d.models import GridOptions
 
 # A folder's record has the model apart. Another device may round differently, but a folder can be
@@ -56,6 +56,9 @@ class ShapeOptions:
     asset: Annotated[AssetOptions, tyro.conf.arg(name="")] = field(default_factory=AssetOptions)
     """Cleaning, normals and vertex colours."""
 
+    placement: Annotated[Placement, tyro.conf.arg(name="")] = field(default_factory=Placement)
+    """Pivot, up axis and size of the files."""
+
     grid: Annotated[GridOptions, tyro.conf.arg(name="")] = field(default_factory=GridOptions)
     """Resolution of the surface."""
 
@@ -73,6 +76,7 @@ class ShapeOptions:
             texture_size=self.texture_size,
             asset=self.asset,
             grid=self.grid,
+            placement=self.placement,
             jpeg_quality=self.jpeg,
         )
 

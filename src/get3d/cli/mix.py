@@ -1,6 +1,7 @@
 """`get3d mix`: style mixing between shapes."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import tyro
 
@@ -18,7 +19,7 @@ class MixArgs(ShapeOptions):
     Layers are written as all, none, one (4), or first and last (4-7); they count from 0.
     """
 
-    rows: tuple[str, ...] = tyro.MISSING
+    rows: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--seeds"])] = tyro.MISSING
     """Shapes that keep the other layers: 7 is the first of `get3d generate --seed 7`, 7.3 is its
     shape_0003."""
 

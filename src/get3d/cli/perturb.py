@@ -1,6 +1,7 @@
 """`get3d perturb`: local perturbation of a shape."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import tyro
 
@@ -18,10 +19,10 @@ class PerturbArgs(ShapeOptions):
     have the same noise at every size.
     """
 
-    seed: str = tyro.MISSING
+    seed: Annotated[str, tyro.conf.arg(aliases=["--seeds"])] = tyro.MISSING
     """The shape: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
 
-    texture_seed: str | None = None
+    texture_seed: Annotated[str | None, tyro.conf.arg(aliases=["--texture"])] = None
     """Shape that gives the texture; --seed if left out."""
 
     sizes: tuple[float, ...] = (0.2,)

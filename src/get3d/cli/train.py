@@ -1,7 +1,9 @@
 """`get3d train`: train a generator from images."""
 
 import re
+import signal
 import sys
+import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +16,16 @@ from torch import Tensor
 
 from get3d.apps import Model, ModelInfo, save_model
 from get3d.apps.model_folder import read_info
-from get3d.apps.run_folder import write_run_data
+from get3d.apps.run_folder import read_run_data, write_run_data
 from get3d.cli.device import pick_device
+from get3d.cli.errors import one_line
 from get3d.cli.memory import explain_out_of_memory
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.config import load_config
-from get3d.core import ModelError, from_dict, to_dict
-from get3d.data import ImageDataset, open_dataset
+from get3d.core import ConfigError, ModelError, from_dict, to_dict
+from get3d.core.config_io import former_names
+from get3d.data import ImageDataset, open_dataset, training_warnings
 from get3d.geometry import camera_angles
 from get3d.render import Light
 from get3d.training import Run, RunConfig, Trainer, TrainingImages
@@ -35,7 +39,8 @@ class TrainArgs:
     """Train a generator of textured shapes from images with masks and cameras.
 
     The run folder holds the resolved config, logs, sample images, checkpoints, and in `model/` a
-    model for `get3d generate`. Ctrl-C saves; the same command resumes where it stopped.
+    model for `get3d generate`. Ctrl-C saves; `get3d train --resume RUN` or the same command resumes
+    where it stopped.
     """
 
     config: tyro.conf.Positional[str]
@@ -60,17 +65,20 @@ def run(args: list[str]) -> int:
         args: Command line after `get3d train`.
 
     Returns:
-        Exit code: 0 finished, 1 stopped before the end by a signal (everything is saved), 2 the
-        configuration was not the first argument.
+        Exit code: 0 finished, 128 and the signal's number if one stopped it (130 for Ctrl-C;
+        everything is saved), 2 the command line was not understood.
     """
+    args = _of_resumed_run(args)
     is_config_first = bool(args) and not args[0].startswith("-")
+    message = None
     if args and not is_config_first and not {"-h", "--help"} & set(args):
         # Its values are the defaults of all flags, so it is read before them.
-        print(
-            "get3d train: the configuration comes first: get3d train CONFIG --data DATA --out RUN "
-            "(see get3d train --help)",
-            file=sys.stderr,
+        message = (
+            "the configuration comes first: get3d train CONFIG --data DATA --out RUN, or get3d "
+            "train --resume RUN"
         )
+    if message := message or _renamed_flag(args):
+        print(f"get3d train: {message} (see get3d train --help)", file=sys.stderr)
         return 2
     preset = load_config(args[0]) if is_config_first else RunConfig()
 
@@ -86,6 +94,8 @@ def run(args: list[str]) -> int:
     images = read_training_images(
         open_dataset(parsed.data).split("train"), config.discriminator.image_size
     )
+    for text in training_warnings(parsed.data, scale=config.generator.scale):
+        print(f"warning: {one_line(text)}")
     print(f"{len(images)} images of {parsed.data}, training on {device}")
 
     def save(seen_images: int) -> None:
@@ -117,8 +127,59 @@ def run(args: list[str]) -> int:
     if is_finished:
         print(f"finished: {seen_images} images. Next: get3d generate {parsed.out} --out shapes")
     else:
-        print(f"stopped and saved at {seen_images} images; the same command goes on from here")
-    return 0 if is_finished else 1
+        print(
+            f"stopped and saved at {seen_images} images; get3d train --resume {parsed.out} goes on"
+        )
+    return 0 if is_finished else 128 + (training.stop_signal or signal.SIGINT)
+
+
+def _of_resumed_run(args: list[str]) -> list[str]:
+    """Replace `--resume RUN` by the config, data and folder of the run.
+
+    Raises:
+        FileNotFoundError: If there is no such run.
+        ConfigError: If its data are not known, and not named.
+    """
+    flag = next((arg for arg in args if arg.split("=")[0] == "--resume"), None)
+    if flag is None:
+        return args
+    index = args.index(flag)
+    rest = args[:index] + args[index + 1 :]
+    if "=" in flag:
+        run = flag.partition("=")[2]
+    elif index < len(rest) and not rest[index].startswith("-"):
+        run = rest.pop(index)
+    else:
+        raise ConfigError("--resume needs a run folder: get3d train --resume RUN")
+    if not (Path(run) / "config.yaml").is_file():
+        raise FileNotFoundError(f"{run}: no training run to resume; it has no config.yaml")
+    flags = {arg.split("=")[0] for arg in rest}
+    if "--out" in flags or (rest and not rest[0].startswith("-")):
+        raise ConfigError("--resume names run folder and config; leave --out and CONFIG out")
+    data = [] if "--data" in flags else [str(read_run_data(run) or "")]
+    if data == [""]:
+        raise ConfigError(f"{run} does not say what it was trained on; name the data with --data")
+    return [
+        str(Path(run) / "config.yaml"),
+        *(["--data", *data] if data else []),
+        "--out",
+        run,
+        *rest,
+    ]
+
+
+def _renamed_flag(args: list[str]) -> str | None:
+    """Say what a flag is called now, if one has a former name."""
+    renamed = {
+        f"--{former}".replace("_", "-"): f"--{name}".replace("_", "-")
+        for former, name in former_names(RunConfig).items()
+    }
+    for arg in args:
+        name = arg.split("=")[0].replace("_", "-")
+        for former, now in renamed.items():
+            if name == former or name.startswith(f"{former}."):
+                return f"{name} is now {name.replace(former, now, 1)}"
+    return None
 
 
 def _carry_over(folder: Path, info: ModelInfo) -> ModelInfo:
@@ -142,8 +203,12 @@ def _train_with_bar(training: Run[Trainer]) -> bool:
     """Train with a progress bar; return False if a signal stopped it."""
     with progress_bar("images") as progress:
         task = progress.add_task("", total=training.config.schedule.total_images)
+        start_images, start_s = training.stepper.seen_images, time.perf_counter()
 
         def on_step(trainer: Trainer, scalars: dict[str, float]) -> None:
+            # Until the first row of the log, the mean since the start.
+            rate = (trainer.seen_images - start_images) / (time.perf_counter() - start_s)
+            scalars = {"images_per_s": rate} | scalars
             text = " ".join(
                 f"{label} {scalars[name]:.2f}"
                 for label, name in (

@@ -60,7 +60,7 @@ class TurntableArgs:
     seeds: tuple[str, ...] = ()
     """Shapes of the model: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
 
-    texture_seeds: tuple[str, ...] = ()
+    texture_seeds: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--texture"])] = ()
     """Shapes that give the textures, one for each of --seeds; --seeds if left out."""
 
     truncation: float = 0.7

@@ -86,6 +86,25 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{path} is no valid YAML: {reason}") from error
 
 
+def former_names(cls: type, prefix: str = "") -> dict[str, str]:
+    """List former names of the fields of a config and of the configs in it.
+
+    Args:
+        cls: Dataclass of dataclasses and plain values.
+        prefix: Prefix of the names, with a dot at its end.
+
+    Returns:
+        Dotted names by former dotted name.
+    """
+    found, hints = {}, typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if FORMERLY in field.metadata:
+            found[f"{prefix}{field.metadata[FORMERLY]}"] = f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(hints[field.name]):
+            found |= former_names(hints[field.name], f"{prefix}{field.name}.")
+    return found
+
+
 def _with_new_names(cls: type, mapping: Mapping[Any, Any], prefix: str) -> Mapping[Any, Any]:
     """Replace former names of fields; raise ConfigError if a field is given by both names."""
     former = {

@@ -11,9 +11,32 @@ from typing import Any, TypeVar, overload
 
 import numba
 import torch
+from numba.core import event
 
 _LOG = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _CompilationNote(event.Listener):
+    """Logs once per process that loops are compiled, which takes long and has no progress."""
+
+    _is_done = False
+
+    def on_start(self, event: Any) -> None:
+        """Log before the first compilation."""
+        del event
+        if not self._is_done:
+            _LOG.info(
+                "compiling loops for this machine: up to a minute, this once; the code is cached"
+            )
+        self._is_done = True
+
+    def on_end(self, event: Any) -> None:
+        """Do nothing after a compilation."""
+
+
+_NOTE = _CompilationNote()
+event.register("numba:compile", _NOTE)
 
 
 @overload

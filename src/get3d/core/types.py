@@ -4,10 +4,14 @@ Conventions (docs/conventions.md): right-handed, y up, the camera looks along -z
 top, SDF positive inside, colours in [-1, 1] inside networks and [0, 1] elsewhere.
 """
 
+import importlib
+import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
 
+import PIL.Image
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
@@ -15,8 +19,26 @@ from torch import Tensor
 from get3d.core.textures import EncodedTexture
 
 
-@dataclass(frozen=True)
-class Mesh:
+class _ShortRepr:
+    """Format of a dataclass in which tensors are shown by type and shape, and defaults left out."""
+
+    def __repr__(self) -> str:
+        """Format as `Mesh(verts=float32 [4, 3], faces=int64 [4, 3])`."""
+        shown = []
+        for item in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if isinstance(value, Tensor):
+                text = f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+            elif value is item.default or value == item.default:
+                continue
+            else:
+                text = repr(value)
+            shown.append(f"{item.name}={text}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Mesh(_ShortRepr):
     """A triangle mesh; faces wind counter-clockwise seen from outside.
 
     Attributes:
@@ -101,8 +123,8 @@ def split_channels(
 _TEXTURES = ("texture", "metallic_roughness_texture", "normal_texture", "emissive_texture")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Material:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Material(_ShortRepr):
     """The look of a face: glTF's metallic-roughness material (glTF 2.0, section 3.9).
 
     Every texture is multiplied by its factor; row 0 is the top (v = 1). Textures are tensors, which
@@ -154,8 +176,8 @@ class Material:
         return replace(self, **found)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TexturedMesh:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TexturedMesh(_ShortRepr):
     """A mesh with materials: what files are read into and what generation returns.
 
     Texture coordinates have indices of their own, so the surface stays closed although the atlas
@@ -190,9 +212,64 @@ class TexturedMesh:
     losses: tuple[str, ...] = ()
     other_uvs: Mapping[str, Float[Tensor, "uvs 2"]] = field(default_factory=dict)
 
+    def export(self, path: Path | str, *, jpeg_quality: int | None = None) -> None:
+        """Write the mesh to a file; the same as `get3d.save`.
 
-@dataclass(frozen=True)
-class Cameras:
+        Args:
+            path: Its suffix picks the format: .glb, .obj, .ply or .usdz.
+            jpeg_quality: As for `get3d.save`.
+
+        Raises:
+            MeshError: If the mesh cannot be written.
+            ConfigError: If the suffix is unknown, or the quality is out of range.
+        """
+        import get3d  # the packages above this one are imported on use
+
+        get3d.save(self, path, jpeg_quality=jpeg_quality)
+
+    def to_trimesh(self) -> Any:
+        """Convert to a `trimesh.Trimesh` with texture or vertex colours.
+
+        Vertices are split at the seams of the texture, as in a GLB file, so a closed surface has
+        borders there until `merge_vertices(merge_tex=True, merge_norm=True)`.
+
+        Raises:
+            MeshError: If the mesh has no faces, or positions that are not finite.
+        """
+        import trimesh
+
+        import get3d
+
+        if len(self.uvs) == 0:  # trimesh hides the colours of a GLB file's vertices
+            get3d.export.split.check_exportable(self)
+            return trimesh.Trimesh(
+                self.mesh.verts.detach().cpu().numpy(),
+                self.mesh.faces.cpu().numpy(),
+                vertex_colors=get3d.export.ply.vertex_colors_u8(self),
+                process=False,
+            )
+        glb = io.BytesIO(get3d.export.encode_glb(self))
+        parts = list(trimesh.load_scene(glb, file_type="glb", process=False).geometry.values())
+        return parts[0] if len(parts) == 1 else trimesh.util.concatenate(parts)
+
+    def show(self, image_size: int = 384) -> PIL.Image.Image:
+        """Render an image of front and back on white, which notebooks show.
+
+        Args:
+            image_size: Width and height of each view, in pixels.
+
+        Raises:
+            MeshError: If the mesh has no faces.
+        """
+        latent = importlib.import_module("get3d.apps.latent")  # a package above this one
+        rgba_u8 = latent.portrait(latent.MeshSubject(self), image_size)
+        front = PIL.Image.fromarray(rgba_u8)
+        white = PIL.Image.new("RGBA", front.size, "white")
+        return PIL.Image.alpha_composite(white, front).convert("RGB")
+
+
+@dataclass(frozen=True, repr=False)
+class Cameras(_ShortRepr):
     """Pinhole cameras: where they stand and what their lens does.
 
     Attributes:
@@ -229,8 +306,8 @@ class Cameras:
         )
 
 
-@dataclass(frozen=True)
-class Styles:
+@dataclass(frozen=True, repr=False)
+class Styles(_ShortRepr):
     """Style vectors, one a modulated layer, in the network's order (paper, section 3.1).
 
     Attributes:
@@ -242,8 +319,8 @@ class Styles:
     tex: Float[Tensor, "b tex_layers w"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class GBuffer:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GBuffer(_ShortRepr):
     """What each pixel sees. `n` counts images: all views of all meshes.
 
     Attributes:
@@ -261,8 +338,8 @@ class GBuffer:
     barycentric: Float[Tensor, "n h w 3"]
 
 
-@dataclass(frozen=True)
-class Images:
+@dataclass(frozen=True, repr=False)
+class Images(_ShortRepr):
     """Images as the discriminators see them.
 
     Attributes:
@@ -274,8 +351,8 @@ class Images:
     mask: Float[Tensor, "n 1 h w"]
 
 
-@dataclass(frozen=True)
-class Condition:
+@dataclass(frozen=True, repr=False)
+class Condition(_ShortRepr):
     """What an image is conditioned on, real and generated alike.
 
     Attributes:
@@ -291,8 +368,8 @@ class Condition:
         return replace(self, angles=self.angles.detach())
 
 
-@dataclass(frozen=True)
-class ImageBatch:
+@dataclass(frozen=True, repr=False)
+class ImageBatch(_ShortRepr):
     """Images and their conditions.
 
     Attributes:
@@ -309,8 +386,8 @@ class ImageBatch:
         return ImageBatch(images, self.condition.detach())
 
 
-@dataclass(frozen=True)
-class DiscriminatorOutput:
+@dataclass(frozen=True, repr=False)
+class DiscriminatorOutput(_ShortRepr):
     """Logits of the discriminators: positive for images that look real.
 
     Attributes:

@@ -16,7 +16,7 @@ from get3d.data.render_dataset import (
     render_dataset,
 )
 from get3d.data.unread_files import describe_unread
-from get3d.data.validate import ValidationReport, validate_dataset
+from get3d.data.validate import ValidationReport, training_warnings, validate_dataset
 
 __all__ = [
     "MESH_SUFFIXES",
@@ -34,5 +34,6 @@ __all__ = [
     "normalize_mesh",
     "open_dataset",
     "render_dataset",
+    "training_warnings",
     "validate_dataset",
 ]

@@ -1,5 +1,6 @@
 """Consistency of a dataset's cameras with its silhouettes, and an overlay image to inspect it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ _HULL_VIEWS = 24
 _OVERLAY_IMAGES = 16
 _LEAST_AGREEMENT = 0.85
 _LEAST_GAIN = 0.05
-_LARGE_SIZE = 1.25  # hulls are somewhat larger than objects, which fit a cube of size 1
+# Hulls are somewhat larger than objects, which should fill most of the generator's cube.
+_LARGE_SIZE, _SMALL_SIZE = 1.25, 0.7
 
 Silhouettes = tuple[Bool[Tensor, "_ s s"], Cameras]
 
@@ -40,12 +42,16 @@ class Agreement:
     statistics: dict[str, str]
 
 
-def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
+def check_agreement(
+    index: DatasetIndex, scan: MaskScan, *, scale: float | None = None
+) -> Agreement:
     """Carve visual hulls of some objects; if they do not fit, try the usual camera mistakes.
 
     Args:
         index: The dataset.
         scan: Silhouettes of the dataset.
+        scale: Side of the cube in which the generator makes shapes, in scene units; None if that
+            is not known, so that objects are not too small for it.
 
     Returns:
         The findings; a warning alone for a dataset with fewer than three views of each object.
@@ -75,11 +81,15 @@ def check_agreement(index: DatasetIndex, scan: MaskScan) -> Agreement:
     if explained < 1 - _LEAST_GAIN:
         problems = _find_mistake(index.root, list(silhouettes.values()), half_extent, explained)
     warnings: tuple[str, ...] = ()
-    if size > _LARGE_SIZE:
+    least, scale = _SMALL_SIZE * (scale or 0.0), scale or 1.0
+    if uncropped and not least <= size <= _LARGE_SIZE * scale:
+        is_large = size > scale
+        effect = "are cut off at its faces" if is_large else "use little of its resolution"
+        fitting = math.ceil(size * (100 if is_large else 110)) / 100
         warnings = (
-            f"{index.root}: objects fill a cube of size {size:.2f}, but shapes are made in one of "
-            f"size 1 by default; train with --generator.scale {size:.2f} (and with sdf_base "
-            "sphere, a sdf_base_radius of a third of it), or scale the cameras' positions down",
+            f"{index.root}: objects fit a cube of size {size:.2f}, but shapes are made in one of "
+            f"size {scale:g} and {effect}; train with --generator.scale {fitting:.2f} (with "
+            f"sdf_base sphere also --generator.sdf-base-radius {fitting / 3:.2f})",
         )
     return Agreement(
         hulls=hulls,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,9 +12,16 @@ from get3d.data.agreement import check_agreement, write_overlay
 from get3d.data.dataset import scan_dataset
 from get3d.data.layouts import DatasetIndex, join_cameras, list_pngs
 from get3d.data.mask_scan import MaskScan, scan_masks
-from get3d.geometry.cameras import camera_angles, camera_origins, clip_matrices, to_clip
+from get3d.geometry.cameras import (
+    camera_angles,
+    camera_origins,
+    clip_matrices,
+    to_clip,
+    uncropped_side,
+)
 
 _FEW_IMAGES = 500
+_SAMPLED_OBJECTS, _SAMPLED_VIEWS = 16, 24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +101,65 @@ def validate_dataset(
     )
 
 
+def training_warnings(path: Path | str, *, scale: float) -> list[str]:
+    """List what may spoil a training run, from a sample of the objects, with the suggested fix.
+
+    Args:
+        path: The dataset's folder, of any layout.
+        scale: Side of the cube in which the generator makes shapes, in scene units.
+
+    Raises:
+        FileNotFoundError: If there is no dataset.
+        DataError: If its metadata cannot be read.
+    """
+    whole = scan_dataset(path)
+    count = min(len(whole.objects), _SAMPLED_OBJECTS)
+    picked = [whole.objects[index * len(whole.objects) // count] for index in range(count)]
+    sample = replace(
+        whole,
+        objects=tuple(
+            replace(
+                views,
+                image_paths=views.image_paths[:_SAMPLED_VIEWS],
+                cameras=views.cameras[:_SAMPLED_VIEWS],
+            )
+            for views in picked
+        ),
+    )
+    scan = scan_masks(sample, lambda done, total: None)
+    found = [*_check_number(whole), *scan.errors[:1]]
+    for errors, warnings in (
+        _check_masks(sample, scan),
+        _check_cameras(join_cameras([views.cameras for views in sample.objects])),
+    ):
+        found += errors + warnings
+    if scan.is_read.any():
+        agreement = check_agreement(sample, scan, scale=scale)
+        found += agreement.problems + agreement.warnings
+    return found
+
+
+def _fitting_side(index: DatasetIndex) -> str:
+    """Return the longest side at which no object is cut off, if the cameras are known."""
+    if index.distribution is None:
+        return "0.5"
+    return f"{uncropped_side(index.distribution):g}"
+
+
+def _check_number(index: DatasetIndex) -> list[str]:
+    """Warn of few images."""
+    num_images = sum(len(views.image_paths) for views in index.objects)
+    if num_images >= _FEW_IMAGES:
+        return []
+    return [
+        f"{index.root}: only {num_images} images; below about {_FEW_IMAGES} the discriminators "
+        "overfit, so render more objects or views (a larger `get3d render --views`)"
+    ]
+
+
 def _check_files(index: DatasetIndex) -> tuple[list[str], list[str]]:
     """Check the number of images, and for images without a camera."""
-    warnings = []
-    num_images = sum(len(views.image_paths) for views in index.objects)
-    if num_images < _FEW_IMAGES:
-        warnings.append(
-            f"{index.root}: only {num_images} images; below about {_FEW_IMAGES} the discriminators "
-            "overfit, so render more objects or views"
-        )
+    warnings = _check_number(index)
     if index.layout != "transforms":
         for views in index.objects:
             folder = views.image_paths[0].parent
@@ -138,7 +195,8 @@ def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[s
         (
             scan.is_touching & ~scan.is_full,
             "show an object cut off by the border",
-            "render them smaller (a lower `get3d render --longest-side`) or from farther away",
+            f"render them smaller (`get3d render --longest-side {_fitting_side(index)}`) or from "
+            "farther away",
             False,
         ),
     ):

@@ -8,6 +8,7 @@ from get3d.export.files import EXPORT_SUFFIXES, JPEG_SUFFIXES, check_export_suff
 from get3d.export.glb import encode_glb, save_glb
 from get3d.export.materials import check_channels, make_material
 from get3d.export.obj import save_obj
+from get3d.export.placement import Placement, place
 from get3d.export.ply import save_ply
 from get3d.export.usdz import save_usdz
 
@@ -18,6 +19,7 @@ __all__ = [
     "AssetOptions",
     "Cleaned",
     "Cleaning",
+    "Placement",
     "bake_texture",
     "check_channels",
     "check_export_suffix",
@@ -28,6 +30,7 @@ __all__ = [
     "encode_glb",
     "make_asset",
     "make_material",
+    "place",
     "save",
     "save_glb",
     "save_obj",

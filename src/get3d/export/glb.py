@@ -13,6 +13,7 @@ from torch import Tensor
 from get3d.core.files import atomic_path
 from get3d.core.textures import EncodedTexture, Sampler, Wrap
 from get3d.core.types import Material, TexturedMesh
+from get3d.export.names import unique_names
 from get3d.export.split import SplitMesh, split_corners
 from get3d.export.texture_images import (
     check_jpeg_quality,
@@ -42,21 +43,24 @@ def save_glb(
 
     Args:
         textured_mesh: At least one face.
-        path: Where the file goes; it appears whole or not at all.
+        path: Where the file goes; it appears whole or not at all. Its stem names the shape.
         jpeg_quality: As for `encode_glb`.
     """
-    glb = encode_glb(textured_mesh, jpeg_quality=jpeg_quality)
+    glb = encode_glb(textured_mesh, jpeg_quality=jpeg_quality, name=Path(path).stem)
     with atomic_path(path) as temp_path:
         temp_path.write_bytes(glb)
 
 
-def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) -> bytes:
+def encode_glb(
+    textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None, name: str = "shape"
+) -> bytes:
     """Build the bytes of a binary glTF file, for a file or for a web page.
 
     Args:
         textured_mesh: At least one face.
         jpeg_quality: Of opaque textures, 1 to 95: several times smaller and faster to write. None:
             PNG, which keeps every texel as it is.
+        name: Name of node, mesh and images, and of materials that have none of their own.
 
     Returns:
         The whole file.
@@ -70,8 +74,11 @@ def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) 
     is_closed = is_watertight(textured_mesh.mesh)
     samplers: dict[Sampler, int] = {}
     primitives = []
+    names = unique_names(
+        [name if m.name == Material.name else m.name for m in textured_mesh.materials]
+    )
     for index, whole in split_corners(textured_mesh):
-        material = textured_mesh.materials[index]
+        material = replace(textured_mesh.materials[index], name=names[index])
         sets = {n: uvs for n, uvs in whole.other_uvs.items() if getattr(material, n) is not None}
         part = replace(whole, other_uvs=sets)
         wrap: Wrap = "repeat" if part.is_repeating else "clamp"
@@ -82,12 +89,13 @@ def encode_glb(textured_mesh: TexturedMesh, *, jpeg_quality: int | None = None) 
                 if sampler not in samplers:
                     samplers[sampler] = builder.add("samplers", _sampler_entry(sampler))
         primitive = _primitive(builder, part)
+        image_name = name if len(names) == 1 else f"{name}_{names[index]}"
         primitive["material"] = _add_material(
-            builder, material, part, samplers, is_closed, jpeg_quality
+            builder, image_name, material, part, samplers, is_closed, jpeg_quality
         )
         primitives.append(primitive)
-    builder.add("meshes", {"primitives": primitives})
-    builder.add("nodes", {"mesh": 0})
+    builder.add("meshes", {"name": name, "primitives": primitives})
+    builder.add("nodes", {"name": name, "mesh": 0})
     builder.add("scenes", {"nodes": [0]})
     return builder.to_bytes(textured_mesh.notes)
 
@@ -194,13 +202,14 @@ def _primitive(builder: _Builder, part: SplitMesh) -> dict[str, Any]:
 
 def _add_material(
     builder: _Builder,
+    name: str,
     material: Material,
     part: SplitMesh,
     samplers: dict[Sampler, int],
     is_closed: bool,
     jpeg_quality: int | None,
 ) -> int:
-    """Append a material with its textures."""
+    """Append a material with its textures, whose names begin with `name`."""
     look: dict[str, Any] = {
         "metallicFactor": float(material.metallic),
         "roughnessFactor": float(material.roughness),
@@ -213,8 +222,9 @@ def _add_material(
     sets = list(part.other_uvs)
 
     def add_texture(
-        texture: Tensor | EncodedTexture, field: str, quality: int | None
+        channel: str, texture: Tensor | EncodedTexture, quality: int | None
     ) -> dict[str, Any]:
+        field = "texture" if channel == "base_color" else f"{channel}_texture"
         kind = _image_kind(texture) if quality is None else None
         if kind is not None and isinstance(texture, EncodedTexture):
             content = texture.encoded
@@ -222,7 +232,10 @@ def _add_material(
             image_u8 = material_image(texture) if field == "texture" else rgb_image(texture)
             content, kind = encode_image(image_u8, quality)
         view = builder.add_view(content)
-        image = builder.add("images", {"bufferView": view, "mimeType": f"image/{kind}"})
+        image = builder.add(
+            "images",
+            {"name": f"{name}_{channel}", "bufferView": view, "mimeType": f"image/{kind}"},
+        )
         entry = {"source": image, "sampler": samplers[_sampler(texture, wrap)]}
         number = {"texCoord": sets.index(field) + 1} if field in sets else {}
         return {"index": builder.add("textures", entry)} | number
@@ -232,11 +245,11 @@ def _add_material(
     if material.texture is not None and part.uvs is not None:
         if material.alpha_mode is None:
             is_clear |= material_image(material.texture).shape[-1] == 4
-        look["baseColorTexture"] = add_texture(material.texture, "texture", jpeg_quality)
-    for name, texture in textures:
-        is_color = name == "emissive"  # others are measurements: no loss
-        entry = add_texture(texture, f"{name}_texture", jpeg_quality if is_color else None)
-        match name:
+        look["baseColorTexture"] = add_texture("base_color", material.texture, jpeg_quality)
+    for channel, texture in textures:
+        is_color = channel == "emissive"  # others are measurements: no loss
+        entry = add_texture(channel, texture, jpeg_quality if is_color else None)
+        match channel:
             case "metallic_roughness":
                 look["metallicRoughnessTexture"] = entry
             case "normal":

@@ -50,7 +50,7 @@ def same_surfaces(signatures: Sequence[Signature]) -> list[list[int]]:
         [[0, 2], [1]]
     """
     values = np.array(signatures)
-    order = np.argsort(values[:, 0], kind="stable") if len(values) else []
+    order = np.argsort(values[:, 0], kind="stable") if len(values) else np.zeros(0, np.int64)
     group_of: dict[int, list[int]] = {}
     for position, index in enumerate(order):
         group = [int(index)]

@@ -1,10 +1,13 @@
-"""Scalars of a run: a CSV row and TensorBoard points per interval."""
+"""Scalars of a run: a CSV row and TensorBoard points per interval; its sample images."""
 
 import csv
 import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import numpy as np
+from PIL.Image import Image
 
 from get3d.core import atomic_path
 
@@ -36,6 +39,12 @@ class RunLog:
         if self._writer is not None:
             for name, value in scalars.items():
                 self._writer.add_scalar(name, value, seen_images)
+
+    def write_image(self, seen_images: int, image: Image) -> None:
+        """Add the sample image to the event files."""
+        if self._writer is not None:
+            pixels = np.asarray(image.convert("RGB"))
+            self._writer.add_image("samples", pixels, seen_images, dataformats="HWC")
 
     def close(self) -> None:
         """Flush the event files."""

@@ -30,6 +30,7 @@ from get3d.core import (
     read_yaml,
     remove_leftovers,
     save_png,
+    shorten,
     to_dict,
     write_text,
 )
@@ -106,6 +107,7 @@ class Run(Generic[S]):
         config: Config of the run.
         schedule: Intervals at which the run writes.
         is_resumed: Whether the run continues from a checkpoint of the folder.
+        stop_signal: Number of the signal that stopped `train`, if one did.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class Run(Generic[S]):
         self._on_output = on_output
         self._config_dict = to_dict(config)
         self._stop_requested = False
+        self.stop_signal: int | None = None
         self._saved_images = -1
         checkpoints = list_checkpoints(self._checkpoint_folder)
         self.is_resumed = bool(checkpoints)
@@ -175,7 +178,7 @@ class Run(Generic[S]):
             config_yaml = yaml.safe_dump(self._config_dict, sort_keys=False)
             write_text(self.folder / "config.yaml", config_yaml)
             if not self.is_resumed:
-                self._write()  # so that there is always an earlier checkpoint
+                self._write(log)  # so that there is always an earlier checkpoint
             meter = _Meter(stepper.seen_images)
             while not stepper.is_finished and not self._stop_requested:
                 before = stepper.seen_images
@@ -185,18 +188,24 @@ class Run(Generic[S]):
                 if on_step is not None:
                     on_step(stepper, meter.last)
                 self._write(
+                    log,
                     samples=self._is_due(before, every.sample_every_images),
                     checkpoint=self._is_due(before, every.checkpoint_every_images),
                 )
             if stepper.is_finished and meter.has_steps:  # even a short run has a row
                 log.write(stepper.seen_images, meter.flush(stepper.seen_images))
             if self._saved_images != stepper.seen_images:
-                self._write()
+                self._write(log)
         return stepper.is_finished
 
-    def stop(self) -> None:
-        """Make `train` save and return after the current step."""
+    def stop(self, signal_number: int | None = None) -> None:
+        """Make `train` save and return after the current step.
+
+        Args:
+            signal_number: The signal that requested it, for `stop_signal`.
+        """
         self._stop_requested = True
+        self.stop_signal = signal_number
 
     def _step(self) -> dict[str, Tensor]:
         """Do one step; a NonFiniteError gets the last checkpoint and a suggested fix."""
@@ -225,10 +234,14 @@ class Run(Generic[S]):
         if not isinstance(content["state"], dict):
             raise ModelError(f"{path} has no training state; delete it to go on from another one")
         may_differ = self.stepper.fields_in_state(content["state"])
-        changed = [name for name in changed_fields(saved, self.config) if name not in may_differ]
+        changed = [
+            f"{name}: {shorten(before)}, now {shorten(after)}"
+            for name, (before, after) in changed_fields(saved, self.config).items()
+            if name not in may_differ
+        ]
         if changed:
             raise ConfigError(
-                f"{path} is of a run with another config ({', '.join(changed)}); use the same "
+                f"{path} is of a run with another config ({'; '.join(changed)}); use the same "
                 "config or another run folder"
             )
         try:
@@ -239,12 +252,12 @@ class Run(Generic[S]):
             raise ModelError(f"{path} does not fit the networks of this config") from error
         logger.info("resumed %s", path)
 
-    def _write(self, *, samples: bool = True, checkpoint: bool = True) -> None:
+    def _write(self, log: RunLog, *, samples: bool = True, checkpoint: bool = True) -> None:
         """Write the sample image, a checkpoint or both, and call `on_output` once."""
         if checkpoint:
             self._save()
         if samples:
-            self._draw_samples()
+            self._draw_samples(log)
         if self._on_output is not None and (samples or checkpoint):
             self._on_output(self.stepper.seen_images)
 
@@ -260,10 +273,12 @@ class Run(Generic[S]):
         self._saved_images = self.stepper.seen_images
         logger.info("saved %s", path)
 
-    def _draw_samples(self) -> None:
-        """Write the sample image."""
+    def _draw_samples(self, log: RunLog) -> None:
+        """Write the sample image, to the folder and to TensorBoard."""
         path = self.folder / "samples" / f"images-{self.stepper.seen_images:09d}.png"
-        save_png(path, self.stepper.draw_samples())
+        image = self.stepper.draw_samples()
+        save_png(path, image)
+        log.write_image(self.stepper.seen_images, image)
 
 
 class _Meter:
@@ -316,7 +331,7 @@ def _check_folder(folder: Path, config_type: type) -> None:
         ) from error
 
 
-def changed_fields(old: Any, new: Any, prefix: str = "") -> list[str]:
+def changed_fields(old: Any, new: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
     """List the fields in which two configs differ, except those that may change.
 
     Args:
@@ -325,27 +340,27 @@ def changed_fields(old: Any, new: Any, prefix: str = "") -> list[str]:
         prefix: Prefix of the names.
 
     Returns:
-        Dotted names.
+        Both values by dotted name.
     """
-    changed = []
+    changed: dict[str, tuple[Any, Any]] = {}
     for field in dataclasses.fields(old):
         before, after, name = getattr(old, field.name), getattr(new, field.name), field.name
         if dataclasses.is_dataclass(before):
-            changed += changed_fields(before, after, f"{prefix}{name}.")
+            changed |= changed_fields(before, after, f"{prefix}{name}.")
         elif before != after and not field.metadata.get(MAY_CHANGE):
-            changed.append(f"{prefix}{name}")
+            changed[f"{prefix}{name}"] = before, after
     return changed
 
 
 @contextmanager
-def _signals_as_request(request_stop: Callable[[], None]) -> Iterator[None]:
+def _signals_as_request(request_stop: Callable[[int], None]) -> Iterator[None]:
     """Handle the first Ctrl-C (or SIGTERM) by a request to stop; a second one interrupts."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
         logger.warning("stopping after this step (once more to stop at once, unsaved)")
         signal.signal(number, previous[signal.Signals(number)])
-        request_stop()
+        request_stop(number)
 
     previous = {}
     try:

@@ -103,8 +103,8 @@ def open_folder(
         folder.shapes, folder.images = former["shapes"], former["images"]
     elif former is not None and not overwrite:
         raise ConfigError(
-            f"{path} was made with other options ({_difference(former, identity)}); use the same "
-            "to go on, choose another --out, or add --overwrite"
+            f"{path} was made with other options ({_difference(former, identity)}); add "
+            "--overwrite to replace its files, or choose another --out"
         )
     elif former is not None:
         _remove_files(path, former)
@@ -165,7 +165,7 @@ def _difference(former: Entry, identity: Entry) -> str:
     old, new = former.get("model"), identity.get("model")
     if old != new:
         configs = [each.get("config") if isinstance(each, dict) else None for each in (old, new)]
-        return f"another model{_changes(*configs, before=': ')}"
+        return f"another model{_changes(*configs, before=': ') or ', or another state of it'}"
     return _changes(former.get("settings"), identity["settings"]) or "settings that cannot be read"
 
 

@@ -16,9 +16,11 @@ from get3d.export import (
     JPEG_SUFFIXES,
     NONE_FOUND,
     AssetOptions,
+    Placement,
     check_export_suffix,
     check_texture_size,
     clean_mesh,
+    place,
     save,
 )
 from get3d.models import GridOptions
@@ -70,6 +72,7 @@ class ShapeFiles:
         texture_size: Width and height of the textures, in texels.
         asset: Cleaning, normals, and texture or vertex colours; a ".ply" has vertex colours.
         grid: Resolution of the surfaces.
+        placement: Pivot, up axis and size.
         jpeg_quality: JPEG quality of the textures in a ".glb" or ".usdz", 1 to 95; None: PNG.
     """
 
@@ -77,6 +80,7 @@ class ShapeFiles:
     texture_size: int = 1024
     asset: AssetOptions = field(default_factory=AssetOptions)
     grid: GridOptions = field(default_factory=GridOptions)
+    placement: Placement = field(default_factory=Placement)
     jpeg_quality: int | None = None
 
     def __post_init__(self) -> None:
@@ -88,6 +92,8 @@ class ShapeFiles:
             if not 1 <= self.jpeg_quality <= 95:
                 raise ConfigError(f"jpeg must be from 1 to 95, got {self.jpeg_quality}")
         check_texture_size(self.texture_size, least=16)
+        if self.suffix == ".usdz" and self.placement.up == "z":
+            raise ConfigError("up must be y in usdz files, which say so themselves; leave it out")
 
 
 @dataclass
@@ -208,6 +214,10 @@ def _asset_options(files: ShapeFiles) -> AssetOptions:
 def _save(textured: TexturedMesh, folder: OutFolder, name: str, files: ShapeFiles) -> Entry:
     """Write one shape; return its entry of the record."""
     path = folder.path / name
+    placement = files.placement
+    if placement.up is None and files.suffix == ".ply":
+        placement = replace(placement, up="z")
+    textured = place(textured, placement)
     save(textured, path, jpeg_quality=files.jpeg_quality)
     own = [name]
     if files.suffix == ".obj":
