@@ -12,11 +12,12 @@ from get3d.core.errors import (
     ModelError,
     is_out_of_memory,
 )
-from get3d.core.files import atomic_path, remove_leftovers, write_text
+from get3d.core.files import atomic_path, is_plain_name, remove_leftovers, write_text
 from get3d.core.jit import compiled
 from get3d.core.presets import find_config, preset_folder, preset_names
 from get3d.core.processes import num_cores, run_in_processes
 from get3d.core.threads import run_jobs
+from get3d.core.torch_files import read_torch_file
 from get3d.core.types import (
     Appearance,
     Cameras,
@@ -63,10 +64,12 @@ __all__ = [
     "from_dict",
     "images_to_u8",
     "is_out_of_memory",
+    "is_plain_name",
     "linear_to_srgb",
     "num_cores",
     "preset_folder",
     "preset_names",
+    "read_torch_file",
     "read_yaml",
     "remove_leftovers",
     "run_in_processes",

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from get3d.core import ConfigError, check_literals
+from get3d.core import ConfigError, check_literals, is_plain_name
 from get3d.geometry.cameras import CameraDistribution
 
 # Settings that may change between two runs into the same folder, as images do not depend on them.
@@ -71,8 +71,7 @@ class RenderConfig:
                 "val_fraction and test_fraction must not be negative and must leave objects to "
                 f"train on, got {self.val_fraction} and {self.test_fraction}"
             )
-        is_plain = self.category and not set(self.category) & set('/\\:*?"<>|')
-        if not is_plain or self.category.startswith("."):
+        if not is_plain_name(self.category) or self.category.startswith("."):
             raise ConfigError(f"category must be a plain folder name, got {self.category!r}")
 
 

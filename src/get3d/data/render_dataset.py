@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from get3d.core import (
     DataError,
@@ -24,11 +23,14 @@ from get3d.core import (
     to_dict,
     write_text,
 )
+from get3d.data.image_files import read_image
 from get3d.data.layouts import (
     FORMAT,
     FORMAT_VERSION,
     METADATA_NAME,
+    damaged_metadata,
     image_name,
+    object_entries,
     read_metadata,
 )
 from get3d.data.mesh_files import find_meshes
@@ -125,6 +127,7 @@ def render_dataset(
     previous = _read_previous(out, config)
     jobs = _plan(files, previous, config.category)
     names = {job.name for job in jobs}
+    _check_inside(out, names)
     kept = {job for job in jobs if is_rendered(out, job.name, config.views)}
     pending = [job for job in jobs if job not in kept]
     if pending:
@@ -197,9 +200,11 @@ def _read_previous(out: Path, config: RenderConfig) -> dict[str, Path]:
     metadata = read_metadata(path)
     try:
         previous = from_dict(RenderConfig, metadata["config"], path="config")
-        sources = {entry["name"]: Path(entry["source"]) for entry in metadata["objects"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: damaged metadata ({error}); choose another folder") from error
+        sources = {name: Path(entry["source"]) for name, entry in object_entries(metadata).items()}
+        if any("\0" in str(source) for source in sources.values()):
+            raise ValueError("a source is no name of a file")
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise damaged_metadata(path, error, "choose another folder") from error
     differences = image_differences(previous, config)
     if differences:
         raise DataError(
@@ -207,6 +212,18 @@ def _read_previous(out: Path, config: RenderConfig) -> dict[str, Path]:
             "ones to go on, or choose another folder"
         )
     return sources
+
+
+def _check_inside(out: Path, names: Iterable[str]) -> None:
+    """Raise DataError if a link in the folder leads out of it: files are written and deleted."""
+    root = out.resolve()
+    for name in names:
+        for kind in ("img", "camera"):
+            folder = out / kind / name
+            if not folder.resolve().is_relative_to(root):
+                raise DataError(
+                    f"{folder}: leads out of {out} by a link; choose another folder for the dataset"
+                )
 
 
 def _plan(files: Sequence[Path], previous: dict[str, Path], category: str) -> list[RenderJob]:
@@ -277,8 +294,7 @@ def _write_contact_sheet(out: Path, jobs: Sequence[RenderJob]) -> None:
     picked = [jobs[index * len(jobs) // count] for index in range(count)]
     images = []
     for job in picked:
-        with Image.open(out / "img" / job.name / image_name(0)) as opened:
-            image = opened.convert("RGBA")
+        image = read_image(out / "img" / job.name / image_name(0))
         image.thumbnail((_SHEET_IMAGE_SIZE, _SHEET_IMAGE_SIZE))
         images.append(np.asarray(image))
     labels = [job.name.split("/")[-1] for job in picked]
