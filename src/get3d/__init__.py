@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from get3d.version import __version__
+
 if TYPE_CHECKING:
     from get3d import (
         apps,
@@ -84,6 +86,7 @@ __all__ = [
     "ModelError",
     "ModelInfo",
     "TexturedMesh",
+    "__version__",
     "apps",
     "core",
     "data",

@@ -4,12 +4,14 @@ import difflib
 import importlib
 import io
 import logging
+import os
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
 
 from get3d.cli.errors import describe, is_expected, one_line
+from get3d.version import __version__
 
 __all__ = ["COMMANDS", "main"]
 
@@ -35,6 +37,7 @@ COMMANDS = {
 
 # The module is named after its command, unless that is a word of Python.
 _MODULES = {"import": "import_model"}
+_MAY_BE_EMPTY = ("--message", "--licence", "--name")
 _BUG_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 _BUG_TEXT = (
     "this is a bug of get3d; please report it in the project's issue tracker, with this traceback "
@@ -54,7 +57,17 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 done, 1 failed, 2 the command line was not understood, 70 a bug of get3d.
     """
-    args = list(sys.argv[1:] if args is None else args)
+    try:
+        code = _main(list(sys.argv[1:] if args is None else args))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the program that reads the output, such as head, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _main(args: list[str]) -> int:
+    """Run one sub-command, with its own and the general options."""
     is_debug = "--debug" in args
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -63,12 +76,15 @@ def main(args: Sequence[str] | None = None) -> int:
         print(_overview())
         return 0 if name else 2
     if name == "--version":
-        print(f"get3d {_version()}")
+        print(f"get3d {__version__}")
         return 0
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         _say(f"get3d: unknown command {name}; {hint}commands: {', '.join(COMMANDS)}")
+        return 2
+    if problem := _odd_argument(rest):
+        _say(f"get3d {name}: {problem}")
         return 2
     with warnings.catch_warnings():
         if not is_debug:
@@ -86,6 +102,8 @@ def _run(name: str, args: list[str], *, is_debug: bool) -> int:
         return code
     except SystemExit as request:  # from the parser: 0 after --help, 2 for a wrong command line
         return request.code if isinstance(request.code, int) else 2
+    except BrokenPipeError:
+        raise
     except (Exception, KeyboardInterrupt) as error:
         if not is_expected(error):
             traceback.print_exception(error)
@@ -95,6 +113,20 @@ def _run(name: str, args: list[str], *, is_debug: bool) -> int:
             raise
         _say(f"get3d {name}: {describe(error)}")
         return 1
+
+
+def _odd_argument(args: Sequence[str]) -> str | None:
+    """Return what is wrong with an argument that can be no name; an empty one means this folder."""
+    for before, arg in zip(["", *args], args, strict=False):
+        flag, is_joined, value = arg.partition("=")
+        if not (is_joined and arg.startswith("--")):
+            flag, value = before, arg
+        what = flag if flag.startswith("--") else "an argument"
+        if "\0" in arg:
+            return f"{what} holds a NUL character, which no name has"
+        if not value and flag not in _MAY_BE_EMPTY:
+            return f"{what} is empty; give a value"
+    return None
 
 
 def _overview() -> str:
@@ -113,12 +145,6 @@ def _overview() -> str:
             "--version               print the version",
         ]
     )
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("get3d")
 
 
 def _say(line: str) -> None:

@@ -18,6 +18,7 @@ from get3d.core.presets import preset_names
 from get3d.render import rasterize
 from get3d.render.numba_kernels import draw_faces
 from get3d.render.rasterizer import Backend
+from get3d.version import __version__
 
 _PACKAGES = ("torch", "numpy", "numba", "trimesh", "xatlas", "safetensors", "tyro", "pillow")
 
@@ -40,7 +41,7 @@ class Finding:
 def doctor() -> list[Finding]:
     """Check versions, device, rasterisers, compiled code, the bundled model and presets."""
     return [
-        Finding("get3d", f"{_version('get3d')} on Python {platform.python_version()}"),
+        Finding("get3d", f"{__version__} on Python {platform.python_version()}"),
         Finding("machine", f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"),
         _check_packages(),
         _check_device(),

@@ -1,9 +1,9 @@
 """`get3d generate`: textured meshes from a trained model."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
 
+from get3d.apps import check_truncation
 from get3d.apps.latent import Cell, SheetLayout
 from get3d.cli.latent import ShapeOptions, check_positive, make_shapes, report, take_folder
 from get3d.cli.parsing import parse
@@ -47,8 +47,7 @@ def run(args: list[str]) -> int:
         value = getattr(parsed, name)
         if value is not None and value < 0:
             raise ConfigError(f"{name} must not be negative, got {value}")
-    if not math.isfinite(parsed.truncation):
-        raise ConfigError(f"truncation must be finite, got {parsed.truncation}")
+    check_truncation(parsed.truncation)
     model = parsed.load_model()
     draw = partial(
         model.styles,

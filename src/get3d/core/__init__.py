@@ -1,7 +1,15 @@
 """Dataclasses passed between the packages, errors, and helpers that import no other package."""
 
 from get3d.core.colors import linear_to_srgb, srgb_to_linear
-from get3d.core.config_io import FORMERLY, check_literals, from_dict, read_yaml, shorten, to_dict
+from get3d.core.config_io import (
+    FORMERLY,
+    check_bounds,
+    check_literals,
+    from_dict,
+    read_yaml,
+    shorten,
+    to_dict,
+)
 from get3d.core.contact_sheet import contact_sheet, images_to_u8, save_png
 from get3d.core.errors import (
     ConfigError,
@@ -56,6 +64,7 @@ __all__ = [
     "Styles",
     "TexturedMesh",
     "atomic_path",
+    "check_bounds",
     "check_literals",
     "check_video",
     "compiled",

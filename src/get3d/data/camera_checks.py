@@ -59,7 +59,7 @@ def check_cameras(
         (
             ((focal >= _FOCAL_RANGE[0]) & (focal <= _FOCAL_RANGE[1])).all(1)
             & (centre.abs() <= _MOST_OFF_CENTRE).all(1),
-            "must have a focal length of "
+            "must have focal lengths of "
             f"{_FOCAL_RANGE[0]:g} to {_FOCAL_RANGE[1]:g} image sizes and a centre in the image",
         ),
     ):

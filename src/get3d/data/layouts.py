@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import os
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -241,8 +240,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not written by get3d (its format is not {FORMAT!r})")
     if metadata.get("version") != FORMAT_VERSION:
         raise DataError(
-            f"{path}: format version {shorten(metadata.get('version'))}, but this get3d reads version "
-            f"{FORMAT_VERSION}; update get3d or render the dataset again"
+            f"{path}: format version {shorten(metadata.get('version'))}, but this get3d reads "
+            f"version {FORMAT_VERSION}; update get3d or render the dataset again"
         )
     return metadata
 
@@ -289,7 +288,7 @@ def image_name(index: int) -> str:
 def list_pngs(folder: Path) -> list[str]:
     """List the names of the finished PNG files in a folder, sorted; empty if there is no folder."""
     try:
-        names = os.listdir(folder)
+        names = [entry.name for entry in folder.iterdir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
     # By length first: 1000.png comes after 999.png.

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from get3d.core import ConfigError, check_literals, is_plain_name
+from get3d.core import ConfigError, check_bounds, check_literals, is_plain_name
+from get3d.data.image_files import MAX_IMAGE_SIZE
 from get3d.geometry.cameras import CameraDistribution
 
 # Settings that may change between two runs into the same folder, as images do not depend on them.
@@ -50,9 +51,10 @@ class RenderConfig:
     def __post_init__(self) -> None:
         """Validate the settings; raise ConfigError."""
         check_literals(self)
-        for name, least in {"views": 1, "size": 8, "supersample": 1}.items():
-            if getattr(self, name) < least:  # 8 pixels are the least that can be learned from
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        # 8 pixels are the least that can be learned from.
+        check_bounds(
+            self, {"views": (1, 100_000), "size": (8, MAX_IMAGE_SIZE), "supersample": (1, 16)}
+        )
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if self.seed < 0:

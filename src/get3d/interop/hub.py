@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 from get3d.core import ConfigError, MissingDependencyError
+from get3d.version import __version__
 
 HUB_PREFIX = "hf://"
 _PART = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", re.ASCII)
@@ -143,7 +143,7 @@ def send_folder(
         ConfigError: If the repository is public and must be private.
         OSError: If nobody is logged in, or the hub refuses or cannot be reached.
     """
-    api = _client().HfApi(library_name="get3d", library_version=version("get3d"))
+    api = _client().HfApi(library_name="get3d", library_version=__version__)
     refusal = f"{HUB_PREFIX}{name.repo_id} does not take the model"
     with _explained(refusal):
         api.create_repo(name.repo_id, private=is_private, exist_ok=True)

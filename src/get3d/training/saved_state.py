@@ -45,10 +45,11 @@ def checked_optimizer_state(
     """
     own = optimizer.state_dict()["param_groups"]
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
-    entries = saved.get("state") if isinstance(saved, dict) else None
+    content = saved if isinstance(saved, dict) else {}
+    entries, groups = content.get("state"), content.get("param_groups")
     if (
         not isinstance(entries, dict)
-        or not isinstance(groups := saved.get("param_groups"), list)
+        or not isinstance(groups, list)
         or [group.get("params") for group in groups if isinstance(group, dict)]
         != [group["params"] for group in own]
         or not set(entries) <= set(range(len(parameters)))

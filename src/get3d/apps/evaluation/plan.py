@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from get3d.apps.model import Model
+from get3d.apps.model import Model, check_truncation
 from get3d.apps.sources import load
 from get3d.core import ConfigError, DataError, check_literals
 from get3d.core.weights import fingerprint
@@ -126,8 +126,7 @@ class EvaluationConfig:
             raise ConfigError(f"style_mixing must lie in [0, 1], got {self.style_mixing}")
         if not 0 < self.longest_side < math.inf:
             raise ConfigError(f"longest_side must be positive, got {self.longest_side}")
-        if not math.isfinite(self.truncation):
-            raise ConfigError(f"truncation must be a number, got {self.truncation}")
+        check_truncation(self.truncation)
 
 
 @dataclass(frozen=True, kw_only=True)

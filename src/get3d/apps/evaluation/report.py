@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from get3d.data.shape_labels import read_labels
 from get3d.metrics import PointProtocol, minimum_matching_distance_by_label
 from get3d.metrics.image_sets import BACKGROUND
 from get3d.metrics.light_field import DEFAULT_PROTOCOL
+from get3d.version import __version__
 
 FORMAT = 2
 SECOND_COLOR = 0.05
@@ -54,7 +54,7 @@ def summarize(evaluation: Evaluation, *, name: str) -> dict[str, Any]:
         "format": FORMAT,
         "name": name,
         "source": generated.fingerprint,
-        "get3d": version("get3d"),
+        "get3d": __version__,
         "torch": torch.__version__,
         "device": generated.device,
         "protocol": protocol,

@@ -4,7 +4,6 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from get3d.apps.model import Model
 from get3d.core import ConfigError, is_plain_name, remove_leftovers, to_dict, write_text
 from get3d.core.weights import fingerprint
+from get3d.version import __version__
 
 RECORD_NAME = "generation.json"
 SHEET_NAME = "contact_sheet.png"
@@ -126,7 +126,7 @@ _IDENTITY = ("command", "model", "settings")
 
 def _versions() -> Entry:
     """Return the versions of get3d and PyTorch."""
-    return {"get3d": version("get3d"), "torch": torch.__version__}
+    return {"get3d": __version__, "torch": torch.__version__}
 
 
 def _check_no_foreign_files(path: Path, names: list[str]) -> None:
