@@ -265,7 +265,7 @@ def object_entries(metadata: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def damaged_metadata(path: Path, error: Exception, suggestion: str) -> DataError:
     """Make the error for a dataset.json with values of other types."""
-    reason = f"{type(error).__name__}: {str(error)[:300]}"
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     return DataError(f"{path}: damaged metadata ({reason}); {suggestion}")
 
 
@@ -318,8 +318,10 @@ def _get3d_object(root: Path, name: str, entry: Mapping[str, Any]) -> ObjectView
     return ObjectViews(name=name, image_paths=paths, cameras=cameras)
 
 
-def _read_splits(splits: Mapping[str, Any], names: Collection[str]) -> dict[str, tuple[str, ...]]:
+def _read_splits(splits: object, names: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Return the splits of a dataset.json; raise ValueError if they hold something else."""
+    if not isinstance(splits, dict):
+        raise ValueError(f"splits are {shorten(splits)}, no lists of objects by name")
     for split, members in splits.items():
         if not isinstance(members, list):
             raise ValueError(f"the split {shorten(split)} is no list of objects")
