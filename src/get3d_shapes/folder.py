@@ -16,9 +16,11 @@ from get3d.core import (
     atomic_path,
     contact_sheet,
     images_to_u8,
+    is_plain_name,
     remove_leftovers,
     run_in_processes,
     save_png,
+    shorten,
     write_text,
 )
 from get3d.data import load_mesh
@@ -36,6 +38,7 @@ from get3d_shapes.category import (
 
 SHEET_NAME = "contact_sheet.png"
 _JPEG_QUALITY = 93
+_MOST_SHAPES = 1_000_000
 _SHEET_SHAPES, _SHEET_COLUMNS, _SHEET_IMAGE_SIZE = 32, 8, 176
 _SECONDS_BETWEEN_INDICES = 5.0
 
@@ -65,8 +68,8 @@ class ShapesConfig:
             raise ConfigError(f"unknown category {self.category!r}; known are {known}")
         if self.split not in SPLITS:
             raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {self.split!r}")
-        if self.num < 1:
-            raise ConfigError(f"num must be at least 1, got {self.num}")
+        if not 1 <= self.num <= _MOST_SHAPES:
+            raise ConfigError(f"num must be from 1 to {_MOST_SHAPES}, got {self.num}")
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         if not 128 <= self.texture_size <= 4096:
@@ -175,6 +178,8 @@ def _read_entries(folder: Path, config: ShapesConfig) -> dict[str, dict[str, Any
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = {entry["file"]: entry for entry in content["shapes"]}
+        if odd := [name for name in entries if not is_plain_name(name)]:
+            raise ValueError(f"{shorten(odd[0])} is no name of a file")
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}); choose another folder") from error
     differences = [

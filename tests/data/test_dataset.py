@@ -170,7 +170,7 @@ def test_wrong_images_are_named(
     [
         (lambda content: content.pop("camera_angle_x"), "frame 0 .*camera_angle_x"),
         (lambda content: content.update(camera_angle_x=0.0), "frame 0 .*division"),
-        (lambda content: content.update(camera_angle_x=float("nan")), "frame 0 .*focal lengths"),
+        (lambda content: content.update(camera_angle_x=float("nan")), "frame 0.*focal lengths"),
         (lambda content: content.update(fl_x=10, w=0, h=32), "frame 0 .*division"),
         (lambda content: content.pop("frames"), "no frames"),
         (lambda content: content["frames"][2].pop("transform_matrix"), "frame 2"),
@@ -191,14 +191,3 @@ def test_wrong_transforms_are_named(
     path.write_text(path.read_text()[:-20])
     with pytest.raises(DataError, match="not valid JSON"):
         open_dataset(tmp_path / "d")
-
-
-@pytest.mark.parametrize("matrices", [[], [[1.0, 0.0]], [np.eye(4)[:3].tolist()]])
-def test_metadata_with_cameras_of_another_form_is_damaged(
-    tmp_path: Path, matrices: list[object]
-) -> None:
-    entry = {"name": "a/b", "world_to_camera": matrices, "intrinsics": [[1.0, 1.0, 0.5, 0.5]]}
-    content = {"format": "get3d-dataset", "version": 1, "complete": True, "objects": [entry]}
-    (tmp_path / "dataset.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"dataset\.json: damaged .*cameras of another form"):
-        open_dataset(tmp_path)

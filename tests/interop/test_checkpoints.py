@@ -216,7 +216,7 @@ class TestHarm:
     def test_pytorch_alone_runs_nothing_either(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("get3d.interop.checkpoints._find_harm", lambda program: None)
+        monkeypatch.setattr("get3d.core.torch_files._find_harm", lambda program: None)
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # must not open it
         trap = tmp_path / "was_run"
         for protocol in (2, 4):

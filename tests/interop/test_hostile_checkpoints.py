@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from get3d.interop import checkpoints, read_state_dicts
+from get3d.core import torch_files
+from get3d.interop import read_state_dicts
 from tests.interop.test_checkpoints import WEIGHTS, Touch, assert_rejected, save, with_pickle
 
 G_EMA = b"X\x05\x00\x00\x00G_ema"
@@ -151,7 +152,7 @@ class TestPrograms:
 
     def test_scanning_stops_at_the_first_bad_name(self) -> None:
         """However long the pickle is."""
-        harm = checkpoints._find_harm(b"\x80\x02cos\nsystem\n" + b"\xff" * 100)
+        harm = torch_files._find_harm(b"\x80\x02cos\nsystem\n" + b"\xff" * 100)
         assert harm is not None
         assert harm.endswith("it names os.system")
 

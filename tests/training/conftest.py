@@ -24,8 +24,7 @@ def start_run(config, images, folder, **options):
     return Run(trainer, folder, config=config, schedule=config.schedule, **options)
 
 
-@pytest.fixture
-def config() -> RunConfig:
+def tiny_config() -> RunConfig:
     """Tiny networks that start as a sphere; two steps between R1 penalties."""
     return RunConfig(
         generator=GeneratorConfig(
@@ -56,8 +55,7 @@ def config() -> RunConfig:
     )
 
 
-@pytest.fixture
-def images() -> TrainingImages:
+def discs() -> TrainingImages:
     """Ten red discs of different sizes on black."""
     centre = (torch.arange(16) - 7.5).square()
     distance = (centre[:, None] + centre[None, :]).sqrt()
@@ -68,3 +66,13 @@ def images() -> TrainingImages:
     return TrainingImages.in_memory(
         (rgba * 255).to(torch.uint8), angles, CameraDistribution(radius=1.2, fovy_deg=49.13)
     )
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return tiny_config()
+
+
+@pytest.fixture
+def images() -> TrainingImages:
+    return discs()

@@ -3,6 +3,8 @@ import os
 import signal
 import time
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from get3d.core import from_dict, to_dict
+from get3d.core import ModelError, from_dict, to_dict
 from get3d.models import load_feature_network
 from get3d.render import Light
 from get3d.training import NonFiniteError, Run, RunConfig
@@ -244,18 +246,6 @@ def test_a_finished_run_can_be_prolonged(tmp_path, config, images):
     assert run.stepper.seen_images == 32
 
 
-def test_damaged_checkpoint_is_named_and_nothing_else_touched(tmp_path, config, images):
-    start_run(config, images, tmp_path).train()
-    last = list_checkpoints(tmp_path / "checkpoints")[-1]
-    last.write_bytes(last.read_bytes()[:1000])
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match="delete it"):
-        start_run(config, images, tmp_path)
-    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    last.unlink()
-    assert start_run(config, images, tmp_path).stepper.seen_images == 16
-
-
 @pytest.fixture
 def weights_file(tmp_path):
     path = tmp_path / "weights" / "first.safetensors"
@@ -347,13 +337,15 @@ class Counter:
         return set()
 
 
-def test_a_run_does_not_depend_on_networks(tmp_path, config):
-    def start():
-        return Run(Counter(), tmp_path, config=config.optimizer, schedule=schedule)
+def count(folder, config, **schedule):
+    """A run that counts to five."""
+    every = dict.fromkeys(("sample_every_images", "checkpoint_every_images"), 2)
+    schedule = replace(config.schedule, log_every_images=1, **every | schedule)
+    return Run(Counter(), folder, config=config.optimizer, schedule=schedule)
 
-    schedule = replace(
-        config.schedule, log_every_images=1, sample_every_images=2, checkpoint_every_images=2
-    )
+
+def test_a_run_does_not_depend_on_networks(tmp_path, config):
+    start = partial(count, tmp_path, config)
     run = start()
     assert not run.train(on_step=lambda stepper, _: stepper.seen_images == 3 and run.stop())
     run = start()
@@ -372,3 +364,62 @@ def test_only_fields_that_say_so_may_change(config):
     changed = changed_fields(config, other)
     assert list(changed) == ["optimizer.eps", "schedule.seed"]
     assert changed["schedule.seed"] == (config.schedule.seed, other.schedule.seed)
+
+
+@pytest.mark.parametrize("keep", [1, 2, 10])
+def test_damaged_checkpoints_are_named_and_the_one_before_is_used(tmp_path, config, caplog, keep):
+    assert count(tmp_path, config, keep_checkpoints=10).train()
+    folder = tmp_path / "checkpoints"
+    images = [0, 2, 4, 5]
+    names = [f"images-{number:09d}.pt" for number in images]
+    assert [path.name for path in list_checkpoints(folder)] == names
+    for name in names[2:]:
+        content = bytearray((folder / name).read_bytes())
+        content[content.index(b"count")] ^= 1
+        (folder / name).write_bytes(content)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    run = count(tmp_path, config, keep_checkpoints=keep)
+    assert run.stepper.seen_images == 2
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [Path(line.split(" ")[0]).name for line in lines[:2]] == names[:1:-1]
+    assert lines[2] == f"the run goes on from {folder / names[1]}, the one before"
+    assert run.train()
+    kept = [path.name for path in list_checkpoints(folder)]
+    assert kept == names[-keep:]
+    assert sorted(path.name for path in folder.glob("*.damaged")) == [
+        f"{name}.damaged" for name in names[2:]
+    ]
+    assert count(tmp_path, config).stepper.seen_images == 5
+
+
+def test_no_sound_checkpoint(tmp_path, config):
+    assert count(tmp_path, config).train()
+    for path in list_checkpoints(tmp_path / "checkpoints"):
+        path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ModelError, match=r"images-000000005.pt is cut.* no other checkpoint"):
+        count(tmp_path, config)
+
+
+def test_a_checkpoint_of_a_newer_version_is_not_passed_over(tmp_path, config):
+    assert count(tmp_path, config).train()
+    last = list_checkpoints(tmp_path / "checkpoints")[-1]
+    torch.save(load_checkpoint(last) | {"format_version": 2}, last)
+    with pytest.raises(ModelError, match="format 2, this get3d reads format 1"):
+        count(tmp_path, config)
+
+
+def test_a_checkpoint_under_another_name(tmp_path, config):
+    assert count(tmp_path, config).train()
+    last = list_checkpoints(tmp_path / "checkpoints")[-1]
+    last.rename(last.with_name("images-000000006.pt"))
+    assert count(tmp_path, config).stepper.seen_images == 4
+
+
+def test_another_process_trained_before_this_one_got_the_folder(tmp_path, config):
+    late = count(tmp_path, config)
+    assert count(tmp_path, config).train()
+    before = (tmp_path / "log.csv").read_bytes()
+    with pytest.raises(BlockingIOError, match="another process has trained in this folder"):
+        late.train()
+    assert (tmp_path / "log.csv").read_bytes() == before

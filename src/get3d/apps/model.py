@@ -13,8 +13,20 @@ from get3d.export import AssetOptions, check_texture_size, make_asset
 from get3d.models import Fields, Generator, GridOptions, mix_styles
 
 UNKNOWN_LICENCE = "unknown"
+MAX_TRUNCATION = 100.0
 _GEOMETRY_STREAM, _TEXTURE_STREAM = 0, 1
 _OTHER_GEOMETRY_STREAM, _OTHER_TEXTURE_STREAM, _MIXING_STREAM = 2, 3, 4
+
+
+def check_truncation(truncation: float) -> None:
+    """Validate a truncation; raise ConfigError.
+
+    Styles far beyond those of training are no shapes, and overflow in the end.
+    """
+    if not -MAX_TRUNCATION <= truncation <= MAX_TRUNCATION:
+        raise ConfigError(
+            f"truncation must lie in {-MAX_TRUNCATION:g} to {MAX_TRUNCATION:g}, got {truncation}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +174,7 @@ class Model:
             TypeError: At once, if `num` or a seed is no whole number.
         """
         check_texture_size(texture_size, least=16)
-        if not np.isfinite(truncation):
-            raise ConfigError(f"truncation must be finite, got {truncation}")
+        check_truncation(truncation)
         if grid is not None:
             grid.check(self.generator.config)
         texture_seed = seed if texture_seed is None else texture_seed
@@ -215,10 +226,9 @@ class Model:
             Geometry [1, n_geo, w] and texture styles [1, n_tex, w].
 
         Raises:
-            ConfigError: If `truncation` is not finite.
+            ConfigError: If `truncation` is out of range.
         """
-        if not np.isfinite(truncation):
-            raise ConfigError(f"truncation must be finite, got {truncation}")
+        check_truncation(truncation)
         texture_seed = seed if texture_seed is None else texture_seed
         weight = next(self.generator.parameters())
 

@@ -1,5 +1,6 @@
 """Model folders: `config.yaml`, `model.safetensors` and a card, `README.md`."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -61,6 +62,7 @@ class _ModelFile:
         format: Version of the folder's layout.
         written_by: Version of get3d.
         weights: Fingerprint of the weights that were saved with it; empty if unknown.
+        sha256: Digest of the weights file; empty in folders of earlier versions.
         info: Description of the model.
         generator: Config of the network.
     """
@@ -68,6 +70,7 @@ class _ModelFile:
     format: int
     written_by: str = ""
     weights: str = ""
+    sha256: str = ""
     info: _Info = _Info()
     generator: GeneratorConfig
 
@@ -90,21 +93,23 @@ def save_model(model: Model, folder: Path | str) -> None:
     config = model.generator.config
     info = _Info(**{name: getattr(model.info, name) for name in to_dict(_Info())})
     weights = fingerprint(model.generator)
+    tensors = model.generator.state_dict() | custom_grid_tensors(model.generator)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"generator": json.dumps(to_dict(config)), "weights": weights}
+    weights_bytes = safetensors.torch.save(tensors, metadata)
     content = _ModelFile(
         format=FORMAT,
         written_by=__version__,
         weights=weights,
+        sha256=hashlib.sha256(weights_bytes).hexdigest(),
         info=info,
         generator=config,
     )
-    tensors = model.generator.state_dict() | custom_grid_tensors(model.generator)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with ExitStack() as stack:
         config_path = stack.enter_context(atomic_path(folder / CONFIG_NAME))
         weights_path = stack.enter_context(atomic_path(folder / WEIGHTS_NAME))
         card_path = stack.enter_context(atomic_path(folder / CARD_NAME))
-        metadata = {"generator": json.dumps(to_dict(config)), "weights": weights}
-        weights_path.write_bytes(safetensors.torch.save(tensors, metadata))
+        weights_path.write_bytes(weights_bytes)
         text = yaml.safe_dump(to_dict(content), sort_keys=False, allow_unicode=True)
         config_path.write_text(text, encoding="utf-8")
         card_path.write_text(write_card(model), encoding="utf-8")
@@ -131,6 +136,7 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
     content = _read_config(folder / CONFIG_NAME)
     tensors, recorded = _read_tensors(folder / WEIGHTS_NAME)
     _check_pair(folder, content, recorded)
+    _check_digest(folder / WEIGHTS_NAME, content.sha256)
     generator = _build(folder / WEIGHTS_NAME, content.generator, tensors)
     info = replace(_public_info(content), source=source)
     return Model(generator.to(device).requires_grad_(False).eval(), info)
@@ -228,6 +234,17 @@ def _check_pair(folder: Path, content: _ModelFile, recorded: dict[str, Any]) -> 
                 f"{key} is {shorten(here)} in the one and {shorten(there)} in the other; "
                 "copy both from the same model"
             )
+
+
+def _check_digest(path: Path, recorded: str) -> None:
+    """Raise ModelError if the weights file is not the one that the config was written with."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if recorded and digest != recorded:
+        raise ModelError(
+            f"{path} is damaged: its SHA-256 is {digest[:16]}..., {CONFIG_NAME} has "
+            f"{shorten(recorded)}; copy or download both again"
+        )
 
 
 def _build(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor]) -> Generator:

@@ -37,6 +37,7 @@ COMMANDS = {
 
 # The module is named after its command, unless that is a word of Python.
 _MODULES = {"import": "import_model"}
+_MAY_BE_EMPTY = ("--message", "--licence", "--name")
 _BUG_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 _INTERRUPTED_EXIT_CODE = 130  # as shells report Ctrl-C: 128 and the number of SIGINT
 _BUG_TEXT = (
@@ -58,8 +59,18 @@ def main(args: Sequence[str] | None = None) -> int:
         Exit code: 0 done, 1 failed, 2 the command line was not understood, 70 a bug of get3d,
         130 stopped by Ctrl-C.
     """
-    args = list(sys.argv[1:] if args is None else args)
     _let_idle_threads_sleep()
+    try:
+        code = _main(list(sys.argv[1:] if args is None else args))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the program that reads the output, such as head, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _main(args: list[str]) -> int:
+    """Run one sub-command, with its own and the general options."""
     is_debug = "--debug" in args
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -74,6 +85,9 @@ def main(args: Sequence[str] | None = None) -> int:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         _say(f"get3d: unknown command {name}; {hint}commands: {', '.join(COMMANDS)}")
+        return 2
+    if problem := _odd_argument(rest):
+        _say(f"get3d {name}: {problem}")
         return 2
     with warnings.catch_warnings():
         if not is_debug:
@@ -91,6 +105,8 @@ def _run(name: str, args: list[str], *, is_debug: bool) -> int:
         return code
     except SystemExit as request:  # from the parser: 0 after --help, 2 for a wrong command line
         return request.code if isinstance(request.code, int) else 2
+    except BrokenPipeError:
+        raise
     except (Exception, KeyboardInterrupt) as error:
         if not is_expected(error):
             traceback.print_exception(error)
@@ -110,6 +126,20 @@ def _let_idle_threads_sleep() -> None:
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & os.environ.keys():
         os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
+def _odd_argument(args: Sequence[str]) -> str | None:
+    """Return what is wrong with an argument that can be no name; an empty one means this folder."""
+    for before, arg in zip(["", *args], args, strict=False):
+        flag, is_joined, value = arg.partition("=")
+        if not (is_joined and arg.startswith("--")):
+            flag, value = before, arg
+        what = flag if flag.startswith("--") else "an argument"
+        if "\0" in arg:
+            return f"{what} holds a NUL character, which no name has"
+        if not value and flag not in _MAY_BE_EMPTY:
+            return f"{what} is empty; give a value"
+    return None
 
 
 def _overview() -> str:

@@ -1,13 +1,12 @@
 """`get3d generate`: textured meshes from a trained model."""
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
 import tyro
 
-from get3d.apps import Model
+from get3d.apps import Model, check_truncation
 from get3d.apps.latent import Cell, SheetLayout, parse_name, styles_of
 from get3d.cli.latent import ShapeOptions, check_positive, make_shapes, report, take_folder
 from get3d.cli.parsing import parse
@@ -58,8 +57,7 @@ def run(args: list[str]) -> int:
         value = getattr(parsed, name)
         if value is not None and value < 0:
             raise ConfigError(f"{name} must not be negative, got {value}")
-    if not math.isfinite(parsed.truncation):
-        raise ConfigError(f"truncation must be finite, got {parsed.truncation}")
+    check_truncation(parsed.truncation)
     shapes = [parse_name(name) for name in parsed.seeds]
     textures = [parse_name(name) for name in parsed.texture] or shapes
     if len(textures) != len(shapes):

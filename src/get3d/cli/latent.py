@@ -30,6 +30,7 @@ from get3d.models import GridOptions
 # resumed on it.
 _NO_SETTINGS = ("model", "out", "device", "overwrite")
 _MAX_GRID_ROWS = 64
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,8 @@ def report(written: WriteReport, out: Path, *, videos: Sequence[str] = ()) -> in
 
 
 def check_positive(**numbers: Any) -> None:
-    """Raise ConfigError if an option, given by its name, is below 1."""
+    """Raise ConfigError if an option, given by its name, is below 1 or beyond a million."""
     for name, value in numbers.items():
-        if value < 1:
-            raise ConfigError(f"{name} must be at least 1, got {value}")
+        if not 1 <= value <= _MOST:
+            bound = "at least 1" if value < 1 else f"at most {_MOST}"
+            raise ConfigError(f"{name} must be {bound}, got {value}")

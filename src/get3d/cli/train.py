@@ -23,9 +23,9 @@ from get3d.cli.memory import explain_out_of_memory
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.config import load_config
-from get3d.core import ConfigError, ModelError, from_dict, to_dict
+from get3d.core import ConfigError, DataError, ModelError, from_dict, to_dict
 from get3d.core.config_io import former_names
-from get3d.data import ImageDataset, open_dataset, training_warnings
+from get3d.data import ImageDataset, open_dataset, training_warnings, validate_dataset
 from get3d.geometry import camera_angles
 from get3d.render import Light
 from get3d.training import Run, RunConfig, Trainer, TrainingImages
@@ -91,9 +91,10 @@ def run(args: list[str]) -> int:
     device = pick_device(parsed.device)
     torch.set_float32_matmul_precision("high")  # TF32 where a GPU has it, as convolutions do
     config = from_dict(RunConfig, to_dict(parsed.settings))  # validates flags as strictly as YAML
-    images = read_training_images(
-        open_dataset(parsed.data).split("train"), config.discriminator.image_size
-    )
+    dataset = open_dataset(parsed.data).split("train")
+    if not (parsed.out / "checkpoints").is_dir():  # a run that goes on was checked at its start
+        _check_data(parsed.data)
+    images = read_training_images(dataset, config.discriminator.image_size)
     for text in training_warnings(parsed.data, scale=config.generator.scale):
         print(f"warning: {one_line(text)}")
     print(f"{len(images)} images of {parsed.data}, training on {device}")
@@ -180,6 +181,20 @@ def _renamed_flag(args: list[str]) -> str | None:
             if name == former or name.startswith(f"{former}."):
                 return f"{name} is now {name.replace(former, now, 1)}"
     return None
+
+
+def _check_data(path: Path) -> None:
+    """Raise DataError if `get3d validate` finds an error in a data set."""
+    with progress_bar("images checked") as progress:
+        task = progress.add_task("", total=None)
+        report = validate_dataset(
+            path,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if report.errors:
+        raise DataError(
+            f"{report.errors[0]} ({len(report.errors)} errors in get3d validate {path})"
+        )
 
 
 def _carry_over(folder: Path, info: ModelInfo) -> ModelInfo:

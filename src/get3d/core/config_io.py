@@ -169,6 +169,19 @@ def check_literals(instance: Any) -> None:
             _convert(hint, getattr(instance, name), name)
 
 
+def check_bounds(instance: Any, bounds: Mapping[str, tuple[int, int]]) -> None:
+    """Validate fields of a dataclass by the least and the most of each.
+
+    Raises:
+        ConfigError: If a value is out of range; names the field, the value and the bound.
+    """
+    for name, (least, most) in bounds.items():
+        value = getattr(instance, name)
+        if not least <= value <= most:
+            bound = f"at least {least}" if value < least else f"at most {most}"
+            raise ConfigError(f"{name} must be {bound}, got {shorten(value)}")
+
+
 def _convert(hint: Any, value: Any, path: str) -> Any:
     """Convert a plain value to the type of a field; raise ConfigError if it does not fit."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -178,7 +191,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, path=path)
     if origin is typing.Literal:
-        if any(value == choice and type(value) is type(choice) for choice in args):
+        if any(type(value) is type(choice) and value == choice for choice in args):
             return value
         raise _wrong(path, value, f"one of {', '.join(map(str, args))}")
     if origin is tuple:

@@ -1,4 +1,4 @@
-"""Atomic writes: a file has either its old or its complete new content, whatever happens."""
+"""Atomic writes (a file has either its old or its complete new content), locks, plain names."""
 
 import errno
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 _TEMP_MARK = ".get3d-tmp-"
 _FULL_DISK = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FULL_DISK_BYTES = 64 * 1024
+_NAME_LENGTH = 255
 
 
 @contextmanager
@@ -123,6 +124,27 @@ def remove_leftovers(folder: Path | str) -> None:
     for path in Path(folder).glob(f".*{_TEMP_MARK}*"):
         if path.is_file():
             path.unlink(missing_ok=True)
+
+
+def is_plain_name(name: object) -> bool:
+    r"""Return whether a name is that of a file or folder in a folder itself, on any system.
+
+    Names that were read from a file are checked by this before they become part of a path.
+
+    Args:
+        name: The name, of any type.
+
+    Example:
+        >>> [is_plain_name(name) for name in ("chair 1", "..", "a/b", "a\\b", "C:", "a\0", 5)]
+        [True, False, False, False, False, False, False]
+    """
+    return (
+        isinstance(name, str)
+        and bool(name.strip(" ."))
+        and len(name) <= _NAME_LENGTH
+        and name.isprintable()
+        and not set(name) & set('/\\:*?"<>|')
+    )
 
 
 def _flush_file(path: Path) -> None:

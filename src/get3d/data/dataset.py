@@ -88,13 +88,17 @@ class ImageDataset:
             A dataset with fewer images; its cameras are indexed from zero.
 
         Raises:
-            DataError: If there is no such split.
+            DataError: If there is no such split, or it is empty.
         """
         if not self.splits and name == "train":
             return self
         if name not in self.splits:
             accepted = ", ".join(self.splits) or "train"
             raise DataError(f"{self.root}: no split named {name!r}; it has {accepted}")
+        if not self.splits[name]:
+            raise DataError(
+                f"{self.root}: the split {name!r} has no objects; render the data again"
+            )
         return self.subset(self.splits[name])
 
     def subset(self, names: Sequence[str]) -> "ImageDataset":

@@ -8,7 +8,11 @@ from PIL import Image
 
 from get3d.core import DataError
 
+MAX_IMAGE_SIZE = 8192
+"""Largest width of training images, in pixels; larger ones are taken for damage."""
+
 _ALPHA_MODES = ("RGBA", "LA", "PA")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF")  # not those that start other programs
 
 
 def read_image(path: Path, *, image_size: int | None = None) -> Image.Image:
@@ -24,14 +28,20 @@ def read_image(path: Path, *, image_size: int | None = None) -> Image.Image:
     Raises:
         DataError: If the file is missing or cut off, has no alpha, or is of another size.
     """
+    if not path.exists():
+        raise DataError(f"{path}: missing; render this object again")
+    if not path.is_file():
+        raise DataError(
+            f"{path}: is no regular file, so it is not opened; render this object again"
+        )
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             has_alpha = image.mode in _ALPHA_MODES or "transparency" in image.info
-            width, height = image.size
+            _check_size(path, *image.size, image_size)  # before any pixel is unpacked
             rgba = image.convert("RGBA")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: missing; render this object again") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, DataError | PermissionError):
+            raise
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path}: cannot be read ({reason}); the file is cut off or damaged, so delete it and "
@@ -42,6 +52,11 @@ def read_image(path: Path, *, image_size: int | None = None) -> Image.Image:
             f"{path}: has no alpha channel; GET3D needs masks, so save images as RGBA with alpha 0 "
             "outside the object"
         )
+    return rgba
+
+
+def _check_size(path: Path, width: int, height: int, image_size: int | None) -> None:
+    """Raise DataError if an image is not square, or of another size than the others."""
     if width != height:
         raise DataError(f"{path}: {width} x {height} pixels, but images must be square")
     if image_size is not None and width != image_size:
@@ -49,7 +64,10 @@ def read_image(path: Path, *, image_size: int | None = None) -> Image.Image:
             f"{path}: {width} x {width} pixels, but the other images have {image_size} x "
             f"{image_size}; render this object again at that size"
         )
-    return rgba
+    if width > MAX_IMAGE_SIZE:
+        raise DataError(
+            f"{path}: {width} x {width} pixels, more than {MAX_IMAGE_SIZE}; save it smaller"
+        )
 
 
 def premultiplied(

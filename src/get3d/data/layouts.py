@@ -1,8 +1,10 @@
 """Index of a dataset's images and cameras; readers of the get3d and the published layout."""
 
+import io
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from get3d.core import Cameras, DataError, from_dict
+from get3d.core import Cameras, DataError, from_dict, is_plain_name, shorten
+from get3d.data.camera_checks import check_cameras
+from get3d.data.image_files import MAX_IMAGE_SIZE
 from get3d.geometry.cameras import CameraDistribution, camera_angles, camera_origins, orbit_cameras
 
 Layout = Literal["get3d", "published", "transforms"]
@@ -24,6 +28,10 @@ FORMAT_VERSION = 1
 # Blender camera of the published data: 35 mm lens, 32 mm sensor, 1.2 units away.
 PUBLISHED_RADIUS = 1.2
 PUBLISHED_FOVY_RAD = 2 * math.atan(16 / 35)
+_ANGLES_BYTES = 1 << 24
+_MOST_DEGREES = 720
+# What values of another type than expected raise.
+_ODD_VALUES = (LookupError, TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,43 +145,26 @@ def read_get3d(root: Path) -> DatasetIndex:
     """
     path = root / METADATA_NAME
     metadata = read_metadata(path)
-    objects, problems = [], []
     if not metadata.get("complete"):
         raise DataError(
             f"{path}: rendering did not finish; run the same `get3d render` command again"
         )
+    objects, problems = [], []
     try:
-        for entry in metadata["objects"]:
-            matrices = torch.tensor(entry["world_to_camera"], dtype=torch.float32)
-            intrinsics = torch.tensor(entry["intrinsics"], dtype=torch.float32)
-            num = len(matrices)
-            if num == 0 or matrices.shape != (num, 4, 4) or intrinsics.shape != (num, 4):
-                raise ValueError(f"{entry['name']} has cameras of another form")
-            cameras = Cameras(matrices, intrinsics)
-            folder = root / "img" / entry["name"]
-            paths = tuple(folder / image_name(index) for index in range(len(cameras)))
-            present = list_pngs(folder)
-            missing = [image.name for image in paths if image.name not in present]
-            if missing:
-                problems.append(
-                    f"{folder}: {len(missing)} of {len(paths)} images are missing, the first is "
-                    f"{missing[0]}; run the same `get3d render` command again"
-                )
-                continue
-            try:  # not used here, but other programs read them
-                _camera_angles(root, entry["name"], num)
+        entries = object_entries(metadata)
+        for name, entry in entries.items():
+            try:
+                objects.append(_get3d_object(root, name, entry))
             except DataError as error:
                 problems.append(str(error))
-                continue
-            objects.append(ObjectViews(name=entry["name"], image_paths=paths, cameras=cameras))
         distribution = from_dict(CameraDistribution, metadata["distribution"])
-        splits = {name: tuple(names) for name, names in metadata["splits"].items()}
-        image_size = int(metadata["image_size"])
+        splits = _read_splits(metadata["splits"], entries.keys())
+        image_size = metadata["image_size"]
+        if type(image_size) is not int or not 0 < image_size <= MAX_IMAGE_SIZE:
+            raise ValueError(f"image_size is {shorten(image_size)}")
         light = metadata["config"].get("light") if "config" in metadata else None
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise DataError(
-            f"{path}: damaged metadata ({type(error).__name__}: {error}); render the dataset again"
-        ) from error
+    except _ODD_VALUES as error:
+        raise damaged_metadata(path, error, "render the dataset again") from error
     return DatasetIndex(
         layout="get3d",
         root=root,
@@ -197,7 +188,9 @@ def read_published(root: Path) -> DatasetIndex:
     Returns:
         The index; `problems` lists objects with wrong or missing files.
     """
-    folders = sorted(path for path in (root / "img").glob("*/*") if path.is_dir())
+    # Not by glob, for which a folder that may not be read is an empty one.
+    categories = [path for path in (root / "img").iterdir() if path.is_dir()]
+    folders = sorted(path for each in categories for path in each.iterdir() if path.is_dir())
     names = [folder.relative_to(root / "img").as_posix() for folder in folders]
     return index_objects(
         "published", root, [partial(_published_object, root, name) for name in names]
@@ -247,10 +240,33 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not written by get3d (its format is not {FORMAT!r})")
     if metadata.get("version") != FORMAT_VERSION:
         raise DataError(
-            f"{path}: format version {metadata.get('version')!r}, but this get3d reads version "
-            f"{FORMAT_VERSION}; update get3d or render the dataset again"
+            f"{path}: format version {shorten(metadata.get('version'))}, but this get3d reads "
+            f"version {FORMAT_VERSION}; update get3d or render the dataset again"
         )
     return metadata
+
+
+def object_entries(metadata: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the objects of a dataset.json by name; raise ValueError if a name is no plain one.
+
+    Names become parts of paths, so that any other could lead out of the dataset's folder.
+    """
+    entries: dict[str, Mapping[str, Any]] = {}
+    for entry in metadata["objects"]:
+        name = entry["name"]
+        parts = name.split("/") if isinstance(name, str) else []
+        if len(parts) != 2 or not all(map(is_plain_name, parts)) or name in entries:
+            raise ValueError(
+                f"{shorten(name)} is no name of an object; names are `category/object`, each once"
+            )
+        entries[name] = entry
+    return entries
+
+
+def damaged_metadata(path: Path, error: Exception, suggestion: str) -> DataError:
+    """Make the error for a dataset.json with values of other types."""
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return DataError(f"{path}: damaged metadata ({reason}); {suggestion}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -271,14 +287,50 @@ def image_name(index: int) -> str:
 
 def list_pngs(folder: Path) -> list[str]:
     """List the names of the finished PNG files in a folder, sorted; empty if there is no folder."""
-    if not folder.is_dir():
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    names = (entry.name for entry in folder.iterdir())
     # By length first: 1000.png comes after 999.png.
     return sorted(
         (name for name in names if name.lower().endswith(".png") and not name.startswith(".")),
         key=lambda name: (len(name), name),
     )
+
+
+def _get3d_object(root: Path, name: str, entry: Mapping[str, Any]) -> ObjectViews:
+    """Index one object of a dataset.json; raise DataError if it cannot be used."""
+    cameras = check_cameras(
+        f"{root / METADATA_NAME}: {name}",
+        torch.tensor(entry["world_to_camera"], dtype=torch.float64),
+        torch.tensor(entry["intrinsics"], dtype=torch.float64),
+    )
+    folder = root / "img" / name
+    paths = tuple(folder / image_name(index) for index in range(len(cameras)))
+    present = set(list_pngs(folder))
+    missing = [image.name for image in paths if image.name not in present]
+    if missing:
+        raise DataError(
+            f"{folder}: {len(missing)} of {len(paths)} images are missing, the first is "
+            f"{missing[0]}; run the same `get3d render` command again"
+        )
+    _camera_angles(root, name, len(cameras))  # not used here, but other programs read them
+    return ObjectViews(name=name, image_paths=paths, cameras=cameras)
+
+
+def _read_splits(splits: object, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the splits of a dataset.json; raise ValueError if they hold something else."""
+    if not isinstance(splits, dict):
+        raise ValueError(f"splits are {shorten(splits)}, no lists of objects by name")
+    for split, members in splits.items():
+        if not isinstance(members, list):
+            raise ValueError(f"the split {shorten(split)} is no list of objects")
+        for member in members:
+            if not isinstance(member, str) or member not in names:
+                raise ValueError(
+                    f"the split {shorten(split)} holds {shorten(member)}, which is no object"
+                )
+    return {split: tuple(members) for split, members in splits.items()}
 
 
 def _published_object(root: Path, name: str) -> ObjectViews:
@@ -315,16 +367,25 @@ def _camera_angles(
 
 def _read_angles(path: Path) -> Float[np.ndarray, " images"]:
     """Read one camera file."""
-    try:
-        values = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
+    if not path.exists():
         raise DataError(
             f"{path}: missing; every image needs a camera, so render this object again or delete "
             "its images"
-        ) from error
-    except (ValueError, EOFError, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); render this object again") from error
-    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+        )
+    if not path.is_file() or path.stat().st_size > _ANGLES_BYTES:
+        raise DataError(f"{path}: is no file of angles; render this object again")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about headers of Python 2
+            values = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        if not isinstance(values, np.ndarray):
+            raise ValueError("it is an archive of arrays")
+    except PermissionError:
+        raise
+    except Exception as error:  # damaged headers raise errors of any class
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{path}: cannot be read ({reason}); render this object again") from error
+    if values.dtype.kind not in "fiu" or not (np.abs(values) <= _MOST_DEGREES).all():
         raise DataError(f"{path}: holds values that are no angles; render this object again")
     return values.reshape(-1).astype(np.float64)
 

@@ -1,6 +1,7 @@
 """Mesh files of any common kind, read as one textured mesh each."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def find_meshes(paths: Iterable[Path | str]) -> list[Path]:
 
     Raises:
         FileNotFoundError: If a path is missing, a folder holds no mesh file, or no path is given.
+        OSError: If a folder may not be read.
         MeshFileError: If a file that was named itself has no known suffix.
     """
     known = " ".join(MESH_SUFFIXES)
@@ -56,7 +58,7 @@ def find_meshes(paths: Iterable[Path | str]) -> list[Path]:
         raise FileNotFoundError("no mesh files or folders given; name at least one")
     for path in given:
         if path.is_dir():
-            files = [file for file in path.rglob("*") if _is_mesh_file(file)]
+            files = [file for file in _walk(path) if _is_mesh_file(file)]
             if not files:
                 unread = describe_unread(unread_files([path]))
                 raise FileNotFoundError(
@@ -74,6 +76,16 @@ def find_meshes(paths: Iterable[Path | str]) -> list[Path]:
         for file in files:
             found.setdefault(file.resolve(), file)
     return sorted(found.values())
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    """Yield the files of a folder at any depth; one that may not be read is an OSError."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for folder, _, names in os.walk(path, onerror=stop):
+        yield from (Path(folder, name) for name in names)
 
 
 def load_mesh(path: Path | str, *, dtype: torch.dtype = torch.float32) -> TexturedMesh:

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from get3d.core import ConfigError, check_literals
+from get3d.core import ConfigError, check_bounds, check_literals, is_plain_name
+from get3d.data.image_files import MAX_IMAGE_SIZE
 from get3d.data.object_names import NameFrom
 from get3d.geometry.cameras import CameraDistribution, uncropped_side
 
@@ -71,9 +72,10 @@ class RenderConfig:
     def __post_init__(self) -> None:
         """Validate the settings; raise ConfigError."""
         check_literals(self)
-        for name, least in {"views": 1, "size": 8, "supersample": 1}.items():
-            if getattr(self, name) < least:  # 8 pixels are the least that can be learned from
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        # 8 pixels are the least that can be learned from.
+        check_bounds(
+            self, {"views": (1, 100_000), "size": (8, MAX_IMAGE_SIZE), "supersample": (1, 16)}
+        )
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers must be at least 1, got {self.workers}")
         if self.seed < 0:
@@ -92,8 +94,7 @@ class RenderConfig:
                 "val_fraction and test_fraction must not be negative and must leave objects to "
                 f"train on, got {self.val_fraction} and {self.test_fraction}"
             )
-        is_plain = self.category and not set(self.category) & set('/\\:*?"<>|')
-        if not is_plain or self.category.startswith("."):
+        if not is_plain_name(self.category) or self.category.startswith("."):
             raise ConfigError(f"category must be a plain folder name, got {self.category!r}")
 
     @property

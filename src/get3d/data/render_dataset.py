@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from get3d.core import (
     DataError,
@@ -23,11 +22,14 @@ from get3d.core import (
     to_dict,
     write_text,
 )
+from get3d.data.image_files import read_image
 from get3d.data.layouts import (
     FORMAT,
     FORMAT_VERSION,
     METADATA_NAME,
+    damaged_metadata,
     image_name,
+    object_entries,
     read_metadata,
 )
 from get3d.data.mesh_files import find_meshes
@@ -138,6 +140,7 @@ def render_dataset(
     config = replace(config, longest_side=side)
     jobs = _plan(files, given, previous, config)
     names = {job.name for job in jobs}
+    _check_inside(out, names)
     kept = {job for job in jobs if is_rendered(out, job.name, config.views)}
     pending = [job for job in jobs if job not in kept]
     if pending:
@@ -201,13 +204,15 @@ def _read_previous(out: Path, config: RenderConfig) -> tuple[list[RenderJob], fl
     try:
         previous = from_dict(RenderConfig, metadata["config"], path="config")
         jobs = [
-            RenderJob(entry["name"], Path(entry["source"]), entry.get("split"))
-            for entry in metadata["objects"]
+            RenderJob(name, Path(entry["source"]), entry.get("split"))
+            for name, entry in object_entries(metadata).items()
         ]
+        if any("\0" in str(job.source) for job in jobs):
+            raise ValueError("a source is no name of a file")
         if odd := [job for job in jobs if job.split not in (None, *SPLITS)]:
             raise ValueError(f"{odd[0].name} has the split {shorten(odd[0].split)}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: damaged metadata ({error}); choose another folder") from error
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise damaged_metadata(path, error, "choose another folder") from error
     if config.longest_side is None:
         config = replace(config, longest_side=previous.side)
     differences = image_differences(previous, config)
@@ -217,6 +222,18 @@ def _read_previous(out: Path, config: RenderConfig) -> tuple[list[RenderJob], fl
             "ones to go on, or choose another folder"
         )
     return jobs, config.side
+
+
+def _check_inside(out: Path, names: Iterable[str]) -> None:
+    """Raise DataError if a link in the folder leads out of it: files are written and deleted."""
+    root = out.resolve()
+    for name in names:
+        for kind in ("img", "camera"):
+            folder = out / kind / name
+            if not folder.resolve().is_relative_to(root):
+                raise DataError(
+                    f"{folder}: leads out of {out} by a link; choose another folder for the dataset"
+                )
 
 
 def _plan(
@@ -307,8 +324,7 @@ def _write_contact_sheet(out: Path, jobs: Sequence[RenderJob]) -> None:
     picked = [jobs[index * len(jobs) // count] for index in range(count)]
     images = []
     for job in picked:
-        with Image.open(out / "img" / job.name / image_name(0)) as opened:
-            image = opened.convert("RGBA")
+        image = read_image(out / "img" / job.name / image_name(0))
         image.thumbnail((_SHEET_IMAGE_SIZE, _SHEET_IMAGE_SIZE))
         images.append(np.asarray(image))
     labels = [job.name.split("/")[-1] for job in picked]

@@ -209,6 +209,8 @@ def _write_object(
 
 def _is_complete_png(path: Path) -> bool:
     """Return whether a file ends with the last chunk of a PNG file."""
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             file.seek(-len(_PNG_END), 2)

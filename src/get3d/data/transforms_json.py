@@ -5,6 +5,7 @@ Their world has z up and their cameras look along -z; ours has y up, so their (x
 """
 
 import math
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 
 import torch
 
-from get3d.core import Cameras, DataError
+from get3d.core import DataError, shorten
+from get3d.data.camera_checks import check_cameras
 from get3d.data.layouts import DatasetIndex, ObjectViews, index_objects, read_json
 
 # transforms_val.json and transforms_test.json have held-out views, so they are not read.
@@ -50,12 +52,12 @@ def read_transforms(root: Path) -> DatasetIndex:
     Returns:
         The index; `problems` lists objects with wrong or missing files.
     """
-    readers = [partial(_read_object, path) for path in find_transforms(root)]
+    readers = [partial(_read_object, path, root) for path in find_transforms(root)]
     return index_objects("transforms", root, readers)
 
 
-def _read_object(path: Path) -> ObjectViews:
-    """Index one transforms file."""
+def _read_object(path: Path, root: Path) -> ObjectViews:
+    """Index one transforms file of a dataset."""
     content = read_json(path)
     frames = content.get("frames")
     if not isinstance(frames, list) or not frames:
@@ -64,29 +66,38 @@ def _read_object(path: Path) -> ObjectViews:
     for index, frame in enumerate(frames):
         try:
             matrix = torch.tensor(frame["transform_matrix"], dtype=torch.float64)
-            images.append(_image_path(path, str(frame["file_path"])))
+            images.append(_image_path(path, frame["file_path"], root))
             intrinsics.append(_intrinsics({**content, **frame}))
-            if not all(map(math.isfinite, intrinsics[-1])) or min(intrinsics[-1][:2]) <= 0:
-                raise ValueError(f"its lens must have positive focal lengths: {intrinsics[-1]}")
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             if isinstance(error, DataError):
                 raise
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {str(error)[:300]}"
             raise DataError(f"{path}: frame {index} cannot be used ({reason})") from error
         matrices.append(_world_to_camera(matrix, f"{path}: frame {index}"))
     return ObjectViews(
         name=path.parent.resolve().name,
         image_paths=tuple(images),
-        cameras=Cameras(
-            torch.stack(matrices).float(), torch.tensor(intrinsics, dtype=torch.float32)
+        cameras=check_cameras(
+            str(path),
+            torch.stack(matrices),
+            torch.tensor(intrinsics, dtype=torch.float64),
+            view="frame",
         ),
     )
 
 
-def _image_path(path: Path, file_path: str) -> Path:
-    """Find the image of a frame; the suffix may be left out."""
+def _image_path(path: Path, file_path: object, root: Path) -> Path:
+    """Find the image of a frame, inside the dataset's folder; the suffix may be left out."""
+    if not isinstance(file_path, str) or "\0" in file_path:
+        raise TypeError(f"file_path is {shorten(file_path)}, no name of a file")
+    image = Path(os.path.normpath(path.parent.absolute() / file_path))
+    if not image.is_relative_to(os.path.normpath(root.absolute())) or not image.name:
+        raise DataError(
+            f"{path}: file_path {shorten(file_path)} leads out of {root}, where images are not "
+            "read; move it inside, or name the folder that holds both"
+        )
     image = path.parent / file_path
-    for candidate in (image, image.with_name(image.name + ".png")):
+    for candidate in (image, Path(f"{image}.png")):
         if candidate.is_file():
             return candidate
     raise DataError(f"{image}: missing, but {path} lists it; add it or remove its frame")
@@ -114,6 +125,8 @@ def _world_to_camera(matrix: torch.Tensor, where: str) -> torch.Tensor:
     """Convert a camera-to-world matrix with z up to a world-to-camera matrix with y up."""
     if matrix.shape != (4, 4) or not matrix.isfinite().all():
         raise DataError(f"{where}: transform_matrix must be 4 x 4 finite numbers")
+    if not torch.equal(matrix[3], matrix.new_tensor([0, 0, 0, 1])):
+        raise DataError(f"{where}: the last row of transform_matrix must be 0 0 0 1")
     rotation = matrix[:3, :3]
     error = (rotation @ rotation.T - torch.eye(3, dtype=torch.float64)).abs().max()
     if error > _RIGID_TOLERANCE or torch.linalg.det(rotation) < 0:

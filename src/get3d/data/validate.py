@@ -80,7 +80,7 @@ def validate_dataset(
     for found_errors, found_warnings in (
         _check_files(index),
         _check_masks(index, scan),
-        _check_cameras(cameras),
+        _check_cameras(index, cameras),
     ):
         errors += found_errors
         warnings += found_warnings
@@ -130,7 +130,7 @@ def training_warnings(path: Path | str, *, scale: float) -> list[str]:
     found = [*_check_number(whole), *scan.errors[:1]]
     for errors, warnings in (
         _check_masks(sample, scan),
-        _check_cameras(join_cameras([views.cameras for views in sample.objects])),
+        _check_cameras(sample, join_cameras([views.cameras for views in sample.objects])),
     ):
         found += errors + warnings
     if scan.is_read.any():
@@ -158,8 +158,10 @@ def _check_number(index: DatasetIndex) -> list[str]:
 
 
 def _check_files(index: DatasetIndex) -> tuple[list[str], list[str]]:
-    """Check the number of images, and for images without a camera."""
-    warnings = _check_number(index)
+    """Check the number of objects and images, and for images without a camera."""
+    errors, warnings = [], _check_number(index)
+    if index.splits and not index.splits.get("train"):
+        errors.append(f"{index.root}: no object is in the split 'train', so none is trained on")
     if index.layout != "transforms":
         for views in index.objects:
             folder = views.image_paths[0].parent
@@ -169,7 +171,7 @@ def _check_files(index: DatasetIndex) -> tuple[list[str], list[str]]:
                     f"{folder}: {len(extra)} images without a camera are not used, such as "
                     f"{min(extra)}"
                 )
-    return [], warnings
+    return errors, warnings
 
 
 def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[str]]:
@@ -209,16 +211,17 @@ def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[s
     return errors, warnings
 
 
-def _check_cameras(cameras: Cameras) -> tuple[list[str], list[str]]:
+def _check_cameras(index: DatasetIndex, cameras: Cameras) -> tuple[list[str], list[str]]:
     """Check for cameras that training cannot sample: off-centre, rolled, at other distances."""
     errors: list[str] = []
     warnings: list[str] = []
     clip = to_clip(torch.zeros(1, 3), clip_matrices(cameras))[:, 0]
     is_off = (clip[:, 3] <= 0) | (clip[:, :2].abs() > clip[:, 3:]).any(dim=1)
     if is_off.any():
+        paths = [image for views in index.objects for image in views.image_paths]
         errors.append(
             f"{int(is_off.sum())} of {len(cameras)} cameras do not look at the origin, where the "
-            f"object should be; the first is of image {int(is_off.nonzero()[0])}: move the scene "
+            f"object should be; the first is of {paths[int(is_off.nonzero()[0])]}: move the scene "
             "so that its centre is the origin"
         )
     roll_deg = torch.rad2deg(cameras.world_to_camera[:, 0, 1].clamp(-1, 1).asin().abs())

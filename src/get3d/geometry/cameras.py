@@ -16,6 +16,7 @@ from get3d.core.errors import ConfigError
 from get3d.core.types import Cameras
 
 _POLE = 1e-6  # relative horizontal distance below which the rotation is undefined
+_FOVY_DEG = (0.1, 179.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +37,14 @@ class CameraDistribution:
 
     def __post_init__(self) -> None:
         """Validate the ranges; raise ConfigError."""
-        if not (math.isfinite(self.radius) and self.radius > 0):
-            raise ConfigError(f"radius must be positive and finite, got {self.radius}")
-        if not 0 < self.fovy_deg < 180:
-            raise ConfigError(f"fovy_deg must lie between 0 and 180, got {self.fovy_deg}")
+        if not 0 < self.radius <= Cameras.far:
+            raise ConfigError(
+                f"radius must be positive and at most {Cameras.far:g}, got {self.radius}"
+            )
+        if not _FOVY_DEG[0] <= self.fovy_deg <= _FOVY_DEG[1]:
+            raise ConfigError(
+                f"fovy_deg must lie in {_FOVY_DEG[0]:g} to {_FOVY_DEG[1]:g}, got {self.fovy_deg}"
+            )
         _check_range("rotation_deg", self.rotation_deg, -360.0, 720.0)
         _check_range("polar_deg", self.polar_deg, 0.0, 180.0)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from get3d.core import ConfigError, check_literals
+from get3d.core import ConfigError, check_bounds, check_literals
 
 MAX_RESOLUTION = 2048
 """Largest `grid_resolution` of a refined surface: some ten million triangles."""
@@ -11,15 +11,22 @@ MAX_RESOLUTION = 2048
 _MAX_SMOOTHING = 100
 """Most steps of averaging normals; each reaches one face farther and takes time."""
 
-_COUNTS = (
-    "z_dim",
-    "w_dim",
-    "mapping_layers",
-    "channel_max",
-    "mlp_width",
-    "volume_channel_max",
-    "volume_mlp_width",
-)
+# Least and most of each size: far beyond what has been trained, so that a slip of the pen is named
+# at once instead of filling the memory.
+_BOUNDS = {
+    "z_dim": (1, 8192),
+    "w_dim": (1, 8192),
+    "mapping_layers": (1, 64),
+    "plane_resolution": (4, 4096),
+    "channel_base": (1, 1 << 20),
+    "channel_max": (1, 8192),
+    "mlp_width": (1, 8192),
+    "mlp_hidden_layers": (0, 64),
+    "volume_resolution": (4, 512),
+    "volume_channel_base": (1, 1 << 20),
+    "volume_channel_max": (1, 8192),
+    "volume_mlp_width": (1, 8192),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +132,7 @@ class GeneratorConfig:
                 raise ConfigError(f"{resolution} must be a power of two, 4 or more, got {size}")
             if width < size:
                 raise ConfigError(f"{base} must be at least {resolution} ({size}), got {width}")
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.mlp_hidden_layers < 0:
-            raise ConfigError(
-                f"mlp_hidden_layers must not be negative, got {self.mlp_hidden_layers}"
-            )
+        check_bounds(self, _BOUNDS)
         if not 3 <= self.grid_resolution <= MAX_RESOLUTION:
             raise ConfigError(
                 f"grid_resolution must be from 3 to {MAX_RESOLUTION}, got {self.grid_resolution}"
@@ -237,5 +238,4 @@ class TrainingRenderConfig:
             raise ConfigError(
                 f"normal_smoothing must be from 0 to {_MAX_SMOOTHING}, got {self.normal_smoothing}"
             )
-        if self.mask_supersample < 1:
-            raise ConfigError(f"mask_supersample must be at least 1, got {self.mask_supersample}")
+        check_bounds(self, {"mask_supersample": (1, 16)})

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from get3d.core import ConfigError, DiscriminatorOutput, Images
+from get3d.core import ConfigError, DiscriminatorOutput, Images, check_bounds
 from get3d.models.feature_discriminator import FeatureDiscriminator
 from get3d.models.feature_network import FeatureNetwork, load_feature_network
 from get3d.models.layers import EqualConv, EqualLinear, Stack
@@ -19,6 +19,12 @@ from get3d.models.synthesis import resolutions
 
 _FREQUENCIES = 3
 _ANGLE_FEATURES = 2 * (2 * _FREQUENCIES + 1)
+_BOUNDS = {
+    "image_size": (8, 4096),
+    "channel_base": (1, 1 << 20),
+    "channel_max": (1, 8192),
+    "mbstd_group_size": (1, 1 << 16),
+}
 _MAX_FEATURE_IMAGE_SIZE = 2048  # far more than the network was trained with (224)
 
 
@@ -76,13 +82,11 @@ class DiscriminatorConfig:
         size = self.image_size
         if size < 8 or size & (size - 1):
             raise ConfigError(f"image_size must be a power of two, 8 or more, got {size}")
+        check_bounds(self, _BOUNDS)
         if self.channel_base < size:
             raise ConfigError(
                 f"channel_base must be at least image_size ({size}), got {self.channel_base}"
             )
-        for name in ("channel_max", "mbstd_group_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 class DiscriminatorBlock(nn.Module):

@@ -1,4 +1,4 @@
-"""Full-state checkpoints: written atomically, read without executing code."""
+"""Full-state checkpoints: written atomically, read without executing code, checksums compared."""
 
 import re
 from pathlib import Path
@@ -6,10 +6,14 @@ from typing import Any
 
 import torch
 
-from get3d.core import ModelError, atomic_path, is_out_of_memory
+from get3d.core import ModelError, atomic_path, read_torch_file, shorten
 
 CHECKPOINT_VERSION = 1
-_NAME = re.compile(r"images-(\d{9})\.pt")
+_NAME = re.compile(r"images-(\d{9,18})\.pt")
+
+
+class DamagedCheckpointError(ModelError):
+    """A checkpoint is damaged or none of its run, so that an earlier one is used."""
 
 
 def checkpoint_path(folder: Path, seen_images: int) -> Path:
@@ -21,7 +25,12 @@ def list_checkpoints(folder: Path) -> list[Path]:
     """List the checkpoints of a folder, oldest first; an absent folder has none."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), key=number_of)
+
+
+def number_of(path: Path) -> int:
+    """Return the real images seen before a checkpoint, from its name."""
+    return int(path.stem.rpartition("-")[2])
 
 
 def save_checkpoint(
@@ -55,24 +64,19 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ModelError: If the file is truncated, is no checkpoint, or has another format version.
+        DamagedCheckpointError: If the file is truncated or damaged, or is no checkpoint.
+        ModelError: If it has another format version.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes make PyTorch fail in every way there is
-        if is_out_of_memory(error) or isinstance(error, PermissionError):
-            raise
-        reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
-        raise ModelError(
-            f"{path} is damaged or no checkpoint ({reason}); delete it to go on from the one before"
-        ) from error
+        content = read_torch_file(path, suggestion="an earlier checkpoint is needed")
+    except ModelError as error:
+        raise DamagedCheckpointError(str(error)) from error
     if not isinstance(content, dict) or not {"state", "config"} <= content.keys():
-        raise ModelError(f"{path} is no training checkpoint of get3d")
+        raise DamagedCheckpointError(f"{path} is no training checkpoint of get3d")
     version = content.get("format_version")
-    if version != CHECKPOINT_VERSION:
+    if type(version) is not int or version != CHECKPOINT_VERSION:
         raise ModelError(
-            f"{path} has checkpoint format {version}, this get3d reads format {CHECKPOINT_VERSION}"
+            f"{path} has checkpoint format {shorten(version)}, this get3d reads format "
+            f"{CHECKPOINT_VERSION}"
         )
     return content

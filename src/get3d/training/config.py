@@ -7,12 +7,26 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Literal
 
-from get3d.core import FORMERLY, ConfigError, check_literals
+from get3d.core import FORMERLY, ConfigError, check_bounds, check_literals
 from get3d.models import DiscriminatorConfig, GeneratorConfig, TrainingRenderConfig
 
 MAY_CHANGE = "may_change"
 """Metadata key of the fields that may change when a run is resumed: its length, what it writes, and
 what stabilises an unstable run. A change of any other field makes it another run."""
+
+
+_MOST_IMAGES = 10**12
+_BOUNDS = {
+    "total_images": (1, _MOST_IMAGES),
+    "batch_size": (1, 1 << 16),
+    "grad_accumulation_steps": (1, 1 << 16),
+    "views_per_shape": (1, 1 << 16),
+    "log_every_images": (1, _MOST_IMAGES),
+    "sample_every_images": (1, _MOST_IMAGES),
+    "checkpoint_every_images": (1, _MOST_IMAGES),
+    "keep_checkpoints": (1, _MOST_IMAGES),
+    "ema_half_life_images": (0, _MOST_IMAGES),
+}
 
 
 def _changeable(default: int | float) -> Any:
@@ -69,8 +83,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         """Validate the values; raise ConfigError."""
         check_literals(self)
-        if self.r1_interval < 1:
-            raise ConfigError(f"r1_interval must be at least 1, got {self.r1_interval}")
+        check_bounds(self, {"r1_interval": (1, 1 << 20)})
         for name in (
             "r1_gamma",
             "r1_gamma_mask",
@@ -175,18 +188,7 @@ class ScheduleConfig:
 
     def __post_init__(self) -> None:
         """Validate the values; raise ConfigError."""
-        for name in (
-            "total_images",
-            "batch_size",
-            "grad_accumulation_steps",
-            "views_per_shape",
-            "log_every_images",
-            "sample_every_images",
-            "checkpoint_every_images",
-            "keep_checkpoints",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_bounds(self, _BOUNDS)
         if not -(2**63) <= self.seed < 2**63:
             raise ConfigError(f"seed must be a whole number of 64 bits, got {self.seed}")
         if self.batch_size % self.grad_accumulation_steps:
@@ -204,10 +206,6 @@ class ScheduleConfig:
         for name in ("style_mixing", "ema_ramp_up"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
-        if self.ema_half_life_images < 0:
-            raise ConfigError(
-                f"ema_half_life_images must not be negative, got {self.ema_half_life_images}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,14 @@
 
 import csv
 import logging
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from PIL.Image import Image
+from torch import Tensor
 
 from get3d.core import atomic_path
 
@@ -94,6 +96,38 @@ class RunLog:
             writer.writeheader()
             writer.writerows(rows)
         self._columns = columns
+
+
+class Meter:
+    """Averages scalars between two log rows and measures the speed."""
+
+    def __init__(self, seen_images: int) -> None:
+        """Start measuring at so many images seen."""
+        self.last: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._since_images = seen_images
+        self._since_s = time.perf_counter()
+
+    def add(self, scalars: dict[str, Tensor]) -> None:
+        """Add the scalars of a step."""
+        for name, value in scalars.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether anything was added since the last flush."""
+        return bool(self._sums)
+
+    def flush(self, seen_images: int) -> dict[str, float]:
+        """Return the averages since the last flush, and the speed."""
+        now_s = time.perf_counter()
+        self.last = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self.last["images_per_s"] = (seen_images - self._since_images) / (now_s - self._since_s)
+        self._sums, self._counts = {}, {}
+        self._since_images, self._since_s = seen_images, now_s
+        return self.last
 
 
 def _tensorboard_writer(folder: Path, purge_images: int) -> Any:

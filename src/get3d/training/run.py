@@ -8,9 +8,9 @@ line: a model folder). A killed run continues from its newest checkpoint.
 """
 
 import dataclasses
+import errno
 import logging
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,9 +35,15 @@ from get3d.core import (
     write_text,
 )
 from get3d.core.files import locked_folder
-from get3d.training.checkpoints import list_checkpoints, load_checkpoint, save_checkpoint
+from get3d.training.checkpoints import (
+    DamagedCheckpointError,
+    list_checkpoints,
+    load_checkpoint,
+    number_of,
+    save_checkpoint,
+)
 from get3d.training.config import MAY_CHANGE
-from get3d.training.logs import RunLog
+from get3d.training.logs import Meter, RunLog
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +136,8 @@ class Run(Generic[S]):
             on_output: Called with the images seen, after a sample image or a checkpoint.
 
         Raises:
-            ModelError: If the folder's checkpoint is damaged or does not fit the networks.
+            ModelError: If all checkpoints of the folder are damaged, or the newest one that is not
+                is of another version of get3d. Damaged ones are logged, and renamed by `train`.
             ConfigError: If it is of a run with another config, or the folder is not a run folder.
         """
         self.stepper = stepper
@@ -142,10 +149,11 @@ class Run(Generic[S]):
         self._stop_requested = False
         self.stop_signal: int | None = None
         self._saved_images = -1
-        checkpoints = list_checkpoints(self._checkpoint_folder)
-        self.is_resumed = bool(checkpoints)
-        if checkpoints:
-            self._resume(checkpoints[-1])
+        self._damaged: list[Path] = []
+        self._newest = list_checkpoints(self._checkpoint_folder)[-1:]
+        self.is_resumed = bool(self._newest)
+        if self.is_resumed:
+            self._resume_newest()
         else:
             _check_folder(folder, type(config))
 
@@ -165,21 +173,19 @@ class Run(Generic[S]):
 
         Raises:
             NonFiniteError: From the stepper; the message names the last checkpoint.
-            BlockingIOError: If another process trains in the folder.
+            BlockingIOError: If another process trains in the folder, or has done so meanwhile.
         """
         stepper, every = self.stepper, self.schedule
         with (
-            locked_folder(self.folder),
+            self._exclusive_folder(),
             _signals_as_request(self.stop),
             RunLog(self.folder, resume_images=stepper.seen_images) as log,
         ):
-            remove_leftovers(self.folder)
-            remove_leftovers(self._checkpoint_folder)
             config_yaml = yaml.safe_dump(self._config_dict, sort_keys=False)
             write_text(self.folder / "config.yaml", config_yaml)
             if not self.is_resumed:
                 self._write(log)  # so that there is always an earlier checkpoint
-            meter = _Meter(stepper.seen_images)
+            meter = Meter(stepper.seen_images)
             while not stepper.is_finished and not self._stop_requested:
                 before = stepper.seen_images
                 meter.add(self._step())
@@ -222,8 +228,33 @@ class Run(Generic[S]):
         """Return whether the last step passed a multiple of an interval."""
         return before // interval != self.stepper.seen_images // interval
 
+    def _resume_newest(self) -> None:
+        """Load the newest checkpoint that is not damaged; raise ModelError if all are."""
+        checkpoints = list_checkpoints(self._checkpoint_folder)
+        reasons = []
+        for path in reversed(checkpoints):
+            try:
+                self._resume(path)
+            except DamagedCheckpointError as error:
+                self._damaged.append(path)
+                reasons.append(str(error))
+                continue
+            for reason in reasons:
+                logger.warning("%s", reason)
+            if reasons:
+                logger.warning("the run goes on from %s, the one before", path)
+            logger.info("resumed %s", path)
+            return
+        raise ModelError(
+            f"{reasons[0]}; no other checkpoint of {self.folder} can be read, so take another run "
+            "folder, or delete its checkpoints to begin again"
+        )
+
     def _resume(self, path: Path) -> None:
-        """Load a checkpoint into the stepper; raise ModelError or ConfigError if they differ."""
+        """Load a checkpoint into the stepper.
+
+        Raises DamagedCheckpointError, or another error of one line if run and checkpoint differ.
+        """
         content = load_checkpoint(path)
         try:  # through the dataclass, so that options newer than the checkpoint have their defaults
             saved = from_dict(type(self.config), content["config"])
@@ -231,9 +262,10 @@ class Run(Generic[S]):
             raise ModelError(
                 f"{path} has a config that this get3d does not know: {error}"
             ) from error
-        if not isinstance(content["state"], dict):
-            raise ModelError(f"{path} has no training state; delete it to go on from another one")
-        may_differ = self.stepper.fields_in_state(content["state"])
+        state = content["state"]
+        if not isinstance(state, dict):
+            raise DamagedCheckpointError(f"{path} is damaged: it has no training state")
+        may_differ = self.stepper.fields_in_state(state)
         changed = [
             f"{name}: {shorten(before)}, now {shorten(after)}"
             for name, (before, after) in changed_fields(saved, self.config).items()
@@ -245,12 +277,36 @@ class Run(Generic[S]):
                 "config or another run folder"
             )
         try:
-            self.stepper.load_state_dict(content["state"])
+            self.stepper.load_state_dict(state)
+        except DamagedCheckpointError as error:
+            raise DamagedCheckpointError(f"{path} is damaged: {error}") from error
         except (RuntimeError, KeyError, TypeError, AttributeError) as error:
             if is_out_of_memory(error):
                 raise
-            raise ModelError(f"{path} does not fit the networks of this config") from error
-        logger.info("resumed %s", path)
+            raise DamagedCheckpointError(
+                f"{path} is damaged: it does not fit the networks of this config"
+            ) from error
+        if self.stepper.seen_images != number_of(path):
+            raise DamagedCheckpointError(
+                f"{path} is damaged: it holds the state after {self.stepper.seen_images} images"
+            )
+
+    @contextmanager
+    def _exclusive_folder(self) -> Iterator[None]:
+        """Lock the folder, and put aside what killed runs and damage left in it."""
+        with locked_folder(self.folder):
+            if list_checkpoints(self._checkpoint_folder)[-1:] != self._newest:
+                raise BlockingIOError(
+                    errno.EWOULDBLOCK,
+                    "another process has trained in this folder; give the same command again",
+                    str(self.folder),
+                )
+            remove_leftovers(self.folder)
+            remove_leftovers(self._checkpoint_folder)
+            while self._damaged:
+                path = self._damaged.pop()
+                path.replace(path.with_name(f"{path.name}.damaged"))
+            yield
 
     def _write(self, log: RunLog, *, samples: bool = True, checkpoint: bool = True) -> None:
         """Write the sample image, a checkpoint or both, and call `on_output` once."""
@@ -271,6 +327,7 @@ class Run(Generic[S]):
             keep=self.schedule.keep_checkpoints,
         )
         self._saved_images = self.stepper.seen_images
+        self._newest = [path]
         logger.info("saved %s", path)
 
     def _draw_samples(self, log: RunLog) -> None:
@@ -279,37 +336,6 @@ class Run(Generic[S]):
         image = self.stepper.draw_samples()
         save_png(path, image)
         log.write_image(self.stepper.seen_images, image)
-
-
-class _Meter:
-    """Averages scalars between two log rows and measures the speed."""
-
-    def __init__(self, seen_images: int) -> None:
-        self.last: dict[str, float] = {}
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-        self._since_images = seen_images
-        self._since_s = time.perf_counter()
-
-    def add(self, scalars: dict[str, Tensor]) -> None:
-        """Add the scalars of a step."""
-        for name, value in scalars.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._counts[name] = self._counts.get(name, 0) + 1
-
-    @property
-    def has_steps(self) -> bool:
-        """Whether anything was added since the last flush."""
-        return bool(self._sums)
-
-    def flush(self, seen_images: int) -> dict[str, float]:
-        """Return the averages since the last flush, and the speed."""
-        now_s = time.perf_counter()
-        self.last = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
-        self.last["images_per_s"] = (seen_images - self._since_images) / (now_s - self._since_s)
-        self._sums, self._counts = {}, {}
-        self._since_images, self._since_s = seen_images, now_s
-        return self.last
 
 
 def _check_folder(folder: Path, config_type: type) -> None:

@@ -24,10 +24,12 @@ from get3d.core import (
     contact_sheet,
     images_to_u8,
     replicas,
+    shorten,
 )
 from get3d.geometry import camera_angles
 from get3d.models import DiscriminatorPair, Generator, cross_styles
 from get3d.render import LearnedLight, Light
+from get3d.training.checkpoints import DamagedCheckpointError
 from get3d.training.chunks import Chunk, batch_chunks
 from get3d.training.config import RunConfig
 from get3d.training.cuda_graphs import record_networks, recorded
@@ -42,6 +44,7 @@ from get3d.training.samplers import (
     sample_crossovers,
 )
 from get3d.training.samples import render_samples
+from get3d.training.saved_state import check_weights, checked_optimizer_state
 from get3d.training.steps import (
     DiscriminatorLoss,
     Features,
@@ -53,6 +56,8 @@ from get3d.training.steps import (
     r1_step,
     trained_parameters,
 )
+
+_MOST_STEPS = 2**40
 
 
 class Trainer:
@@ -220,10 +225,35 @@ class Trainer:
             state: State from `state_dict`.
 
         Raises:
-            RuntimeError: If a network's tensors have other names or shapes.
             DataError: If the state is of a run on other images.
+            DamagedCheckpointError: If a part is missing, of another shape or not finite; nothing is
+                loaded then.
             ModelError: If the state is of a run with other weights of the frozen network.
         """
+        step_index = state.get("step_index")
+        if type(step_index) is not int or not 0 <= step_index < _MOST_STEPS:
+            raise DamagedCheckpointError(f"step_index is no number of steps: {shorten(step_index)}")
+        if not isinstance(state.get("images"), str):
+            raise DamagedCheckpointError("the fingerprint of the images is missing")
+        networks: dict[str, torch.nn.Module] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "average": self.average,
+        }
+        if self.learned_light is not None:
+            networks["light"] = self.learned_light
+        for name, network in networks.items():
+            check_weights(name, state.get(name), network)
+        optimizers = {
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+        moments = {
+            name: checked_optimizer_state(
+                name, state.get(name), optimizer, is_stepped=step_index > 0
+            )
+            for name, optimizer in optimizers.items()
+        }
         if state["images"] != self.images.fingerprint:
             raise DataError(
                 "the run was started on other images (their cameras differ); use the same data "
@@ -235,14 +265,11 @@ class Trainer:
                 f"discriminator.features ({self.config.discriminator.features}); give the path of "
                 "the same ones, or use another run folder"
             )
-        self.generator.load_state_dict(state["generator"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.average.load_state_dict(state["average"])
-        if self.learned_light is not None:
-            self.learned_light.load_state_dict(state["light"])
-        self.generator_optimizer.load_state_dict(state["generator_optimizer"])
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-        self.step_index = int(state["step_index"])
+        for name, network in networks.items():
+            network.load_state_dict(state[name])
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_dict(moments[name])
+        self.step_index = step_index
 
     def fields_in_state(self, state: dict[str, Any]) -> set[str]:
         """Return the config fields that may differ on resuming.

@@ -454,7 +454,7 @@ def test_deviations_from_the_published_protocol_are_listed(data: Path, tmp_path:
     [
         ({"metrics": ()}, "name at least one of cd, lfd, fd"),
         ({"num_images": 0}, "num_images must be at least 8"),
-        ({"truncation": float("nan")}, "truncation must be a number"),
+        ({"truncation": float("nan")}, "truncation must lie in"),
         ({"longest_side": float("inf")}, "longest_side must be positive"),
         ({"num_shapes": 1}, "num_shapes must be at least 2"),
         ({"style_mixing": 2.0}, r"style_mixing must lie in \[0, 1\]"),

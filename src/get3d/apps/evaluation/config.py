@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from get3d.apps.model import check_truncation
 from get3d.core import ConfigError, check_literals
 from get3d.geometry import CameraDistribution
 
@@ -110,8 +111,7 @@ class EvaluationConfig:
             raise ConfigError(f"style_mixing must lie in [0, 1], got {self.style_mixing}")
         if not 0 < self.longest_side < math.inf:
             raise ConfigError(f"longest_side must be positive, got {self.longest_side}")
-        if not math.isfinite(self.truncation):
-            raise ConfigError(f"truncation must be a number, got {self.truncation}")
+        check_truncation(self.truncation)
 
 
 def deviations(config: EvaluationConfig, num_generated: int, num_reference: int) -> list[str]:

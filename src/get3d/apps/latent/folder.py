@@ -11,7 +11,7 @@ import torch
 
 from get3d import __version__
 from get3d.apps.model import Model
-from get3d.core import ConfigError, remove_leftovers, to_dict, write_text
+from get3d.core import ConfigError, is_plain_name, remove_leftovers, to_dict, write_text
 from get3d.core.weights import fingerprint
 
 RECORD_NAME = "generation.json"
@@ -149,13 +149,8 @@ def _read_record(path: Path) -> Entry | None:
         files = [file for entry in entries for file in dict(entry).get("files", {}).items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    is_sound = all(type(size) is int and _is_plain(name) for name, size in files)
+    is_sound = all(type(size) is int and is_plain_name(name) for name, size in files)
     return content if is_sound else None
-
-
-def _is_plain(name: str) -> bool:
-    """Return whether a name is that of a file in the folder itself, on any system."""
-    return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
 
 
 def _difference(former: Entry, identity: Entry) -> str:

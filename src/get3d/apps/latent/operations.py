@@ -13,7 +13,7 @@ import torch
 
 from get3d.apps.latent.layers import parse_layers
 from get3d.apps.latent.names import Name, stack_styles, styles_of
-from get3d.apps.model import Model
+from get3d.apps.model import MAX_TRUNCATION, Model
 from get3d.core import ConfigError, Styles
 
 Vary = Literal["both", "geometry", "texture"]
@@ -132,8 +132,8 @@ def perturb(
     """
     if num < 0 or noise_seed < 0:
         raise ConfigError(f"num and noise_seed must not be negative, got {num} and {noise_seed}")
-    if not (np.isfinite(size) and size >= 0):
-        raise ConfigError(f"size must be finite and not negative, got {size}")
+    if not 0 <= size <= MAX_TRUNCATION:
+        raise ConfigError(f"size must lie in 0 to {MAX_TRUNCATION:g}, got {size}")
     styles = styles_of(model, name, texture=texture, truncation=truncation)
     average = model.styles(0, truncation=0.0)
     seed = int(np.random.SeedSequence([noise_seed, _NOISE_STREAM]).generate_state(1)[0])
@@ -237,12 +237,10 @@ def sweep_truncations(
         Styles of one shape, by row and column.
 
     Raises:
-        ConfigError: If there is no shape or no truncation, or one is not finite.
+        ConfigError: If there is no shape or no truncation, or one is out of range.
     """
     _check_some("names", names)
     _check_some("truncations", truncations)
-    if not np.isfinite(truncations).all():
-        raise ConfigError(f"truncations must be finite, got {list(truncations)}")
     return [[styles_of(model, name, truncation=value) for value in truncations] for name in names]
 
 
