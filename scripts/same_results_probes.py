@@ -232,6 +232,7 @@ def make_inputs(folder: Path) -> None:
         options = ["--num", num, "--split", split, "--texture-size", 128, "--workers", 1]
         run_command("shapes", category, "--out", folder / place, *map(str, options))
     options = ["--views", 4, "--size", 64, "--test-fraction", 0, "--workers", 1]
+    options += ["--longest-side", 0.9]
     meshes = [folder / "train", folder / "chair" / "train", folder / "vehicle" / "train"]
     run_command("render", *meshes, "--out", folder / "images", *map(str, options))
 

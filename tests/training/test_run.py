@@ -18,6 +18,7 @@ from get3d.models import load_feature_network
 from get3d.render import Light
 from get3d.training import NonFiniteError, Run, RunConfig
 from get3d.training.checkpoints import list_checkpoints, load_checkpoint
+from get3d.training.logs import RunLog
 from get3d.training.run import changed_fields
 from tests.training.conftest import start_run
 from tests.training.test_trainer import weights
@@ -231,7 +232,8 @@ def test_samples_are_lit_as_in_training(tmp_path, config, images):
             schedule=replace(config.schedule, coarse_images=(100,)),
         )
         run = start_run(chosen, replace(images, light=Light(sky=0.2)), tmp_path / light)
-        run._draw_samples()
+        with RunLog(run.folder) as log:
+            run._draw_samples(log)
         with Image.open(tmp_path / light / "samples" / "images-000000000.png") as sheet:
             assert sheet.width >= 8 * 16
             sheets.append(np.asarray(sheet).astype(int).sum())

@@ -163,7 +163,7 @@ def _check_same_settings(out: Path, settings: dict[str, Any]) -> None:
     try:
         former = json.loads(path.read_text(encoding="utf-8"))["settings"]
         changed = [name for name, value in settings.items() if former.get(name) != value]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         changed = ["what made it"]
     if changed:
         raise ConfigError(

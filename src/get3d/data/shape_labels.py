@@ -25,7 +25,7 @@ def read_labels(files: Sequence[Path]) -> list[dict[str, str]]:
 def _read_index_labels(folder: Path) -> dict[str, dict[str, str]]:
     """Read labels by file name; empty without an index, or with a warning if it is damaged."""
     path = folder / INDEX_NAME
-    if not path.exists():
+    if not path.is_file():
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

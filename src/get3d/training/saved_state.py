@@ -19,7 +19,7 @@ def check_weights(name: str, saved: object, network: nn.Module) -> None:
             finite.
     """
     wanted = network.state_dict()
-    if not isinstance(saved, dict) or list(map(str, saved)) != list(wanted):
+    if not isinstance(saved, dict) or saved.keys() != wanted.keys():
         raise DamagedCheckpointError(f"{name} has other tensors than the network")
     for key, tensor in wanted.items():
         _check_tensor(f"{name}: {key}", saved[key], tensor)

@@ -141,6 +141,8 @@ def _check_no_foreign_files(path: Path, names: list[str]) -> None:
 
 def _read_record(path: Path) -> Entry | None:
     """Read the record of an earlier command; None if it is missing or damaged."""
+    if not (path / RECORD_NAME).is_file():
+        return None
     try:
         content = json.loads((path / RECORD_NAME).read_text(encoding="utf-8"))
         if "pictures" in content:  # the name of this part in get3d 0.1
