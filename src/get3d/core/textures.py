@@ -15,6 +15,7 @@ from torch import Tensor
 from get3d.core.errors import MeshError, is_out_of_memory
 
 Wrap = Literal["repeat", "mirror", "clamp"]
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # not those whose plugins start programs
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def image_problem(encoded: bytes) -> str | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of images that are large but not refused
-            Image.open(io.BytesIO(encoded)).close()
+            Image.open(io.BytesIO(encoded), formats=_FORMATS).close()
     except Image.DecompressionBombError:
         return "is too large"
     except Exception:
@@ -92,7 +93,7 @@ def image_problem(encoded: bytes) -> str | None:
 def _decode(encoded: bytes) -> UInt8[Tensor, "h w 4"]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image: Image.Image = Image.open(io.BytesIO(encoded))
+        image: Image.Image = Image.open(io.BytesIO(encoded), formats=_FORMATS)
         if image.mode.startswith("I"):  # 16 bits of grey, which Pillow's conversion clips
             values = np.asarray(image).astype(np.float64) / 257
             image = Image.fromarray(np.clip(values + 0.5, 0, 255).astype(np.uint8))

@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import struct
 import time
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +117,23 @@ def test_only_regular_files_are_opened(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe.glb")
     with pytest.raises((MeshFileError, FileNotFoundError)):
         load_mesh(tmp_path / "pipe.glb")
+
+
+def test_images_that_are_too_large_or_pipes_are_left_out(tmp_path) -> None:
+    huge = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR"
+    huge += struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    huge += struct.pack(">I", zlib.crc32(huge[12:])) + struct.pack(">I", 64) + b"IDAT" + bytes(68)
+    gltf = Gltf()
+    sources = [gltf.add("images", bufferView=gltf.view(huge))]
+    losses = ["image 0 is too large"]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")
+        sources.append(gltf.add("images", uri="pipe.png"))
+        losses.append("an image pipe.png is missing or no regular file")
+    for source in sources:
+        texture = {"index": gltf.add("textures", source=source)}
+        gltf.node(gltf.square(material=gltf.material(texture=texture)))
+    assert list(load_mesh(gltf.glb(tmp_path / "a.glb")).losses) == losses
 
 
 def damaged(change: Callable[[Gltf], object]) -> Gltf:

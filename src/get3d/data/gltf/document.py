@@ -62,7 +62,7 @@ class Document:
 
     root: dict[str, Any]
     folder: Path
-    binary: bytes | None = None
+    binary: memoryview | None = None
     notes: dict[str, None] = field(default_factory=dict)
     images: dict[int, bytes | None] = field(default_factory=dict)
     _buffers: dict[int, memoryview] = field(default_factory=dict)
@@ -96,6 +96,7 @@ class Document:
         if index not in self._buffers:
             length = natural(entry, "byteLength", f"buffer {index}")
             uri = entry.get("uri")
+            content: bytes | memoryview
             if uri is not None:
                 content = self.read_uri(uri, f"buffer {index}", length)
             elif self.binary is not None and index == 0:
@@ -277,7 +278,7 @@ def number(value: Any, default: float) -> float:
     return float(value) if abs(value) < _LARGEST else default  # False for NaN, too
 
 
-def _split_chunks(content: bytes) -> tuple[bytes, bytes | None]:
+def _split_chunks(content: bytes) -> tuple[bytes, memoryview | None]:
     """Take a GLB file apart into JSON and the binary chunk."""
     if len(content) < 20:
         raise DamagedError("is cut off")
@@ -286,7 +287,7 @@ def _split_chunks(content: bytes) -> tuple[bytes, bytes | None]:
         raise MeshError(f"is binary glTF {version}, but 2 is read; convert it to that")
     if total > len(content):
         raise DamagedError(f"has {len(content)} bytes instead of {total}: it is cut off")
-    chunks: dict[bytes, bytes] = {}
+    chunks: dict[bytes, memoryview] = {}
     place = 12
     while place + 8 <= total:
         length, kind = struct.unpack_from("<I4s", content, place)
@@ -294,11 +295,12 @@ def _split_chunks(content: bytes) -> tuple[bytes, bytes | None]:
         if place + length > total:
             raise DamagedError("has a chunk that goes beyond its end")
         if kind in (_JSON, _BIN):
-            chunks.setdefault(kind, content[place : place + length])
+            chunks.setdefault(kind, memoryview(content)[place : place + length])
         place += length
     if _JSON not in chunks:
         raise DamagedError("has no JSON chunk")
-    return chunks[_JSON], chunks.get(_BIN)
+    # Some exporters fill up with zeros instead of blanks.
+    return bytes(chunks[_JSON]).rstrip(b"\0"), chunks.get(_BIN)
 
 
 def _check_extensions(document: Document) -> None:
@@ -322,7 +324,8 @@ def _decode_data(uri: str, what: str) -> bytes:
     if not head.lower().endswith(";base64"):
         return unquote_to_bytes(body)
     try:
-        return base64.b64decode(unquote(body) if "%" in body else body)
+        text = unquote(body) if "%" in body else body
+        return base64.b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError) as error:
         raise DamagedError(f"{what} has a damaged data address") from error
 
