@@ -116,7 +116,7 @@ def test_folder_of_other_options_raises(model, tmp_path, change: str) -> None:
         with torch.no_grad():
             next(model.generator.parameters()).add_(1e-3)
     message = {
-        "seed": r"seed 0, now 1\); use the same to go on",
+        "seed": r"seed 0, now 1\); add --overwrite to replace its files",
         "model": "another model",
         "command": "get3d test, now get3d other",
     }[change]
