@@ -213,6 +213,7 @@ def _read_previous(out: Path, config: RenderConfig) -> tuple[list[RenderJob], fl
             raise ValueError(f"{odd[0].name} has the split {shorten(odd[0].split)}")
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise damaged_metadata(path, error, "choose another folder") from error
+    previous = replace(previous, longest_side=previous.side)
     if config.longest_side is None:
         config = replace(config, longest_side=previous.side)
     differences = image_differences(previous, config)
