@@ -264,11 +264,6 @@ def _check_shapes(path: Path, config: GeneratorConfig, tensors: dict[str, Tensor
     """Raise ModelError if the tensors do not fit the config, before the network is allocated."""
     what = f"{path} does not fit {CONFIG_NAME}"
     suggestion = "copy both from the same model"
-    num_layers = max(config.mapping_layers, config.mlp_hidden_layers)
-    if num_layers > len(tensors):
-        raise ModelError(
-            f"{what}: {len(tensors)} tensors cannot be {num_layers} layers; {suggestion}"
-        )
     try:
         expected = skeleton(config)
     except ConfigError as error:
