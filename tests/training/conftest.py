@@ -16,6 +16,7 @@ from get3d.training import (
     Trainer,
     TrainingImages,
 )
+from tests.tiny import TINY
 
 
 def start_run(config, images, folder, **options):
@@ -24,21 +25,11 @@ def start_run(config, images, folder, **options):
     return Run(trainer, folder, config=config, schedule=config.schedule, **options)
 
 
-@pytest.fixture
-def config() -> RunConfig:
+def tiny_config() -> RunConfig:
     """Tiny networks that start as a sphere; two steps between R1 penalties."""
     return RunConfig(
         generator=GeneratorConfig(
-            z_dim=8,
-            w_dim=8,
-            mapping_layers=2,
-            plane_resolution=8,
-            channel_base=64,
-            channel_max=8,
-            mlp_width=8,
-            grid_resolution=8,
-            sdf_base="sphere",
-            sdf_base_radius=0.35,
+            **(TINY | {"grid_resolution": 8}), sdf_base="sphere", sdf_base_radius=0.35
         ),
         discriminator=DiscriminatorConfig(image_size=16, channel_base=64, channel_max=8),
         rendering=TrainingRenderConfig(mask_supersample=2, composite="antialiased"),
@@ -56,8 +47,7 @@ def config() -> RunConfig:
     )
 
 
-@pytest.fixture
-def images() -> TrainingImages:
+def disc_images() -> TrainingImages:
     """Ten red discs of different sizes on black."""
     centre = (torch.arange(16) - 7.5).square()
     distance = (centre[:, None] + centre[None, :]).sqrt()
@@ -68,3 +58,13 @@ def images() -> TrainingImages:
     return TrainingImages.in_memory(
         (rgba * 255).to(torch.uint8), angles, CameraDistribution(radius=1.2, fovy_deg=49.13)
     )
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return tiny_config()
+
+
+@pytest.fixture
+def images() -> TrainingImages:
+    return disc_images()
