@@ -5,6 +5,7 @@ import torch
 
 from get3d.apps import Model, save_model
 from get3d.models import Generator, GeneratorConfig
+from tests.tiny import TINY
 
 
 @pytest.fixture(scope="module")
@@ -12,8 +13,6 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network: a ball with bumps."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("model")
-    config = GeneratorConfig(
-        z_dim=8, w_dim=8, plane_resolution=8, channel_base=32, grid_resolution=10, sdf_base="sphere"
-    )
+    config = GeneratorConfig(**TINY, sdf_base="sphere")
     save_model(Model(Generator(config)), folder)
     return folder

@@ -9,6 +9,7 @@ from get3d.apps import Model, ModelInfo, save_model, sharing
 from get3d.apps.imported import RELEASE_LICENCE
 from get3d.cli import main
 from get3d.models import Generator, GeneratorConfig
+from tests.tiny import TINY
 
 Save = Callable[[str], Path]
 
@@ -18,11 +19,9 @@ def save(tmp_path: Path) -> Save:
     """Write a model folder with some licence."""
 
     def write(licence: str) -> Path:
-        config = GeneratorConfig(
-            z_dim=8, w_dim=8, plane_resolution=4, channel_base=16, grid_resolution=8
-        )
         with torch.random.fork_rng(devices=[]):
-            model = Model(Generator(config), ModelInfo(name="chairs", licence=licence))
+            generator = Generator(GeneratorConfig(**TINY))
+            model = Model(generator, ModelInfo(name="chairs", licence=licence))
         save_model(model, tmp_path / "chairs")
         return tmp_path / "chairs"
 

@@ -15,19 +15,10 @@ from get3d.cli import main
 from get3d.data import open_dataset
 from get3d.render import Light
 from get3d.training import Trainer
+from tests.tiny import TINY
 
-TINY = {
-    "generator": {
-        "z_dim": 8,
-        "w_dim": 8,
-        "mapping_layers": 2,
-        "plane_resolution": 8,
-        "channel_base": 64,
-        "channel_max": 8,
-        "mlp_width": 8,
-        "grid_resolution": 8,
-        "sdf_base": "sphere",
-    },
+CONFIG = {
+    "generator": TINY | {"grid_resolution": 8, "sdf_base": "sphere"},
     "discriminator": {"image_size": 16, "channel_base": 64, "channel_max": 8},
     "rendering": {"composite": "antialiased", "mask_supersample": 2},
     "schedule": {"total_images": 8, "batch_size": 4},
@@ -56,7 +47,7 @@ def data(tmp_path):
 @pytest.fixture
 def config(tmp_path):
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(TINY))
+    path.write_text(yaml.safe_dump(CONFIG))
     return path
 
 
@@ -177,10 +168,11 @@ def test_wrong_configs_are_one_line(tmp_path, data, capsys, change, message):
 
 def test_all_newer_options_train_and_resume(tmp_path, data, config, capsys):
     run = tmp_path / "run"
-    content = TINY | {
-        "discriminator": TINY["discriminator"] | {"features": "imagenet", "feature_image_size": 32},
-        "rendering": TINY["rendering"] | {"light": "learned", "antialias_occlusions": True},
-        "schedule": TINY["schedule"] | {"coarse_images": [4], "views_per_shape": 2},
+    content = CONFIG | {
+        "discriminator": CONFIG["discriminator"]
+        | {"features": "imagenet", "feature_image_size": 32},
+        "rendering": CONFIG["rendering"] | {"light": "learned", "antialias_occlusions": True},
+        "schedule": CONFIG["schedule"] | {"coarse_images": [4], "views_per_shape": 2},
     }
     config.write_text(yaml.safe_dump(content))
     command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 import trimesh
 
+from get3d.core import Material
 from get3d.export import save_ply, texture_mesh
 from get3d.export.ply import vertex_colors_u8
 from get3d.geometry import is_watertight
@@ -49,3 +53,25 @@ def test_repeated_images_repeat(textured):
     still = type(textured)(**{**vars(textured), "uvs": textured.uvs * 0.5 + 0.25})
     np.testing.assert_array_equal(vertex_colors_u8(moved), vertex_colors_u8(still))
     assert torch.unique(torch.from_numpy(vertex_colors_u8(still)), dim=0).shape[0] == 4
+
+
+@pytest.mark.parametrize(("cutoff", "alpha"), [(0.3, 128), (0.5, 0)])
+def test_alpha_modes_apply_to_corners_before_the_mean(textured, cutoff, alpha):
+    """Factor 0.8 and vertex alpha 0.5: 0.4. Two vertices lie between a masked and a clear face."""
+    materials = (
+        Material(base_color=(1.0, 1.0, 1.0, 0.8), alpha_mode="MASK", alpha_cutoff=cutoff),
+        Material(base_color=(1.0, 1.0, 1.0, 0.0), alpha_mode="BLEND"),
+    )
+    mesh = replace(
+        textured,
+        materials=materials,
+        face_material=torch.tensor([0, 1]),
+        vert_colors=torch.full((4, 4), 0.5),
+    )
+    colors, faces = vertex_colors_u8(mesh), mesh.mesh.faces
+    shared = sorted(set(faces[0].tolist()) & set(faces[1].tolist()))
+    assert len(shared) == 2
+    assert colors[shared, 3].tolist() == [alpha] * 2
+    opaque = replace(materials[0], alpha_mode="OPAQUE")
+    colors = vertex_colors_u8(replace(mesh, materials=(opaque, materials[1])))
+    assert colors[shared, 3].tolist() == [128] * 2

@@ -2,20 +2,7 @@ import pytest
 import torch
 
 from get3d.models import Generator, GeneratorConfig
-
-TINY = {
-    "z_dim": 8,
-    "w_dim": 8,
-    "mapping_layers": 2,
-    "plane_resolution": 16,
-    "channel_base": 128,
-    "channel_max": 8,
-    "mlp_width": 8,
-    "grid_resolution": 12,
-    "volume_resolution": 8,
-    "volume_channel_max": 8,
-    "volume_mlp_width": 8,
-}
+from tests.tiny import TINY
 
 
 @pytest.fixture(params=["unified", "separate"])

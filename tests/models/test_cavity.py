@@ -10,16 +10,10 @@ from get3d.geometry import bcc_cells, bcc_grid, orbit_cameras, voxel_grid
 from get3d.metrics import volume_over_hull
 from get3d.models import Generator, GeneratorConfig, GridOptions
 from get3d.models.cavity import make_cavity
+from tests.tiny import TINY
 
 CONFIG = GeneratorConfig(
-    z_dim=8,
-    w_dim=8,
-    mapping_layers=2,
-    plane_resolution=8,
-    channel_base=64,
-    channel_max=8,
-    mlp_width=8,
-    grid_resolution=24,
+    **(TINY | {"grid_resolution": 24}),
     sdf_base="sphere",
     sdf_base_radius=0.35,
     sdf_base_weight=0.01,

@@ -17,8 +17,7 @@ from get3d.geometry import (
 )
 from get3d.models import Generator, GeneratorConfig, TrainingRenderConfig
 from get3d.models.fields import BaseShape, Fields
-
-TINY = {"z_dim": 8, "w_dim": 8, "plane_resolution": 16, "channel_base": 128, "grid_resolution": 12}
+from tests.tiny import TINY
 
 
 def codes(num: int, *, seed: int = 0) -> Tensor:

@@ -27,6 +27,7 @@ from get3d.render import (
     render_textured,
     surface_points,
 )
+from tests.tiny import TINY
 
 SIZE = 32
 PUBLISHED = TrainingRenderConfig()
@@ -38,16 +39,7 @@ def scene() -> tuple[Generator, Fields, list[Mesh]]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         generator = Generator(
-            GeneratorConfig(
-                z_dim=8,
-                w_dim=8,
-                plane_resolution=16,
-                channel_base=128,
-                grid_resolution=12,
-                sdf_base="sphere",
-                sdf_base_radius=0.3,
-                sdf_base_weight=0.01,
-            )
+            GeneratorConfig(**TINY, sdf_base="sphere", sdf_base_radius=0.3, sdf_base_weight=0.01)
         )
     z = torch.randn(2, 2, 8, generator=torch.Generator().manual_seed(0))
     fields = generator.fields(generator.map(z[0], z[1]))

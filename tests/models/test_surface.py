@@ -10,7 +10,7 @@ from torch import Tensor
 from get3d.geometry import VoxelGrid, bcc_grid, cube_corners, flexicubes, orbit_cameras
 from get3d.models import Generator, GeneratorConfig
 from get3d.models.fields import BaseShape, Fields
-from tests.models.conftest import TINY
+from tests.tiny import TINY
 
 CONFIG = GeneratorConfig(**(TINY | {"grid_resolution": 8, "iso_surface": "flexicubes"}))
 

@@ -4,7 +4,7 @@ import pytest
 
 from get3d.models import Generator, GeneratorConfig
 from get3d.models.weights import skeleton
-from tests.models.conftest import TINY
+from tests.tiny import TINY
 
 FLEXI = {"iso_surface": "flexicubes", "grid_resolution": 8}
 

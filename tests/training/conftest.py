@@ -16,6 +16,7 @@ from get3d.training import (
     Trainer,
     TrainingImages,
 )
+from tests.tiny import TINY
 
 
 def start_run(config, images, folder, **options):
@@ -28,16 +29,7 @@ def tiny_config() -> RunConfig:
     """Tiny networks that start as a sphere; two steps between R1 penalties."""
     return RunConfig(
         generator=GeneratorConfig(
-            z_dim=8,
-            w_dim=8,
-            mapping_layers=2,
-            plane_resolution=8,
-            channel_base=64,
-            channel_max=8,
-            mlp_width=8,
-            grid_resolution=8,
-            sdf_base="sphere",
-            sdf_base_radius=0.35,
+            **(TINY | {"grid_resolution": 8}), sdf_base="sphere", sdf_base_radius=0.35
         ),
         discriminator=DiscriminatorConfig(image_size=16, channel_base=64, channel_max=8),
         rendering=TrainingRenderConfig(mask_supersample=2, composite="antialiased"),
@@ -55,7 +47,7 @@ def tiny_config() -> RunConfig:
     )
 
 
-def discs() -> TrainingImages:
+def disc_images() -> TrainingImages:
     """Ten red discs of different sizes on black."""
     centre = (torch.arange(16) - 7.5).square()
     distance = (centre[:, None] + centre[None, :]).sqrt()
@@ -75,4 +67,4 @@ def config() -> RunConfig:
 
 @pytest.fixture
 def images() -> TrainingImages:
-    return discs()
+    return disc_images()

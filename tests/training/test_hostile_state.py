@@ -12,7 +12,7 @@ import torch
 from get3d.core import Get3DError, ModelError
 from get3d.training import Run, Trainer
 from get3d.training.checkpoints import load_checkpoint
-from tests.training.conftest import discs, start_run, tiny_config
+from tests.training.conftest import disc_images, start_run, tiny_config
 
 NAME = "images-000000004.pt"
 
@@ -20,7 +20,7 @@ NAME = "images-000000004.pt"
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The checkpoint after one step."""
-    run = start_run(tiny_config(), discs(), tmp_path_factory.mktemp("run"))
+    run = start_run(tiny_config(), disc_images(), tmp_path_factory.mktemp("run"))
     run.stepper.step()
     run._save()
     return (run.folder / "checkpoints" / NAME).read_bytes()
@@ -29,7 +29,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture(scope="module")
 def trainer() -> Trainer:
     """A trainer that the states are loaded into."""
-    return Trainer(tiny_config(), discs())
+    return Trainer(tiny_config(), disc_images())
 
 
 @pytest.fixture

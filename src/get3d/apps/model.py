@@ -152,18 +152,9 @@ class Model:
         options: AssetOptions | None = None,
         grid: GridOptions | None = None,
     ) -> Iterator[TexturedMesh]:
-        """Generate textured meshes lazily, one at a time.
+        """Generate textured meshes lazily, one at a time: the arguments are those of `generate`.
 
         A MeshError names its shape, and the iterator continues with the next shape.
-
-        Args:
-            num: As for `generate`.
-            seed: As for `generate`.
-            texture_seed: As for `generate`.
-            truncation: As for `generate`.
-            texture_size: As for `generate`.
-            options: As for `generate`.
-            grid: As for `generate`.
 
         Returns:
             An iterator over the shapes that `generate` would return.

@@ -13,7 +13,7 @@ from get3d.core.files import atomic_path
 from get3d.core.textures import EncodedTexture
 from get3d.core.types import Material, TexturedMesh
 from get3d.export.split import check_exportable, comment_lines, unique_rows, unit_normals
-from get3d.render import sample_texture
+from get3d.render import apply_alpha_modes, sample_texture
 
 
 def save_ply(textured_mesh: TexturedMesh, path: Path | str) -> None:
@@ -79,31 +79,22 @@ def vertex_colors_u8(textured_mesh: TexturedMesh) -> UInt8[np.ndarray, "verts 4"
         textured_mesh: With any mix of materials.
 
     Returns:
-        sRGB with alpha; a vertex between materials or at a seam gets the mean of its corners.
+        sRGB with alpha; a vertex between materials or at a seam gets the mean of its corners,
+        whose alpha is what their materials' alpha modes make of it.
     """
     mesh = textured_mesh.mesh
     corner_colors = torch.ones(len(mesh.faces), 3, 4, dtype=torch.float64)
     for index, material in enumerate(textured_mesh.materials):
         picked = (textured_mesh.face_material == index).cpu().nonzero().squeeze(1)
         corner_colors[picked] = _linear_colors(textured_mesh, material, picked)
-    corners = mesh.faces.cpu().flatten()
-    sums = torch.zeros(len(mesh.verts), 4, dtype=torch.float64)
-    sums.index_add_(0, corners, corner_colors.flatten(0, 1))
-    counts = corners.bincount(minlength=len(mesh.verts)).clamp(min=1).unsqueeze(1)
-    linear = sums / counts
+    corners, colors = mesh.faces.cpu().flatten(), corner_colors.flatten(0, 1)
     if textured_mesh.vert_colors is not None:
-        linear = linear * textured_mesh.vert_colors.detach().cpu()
-    for index, material in enumerate(textured_mesh.materials):
-        verts = mesh.faces.cpu()[(textured_mesh.face_material == index).cpu()].unique()
-        match material.alpha_mode:
-            case "OPAQUE":
-                linear[verts, 3] = 1.0
-            case "MASK":
-                is_there = linear[verts, 3] >= material.alpha_cutoff
-                linear[verts, 3] = is_there.to(linear.dtype)
-            case _:
-                pass
-    linear = linear.clamp(0, 1)
+        colors = colors * textured_mesh.vert_colors.detach().cpu()[corners]
+    material_of = textured_mesh.face_material.cpu().repeat_interleave(3)
+    colors[:, 3] = apply_alpha_modes(colors[:, 3], textured_mesh.materials, material_of)
+    sums = torch.zeros(len(mesh.verts), 4, dtype=torch.float64).index_add(0, corners, colors)
+    counts = corners.bincount(minlength=len(mesh.verts)).clamp(min=1).unsqueeze(1)
+    linear = (sums / counts).clamp(0, 1)
     colors = torch.cat([linear_to_srgb(linear[:, :3]), linear[:, 3:]], dim=1)
     return (colors * 255 + 0.5).to(torch.uint8).numpy()
 

@@ -11,7 +11,6 @@ from get3d.metrics.coverage import (
 from get3d.metrics.features import FeatureExtractor
 from get3d.metrics.frechet import FeatureMoments, feature_moments, frechet_distance
 from get3d.metrics.hollowness import volume_over_hull
-from get3d.metrics.image_sets import ImageProtocol
 from get3d.metrics.inception import load_inception
 from get3d.metrics.kid import KernelProtocol, kernel_distance
 from get3d.metrics.light_field import (
@@ -27,7 +26,6 @@ from get3d.metrics.shape_features import load_shape_features
 __all__ = [
     "FeatureExtractor",
     "FeatureMoments",
-    "ImageProtocol",
     "KernelProtocol",
     "LightFieldProtocol",
     "PointProtocol",

@@ -65,11 +65,6 @@ class FeatureMoments:
             raise ValueError(f"a covariance needs at least 2 features, got {self.num}")
         return self.scatter / (self.num - 1)
 
-    @property
-    def has_enough(self) -> bool:
-        """Whether the covariance can have full rank; else Fréchet distances are strongly biased."""
-        return self.num > len(self.mean)
-
 
 def feature_moments(
     features: Float[Tensor, "n d"],

@@ -42,12 +42,7 @@ def diffuse_srgb(
 ) -> Float[Tensor, "p 3"]:
     """Shade the channel `color`, sRGB in [-1, 1], with Lambert's law in linear light.
 
-    Args:
-        position: Points of the surface in object space, in scene units.
-        normal: Unit surface normals.
-        to_camera: Unit vectors from the points to the camera.
-        channels: As the fields give them, not clipped.
-        light: None returns the colours as they are.
+    The `get3d.render.Shading` of channels as the fields give them: neither clipped nor linear.
 
     Returns:
         sRGB, nominally in [-1, 1].

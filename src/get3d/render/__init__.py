@@ -12,7 +12,7 @@ from get3d.render.gbuffer import (
     surface_points,
 )
 from get3d.render.lighting import LearnedLight, Light
-from get3d.render.materials import material_channels, sample_texture
+from get3d.render.materials import apply_alpha_modes, material_channels, sample_texture
 from get3d.render.occlusion import (
     LayeredPixels,
     Occlusions,
@@ -43,6 +43,7 @@ __all__ = [
     "Shading",
     "SurfacePoints",
     "antialias_mask",
+    "apply_alpha_modes",
     "covered_pixels",
     "diffuse",
     "find_occlusions",

@@ -78,7 +78,7 @@ def material_channels(
     if textured_mesh.vert_colors is not None:
         corners = textured_mesh.vert_colors[textured_mesh.mesh.faces[face]].to(weights)
         rgba = rgba * (weights[..., None] * corners).sum(1)
-    alpha = _with_modes(rgba[:, 3], materials, material_of)
+    alpha = apply_alpha_modes(rgba[:, 3], materials, material_of)
     return {"base_color": rgba[:, :3], "alpha": alpha[:, None]} | values
 
 
@@ -178,19 +178,27 @@ def _image_id(texture: Tensor | EncodedTexture | None) -> int:
     return id(texture.encoded) if isinstance(texture, EncodedTexture) else 0
 
 
-def _with_modes(
-    alpha: Float[Tensor, " p"], materials: tuple[Material, ...], material_of: Int[Tensor, " p"]
+def apply_alpha_modes(
+    alpha: Float[Tensor, " p"], materials: Sequence[Material], material_of: Int[Tensor, " p"]
 ) -> Float[Tensor, " p"]:
-    """Apply the alpha mode of the material of each point."""
+    """Apply glTF's alpha modes to points of a surface.
+
+    Args:
+        alpha: Product of factor, texture and vertex colour.
+        materials: Materials of the surface.
+        material_of: Index of the material of each point.
+
+    Returns:
+        1 where the mode is OPAQUE, 0 or 1 where it is MASK, else `alpha`.
+    """
     for index, material in enumerate(materials):
-        match material.alpha_mode:
-            case "OPAQUE":
-                alpha = torch.where(material_of == index, 1.0, alpha)
-            case "MASK":
-                is_there = (alpha >= material.alpha_cutoff).to(alpha.dtype)
-                alpha = torch.where(material_of == index, is_there, alpha)
-            case _:
-                pass
+        if material.alpha_mode == "OPAQUE":
+            applied = torch.ones_like(alpha)
+        elif material.alpha_mode == "MASK":
+            applied = (alpha >= material.alpha_cutoff).to(alpha.dtype)
+        else:
+            continue
+        alpha = torch.where(material_of == index, applied, alpha)
     return alpha
 
 

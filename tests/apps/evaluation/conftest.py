@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,13 +35,26 @@ def ratios_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "FEWEST_FOR_RATIOS", 4)
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Five references and eleven training shapes."""
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five references and eleven training shapes, for all tests: nothing may change them."""
+    folder = tmp_path_factory.mktemp("data")
     for split, seeds in (("test", range(5)), ("train", range(100, 111))):
         for seed in seeds:
-            write_ellipsoid(tmp_path / "data" / split / f"{split}-{seed}.glb", seed)
-    return tmp_path / "data"
+            write_ellipsoid(folder / split / f"{split}-{seed}.glb", seed)
+    return folder
+
+
+@pytest.fixture
+def own_data(data: Path, tmp_path: Path) -> Path:
+    """A copy of them that a test may change."""
+    return Path(shutil.copytree(data, tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where evaluations leave their shards, for all tests that need no shard to be made anew."""
+    return tmp_path_factory.mktemp("measured")
 
 
 class MeanColors(nn.Module):

@@ -54,8 +54,8 @@ def _copy(data: Path, split: str, to: Path) -> Path:
     return to
 
 
-def test_references_as_meshes_get_perfect_scores(data: Path, tmp_path: Path) -> None:
-    evaluation = _evaluate(data, tmp_path, SHAPES)
+def test_references_as_meshes_get_perfect_scores(data: Path, measured: Path) -> None:
+    evaluation = _evaluate(data, measured, SHAPES)
     scores = evaluation.rows[0].scores
     assert scores["cov_cd"] == scores["cov_lfd"] == 1
     assert scores["mmd_lfd"] == 0
@@ -64,8 +64,8 @@ def test_references_as_meshes_get_perfect_scores(data: Path, tmp_path: Path) -> 
     assert scores["mmd_cd"] < 0.5 * training["mmd_cd"]  # what drawing other points costs
 
 
-def test_training_shapes_as_meshes_are_found_as_copies(data: Path, tmp_path: Path) -> None:
-    copied = _evaluate(data, tmp_path, meshes=data / "train")
+def test_training_shapes_as_meshes_are_found_as_copies(data: Path, measured: Path) -> None:
+    copied = _evaluate(data, measured, meshes=data / "train")
     rows = [(row.name, row.num_generated, row.num_reference) for row in copied.rows]
     assert rows == [
         ("generated", 11, 5),
@@ -82,15 +82,15 @@ def test_training_shapes_as_meshes_are_found_as_copies(data: Path, tmp_path: Pat
 
 
 def test_invalid_shapes_count_as_the_worst_and_are_named(
-    data: Path, tmp_path: Path, mean_colors: FeatureExtractor
+    data: Path, tmp_path: Path, measured: Path, mean_colors: FeatureExtractor
 ) -> None:
     meshes = _copy(data, "test", tmp_path / "meshes")
     config = replace(IMAGES, metrics=("cd", "lfd", "fd"))
-    whole = _evaluate(data, tmp_path, config, meshes=meshes).rows[0].scores
+    whole = _evaluate(data, measured, config, meshes=meshes).rows[0].scores
     (meshes / "test-0.glb").write_bytes(b"no mesh")
     (meshes / "test-1.glb").unlink()
     (meshes / "test-1.off").write_text("OFF\n3 1 0\n0 0 0\n1 0 0\nnan 1 0\n3 0 1 2\n")
-    evaluation = _evaluate(data, tmp_path, config, meshes=meshes)
+    evaluation = _evaluate(data, measured, config, meshes=meshes)
     invalid = {record.name for record in evaluation.generated if record.invalid}
     assert invalid == {"test-0", "test-1"}
     scores = evaluation.rows[0].scores
@@ -148,12 +148,12 @@ def test_a_generated_mesh_without_faces_is_invalid_and_one_without_texture_is_na
     assert evaluation.rows[0].scores["cov_cd"] == 0
 
 
-def test_scores_of_only_invalid_shapes(data: Path, tmp_path: Path) -> None:
+def test_scores_of_only_invalid_shapes(data: Path, tmp_path: Path, measured: Path) -> None:
     meshes = tmp_path / "meshes"
     meshes.mkdir()
     for index in range(5):
         (meshes / f"{index}.glb").write_bytes(b"no mesh")
-    evaluation = _evaluate(data, tmp_path, SHAPES, meshes=meshes)
+    evaluation = _evaluate(data, measured, SHAPES, meshes=meshes)
     scores = evaluation.rows[0].scores
     assert (scores["cov_cd"], scores["mmd_cd"], scores["one_nna_cd"]) == (0, torch.inf, 1)
     out = tmp_path / "out"
@@ -164,27 +164,27 @@ def test_scores_of_only_invalid_shapes(data: Path, tmp_path: Path) -> None:
     assert {path.name for path in save_images(evaluation, out)} == {"samples.png"}
 
 
-def test_invalid_reference_raises(data: Path, tmp_path: Path) -> None:
-    (data / "test" / "test-3.glb").write_bytes(b"no mesh")
+def test_invalid_reference_raises(own_data: Path, tmp_path: Path) -> None:
+    (own_data / "test" / "test-3.glb").write_bytes(b"no mesh")
     with pytest.raises(ValueError, match=r"1 of 5 reference shapes cannot be measured \(test-3"):
-        _evaluate(data, tmp_path, meshes=data / "train")
+        _evaluate(own_data, tmp_path, meshes=own_data / "train")
 
 
-def test_invalid_training_shapes_are_left_out_and_named(data: Path, tmp_path: Path) -> None:
-    (data / "train" / "train-103.glb").write_bytes(b"no mesh")
-    content = summarize(_evaluate(data, tmp_path), name="x")
+def test_invalid_training_shapes_are_left_out_and_named(own_data: Path, tmp_path: Path) -> None:
+    (own_data / "train" / "train-103.glb").write_bytes(b"no mesh")
+    content = summarize(_evaluate(own_data, tmp_path), name="x")
     assert "1 of 11 training shapes are invalid and left out" in content["notes"]
 
 
-def test_references_in_the_training_set_raise(data: Path, tmp_path: Path) -> None:
-    shutil.copy(data / "test" / "test-2.glb", data / "train" / "renamed.glb")
+def test_references_in_the_training_set_raise(own_data: Path, tmp_path: Path) -> None:
+    shutil.copy(own_data / "test" / "test-2.glb", own_data / "train" / "renamed.glb")
     with pytest.raises(ValueError, match=r"1 of 5 reference shapes .*test-2 is renamed"):
-        _evaluate(data, tmp_path)
-    kept = _evaluate(data, tmp_path, keep_duplicates=True)
+        _evaluate(own_data, tmp_path)
+    kept = _evaluate(own_data, tmp_path, keep_duplicates=True)
     assert "test-2 is renamed" in " ".join(summarize(kept, name="x")["notes"])
 
 
-def test_hollowness_of_each_collection(data: Path, tmp_path: Path) -> None:
+def test_hollowness_of_each_collection(data: Path, tmp_path: Path, measured: Path) -> None:
     """The references are ellipsoids; two of five generated shapes are tori, one is open."""
     meshes = _copy(data, "test", tmp_path / "meshes")
     torus = trimesh.creation.torus(1.0, 0.25)
@@ -193,7 +193,7 @@ def test_hollowness_of_each_collection(data: Path, tmp_path: Path) -> None:
     ball = trimesh.load(meshes / "test-2.glb", force="mesh")
     ball.update_faces([index > 0 for index in range(len(ball.faces))])
     ball.export(meshes / "test-2.glb")
-    content = report_of(data, tmp_path, CD, meshes=meshes)
+    content = report_of(data, measured, CD, meshes=meshes)
     found = content["hollowness"]["volume_over_hull"]
     assert set(found) == {"generated", "reference", "training"}
     assert (found["generated"]["measured"], found["generated"]["unmeasured"]) == (4, 1)
@@ -207,12 +207,14 @@ def test_hollowness_of_each_collection(data: Path, tmp_path: Path) -> None:
     assert f"differ by {difference:.2f}" in page(content)
 
 
-def test_hollowness_is_none_without_watertight_shapes(data: Path, tmp_path: Path) -> None:
+def test_hollowness_is_none_without_watertight_shapes(
+    data: Path, tmp_path: Path, measured: Path
+) -> None:
     meshes = tmp_path / "meshes"
     meshes.mkdir()
     for index in range(5):
         (meshes / f"{index}.glb").write_bytes(b"no mesh")
-    content = report_of(data, tmp_path, CD, meshes=meshes)
+    content = report_of(data, measured, CD, meshes=meshes)
     generated = content["hollowness"]["volume_over_hull"]["generated"]
     assert generated == {"measured": 0, "unmeasured": 5, "quantiles": None}
     assert content["hollowness"]["difference_of_medians"] is None
@@ -239,11 +241,11 @@ def _write_labels(data: Path, **kinds: str) -> None:
     (data / "test" / "shapes.json").write_text(json.dumps({"shapes": shapes}))
 
 
-def test_matches_are_counted_by_label(data: Path, tmp_path: Path) -> None:
-    _write_labels(data, test_0="mug", test_1="bowl", test_3="mug", test_4="mug")
-    meshes = _copy(data, "train", tmp_path / "meshes")
-    shutil.copy(data / "test" / "test-1.glb", meshes / "train-100.glb")  # the only bowl
-    evaluation = _evaluate(data, tmp_path, meshes=meshes)
+def test_matches_are_counted_by_label(own_data: Path, tmp_path: Path) -> None:
+    _write_labels(own_data, test_0="mug", test_1="bowl", test_3="mug", test_4="mug")
+    meshes = _copy(own_data, "train", tmp_path / "meshes")
+    shutil.copy(own_data / "test" / "test-1.glb", meshes / "train-100.glb")  # the only bowl
+    evaluation = _evaluate(own_data, tmp_path, meshes=meshes)
     content = summarize(evaluation, name="x")
     by_label = content["matching_by_label"]
     assert (by_label["label"], by_label["unlabelled"]) == ("kind", 1)
@@ -259,13 +261,13 @@ def test_matches_are_counted_by_label(data: Path, tmp_path: Path) -> None:
     assert "1 of 5 references have no such label" in page(content)
 
 
-def test_without_labels_there_are_no_matches_by_label(data: Path, tmp_path: Path) -> None:
-    content = report_of(data, tmp_path, CD)
+def test_without_labels_there_are_no_matches_by_label(own_data: Path, tmp_path: Path) -> None:
+    content = report_of(own_data, tmp_path, CD)
     assert content["matching_by_label"] is None
     assert "## MMD" not in page(content)
-    _write_labels(data, test_0="mug")
-    shutil.rmtree(data / "train")
-    (mug,) = report_of(data, tmp_path, CD)["matching_by_label"]["values"]
+    _write_labels(own_data, test_0="mug")
+    shutil.rmtree(own_data / "train")
+    (mug,) = report_of(own_data, tmp_path, CD)["matching_by_label"]["values"]
     assert (mug["training"], mug["ratio"]) == (None, None)
 
 
@@ -296,12 +298,12 @@ def test_a_stopped_run_goes_on_and_damaged_shards_are_measured_again(
 
 
 def test_a_model_is_evaluated_by_field_and_by_mesh(
-    data: Path, tmp_path: Path, model: Model, mean_colors: FeatureExtractor
+    data: Path, tmp_path: Path, measured: Path, model: Model, mean_colors: FeatureExtractor
 ) -> None:
     save_model(model, tmp_path / "model")
     config = replace(IMAGES, metrics=("cd", "fd"), num_shapes=6, texture_size=64)
     options = {"meshes": None, "model": tmp_path / "model"}
-    evaluation = _evaluate(data, tmp_path, config, **options)
+    evaluation = _evaluate(data, measured, config, **options)
     scores = evaluation.rows[0].scores
     assert scores.keys() >= {"cov_cd", "fd_shapes_ori", "kd_shapes_ori", "fd_shapes_3d"}
     assert len(evaluation.generated) == 6
@@ -316,27 +318,29 @@ def test_a_model_is_evaluated_by_field_and_by_mesh(
     assert content["protocol"]["images"]["num_generated"] == 6 * 7
     assert content["protocol"]["images"]["extractor"] == "mean-colors"
     assert set(content["ratios"]) >= {"cov_cd", "mmd_cd", "fd_shapes_ori", "fd_shapes_3d"}
-    longer = _evaluate(data, tmp_path, replace(config, num_shapes=8), **options)
+    longer = _evaluate(data, measured, replace(config, num_shapes=8), **options)
     for before, after in zip(evaluation.generated[:6], longer.generated[:6], strict=True):
         assert (before.points == after.points).all()
 
 
 def test_image_scores_of_identical_sets(
-    data: Path, tmp_path: Path, mean_colors: FeatureExtractor
+    data: Path, measured: Path, mean_colors: FeatureExtractor
 ) -> None:
     config = replace(IMAGES, generated_light="studio", num_images=40)
-    scores = _evaluate(data, tmp_path, config).rows[0].scores
-    oracle = _evaluate(data, tmp_path, config).rows[1].scores
+    scores = _evaluate(data, measured, config).rows[0].scores
+    oracle = _evaluate(data, measured, config).rows[1].scores
     assert scores["fd_shapes_3d"] < 0.2 * oracle["fd_shapes_3d"]
     assert scores["precision_3d"] > 0.8
 
 
-def test_field_of_one_sign_is_an_invalid_shape(data: Path, tmp_path: Path, model: Model) -> None:
+def test_field_of_one_sign_is_an_invalid_shape(
+    data: Path, tmp_path: Path, measured: Path, model: Model
+) -> None:
     """The fallback surface of training does not count as a shape."""
     solid = Generator(replace(model.generator.config, sdf_base_radius=9.0))
     save_model(Model(solid, model.info), tmp_path / "model")
     options = {"meshes": None, "model": tmp_path / "model"}
-    evaluation = _evaluate(data, tmp_path, replace(CD, num_shapes=5), **options)
+    evaluation = _evaluate(data, measured, replace(CD, num_shapes=5), **options)
     assert all("have no surface" in record.invalid for record in evaluation.generated)
     assert evaluation.rows[0].scores["cov_cd"] == 0
 
@@ -359,7 +363,7 @@ def test_changed_model_is_measured_again_or_raises(
         )
 
 
-def test_files_are_placed_as_for_training(data: Path, tmp_path: Path) -> None:
+def test_files_are_placed_as_for_training(data: Path, tmp_path: Path, measured: Path) -> None:
     """Position, unit and up axis of files are normalised."""
     moved = tmp_path / "moved"
     moved.mkdir()
@@ -369,10 +373,10 @@ def test_files_are_placed_as_for_training(data: Path, tmp_path: Path) -> None:
         mesh.apply_scale(7)
         mesh.apply_translation([0, 0, -mesh.bounds[0, 2]])
         mesh.export(moved / path.name)
-    lying = _evaluate(data, tmp_path, meshes=moved).rows[0].scores["mmd_cd"]
+    lying = _evaluate(data, measured, meshes=moved).rows[0].scores["mmd_cd"]
     config = replace(CD, generated_up_axis="z")
-    upright = _evaluate(data, tmp_path, config, meshes=moved).rows[0].scores["mmd_cd"]
-    same = _evaluate(data, tmp_path).rows[0].scores["mmd_cd"]
+    upright = _evaluate(data, measured, config, meshes=moved).rows[0].scores["mmd_cd"]
+    same = _evaluate(data, measured).rows[0].scores["mmd_cd"]
     assert upright == pytest.approx(same, rel=0.3)
     assert lying > 3 * same
 
@@ -389,17 +393,17 @@ def test_several_processes_measure_the_same(
 
 
 def test_light_changes_images_and_full_images_are_allowed(
-    data: Path, tmp_path: Path, mean_colors: FeatureExtractor
+    data: Path, measured: Path, mean_colors: FeatureExtractor
 ) -> None:
     near = replace(IMAGES, cameras=CameraDistribution(radius=0.6, fovy_deg=40.0))
-    dark = _evaluate(data, tmp_path, near)
-    lit = _evaluate(data, tmp_path, replace(near, generated_light="studio"))
+    dark = _evaluate(data, measured, near)
+    lit = _evaluate(data, measured, replace(near, generated_light="studio"))
     assert not any(record.untextured for record in (*dark.generated, *dark.reference))
     assert lit.rows[0].scores["fd_shapes_3d"] < dark.rows[0].scores["fd_shapes_3d"]
 
 
 def test_truncation_and_style_mixing_change_shapes(
-    data: Path, tmp_path: Path, model: Model
+    data: Path, tmp_path: Path, measured: Path, model: Model
 ) -> None:
     save_model(model, tmp_path / "model")
     options = {"meshes": None, "model": tmp_path / "model"}
@@ -408,35 +412,35 @@ def test_truncation_and_style_mixing_change_shapes(
         replace(CD, num_shapes=5, style_mixing=1.0),
         replace(CD, num_shapes=5, style_mixing=0.0, truncation=0.5),
     ]
-    clouds = [_evaluate(data, tmp_path, c, **options).generated[0].points for c in configs]
+    clouds = [_evaluate(data, measured, c, **options).generated[0].points for c in configs]
     assert (clouds[0] != clouds[1]).any()
     assert (clouds[0] != clouds[2]).any()
 
 
 def test_ratios_are_of_scores_that_have_one(
-    data: Path, tmp_path: Path, mean_colors: FeatureExtractor
+    data: Path, measured: Path, mean_colors: FeatureExtractor
 ) -> None:
     config = replace(IMAGES, metrics=("cd", "fd"))
-    content = report_of(data, tmp_path, config)
+    content = report_of(data, measured, config)
     assert {"cov_cd", "mmd_cd", "fd_shapes_3d", "precision_3d"} <= set(content["ratios"])
     assert not any("nna" in name or "kd_" in name for name in content["ratios"])
 
 
 def test_cameras_are_part_of_the_protocol(
-    data: Path, tmp_path: Path, mean_colors: FeatureExtractor
+    data: Path, measured: Path, mean_colors: FeatureExtractor
 ) -> None:
     far = replace(IMAGES, cameras=CameraDistribution(radius=3.0, fovy_deg=49.0))
-    evaluation = _evaluate(data, tmp_path, far)
+    evaluation = _evaluate(data, measured, far)
     assert summarize(evaluation, name="x")["protocol"]["config"]["cameras"]["radius"] == 3.0
-    near = _evaluate(data, tmp_path, IMAGES)
+    near = _evaluate(data, measured, IMAGES)
     assert (
         evaluation.generated[0].mesh_features.mean() < 0.5 * near.generated[0].mesh_features.mean()
     )
 
 
-def test_without_training_shapes_there_is_no_oracle(data: Path, tmp_path: Path) -> None:
-    shutil.rmtree(data / "train")
-    evaluation = _evaluate(data, tmp_path)
+def test_without_training_shapes_there_is_no_oracle(own_data: Path, tmp_path: Path) -> None:
+    shutil.rmtree(own_data / "train")
+    evaluation = _evaluate(own_data, tmp_path)
     content = summarize(evaluation, name="x")
     assert [row["name"] for row in content["rows"]] == ["generated"]
     assert content["ratios"] == {}
@@ -444,8 +448,8 @@ def test_without_training_shapes_there_is_no_oracle(data: Path, tmp_path: Path) 
     assert "no training shapes" in content["notes"][0]
 
 
-def test_deviations_from_the_published_protocol_are_listed(data: Path, tmp_path: Path) -> None:
-    content = summarize(_evaluate(data, tmp_path), name="x")
+def test_deviations_from_the_published_protocol_are_listed(data: Path, measured: Path) -> None:
+    content = summarize(_evaluate(data, measured), name="x")
     assert content["deviations"] == ["5 generated shapes for 5 references (published: 5 for each)"]
 
 
@@ -467,15 +471,15 @@ def test_config_out_of_range_raises(change: dict[str, object], message: str) -> 
         replace(EvaluationConfig(), **change)
 
 
-def test_too_few_shapes_raise(data: Path, tmp_path: Path) -> None:
+def test_too_few_shapes_raise(own_data: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"num_shapes is 9, but .* holds 5 shapes; make more"):
-        _evaluate(data, tmp_path, replace(CD, num_shapes=9))
+        _evaluate(own_data, tmp_path, replace(CD, num_shapes=9))
     with pytest.raises(ValueError, match="2 shapes are too few to evaluate"):
-        _evaluate(data, tmp_path, replace(CD, num_shapes=2))
+        _evaluate(own_data, tmp_path, replace(CD, num_shapes=2))
     for name in ("test-0.glb", "test-1.glb"):
-        (data / "test" / name).unlink()
+        (own_data / "test" / name).unlink()
     with pytest.raises(ValueError, match="holds 3 shapes, too few to compare with"):
-        _evaluate(data, tmp_path, meshes=data / "train")
+        _evaluate(own_data, tmp_path, meshes=own_data / "train")
 
 
 def test_missing_folders_and_weights_are_named(

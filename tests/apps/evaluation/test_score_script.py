@@ -18,20 +18,20 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_one_line_per_model(
-    data: Path,
+    own_data: Path,
     tmp_path: Path,
     model: Model,
     script: ModuleType,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shapes = [{"file": "test-0.glb", "labels": {"kind": "mug"}}]
-    (data / "test" / "shapes.json").write_text(json.dumps({"shapes": shapes}))
+    (own_data / "test" / "shapes.json").write_text(json.dumps({"shapes": shapes}))
     names = [str(tmp_path / name) for name in ("a", "b")]
     for name in names:
         save_model(model, Path(name))
     saved = tmp_path / "all.jsonl"
     script.main(
-        script.Args(models=tuple(names), data=data, num=5, work=tmp_path / "work", json=saved)
+        script.Args(models=tuple(names), data=own_data, num=5, work=tmp_path / "work", json=saved)
     )
     head, references, oracle, first, second = capsys.readouterr().out.splitlines()
     assert {"COV-CD", "MMD-CD", "1-NNA-CD"} <= set(head.split())
