@@ -12,7 +12,9 @@ from get3d.models import Generator, GeneratorConfig
 from get3d.models.fields import BaseShape, Fields
 from tests.tiny import TINY
 
-CONFIG = GeneratorConfig(**(TINY | {"grid_resolution": 8, "iso_surface": "flexicubes"}))
+CONFIG = GeneratorConfig(
+    **(TINY | {"plane_resolution": 16, "grid_resolution": 8, "iso_surface": "flexicubes"})
+)
 
 
 @pytest.fixture
