@@ -42,7 +42,7 @@ def refusal(args, capsys) -> str:
         (["generate", "--out", "o", "--num", "1000000000000"], "num must be at most 1000000"),
         (["shapes", "chair", "--out", "o", "--num", "1000000000000"], "num must be from 1 to"),
         (["render", "x", "--out", "o", "--views", "1000000000"], "views must be at most"),
-        (["render", "x", "--out", "o", "--size", "1000000"], "size must be at most"),
+        (["render", "x", "--out", "o", "--image-size", "1000000"], "size must be at most"),
     ],
 )
 def test_command_lines(tmp_path, monkeypatch, capsys, args, message):
