@@ -97,6 +97,21 @@ def test_unwritable_output_fails_before_the_work(
     assert "choose another folder" in capsys.readouterr().err
 
 
+def test_scores_of_a_version_with_fewer_settings_are_taken(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--meshes", str(data / "train"), "--metrics", "cd"]
+    assert _evaluate(data, tmp_path, *flags) == 0
+    path = tmp_path / "scores.json"
+    content = json.loads(path.read_text())
+    del content["settings"]["cull_backfaces"]
+    path.write_text(json.dumps(content))
+    assert _evaluate(data, tmp_path, *flags) == 0
+    path.write_text(json.dumps(content))
+    assert _evaluate(data, tmp_path, *flags, "--cull-backfaces") == 1
+    assert "cull_backfaces differs" in capsys.readouterr().err
+
+
 def test_a_run_knows_its_data_and_the_settings_of_its_images(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

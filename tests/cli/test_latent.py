@@ -342,6 +342,20 @@ def test_videos_of_files_of_one_name_take_the_names_of_their_folders(tmp_path: P
     assert {path.name for path in out.glob("*.gif")} == {"first_ball.gif", "second_ball.gif"}
 
 
+def test_turntables_of_files_say_what_was_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    triangle = "v 0 0 0\nv 1 0 0\nv 0 1 1\nf 1 2 3\n"
+    (tmp_path / "lossy.obj").write_text(f"mtllib gone.mtl\nusemtl red\n{triangle}")
+    (tmp_path / "plain.obj").write_text(triangle)
+    flags = ["--out", str(tmp_path / "out"), "--frames", "1", "--image-size", "16"]
+    assert main(["turntable", *(str(path) for path in tmp_path.glob("*.obj")), *flags]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 1
+    assert notes[0].startswith("note: lossy.webp: ")
+    assert "gone.mtl" in notes[0]
+
+
 def test_ctrl_c_reports_progress(
     model_folder: Path,
     tmp_path: Path,
