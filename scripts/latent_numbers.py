@@ -267,7 +267,7 @@ def draw(args: Args, folder: Path) -> None:
             "latent_walk.webp",
         ),
         "perturb": (
-            ["perturb", "--seed", names[1], "--sizes", "0.1", "0.3", "--num", "5", *mesh],
+            ["perturb", "--seeds", names[1], "--sizes", "0.1", "0.3", "--num", "5", *mesh],
             "contact_sheet.png",
             "latent_perturb.png",
         ),
@@ -277,7 +277,7 @@ def draw(args: Args, folder: Path) -> None:
             "latent_swap.png",
         ),
         "mix": (
-            ["mix", "--rows", *names[:3], "--columns", *names[3:6], "--geometry-layers", "0-3",
+            ["mix", "--seeds", *names[:3], "--columns", *names[3:6], "--geometry-layers", "0-3",
              *mesh],
             "contact_sheet.png",
             "latent_mix.png",

@@ -97,7 +97,7 @@ def render_args(
     polar_deg: tuple[float, float],
 ) -> Sequence[object]:
     """Return the arguments of `get3d render`, without a test split."""
-    images = ("--views", views, "--size", size, "--supersample", 3)
+    images = ("--views", views, "--image-size", size, "--supersample", 3)
     cameras = ("--longest-side", longest_side, "--polar-deg", *polar_deg)
     names = ("--category", category, "--test-fraction", 0)
     return ("render", meshes, "--out", data, *images, *cameras, *names)

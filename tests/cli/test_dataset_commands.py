@@ -16,7 +16,7 @@ def meshes(tmp_path: Path) -> Path:
 
 
 def _render(meshes: Path, out: Path, *flags: str) -> int:
-    sizes = ["--views", "4", "--size", "32", "--supersample", "2", "--workers", "1"]
+    sizes = ["--views", "4", "--image-size", "32", "--supersample", "2", "--workers", "1"]
     return main(["render", str(meshes), "--out", str(out), *sizes, *flags])
 
 

@@ -66,7 +66,6 @@ def test_meshes_of_any_program(
         (["--meshes", "nowhere", "--metrics", "cd"], "nowhere"),
         (["--features", "weights.pth", "--metrics", "fd"], "weights.pth: no such file; download"),
         (["--num-images", "0"], "num_images must be at least 8"),
-        (["--num-shapes", "1"], "num_shapes must be at least 2, got 1"),
         (["--num", "1"], "num_shapes must be at least 2, got 1"),
         (["--num=1"], "num_shapes must be at least 2, got 1"),
     ],
@@ -98,12 +97,27 @@ def test_unwritable_output_fails_before_the_work(
     assert "choose another folder" in capsys.readouterr().err
 
 
+def test_scores_of_a_version_with_fewer_settings_are_taken(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--meshes", str(data / "train"), "--metrics", "cd"]
+    assert _evaluate(data, tmp_path, *flags) == 0
+    path = tmp_path / "scores.json"
+    content = json.loads(path.read_text())
+    del content["settings"]["cull_backfaces"]
+    path.write_text(json.dumps(content))
+    assert _evaluate(data, tmp_path, *flags) == 0
+    path.write_text(json.dumps(content))
+    assert _evaluate(data, tmp_path, *flags, "--cull-backfaces") == 1
+    assert "cull_backfaces differs" in capsys.readouterr().err
+
+
 def test_a_run_knows_its_data_and_the_settings_of_its_images(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Flags override what the dataset says."""
     images, out = tmp_path / "images", tmp_path / "out"
-    flags = ["--views", "1", "--size", "16", "--supersample", "1", "--light", "none"]
+    flags = ["--views", "1", "--image-size", "16", "--supersample", "1", "--light", "none"]
     assert main(["render", str(data), "--out", str(images), "--workers", "1", *flags]) == 0
     assert "9 train, 4 test" in capsys.readouterr().out
     assert _evaluate(images, out, "--meshes", str(data / "train"), "--metrics", "cd") == 0

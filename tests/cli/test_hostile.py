@@ -45,7 +45,7 @@ def refusal(args, capsys) -> str:
             "num must be at most 1000000",
         ),
         (["render", "x", "--out", "o", "--views", "1000000000"], "views must be at most"),
-        (["render", "x", "--out", "o", "--size", "1000000"], "size must be at most"),
+        (["render", "x", "--out", "o", "--image-size", "1000000"], "size must be at most"),
     ],
 )
 def test_command_lines(tmp_path, monkeypatch, capsys, args, message):

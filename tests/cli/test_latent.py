@@ -19,9 +19,9 @@ from tests.interop.released_files import write_checkpoint
 
 COMMANDS = {
     "interpolate": ["--seeds", "0", "1", "--frames", "4", "--image-size", "24"],
-    "perturb": ["--seed", "0.1", "--sizes", "0.1", "0.3", "--num", "2"],
+    "perturb": ["--seeds", "0.1", "--sizes", "0.1", "0.3", "--num", "2"],
     "swap": ["--geometry", "0", "1", "--texture", "2", "3"],
-    "mix": ["--rows", "0", "--columns", "1", "2", "--geometry-layers", "0-1"],
+    "mix": ["--seeds", "0", "--columns", "1", "2", "--geometry-layers", "0-1"],
     "sweep": ["--seeds", "0", "1", "--truncations", "0", "0.5", "1"],
 }
 SHAPES = {
@@ -143,7 +143,6 @@ def test_generate_with_a_texture_seed(model_folder: Path, tmp_path: Path) -> Non
         ("interpolate", ["--seeds", "1"], "at least two shapes, got 1"),
         ("interpolate", ["--frames", "0"], "frames must be at least 1, got 0"),
         ("interpolate", ["--frames", "1"], "frames must be at least 2"),
-        ("interpolate", ["--texture-seeds", "1"], "as many textures as shapes"),
         ("interpolate", ["--texture", "1"], "as many textures as shapes"),
         ("interpolate", ["--seeds", "1", "x"], "a shape is named SEED"),
         ("interpolate", ["--video", "gif", "--fps", "99"], "fps must be from 1 to 50"),
@@ -170,8 +169,7 @@ def test_generate_with_a_texture_seed(model_folder: Path, tmp_path: Path) -> Non
         ("generate", ["--truncation", "inf"], "truncation must lie in"),
         ("turntable", [], "nothing to render"),
         ("turntable", ["--seeds", "1", "1"], "two videos would be called shape_1"),
-        ("turntable", ["--seeds", "1", "--texture-seeds", "1", "2"], "texture_seeds must be as"),
-        ("turntable", ["--seeds", "1", "--texture", "1", "2"], "texture_seeds must be as"),
+        ("turntable", ["--seeds", "1", "--texture", "1", "2"], "texture must be as many"),
         ("turntable", ["--seeds", "1", "--polar-deg", "200"], "polar_deg must lie within"),
         ("turntable", ["--seeds", "1", "--grid-resolution", "2"], "must be from 3 to 2048, got 2"),
         ("turntable", ["--seeds", "1", "--frames", "0"], "frames must be at least 1"),
@@ -342,6 +340,20 @@ def test_videos_of_files_of_one_name_take_the_names_of_their_folders(tmp_path: P
     flags = ["--frames", "2", "--image-size", "24", "--video", "gif", "--out", str(out)]
     assert main(["turntable", *map(str, paths), *flags]) == 0
     assert {path.name for path in out.glob("*.gif")} == {"first_ball.gif", "second_ball.gif"}
+
+
+def test_turntables_of_files_say_what_was_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    triangle = "v 0 0 0\nv 1 0 0\nv 0 1 1\nf 1 2 3\n"
+    (tmp_path / "lossy.obj").write_text(f"mtllib gone.mtl\nusemtl red\n{triangle}")
+    (tmp_path / "plain.obj").write_text(triangle)
+    flags = ["--out", str(tmp_path / "out"), "--frames", "1", "--image-size", "16"]
+    assert main(["turntable", *(str(path) for path in tmp_path.glob("*.obj")), *flags]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 1
+    assert notes[0].startswith("note: lossy.webp: ")
+    assert "gone.mtl" in notes[0]
 
 
 def test_ctrl_c_reports_progress(

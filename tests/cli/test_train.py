@@ -252,7 +252,7 @@ def test_light_of_the_data(tmp_path, config, monkeypatch, light, expected):
     meshes, rendered = tmp_path / "meshes", tmp_path / "rendered"
     meshes.mkdir()
     trimesh.creation.icosphere(subdivisions=1).export(meshes / "ball.ply")
-    flags = ["--views", "4", "--size", "16", "--supersample", "1", "--workers", "1"]
+    flags = ["--views", "4", "--image-size", "16", "--supersample", "1", "--workers", "1"]
     assert main(["render", str(meshes), "--out", str(rendered), "--light", light, *flags]) == 0
     assert open_dataset(rendered).light == light
     lights = []
@@ -269,7 +269,7 @@ def test_data_set_without_known_light_raises(tmp_path, data, config, capsys):
     meshes, rendered = tmp_path / "meshes", tmp_path / "rendered"
     meshes.mkdir()
     trimesh.creation.box().export(meshes / "box.ply")
-    flags = ["--views", "4", "--size", "16", "--supersample", "1", "--workers", "1"]
+    flags = ["--views", "4", "--image-size", "16", "--supersample", "1", "--workers", "1"]
     assert main(["render", str(meshes), "--out", str(rendered), *flags]) == 0
     path = rendered / "dataset.json"
     content = json.loads(path.read_text())

@@ -1,15 +1,17 @@
-"""Run by Blender's Python (PyPI `bpy`): render GLB and USDZ files with Cycles, in white light.
+"""Run by Blender's Python (PyPI `bpy`): render glTF, OBJ and USDZ files with Cycles.
 
 python blender_render.py JOB.json
 
 The job is that of chromium_render.mjs: every file from every camera, FOLDER/FILE-CAMERA.png, and
-one line of JSON a file.
+one line of JSON a file. The light is white from everywhere; with `flat`, base colours are shown
+without light.
 """
 
 import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main(job_path: str) -> None:
@@ -21,11 +23,13 @@ def main(job_path: str) -> None:
     job = json.loads(Path(job_path).read_text(encoding="utf-8"))
     for file, path in enumerate(job["files"]):
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        is_usd = path.endswith(".usdz")
-        (bpy.ops.wm.usd_import if is_usd else bpy.ops.import_scene.gltf)(filepath=path)
+        import_file = {".usdz": bpy.ops.wm.usd_import, ".obj": bpy.ops.wm.obj_import}
+        import_file.get(Path(path).suffix, bpy.ops.import_scene.gltf)(filepath=path)
+        if job["flat"]:
+            show_base_colors(bpy.data.materials)
         scene = bpy.context.scene
         meshes = [thing for thing in scene.objects if thing.type == "MESH"]
-        images = [image for image in bpy.data.image_files if image.size[0] > 0]
+        images = [image for image in bpy.data.images if image.size[0] > 0]
         found = {"meshes": len(meshes), "images": len(images)}
         print(json.dumps(found), flush=True)  # noqa: T201
 
@@ -39,8 +43,9 @@ def main(job_path: str) -> None:
         scene.render.engine = "CYCLES"
         scene.cycles.device = "CPU"
         scene.cycles.samples = 16
+        scene.cycles.transparent_max_bounces = 64
         scene.cycles.pixel_filter_type = "BOX"  # as our images: the mean over a pixel
-        scene.render.video_transparent = True
+        scene.render.film_transparent = True
         scene.render.resolution_x = scene.render.resolution_y = job["size"]
         scene.render.image_settings.file_format = "PNG"
         scene.render.image_settings.color_mode = "RGBA"
@@ -53,6 +58,23 @@ def main(job_path: str) -> None:
             camera.data.clip_start, camera.data.clip_end = view["near"], view["far"]
             scene.render.filepath = str(Path(job["folder"]) / f"{file}-{index}.png")
             bpy.ops.render.render(write_still=True)
+
+
+def show_base_colors(materials: Any) -> None:
+    """Replace the surface of every material by emission of its base colour, with its alpha."""
+    for material in materials:
+        nodes, links = material.node_tree.nodes, material.node_tree.links
+        [surface] = [node for node in nodes if node.type == "BSDF_PRINCIPLED"]
+        [output] = [node for node in nodes if node.type == "OUTPUT_MATERIAL"]
+        emission, mix = nodes.new("ShaderNodeEmission"), nodes.new("ShaderNodeMixShader")
+        for name, target in (("Base Color", emission.inputs["Color"]), ("Alpha", mix.inputs[0])):
+            if surface.inputs[name].is_linked:
+                links.new(surface.inputs[name].links[0].from_socket, target)
+            else:
+                target.default_value = surface.inputs[name].default_value
+        links.new(nodes.new("ShaderNodeBsdfTransparent").outputs[0], mix.inputs[1])
+        links.new(emission.outputs[0], mix.inputs[2])
+        links.new(mix.outputs[0], output.inputs["Surface"])
 
 
 if __name__ == "__main__":

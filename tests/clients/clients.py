@@ -94,8 +94,8 @@ def usd_command() -> list[str]:
     return [python, str(HERE / "usd_check.py")]
 
 
-def make_client(command: list[str], folder: Path) -> Client:
-    """A program, with a folder of its own for jobs and images."""
+def make_client(command: list[str], folder: Path, *, flat: bool = False) -> Client:
+    """A program, with a folder of its own for jobs and images; flat: base colours (Blender)."""
 
     def show(files: Sequence[Path], cameras: Cameras, size: int) -> Shown:
         job = {
@@ -112,6 +112,7 @@ def make_client(command: list[str], folder: Path) -> Client:
                 )
             ],
             "size": size,
+            "flat": flat,
             "folder": str(folder),
         }
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")

@@ -158,7 +158,7 @@ def test_wrong_images_are_named(
     tmp_path: Path, make_published: Maker, change: Callable[[Path], None], message: str
 ) -> None:
     dataset = open_dataset(make_published(tmp_path / "d"))
-    change(dataset.image_paths[3])
+    change(dataset.images[3].path)
     with pytest.raises(DataError, match=rf"thing_0/003\.png: .*{message}"):
         dataset[3]
     with pytest.raises(DataError, match=rf"thing_0/003\.png: .*{message}"):
@@ -171,7 +171,11 @@ def test_wrong_images_are_named(
         (lambda content: content.pop("camera_angle_x"), "frame 0 .*camera_angle_x"),
         (lambda content: content.update(camera_angle_x=0.0), "frame 0 .*division"),
         (lambda content: content.update(camera_angle_x=float("nan")), "frame 0.*focal lengths"),
-        (lambda content: content.update(fl_x=10, w=0, h=32), "frame 0 .*division"),
+        (lambda content: content.update(fl_x=10, w=0, h=0), "frame 0 .*division"),
+        (
+            lambda content: content.update(fl_x=10, w=48, h=32),
+            "frame 0 .*must be square, got 48 x 32",
+        ),
         (lambda content: content.pop("frames"), "no frames"),
         (lambda content: content["frames"][2].pop("transform_matrix"), "frame 2"),
         (lambda content: content["frames"][2].update(file_path="./gone"), "gone: missing"),

@@ -1,7 +1,6 @@
 """`get3d evaluate`: scores of a model, and contact sheets."""
 
 import json
-import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from get3d.apps.evaluation import (
 )
 from get3d.apps.evaluation.page import SCORES_NAME, score_text, score_title
 from get3d.apps.run_folder import read_run_data
+from get3d.cli import flags
 from get3d.cli.device import pick_device
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
@@ -26,11 +26,22 @@ from get3d.core import ConfigError, atomic_path
 WORK_NAME = "work"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Settings(EvaluationConfig):
+    """Settings of an evaluation, with the flags that several commands share."""
+
+    num_shapes: Annotated[int | None, flags.NUM] = None
+
+
 @dataclass(frozen=True)
 class EvaluateArgs:
     """Score a model, or meshes of any program, against shapes that it was not trained on.
 
-    Writes scores.json, report.md and images. The same command resumes where it was stopped.
+    Writes scores.json, report.md and images. The same command resumes where it was stopped. Five
+    times as many shapes as there are references are generated unless --num is given (published).
+    --light, --up-axis, --longest-side and --cull-backfaces are for references and training shapes,
+    as for `get3d render`; the light is also on shapes of a model whose colours are base colours
+    (is_unlit in its config.yaml).
     """
 
     model: tyro.conf.Positional[str | None] = None
@@ -42,26 +53,22 @@ class EvaluateArgs:
     folder with a folder `test` of meshes and, for the oracles and the search for copies, a folder
     `train`. The dataset that the model was trained on if left out."""
 
-    out: Path = tyro.MISSING
-    """Folder for the results; made if absent."""
+    out: Annotated[Path, flags.OUT] = tyro.MISSING
 
     meshes: Path | None = None
     """Evaluate the meshes in this folder instead of a model."""
 
-    device: str = "auto"
-    """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
+    device: Annotated[str, flags.DEVICE] = "auto"
 
-    workers: int | None = None
-    """Processes on a CPU; one per core if left out."""
+    workers: Annotated[int | None, flags.WORKERS] = None
 
-    overwrite: bool = False
-    """Replace scores that were made with other settings."""
+    overwrite: Annotated[bool, flags.OVERWRITE] = False
 
     keep_duplicates: bool = False
     """Compute scores even if test shapes are among the training shapes."""
 
     config: Annotated[tyro.conf.OmitArgPrefixes[EvaluationConfig], tyro.conf.arg(name="")] = field(
-        default_factory=EvaluationConfig
+        default_factory=_Settings
     )
 
 
@@ -120,13 +127,11 @@ def run(args: list[str]) -> int:
 
 def _parse(args: list[str]) -> EvaluateArgs:
     """Parse the command line; the data give the defaults of the settings."""
-    # As the commands that make shapes call it.
-    args = [re.sub(r"^--num(?=$|=)", "--num-shapes", arg) for arg in args]
     first = parse(EvaluateArgs, "evaluate", args)
     data = read_run_data(first.model) if first.data is None else first.data
     if data is None:
         raise ConfigError("no data to compare with; name a dataset or a folder with --data")
-    settings = settings_of(data)
+    settings = _Settings(**vars(settings_of(data)))
 
     @dataclass(frozen=True)
     class Args(EvaluateArgs):
@@ -135,7 +140,8 @@ def _parse(args: list[str]) -> EvaluateArgs:
             field(default_factory=lambda: settings)
         )
 
-    return replace(parse(Args, "evaluate", args), data=data)
+    parsed = parse(Args, "evaluate", args)
+    return replace(parsed, data=data, config=EvaluationConfig(**vars(parsed.config)))
 
 
 def _print_hollowness(content: dict[str, Any]) -> None:
@@ -162,6 +168,7 @@ def _check_same_settings(out: Path, settings: dict[str, Any]) -> None:
         return
     try:
         former = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        former = asdict(EvaluationConfig()) | former  # scores of earlier versions lack new ones
         changed = [name for name, value in settings.items() if former.get(name) != value]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         changed = ["what made it"]

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-import tyro
-
 from get3d.apps import Model, check_truncation
 from get3d.apps.latent import Cell, SheetLayout, parse_name, styles_of
+from get3d.cli import flags
 from get3d.cli.latent import ShapeOptions, check_positive, make_shapes, report, take_folder
 from get3d.cli.parsing import parse
 from get3d.core import ConfigError
@@ -17,29 +16,23 @@ from get3d.core import ConfigError
 class GenerateArgs(ShapeOptions):
     """Make textured meshes with a trained model, and contact sheets of all of them.
 
-    The same options give the same files. The same command resumes where it was stopped, and a
-    larger --num adds shapes. A folder with the files of other options is left alone unless
-    --overwrite is given.
+    --seeds names single shapes, instead of --seed and --num. The same options give the same files.
+    The same command resumes where it was stopped, and a larger --num adds shapes. A folder with the
+    files of other options is left alone unless --overwrite is given.
     """
 
-    num: int = 16
-    """Number of shapes."""
+    num: Annotated[int, flags.NUM] = 16
 
-    seed: int = 0
-    """Random seed of the shapes."""
+    seed: Annotated[int, flags.SEED] = 0
 
     texture_seed: int | None = None
     """Random seed of the textures; --seed if left out."""
 
-    seeds: tuple[str, ...] = ()
-    """Shapes by name, instead of --seed and --num: 7 is the first of `get3d generate --seed 7`, 7.3
-    is its shape_0003."""
+    seeds: Annotated[tuple[str, ...], flags.SEEDS] = ()
 
-    texture: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--texture-seeds"])] = ()
-    """Shapes that give the textures, one for each of --seeds; --seeds if left out."""
+    texture: Annotated[tuple[str, ...], flags.TEXTURE] = ()
 
-    truncation: float = 0.7
-    """1 is the full variety of the model; smaller values stay nearer to its average shape."""
+    truncation: Annotated[float, flags.TRUNCATION] = 0.7
 
 
 def run(args: list[str]) -> int:

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from get3d.apps import ImportOptions, Model, import_model, save_model
 from get3d.apps.imported import RELEASE_LICENCE
 from get3d.apps.model_folder import CARD_NAME, CONFIG_NAME, WEIGHTS_NAME
+from get3d.cli import flags
 from get3d.cli.parsing import parse
 from get3d.core import ConfigError
 
@@ -23,8 +25,7 @@ class ImportArgs:
     checkpoint: tyro.conf.Positional[str]
     """A .pt file, or hf://owner/name/file.pt on the Hugging Face Hub."""
 
-    out: Path
-    """Model folder to write."""
+    out: Annotated[Path, flags.OUT]
 
     grid: int = 90
     """Resolution of the grid that it was trained on; the tensors do not contain it."""
@@ -44,8 +45,7 @@ class ImportArgs:
     licence: str | None = None
     """Licence of the weights, if you trained them; the authors' non-commercial one if left out."""
 
-    overwrite: bool = False
-    """Replace a model that is in the folder."""
+    overwrite: Annotated[bool, flags.OVERWRITE] = False
 
 
 def run(args: list[str]) -> int:

@@ -20,6 +20,7 @@ from get3d.apps.latent import (
     write_contact_sheet,
     write_video,
 )
+from get3d.cli import flags
 from get3d.cli.latent import ShapeOptions, cell, check_positive, make_shapes, report, take_folder
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
@@ -30,38 +31,30 @@ from get3d.core import MeshError, Styles, check_video
 class InterpolateArgs(ShapeOptions):
     """Interpolate between shapes: a video, meshes of the named shapes, and a contact sheet.
 
-    The interpolation is linear in W, the space of style vectors.
+    Every shape of --seeds, at least two, is a frame of the video. The interpolation is linear in W,
+    the space of style vectors; what does not vary stays that of the first shape.
     """
 
-    seeds: tuple[str, ...] = tyro.MISSING
-    """The shapes, at least two: 7 is the first of `get3d generate --seed 7`, 7.3 its shape_0003."""
+    seeds: Annotated[tuple[str, ...], flags.SEEDS] = tyro.MISSING
 
-    texture_seeds: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--texture"])] = ()
-    """Shapes that give the textures, one for each of --seeds; --seeds if left out."""
+    texture_seeds: Annotated[tuple[str, ...], flags.TEXTURE] = ()
 
-    vary: Vary = "both"
-    """What changes: both, geometry or texture; the rest stays that of the first shape."""
+    vary: Annotated[Vary, flags.VARY] = "both"
 
-    frames: int = 60
-    """Frames of the video; every named shape is one of them."""
+    frames: Annotated[int, flags.FRAMES] = 60
 
     loop: bool = False
     """Return to the first shape at the end."""
 
-    turns: float = 0.0
-    """Full turns of the camera during the video."""
+    turns: Annotated[float, flags.TURNS] = 0.0
 
-    video: Literal["webp", "gif", "mp4"] = "webp"
-    """Format of the video; mp4 needs pip install imageio-ffmpeg."""
+    video: Annotated[Literal["webp", "gif", "mp4"], flags.VIDEO] = "webp"
 
-    fps: float = 30.0
-    """Frames per second."""
+    fps: Annotated[float, flags.FPS] = 30.0
 
-    image_size: int = 256
-    """Width and height of the video, in pixels."""
+    image_size: Annotated[int, flags.IMAGE_SIZE] = 256
 
-    truncation: float = 0.7
-    """1 is the full variety of the model; smaller values stay nearer to its average shape."""
+    truncation: Annotated[float, flags.TRUNCATION] = 0.7
 
 
 def run(args: list[str]) -> int:

@@ -19,6 +19,7 @@ from get3d.apps.latent import (
     open_folder,
     write_shapes,
 )
+from get3d.cli import flags
 from get3d.cli.device import pick_device
 from get3d.cli.errors import one_line
 from get3d.cli.progress import progress_bar
@@ -41,11 +42,9 @@ class ShapeOptions:
     """Model folder, run folder, hf://owner/name, or vessel, chair or vehicle (bundled); vessel if
     left out."""
 
-    out: Path = tyro.MISSING
-    """Folder for the files; made if absent."""
+    out: Annotated[Path, flags.OUT] = tyro.MISSING
 
-    texture_size: int = 1024
-    """Width and height of the textures, in texels."""
+    texture_size: Annotated[int, flags.TEXTURE_SIZE] = 1024
 
     format: Literal["glb", "obj", "ply", "usdz"] = "glb"
     """glb: one file with its texture; usdz: the same for Apple's Quick Look and USD programs; obj:
@@ -63,11 +62,9 @@ class ShapeOptions:
     grid: Annotated[GridOptions, tyro.conf.arg(name="")] = field(default_factory=GridOptions)
     """Resolution of the surface."""
 
-    device: str = "auto"
-    """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
+    device: Annotated[str, flags.DEVICE] = "auto"
 
-    overwrite: bool = False
-    """Replace files that were made with other options."""
+    overwrite: Annotated[bool, flags.OVERWRITE] = False
 
     @property
     def files(self) -> ShapeFiles:

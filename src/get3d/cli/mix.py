@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from get3d.apps.latent import mix, parse_name, styles_of
+from get3d.cli import flags
 from get3d.cli.latent import ShapeOptions, cell, write_grid
 from get3d.cli.parsing import parse
 from get3d.core import ConfigError
@@ -13,18 +14,17 @@ from get3d.core import ConfigError
 
 @dataclass(frozen=True)
 class MixArgs(ShapeOptions):
-    """Style mixing: every row's shape takes some style layers from every column's shape.
+    """Style mixing: every shape of --seeds takes some style layers from every one of --columns.
 
-    The contact sheet shows the columns' shapes in its first row and the rows' in its first column.
-    Layers are written as all, none, one (4), or first and last (4-7); they count from 0.
+    The shapes of --seeds are the rows and keep the other layers. The contact sheet shows the
+    columns' shapes in its first row and the rows' in its first column. Layers are written as all,
+    none, one (4), or first and last (4-7); they count from 0.
     """
 
-    rows: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--seeds"])] = tyro.MISSING
-    """Shapes that keep the other layers: 7 is the first of `get3d generate --seed 7`, 7.3 is its
-    shape_0003."""
+    rows: Annotated[tuple[str, ...], flags.SEEDS] = tyro.MISSING
 
     columns: tuple[str, ...] = tyro.MISSING
-    """Shapes that the layers are taken from."""
+    """Shapes that the layers are taken from, named as for --seeds."""
 
     geometry_layers: str = "none"
     """Geometry layers taken from the column's shape."""
@@ -32,8 +32,7 @@ class MixArgs(ShapeOptions):
     texture_layers: str = "none"
     """Texture layers taken from the column's shape."""
 
-    truncation: float = 0.7
-    """Truncation, as for `get3d generate`."""
+    truncation: Annotated[float, flags.TRUNCATION] = 0.7
 
 
 def run(args: list[str]) -> int:

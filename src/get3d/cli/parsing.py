@@ -12,6 +12,8 @@ from typing import TypeVar
 
 import tyro
 
+from get3d.cli.flags import rename_former
+
 T = TypeVar("T")
 
 # Top of tyro's frame with a heading, rules, and the bottom: box-drawing characters or, in an ASCII
@@ -38,12 +40,13 @@ def parse(command: type[T], name: str, args: Sequence[str]) -> T:
     Args:
         command: Dataclass of the command; its docstring and those of its fields are the help.
         name: Name of the sub-command.
-        args: Command line after the sub-command.
+        args: Command line after the sub-command; former names of flags are understood.
 
     Raises:
         SystemExit: With code 2 if the command line is wrong, after one line that says why; with
             code 0 after `--help`.
     """
+    args = rename_former(name, args)
     markers = (tyro.conf.PositionalMetavarFromFieldName, tyro.conf.FlagCreatePairsOff)
     box = io.StringIO()
     width = os.environ.get("COLUMNS")

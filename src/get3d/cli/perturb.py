@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from get3d.apps.latent import Vary, parse_name, perturb, split_styles, styles_of
+from get3d.cli import flags
 from get3d.cli.latent import ShapeOptions, cell, check_positive, write_grid
 from get3d.cli.parsing import parse
 from get3d.core import ConfigError
@@ -15,30 +16,26 @@ from get3d.core import ConfigError
 class PerturbArgs(ShapeOptions):
     """Generate variants of one shape by small noise on its style vectors.
 
-    A size of 1 is the distance of random shapes from the average one. Variants with the same number
-    have the same noise at every size.
+    --num variants are made for each of --sizes; the noise is not truncated. A size of 1 is the
+    distance of random shapes from the average one. Variants with the same number have the same
+    noise at every size.
     """
 
-    seed: Annotated[str, tyro.conf.arg(aliases=["--seeds"])] = tyro.MISSING
-    """The shape: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
+    seed: Annotated[str, flags.SEEDS] = tyro.MISSING
 
-    texture_seed: Annotated[str | None, tyro.conf.arg(aliases=["--texture"])] = None
-    """Shape that gives the texture; --seed if left out."""
+    texture_seed: Annotated[str | None, flags.TEXTURE] = None
 
     sizes: tuple[float, ...] = (0.2,)
     """Sizes of the noise, one for each row of the contact sheet."""
 
-    num: int = 7
-    """Variants of each size."""
+    num: Annotated[int, flags.NUM] = 7
 
     noise_seed: int = 0
     """Random seed of the noise."""
 
-    vary: Vary = "both"
-    """What changes: both, geometry or texture."""
+    vary: Annotated[Vary, flags.VARY] = "both"
 
-    truncation: float = 0.7
-    """Truncation of the shape, as for `get3d generate`; the noise is not truncated."""
+    truncation: Annotated[float, flags.TRUNCATION] = 0.7
 
 
 def run(args: list[str]) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from get3d.cli import flags
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.core import ConfigError
@@ -18,24 +19,32 @@ from get3d.data import (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Settings(RenderConfig):
+    __doc__ = RenderConfig.__doc__
+
+    size: Annotated[int, flags.IMAGE_SIZE] = RenderConfig.size
+
+
 @dataclass(frozen=True)
 class RenderArgs:
     """Render a data set: images of 3D models from random cameras, with masks and cameras.
 
-    Reads GLB, glTF, OBJ, PLY, STL and OFF; each object is centred and scaled to the same size.
-    Files that cannot be used are listed at the end, with the reason. The same command resumes where
-    it was stopped, and renders models that were added. Files in folders called train, val and test
-    keep their split; otherwise it is drawn at random.
+    The folder is new, empty, or one that the same settings made. Reads GLB, glTF, OBJ, PLY, STL and
+    OFF; each object is centred and scaled to the same size. Files that cannot be used are listed at
+    the end, with the reason. The same command resumes where it was stopped, and renders models that
+    were added. Files in folders called train, val and test keep their split; otherwise it is drawn
+    at random. Unless --longest-side is given, it is the largest at which no image cuts off a corner
+    of any box.
     """
 
     meshes: tyro.conf.Positional[tuple[Path, ...]]
     """Mesh files, and folders that are searched for them."""
 
-    out: Path
-    """Folder of the data set: new, empty, or one that the same settings made."""
+    out: Annotated[Path, flags.OUT]
 
-    config: Annotated[tyro.conf.OmitArgPrefixes[RenderConfig], tyro.conf.arg(name="")] = field(
-        default_factory=RenderConfig
+    config: Annotated[tyro.conf.OmitArgPrefixes[_Settings], tyro.conf.arg(name="")] = field(
+        default_factory=_Settings
     )
 
 
@@ -51,6 +60,7 @@ def run(args: list[str]) -> int:
     parsed = parse(RenderArgs, "render", args)
     if not parsed.meshes:
         raise ConfigError("no meshes named; give files, or folders that hold them")
+    config = RenderConfig(**vars(parsed.config))
     with progress_bar("objects") as progress:
         task = progress.add_task("", total=None)
 
@@ -59,7 +69,7 @@ def run(args: list[str]) -> int:
             if state.outcome is not None:
                 progress.update(task, description=state.outcome.job.name)
 
-        report = render_dataset(parsed.meshes, parsed.out, parsed.config, on_progress=show)
+        report = render_dataset(parsed.meshes, parsed.out, config, on_progress=show)
     _print_report(report)
     return 0
 

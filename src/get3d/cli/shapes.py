@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from get3d.cli import flags
 from get3d.cli.parsing import parse
 from get3d.cli.progress import progress_bar
 from get3d.core import ConfigError
@@ -16,30 +18,25 @@ from get3d_shapes.folder import SHEET_NAME
 class ShapesArgs:
     """Make textured, watertight shapes of a category, with part names, labels and captions.
 
-    Deterministic: the same category, split and seed give the same shapes. The same command resumes
-    where it was stopped, and a larger --num adds shapes.
+    The shapes go to OUT/SPLIT. Deterministic: the same category, split and seed give the same
+    shapes. The same command resumes where it was stopped, and a larger --num adds shapes.
     """
 
     category: tyro.conf.Positional[str]
     """Category, such as chair; the error for an unknown name lists the known ones."""
 
-    out: Path
-    """Folder; the shapes go to OUT/SPLIT."""
+    out: Annotated[Path, flags.OUT]
 
-    num: int = 100
-    """Number of shapes."""
+    num: Annotated[int, flags.NUM] = 100
 
-    seed: int = 0
-    """Random seed of the shapes."""
+    seed: Annotated[int, flags.SEED] = 0
 
     split: str = "train"
     """train, validation or test: no shape is in two of them."""
 
-    texture_size: int = 512
-    """Width and height of each shape's texture, in texels."""
+    texture_size: Annotated[int, flags.TEXTURE_SIZE] = 512
 
-    workers: int | None = None
-    """Processes; one per core if left out."""
+    workers: Annotated[int | None, flags.WORKERS] = None
 
 
 def run(args: list[str]) -> int:

@@ -1,10 +1,12 @@
 """`get3d swap`: combine every geometry with every texture."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import tyro
 
 from get3d.apps.latent import parse_name, swap
+from get3d.cli import flags
 from get3d.cli.latent import ShapeOptions, cell, write_grid
 from get3d.cli.parsing import parse
 
@@ -17,11 +19,9 @@ class SwapArgs(ShapeOptions):
     """Shapes that give the geometry: 7 is the first of `get3d generate --seed 7`, 7.3 is its
     shape_0003."""
 
-    texture: tuple[str, ...] = tyro.MISSING
-    """Shapes that give the texture."""
+    texture: Annotated[tuple[str, ...], flags.TEXTURE] = ()
 
-    truncation: float = 0.7
-    """Truncation, as for `get3d generate`."""
+    truncation: Annotated[float, flags.TRUNCATION] = 0.7
 
 
 def run(args: list[str]) -> int:
@@ -35,7 +35,7 @@ def run(args: list[str]) -> int:
     """
     parsed = parse(SwapArgs, "swap", args)
     rows = [parse_name(name) for name in parsed.geometry]
-    columns = [parse_name(name) for name in parsed.texture]
+    columns = [parse_name(name) for name in parsed.texture] or rows
     model = parsed.load_model()
     grid = swap(model, rows, columns, truncation=parsed.truncation)
     cells = [

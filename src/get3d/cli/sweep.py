@@ -1,10 +1,12 @@
 """`get3d sweep`: shapes at several truncations."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import tyro
 
 from get3d.apps.latent import parse_name, sweep_truncations
+from get3d.cli import flags
 from get3d.cli.latent import ShapeOptions, cell, write_grid
 from get3d.cli.parsing import parse
 
@@ -13,8 +15,7 @@ from get3d.cli.parsing import parse
 class SweepArgs(ShapeOptions):
     """Generate shapes at several truncations: a row per shape, a column per truncation."""
 
-    seeds: tuple[str, ...] = tyro.MISSING
-    """The shapes: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
+    seeds: Annotated[tuple[str, ...], flags.SEEDS] = tyro.MISSING
 
     truncations: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
     """0 is the average shape, 1 the shape itself; larger values exaggerate it."""

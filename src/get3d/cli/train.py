@@ -17,6 +17,7 @@ from torch import Tensor
 from get3d.apps import Model, ModelInfo, save_model
 from get3d.apps.model_folder import read_info
 from get3d.apps.run_folder import read_run_data, write_run_data
+from get3d.cli import flags
 from get3d.cli.device import pick_device
 from get3d.cli.errors import one_line
 from get3d.cli.memory import explain_out_of_memory
@@ -38,9 +39,9 @@ MEMORY_BYTES = 4 << 30
 class TrainArgs:
     """Train a generator of textured shapes from images with masks and cameras.
 
-    The run folder holds the resolved config, logs, sample images, checkpoints, and in `model/` a
-    model for `get3d generate`. Ctrl-C saves; `get3d train --resume RUN` or the same command resumes
-    where it stopped.
+    The run folder, --out, holds the resolved config, logs, sample images, checkpoints, and in
+    `model/` a model for `get3d generate`. Ctrl-C saves; `get3d train --resume RUN` or the same
+    command resumes where it stopped.
     """
 
     config: tyro.conf.Positional[str]
@@ -49,11 +50,9 @@ class TrainArgs:
     data: Path
     """Data set: from `get3d render`, in the published layout, or NeRF transforms.json folders."""
 
-    out: Path
-    """Run folder."""
+    out: Annotated[Path, flags.OUT]
 
-    device: str = "auto"
-    """auto (a GPU if there is one), cpu, cuda, or one GPU such as cuda:1."""
+    device: Annotated[str, flags.DEVICE] = "auto"
 
     settings: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
 

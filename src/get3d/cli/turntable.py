@@ -14,6 +14,7 @@ import tyro
 from get3d.apps import Model, load
 from get3d.apps.latent import (
     SHEET_NAME,
+    MeshSubject,
     OutFolder,
     Subject,
     check_polar,
@@ -28,6 +29,7 @@ from get3d.apps.latent import (
     write_video,
 )
 from get3d.apps.sources import is_model_name
+from get3d.cli import flags
 from get3d.cli.device import pick_device
 from get3d.cli.errors import one_line
 from get3d.cli.latent import check_positive
@@ -54,44 +56,34 @@ class TurntableArgs:
     """Mesh files (GLB, glTF, OBJ, PLY, STL, OFF), or one model: a model folder, a run folder, a
     checkpoint of the release or a name on the hub; the vessels that ship with get3d if left out."""
 
-    out: Path = tyro.MISSING
-    """Folder for the videos; made if absent."""
+    out: Annotated[Path, flags.OUT] = tyro.MISSING
 
-    seeds: tuple[str, ...] = ()
-    """Shapes of the model: 7 is the first of `get3d generate --seed 7`, 7.3 is its shape_0003."""
+    seeds: Annotated[tuple[str, ...], flags.SEEDS] = ()
 
-    texture_seeds: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--texture"])] = ()
-    """Shapes that give the textures, one for each of --seeds; --seeds if left out."""
+    texture_seeds: Annotated[tuple[str, ...], flags.TEXTURE] = ()
 
-    truncation: float = 0.7
-    """Truncation of the model's shapes, as for `get3d generate`."""
+    truncation: Annotated[float, flags.TRUNCATION] = 0.7
 
     grid: Annotated[GridOptions, tyro.conf.arg(name="")] = field(default_factory=GridOptions)
     """Resolution of the surfaces of the model's shapes."""
 
-    frames: int = 72
-    """Frames of each video."""
+    frames: Annotated[int, flags.FRAMES] = 72
 
-    turns: float = 1.0
-    """Full turns of the camera; negative reverses the direction."""
+    turns: Annotated[float, flags.TURNS] = 1.0
 
     polar_deg: float = 65.0
-    """Polar angle of the camera: 0 looks straight down, 90 is the horizon."""
+    """Angle between +y and the camera, in degrees: 0 looks straight down, 90 is the horizon; two
+    are the range of random cameras."""
 
-    video: Literal["webp", "gif", "mp4"] = "webp"
-    """Format of the videos; mp4 needs pip install imageio-ffmpeg."""
+    video: Annotated[Literal["webp", "gif", "mp4"], flags.VIDEO] = "webp"
 
-    fps: float = 24.0
-    """Frames per second."""
+    fps: Annotated[float, flags.FPS] = 24.0
 
-    image_size: int = 256
-    """Width and height of the videos, in pixels."""
+    image_size: Annotated[int, flags.IMAGE_SIZE] = 256
 
-    device: str = "auto"
-    """For the model's shapes: auto (a GPU if there is one), cpu, cuda, or a GPU such as cuda:1."""
+    device: Annotated[str, flags.DEVICE] = "auto"
 
-    overwrite: bool = False
-    """Replace files that were made with other options."""
+    overwrite: Annotated[bool, flags.OVERWRITE] = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +147,7 @@ def _record_videos(
     parsed: TurntableArgs, videos: dict[str, _Shot], folder: OutFolder, rotations_deg: list[float]
 ) -> dict[str, str]:
     """Write the missing videos and the contact sheet; return the reasons of those that failed."""
-    stills, errors = dict[str, Frame](), dict[str, str]()
+    stills, errors, losses = dict[str, Frame](), dict[str, str](), dict[str, tuple[str, ...]]()
     with progress_bar("frames, measured and rendered") as progress:
         task = progress.add_task("", total=len(videos) * 2 * parsed.frames)
         for index, (video, shot) in enumerate(videos.items()):
@@ -167,6 +159,8 @@ def _record_videos(
 
             try:
                 subject = shot.make()
+                if isinstance(subject, MeshSubject):
+                    losses[video] = subject.shape.losses
                 still = portrait(subject, parsed.image_size, rotations_deg=turn_deg(_STILLS))
                 if not shot.has_video(folder, video):
                     write_video(
@@ -186,6 +180,9 @@ def _record_videos(
             else:
                 stills[Path(video).stem] = still
             folder.write_record()
+    for video, lost in losses.items():
+        if lost:
+            print(f"note: {video}: {'; '.join(lost)}")
     if not stills:
         raise MeshError(f"no video could be made: {next(iter(errors.values()))}")
     write_contact_sheet(folder, list(stills.values()), columns=1, labels=list(stills))
@@ -210,7 +207,7 @@ def _shots(parsed: TurntableArgs) -> tuple[dict[str, _Shot], Model | None]:
     textures = parsed.texture_seeds or parsed.seeds
     if len(textures) != len(parsed.seeds):
         raise ConfigError(
-            f"texture_seeds must be as many as seeds, got {len(textures)} for {len(parsed.seeds)}"
+            f"texture must be as many as seeds, got {len(textures)} for {len(parsed.seeds)}"
         )
     pairs = [(parse_name(a), parse_name(b)) for a, b in zip(parsed.seeds, textures, strict=True)]
     model = load(source, device=pick_device(parsed.device))

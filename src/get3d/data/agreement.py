@@ -8,7 +8,6 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from get3d.core import Cameras, DataError, contact_sheet, save_png
-from get3d.data.image_files import read_image
 from get3d.data.layouts import DatasetIndex, join_cameras
 from get3d.data.mask_scan import MaskScan
 from get3d.data.overlay import draw_overlay
@@ -118,14 +117,14 @@ def write_overlay(path: Path, index: DatasetIndex, agreement: Agreement) -> bool
     images, labels = [], []
     for number, hull in list(agreement.hulls.items())[: _OVERLAY_IMAGES // 2]:
         views = index.objects[number]
-        for view in (0, len(views.image_paths) // 2):
+        for view in (0, len(views.images) // 2):
             try:
-                image = read_image(views.image_paths[view])
+                image = views.images[view].read()
             except DataError:
                 continue
             camera = views.cameras[view : view + 1]
             images.append(draw_overlay(image, camera, hull.low, hull.high))
-            labels.append(f"{views.name} {views.image_paths[view].stem}")
+            labels.append(f"{views.name} {views.images[view].path.stem}")
     if images:
         save_png(path, contact_sheet(images, columns=4, labels=labels))
     return bool(images)
@@ -171,5 +170,5 @@ def _object_silhouettes(index: DatasetIndex, scan: MaskScan, number: int) -> Sil
 
 def _image_range(index: DatasetIndex, number: int) -> slice:
     """Return the range of an object's images among those of all objects."""
-    start = sum(len(views.image_paths) for views in index.objects[:number])
-    return slice(start, start + len(index.objects[number].image_paths))
+    start = sum(len(views.images) for views in index.objects[:number])
+    return slice(start, start + len(index.objects[number].images))

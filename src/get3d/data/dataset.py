@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from get3d.core import Cameras, ConfigError, DataError, run_jobs
-from get3d.data.image_files import premultiplied, read_image
+from get3d.data.image_files import ImageFile, premultiplied
 from get3d.data.layouts import (
     METADATA_NAME,
     DatasetIndex,
@@ -45,7 +45,7 @@ class ImageDataset:
 
     Attributes:
         root: The folder.
-        image_paths: Image files, object by object, each object's views in order.
+        images: Image files, object by object, each object's views in order.
         image_object: Index into `objects` of each image.
         objects: Names of the objects.
         cameras: Cameras, one per image.
@@ -56,7 +56,7 @@ class ImageDataset:
     """
 
     root: Path
-    image_paths: tuple[Path, ...]
+    images: tuple[ImageFile, ...]
     image_object: Int[Tensor, " images"]
     objects: tuple[str, ...]
     cameras: Cameras
@@ -67,14 +67,14 @@ class ImageDataset:
 
     def __len__(self) -> int:
         """Count the images."""
-        return len(self.image_paths)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
         """Read one image; raises DataError naming the file if it cannot be used."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
         index %= len(self)
-        pixels_u8 = premultiplied(read_image(self.image_paths[index], image_size=self.image_size))
+        pixels_u8 = premultiplied(self.images[index].read(image_size=self.image_size))
         pixels = torch.from_numpy(pixels_u8).float() / 255.0
         return Sample(rgb=pixels[:3] * 2 - 1, mask=pixels[3:], camera=index)
 
@@ -120,13 +120,13 @@ class ImageDataset:
         kept = [index for index, name in enumerate(self.objects) if name in kept_names]
         new_index = torch.full((len(self.objects),), -1, dtype=torch.int64)
         new_index[kept] = torch.arange(len(kept))
-        images = (new_index[self.image_object] >= 0).nonzero().squeeze(1)
+        kept_images = (new_index[self.image_object] >= 0).nonzero().squeeze(1)
         return ImageDataset(
             root=self.root,
-            image_paths=tuple(self.image_paths[index] for index in images.tolist()),
-            image_object=new_index[self.image_object[images]],
+            images=tuple(self.images[index] for index in kept_images.tolist()),
+            image_object=new_index[self.image_object[kept_images]],
             objects=tuple(self.objects[index] for index in kept),
-            cameras=self.cameras[images],
+            cameras=self.cameras[kept_images],
             distribution=self.distribution,
             image_size=self.image_size,
             splits={},
@@ -159,7 +159,7 @@ class ImageDataset:
         pixels = np.zeros((len(numbers), 4, size, size), dtype=np.uint8)
 
         def read(position: int) -> None:
-            image = read_image(self.image_paths[numbers[position]], image_size=self.image_size)
+            image = self.images[numbers[position]].read(image_size=self.image_size)
             pixels[position] = premultiplied(image, image_size=size)
 
         run_jobs(read, range(len(numbers)), threads=_NUM_THREADS)
@@ -214,16 +214,16 @@ def open_dataset(path: Path | str) -> ImageDataset:
         raise DataError(index.problems[0] + also)
     if not index.objects or index.distribution is None:
         raise DataError(f"{index.root}: the dataset has no objects; render some into it")
-    image_paths = tuple(image for views in index.objects for image in views.image_paths)
-    counts = torch.tensor([len(views.image_paths) for views in index.objects])
+    images = tuple(image for views in index.objects for image in views.images)
+    counts = torch.tensor([len(views.images) for views in index.objects])
     return ImageDataset(
         root=index.root,
-        image_paths=image_paths,
+        images=images,
         image_object=torch.repeat_interleave(torch.arange(len(counts)), counts),
         objects=tuple(views.name for views in index.objects),
         cameras=join_cameras([views.cameras for views in index.objects]),
         distribution=index.distribution,
-        image_size=index.image_size or read_image(image_paths[0]).width,
+        image_size=index.image_size or images[0].read().width,
         splits=dict(index.splits),
         light=index.light,
     )

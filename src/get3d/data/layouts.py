@@ -17,7 +17,7 @@ from torch import Tensor
 
 from get3d.core import Cameras, DataError, from_dict, is_plain_name, shorten
 from get3d.data.camera_checks import check_cameras
-from get3d.data.image_files import MAX_IMAGE_SIZE
+from get3d.data.image_files import MAX_IMAGE_SIZE, ImageFile
 from get3d.geometry.cameras import CameraDistribution, camera_angles, camera_origins, orbit_cameras
 
 Layout = Literal["get3d", "published", "transforms"]
@@ -40,12 +40,12 @@ class ObjectViews:
 
     Attributes:
         name: `category/object` or a folder name; unique in the dataset.
-        image_paths: Image files, in the order of the cameras.
+        images: Image files, in the order of the cameras.
         cameras: Cameras, one per image.
     """
 
     name: str
-    image_paths: tuple[Path, ...]
+    images: tuple[ImageFile, ...]
     cameras: Cameras
 
 
@@ -180,7 +180,8 @@ def read_get3d(root: Path) -> DatasetIndex:
 def read_published(root: Path) -> DatasetIndex:
     """Index a folder in the published layout: img/CATEGORY/OBJECT and camera/CATEGORY/OBJECT.
 
-    Distance and field of view are those of the published renders; angle ranges come from the files.
+    A folder in img/ with PNG files and no folders is an object without a category. Distance and
+    field of view are those of the published renders; angle ranges come from the files.
 
     Args:
         root: Folder with img/ and camera/.
@@ -190,7 +191,11 @@ def read_published(root: Path) -> DatasetIndex:
     """
     # Not by glob, for which a folder that may not be read is an empty one.
     categories = [path for path in (root / "img").iterdir() if path.is_dir()]
-    folders = sorted(path for each in categories for path in each.iterdir() if path.is_dir())
+    folders = []
+    for category in categories:
+        inside = [path for path in category.iterdir() if path.is_dir()]
+        folders += inside or ([category] if list_pngs(category) else [])
+    folders.sort()
     names = [folder.relative_to(root / "img").as_posix() for folder in folders]
     return index_objects(
         "published", root, [partial(_published_object, root, name) for name in names]
@@ -315,7 +320,7 @@ def _get3d_object(root: Path, name: str, entry: Mapping[str, Any]) -> ObjectView
             f"{missing[0]}; run the same `get3d render` command again"
         )
     _camera_angles(root, name, len(cameras))  # not used here, but other programs read them
-    return ObjectViews(name=name, image_paths=paths, cameras=cameras)
+    return ObjectViews(name=name, images=tuple(map(ImageFile, paths)), cameras=cameras)
 
 
 def _read_splits(splits: object, names: Collection[str]) -> dict[str, tuple[str, ...]]:
@@ -342,7 +347,7 @@ def _published_object(root: Path, name: str) -> ObjectViews:
     rotation_deg, elevation_deg = _camera_angles(root, name, len(names))
     return ObjectViews(
         name=name,
-        image_paths=tuple(folder / image for image in names),
+        images=tuple(ImageFile(folder / image) for image in names),
         cameras=angles_to_cameras(rotation_deg.tolist(), elevation_deg.tolist()),
     )
 

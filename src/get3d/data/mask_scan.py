@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from get3d.core import DataError
-from get3d.data.image_files import premultiplied, read_image
+from get3d.data.image_files import ImageFile, premultiplied
 from get3d.data.layouts import DatasetIndex
 from get3d.data.silhouettes import MASK_SIZE
 
@@ -49,14 +48,14 @@ def scan_masks(index: DatasetIndex, on_progress: Callable[[int, int], None]) -> 
         index: The dataset.
         on_progress: Called with the images read so far and their number.
     """
-    paths = [image for views in index.objects for image in views.image_paths]
-    masks = torch.zeros(len(paths), MASK_SIZE, MASK_SIZE, dtype=torch.bool)
-    flags = torch.zeros(4, len(paths), dtype=torch.bool)
-    width_px = index.image_size or _first_width(paths)
+    images = [image for views in index.objects for image in views.images]
+    masks = torch.zeros(len(images), MASK_SIZE, MASK_SIZE, dtype=torch.bool)
+    flags = torch.zeros(4, len(images), dtype=torch.bool)
+    width_px = index.image_size or _first_width(images)
 
     def read(number: int) -> str | None:
         try:
-            image = read_image(paths[number], image_size=width_px or None)
+            image = images[number].read(image_size=width_px or None)
         except DataError as error:
             return str(error)
         alpha = np.asarray(image.getchannel("A"))
@@ -72,10 +71,10 @@ def scan_masks(index: DatasetIndex, on_progress: Callable[[int, int], None]) -> 
 
     errors = []
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        for done, error in enumerate(pool.map(read, range(len(paths))), start=1):
+        for done, error in enumerate(pool.map(read, range(len(images))), start=1):
             if error is not None:
                 errors.append(error)
-            on_progress(done, len(paths))
+            on_progress(done, len(images))
     return MaskScan(
         masks=masks,
         is_read=flags[0],
@@ -87,11 +86,11 @@ def scan_masks(index: DatasetIndex, on_progress: Callable[[int, int], None]) -> 
     )
 
 
-def _first_width(paths: Iterable[Path]) -> int:
+def _first_width(images: Iterable[ImageFile]) -> int:
     """Return the width of the first image that can be read; 0 if none can."""
-    for path in paths:
+    for image in images:
         try:
-            return read_image(path).width
+            return image.read().width
         except DataError:
             continue
     return 0

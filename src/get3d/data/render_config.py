@@ -25,21 +25,22 @@ _NEAR = 0.1
 class RenderConfig:
     """Settings of `render_dataset`; the defaults are those of the published data but for the size.
 
+    Without a longest side, it is the largest at which no image cuts off a corner of any box.
+
     Attributes:
         views: Images of each object.
         size: Width and height of the images, in pixels.
-        longest_side: Longest side of each object's box, which is centred on the origin, in scene
-            units (published: 0.9, which cuts off some objects); None: the largest at which no image
-            cuts off a corner of any box.
+        longest_side: Longest side to which the box of each object is scaled, in scene units
+            (published: 0.9, which cuts off some objects).
         distribution: Camera distribution.
-        light: "studio" is a hemisphere light and a light at the camera; "none" shows plain colours
-            and emitted light.
+        light: studio is a hemisphere light and a light at the camera; none shows plain colours and
+            emitted light.
         supersample: Samples per pixel along each axis, for antialiasing.
-        cull_backfaces: Whether the back of faces is left out where a material is single-sided (glTF
+        cull_backfaces: Leave out the back of faces where a material is single-sided (glTF
             `doubleSided`), as viewers do; many files are single-sided by mistake, so that holes
             appear.
         up_axis: Up axis of the files; many PLY and STL files have z up.
-        seed: Random seed of the cameras and the splits.
+        seed: Random seed.
         category: First part of each object's name.
         name_from: Second part: the name of the file, of its folder, the path below the named
             folder, or (auto) the file, and where several have one name the folders in which they
@@ -48,7 +49,7 @@ class RenderConfig:
             that give objects their splits by name; unlisted objects are for training.
         val_fraction: Fraction of the objects in the validation split.
         test_fraction: Fraction of the objects in the test split.
-        workers: Processes; None takes one per core.
+        workers: Processes on a CPU; one per core if left out.
     """
 
     views: int = 24

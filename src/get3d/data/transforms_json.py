@@ -4,7 +4,6 @@ Their world has z up and their cameras look along -z; ours has y up, so their (x
 (x, z, -y). Distances stay as they are in the file.
 """
 
-import math
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -15,7 +14,9 @@ import torch
 
 from get3d.core import DataError, shorten
 from get3d.data.camera_checks import check_cameras
+from get3d.data.image_files import ImageFile, read_size
 from get3d.data.layouts import DatasetIndex, ObjectViews, index_objects, read_json
+from get3d.data.nerf_lens import check_camera_model, read_distortion, read_intrinsics
 
 # transforms_val.json and transforms_test.json have held-out views, so they are not read.
 TRANSFORMS_NAMES = ("transforms.json", "transforms_train.json")
@@ -59,24 +60,32 @@ def read_transforms(root: Path) -> DatasetIndex:
 def _read_object(path: Path, root: Path) -> ObjectViews:
     """Index one transforms file of a dataset."""
     content = read_json(path)
-    frames = content.get("frames")
+    frames = content.pop("frames", None)
     if not isinstance(frames, list) or not frames:
         raise DataError(f"{path}: has no frames; it must list one per image")
     images, matrices, intrinsics = [], [], []
     for index, frame in enumerate(frames):
+        where = f"{path}: frame {index}"
         try:
             matrix = torch.tensor(frame["transform_matrix"], dtype=torch.float64)
-            images.append(_image_path(path, frame["file_path"], root))
-            intrinsics.append(_intrinsics({**content, **frame}))
+            image_path = _image_path(path, frame, "file_path", root)
+            mask_path = (
+                _image_path(path, frame, "mask_path", root) if frame.get("mask_path") else None
+            )
+            values = {**content, **frame}
+            check_camera_model(where, values)
+            lens = read_intrinsics(content, frame, partial(read_size, image_path))
+            images.append(ImageFile(image_path, mask_path, read_distortion(where, values, lens)))
         except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             if isinstance(error, DataError):
                 raise
             reason = f"{type(error).__name__}: {str(error)[:300]}"
-            raise DataError(f"{path}: frame {index} cannot be used ({reason})") from error
-        matrices.append(_world_to_camera(matrix, f"{path}: frame {index}"))
+            raise DataError(f"{where} cannot be used ({reason})") from error
+        intrinsics.append(lens)
+        matrices.append(_world_to_camera(matrix, where))
     return ObjectViews(
         name=path.parent.resolve().name,
-        image_paths=tuple(images),
+        images=tuple(images),
         cameras=check_cameras(
             str(path),
             torch.stack(matrices),
@@ -86,39 +95,22 @@ def _read_object(path: Path, root: Path) -> ObjectViews:
     )
 
 
-def _image_path(path: Path, file_path: object, root: Path) -> Path:
-    """Find the image of a frame, inside the dataset's folder; the suffix may be left out."""
-    if not isinstance(file_path, str) or "\0" in file_path:
-        raise TypeError(f"file_path is {shorten(file_path)}, no name of a file")
-    image = Path(os.path.normpath(path.parent.absolute() / file_path))
+def _image_path(path: Path, frame: Mapping[str, Any], key: str, root: Path) -> Path:
+    """Find an image of a frame, inside the dataset's folder; the suffix may be left out."""
+    name = frame[key]
+    if not isinstance(name, str) or "\0" in name:
+        raise TypeError(f"{key} is {shorten(name)}, no name of a file")
+    image = Path(os.path.normpath(path.parent.absolute() / name))
     if not image.is_relative_to(os.path.normpath(root.absolute())) or not image.name:
         raise DataError(
-            f"{path}: file_path {shorten(file_path)} leads out of {root}, where images are not "
-            "read; move it inside, or name the folder that holds both"
+            f"{path}: {key} {shorten(name)} leads out of {root}, where images are not read; move "
+            "it inside, or name the folder that holds both"
         )
-    image = path.parent / file_path
+    image = path.parent / name
     for candidate in (image, Path(f"{image}.png")):
         if candidate.is_file():
             return candidate
     raise DataError(f"{image}: missing, but {path} lists it; add it or remove its frame")
-
-
-def _intrinsics(values: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """Return the intrinsics of a frame, relative to the image size.
-
-    Either focal lengths in pixels with the image size, or the horizontal field of view of a square
-    image (`camera_angle_x`, radians).
-    """
-    if "fl_x" in values and "w" in values and "h" in values:
-        width, height = float(values["w"]), float(values["h"])
-        focal_x = float(values["fl_x"])
-        focal_y = float(values.get("fl_y", focal_x))
-        centre_x, centre_y = float(values.get("cx", width / 2)), float(values.get("cy", height / 2))
-        return focal_x / width, focal_y / height, centre_x / width, centre_y / height
-    if "camera_angle_x" not in values:
-        raise KeyError("camera_angle_x, or fl_x with w and h")
-    focal = 0.5 / math.tan(float(values["camera_angle_x"]) / 2)
-    return focal, focal, 0.5, 0.5
 
 
 def _world_to_camera(matrix: torch.Tensor, where: str) -> torch.Tensor:

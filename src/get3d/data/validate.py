@@ -120,7 +120,7 @@ def training_warnings(path: Path | str, *, scale: float) -> list[str]:
         objects=tuple(
             replace(
                 views,
-                image_paths=views.image_paths[:_SAMPLED_VIEWS],
+                images=views.images[:_SAMPLED_VIEWS],
                 cameras=views.cameras[:_SAMPLED_VIEWS],
             )
             for views in picked
@@ -148,7 +148,7 @@ def _fitting_side(index: DatasetIndex) -> str:
 
 def _check_number(index: DatasetIndex) -> list[str]:
     """Warn of few images."""
-    num_images = sum(len(views.image_paths) for views in index.objects)
+    num_images = sum(len(views.images) for views in index.objects)
     if num_images >= _FEW_IMAGES:
         return []
     return [
@@ -164,8 +164,8 @@ def _check_files(index: DatasetIndex) -> tuple[list[str], list[str]]:
         errors.append(f"{index.root}: no object is in the split 'train', so none is trained on")
     if index.layout != "transforms":
         for views in index.objects:
-            folder = views.image_paths[0].parent
-            extra = set(list_pngs(folder)) - {image.name for image in views.image_paths}
+            folder = views.images[0].path.parent
+            extra = set(list_pngs(folder)) - {image.path.name for image in views.images}
             if extra:
                 warnings.append(
                     f"{folder}: {len(extra)} images without a camera are not used, such as "
@@ -176,7 +176,7 @@ def _check_files(index: DatasetIndex) -> tuple[list[str], list[str]]:
 
 def _check_masks(index: DatasetIndex, scan: MaskScan) -> tuple[list[str], list[str]]:
     """Check for empty, full and cropped silhouettes."""
-    paths = [image for views in index.objects for image in views.image_paths]
+    paths = [image.path for views in index.objects for image in views.images]
     errors: list[str] = []
     warnings: list[str] = []
     num_read = int(scan.is_read.sum())
@@ -218,7 +218,7 @@ def _check_cameras(index: DatasetIndex, cameras: Cameras) -> tuple[list[str], li
     clip = to_clip(torch.zeros(1, 3), clip_matrices(cameras))[:, 0]
     is_off = (clip[:, 3] <= 0) | (clip[:, :2].abs() > clip[:, 3:]).any(dim=1)
     if is_off.any():
-        paths = [image for views in index.objects for image in views.image_paths]
+        paths = [image.path for views in index.objects for image in views.images]
         errors.append(
             f"{int(is_off.sum())} of {len(cameras)} cameras do not look at the origin, where the "
             f"object should be; the first is of {paths[int(is_off.nonzero()[0])]}: move the scene "
@@ -253,7 +253,7 @@ def _check_cameras(index: DatasetIndex, cameras: Cameras) -> tuple[list[str], li
 
 def _statistics(index: DatasetIndex, cameras: Cameras, scan: MaskScan) -> dict[str, str]:
     """Format counts and ranges."""
-    counts = [len(views.image_paths) for views in index.objects]
+    counts = [len(views.images) for views in index.objects]
     distance = camera_origins(cameras).norm(dim=1)
     angles_deg = torch.rad2deg(camera_angles(cameras))
     fovy_deg = math.degrees(2 * math.atan(0.5 / float(cameras.intrinsics[:, 1].mean())))

@@ -27,7 +27,8 @@ class CameraDistribution:
         radius: Distance of the camera from the origin, in scene units.
         fovy_deg: Vertical field of view of the square image, in degrees.
         rotation_deg: Lowest and highest rotation about +y, in degrees; sampled uniformly.
-        polar_deg: Lowest and highest angle from +y, in degrees; sampled uniformly.
+        polar_deg: Angle between +y and the camera, in degrees: 0 looks straight down, 90 is the
+            horizon; two are the range of random cameras.
     """
 
     radius: float

@@ -1,19 +1,31 @@
 """Shapes and settings of an evaluation from a rendered dataset and from a run folder."""
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from get3d.apps import Model, save_model
-from get3d.apps.evaluation import EvaluationConfig, evaluate, make_plan, report, summarize
+from get3d.apps.evaluation import (
+    EvaluationConfig,
+    evaluate,
+    make_plan,
+    measure,
+    report,
+    summarize,
+)
+from get3d.apps.evaluation.measure import load_shape
+from get3d.apps.evaluation.plan import Collection
 from get3d.apps.evaluation.shapes import find_shapes, settings_of
 from get3d.apps.run_folder import RUN_NAME, read_run_data, write_run_data
 from get3d.core import DataError
 from get3d.data import RenderConfig, render_dataset
-from get3d.geometry import CameraDistribution
+from get3d.geometry import CameraDistribution, orbit_cameras
+from tests.data.gltf.files import Gltf
 
 CD = EvaluationConfig(metrics=("cd",), num_shapes=4)
 
@@ -41,6 +53,33 @@ def run(dataset: Path, model: Model, tmp_path: Path) -> Path:
     save_model(model, tmp_path / "run" / "model")
     write_run_data(tmp_path / "run", dataset)
     return tmp_path / "run"
+
+
+def test_backfaces_are_culled_as_in_the_images_of_the_dataset(data: Path, tmp_path: Path) -> None:
+    """A shell whose faces look inwards hides what is behind it, unless it is culled."""
+    render = RenderConfig(views=1, size=8, supersample=1, workers=1, cull_backfaces=True)
+    render_dataset([data], tmp_path / "images", render)
+    assert settings_of(tmp_path / "images").cull_backfaces
+    gltf = Gltf()
+    indices = gltf.accessor([2, 1, 0, 3, 2, 0], "u2")
+    gltf.node(gltf.square(material=gltf.material([0, 0, 1, 1]), indices=indices))
+    square = replace(CD, image_size=8)
+    cameras = orbit_cameras(
+        torch.tensor([math.pi]), torch.tensor([math.pi / 2]), radius=1.2, fovy_rad=0.8
+    )
+    shapes = {
+        cull: Collection(
+            role="reference",
+            num=1,
+            files=(gltf.glb(tmp_path / "a.glb"),),
+            config=replace(square, cull_backfaces=cull),
+            metrics=(),
+        )
+        for cull in (True, False)
+    }
+    assert load_shape(shapes[False], 0).mesh_images(cameras)[0, 2].max() == 255
+    assert load_shape(shapes[True], 0).mesh_images(cameras).max() == 0
+    assert measure._identity(shapes[True]) != measure._identity(shapes[False])
 
 
 def names(files: object) -> list[str]:

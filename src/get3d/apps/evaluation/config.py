@@ -54,39 +54,44 @@ class EvaluationConfig:
     vessels and vehicles, or for example base of chairs."""
 
     seed: int = 0
-    """Random seed of latent codes, points and cameras."""
+    """Random seed."""
 
     truncation: float = 1.0
-    """1 is published; less gives more typical shapes and worse coverage."""
+    """1 is the full variety of the model; smaller values stay nearer to its average shape."""
 
     style_mixing: float = 0.9
     """Probability of style mixing, as in training (published)."""
 
     texture_size: int = 512
-    """Width and height of exported textures, in texels."""
+    """Width and height of the textures, in texels."""
 
     image_size: int = 128
-    """Width and height of the images, in pixels."""
+    """Width and height of images and videos, in pixels."""
 
     longest_side: float = 0.9
-    """Longest side to which reference shapes are scaled for images, as for `get3d render`."""
+    """Longest side to which the box of each object is scaled, in scene units (published: 0.9, which
+    cuts off some objects)."""
 
     light: LightName = "studio"
-    """Light on references and training shapes in images, as for `get3d render`; also on shapes of a
-    model whose colours are base colours (is_unlit in its config.yaml)."""
+    """studio is a hemisphere light and a light at the camera; none shows plain colours and emitted
+    light."""
 
     generated_light: LightName = "none"
     """Light on the files of --meshes: none if their textures contain the light already, as those
     of models trained on lit images do; studio if they are base colours."""
 
     up_axis: UpAxis = "y"
-    """Up axis of the files of references and training shapes, as for `get3d render`."""
+    """Up axis of the files; many PLY and STL files have z up."""
 
     generated_up_axis: UpAxis = "y"
     """Up axis of the files of --meshes."""
 
+    cull_backfaces: bool = False
+    """Leave out the back of faces where a material is single-sided (glTF `doubleSided`), as viewers
+    do; many files are single-sided by mistake, so that holes appear."""
+
     supersample: int = 4
-    """Samples per pixel along each axis."""
+    """Samples per pixel along each axis, for antialiasing."""
 
     cameras: CameraDistribution = field(
         default_factory=lambda: CameraDistribution(radius=1.2, fovy_deg=49.13)

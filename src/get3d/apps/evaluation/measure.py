@@ -333,7 +333,12 @@ def _render(
     mesh = textured_mesh.mesh
     textured_mesh = replace(textured_mesh, mesh=Mesh(mesh.verts.float(), mesh.faces))
     rgba = render_textured(
-        textured_mesh, cameras, config.image_size, light=light, supersample=config.supersample
+        textured_mesh,
+        cameras,
+        config.image_size,
+        light=light,
+        supersample=config.supersample,
+        cull_backfaces=config.cull_backfaces,
     )
     rgba_u8 = (rgba * 255).round().clamp(0, 255).to(torch.uint8).permute(0, 3, 1, 2)
     return composite(rgba_u8, may_fill=True)
@@ -364,6 +369,8 @@ def _identity(collection: Collection) -> str:
     names = ["image_size", "supersample", "cameras", "longest_side"]
     if collection.files is None:
         names += ["truncation", "style_mixing", "texture_size"]
+    elif config.cull_backfaces:  # left out if False, so that shards of earlier versions are found
+        names.append("cull_backfaces")
     content = {
         "format": FORMAT,
         "source": collection.fingerprint,

@@ -26,6 +26,7 @@ def settings_of(data: Path) -> EvaluationConfig:
         longest_side=found.side,
         light=found.light,
         up_axis=found.up_axis,
+        cull_backfaces=found.cull_backfaces,
         cameras=found.distribution,
     )
 
