@@ -20,7 +20,7 @@ from get3d.geometry import orbit_cameras
 from get3d.render import render_textured
 from tests.clients.clients import Client, blender_command, make_client
 from tests.clients.test_pictures import color_error, overlap
-from tests.data.gltf.files import CORNERS, QUARTERS, SQUARE, UVS, Gltf, png
+from tests.data.gltf.files import CORNERS, QUARTERS, UVS, Gltf, png
 
 SIZE = 96
 COLOR_TOLERANCE = 0.015

@@ -163,3 +163,8 @@ def test_what_is_lost_is_named(obj: Obj) -> None:
 def test_damaged_files(obj: Obj, face: str, reason: str) -> None:
     with pytest.raises(MeshFileError, match=reason):
         obj(f"{POSITIONS}{face}\n", None)
+
+
+def test_a_comment_ends_with_its_line(obj: Obj) -> None:
+    text = "# saved in C:\\models\\\n" + SQUARE
+    assert colors_of(obj(text)) == colors_of(obj())

@@ -78,3 +78,8 @@ def test_counts_behind_the_word(folder: Path) -> None:
 def test_damaged_files(folder: Path, header: str, faces: str, reason: str) -> None:
     with pytest.raises(MeshFileError, match=reason):
         off(folder, header, faces=faces)
+
+
+def test_faces_with_and_without_alpha(folder: Path) -> None:
+    mesh = off(folder, faces="3 0 1 2 255 0 0\n3 0 2 3 255 0 0 128")
+    assert sorted({color[3] for color in colors_of(mesh)}) == [128, 255]

@@ -49,3 +49,17 @@ def test_damaged_files(tmp_path: Path, data: bytes, reason: str) -> None:
     (tmp_path / "a.stl").write_bytes(data)
     with pytest.raises(MeshFileError, match=reason):
         load_mesh(tmp_path / "a.stl")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_capitals_names_and_marks(tmp_path: Path, encoding: str) -> None:
+    text = f"solid single vertex test\n{FACET}endsolid single vertex test\n"
+    for each in (text, text.upper()):
+        (tmp_path / "a.stl").write_bytes(each.encode(encoding))
+        assert len(load_mesh(tmp_path / "a.stl").mesh.faces) == 1
+
+
+def test_the_words_of_text_in_the_header_of_bytes(tmp_path: Path) -> None:
+    header = b"solid facet vertex binary".ljust(80) + struct.pack("<I", 1)
+    (tmp_path / "a.stl").write_bytes(header + TRIANGLE + b"\0\0")
+    assert len(load_mesh(tmp_path / "a.stl").mesh.faces) == 1

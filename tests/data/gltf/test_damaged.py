@@ -129,7 +129,9 @@ def test_images_that_are_too_large_or_pipes_are_left_out(tmp_path) -> None:
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.png")
         sources.append(gltf.add("images", uri="pipe.png"))
-        losses.append("an image pipe.png is missing or no regular file")
+        losses.append(
+            "an image pipe.png is missing, no regular file or too far above the mesh file"
+        )
     for source in sources:
         texture = {"index": gltf.add("textures", source=source)}
         gltf.node(gltf.square(material=gltf.material(texture=texture)))
@@ -239,3 +241,15 @@ def walk(value):
         yield value, key
         if isinstance(child, dict | list):
             yield from walk(child)
+
+
+@pytest.mark.parametrize("climb", ["../../", "../../../"])
+def test_images_far_above_are_not_read(tmp_path: Path, climb: str) -> None:
+    folder = tmp_path / "a" / "b" / "c" / "d"
+    folder.mkdir(parents=True)
+    (folder / climb / "x.png").write_bytes(png(np.zeros((2, 2, 3), np.uint8)))
+    gltf = Gltf()
+    texture = {"index": gltf.add("textures", source=gltf.add("images", uri=f"{climb}x.png"))}
+    gltf.node(gltf.square(material=gltf.material(texture=texture)))
+    losses = load_mesh(gltf.glb(folder / "a.glb")).losses
+    assert bool(losses) == (climb == "../../../")

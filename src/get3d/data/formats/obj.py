@@ -192,9 +192,9 @@ def _vert_colors(lines: _Lines) -> Float[np.ndarray, "verts 4"] | None:
     if not is_colored.any():
         return None
     rows = [row[3:7] for row in lines.verts if len(row) >= 6]
-    width = min(len(row) for row in rows)
+    width = max(len(row) for row in rows)
     colors = np.ones((len(is_colored), 4))
-    colors[is_colored] = linear_colors(_numbers(rows, width, missing=1.0))
+    colors[is_colored] = linear_colors(_numbers(rows, width, missing=np.nan))
     return colors
 
 

@@ -94,7 +94,6 @@ def _colors(tails: Sequence[Sequence[float]]) -> Float[np.ndarray, "n 4"] | None
     if not has_color.any():
         return None
     rows = [tail for tail in tails if len(tail) >= 3]
-    width = min(4, *(len(tail) for tail in rows))
     colors = np.ones((len(tails), 4))
-    colors[has_color] = linear_colors(np.array([row[:width] for row in rows]))
+    colors[has_color] = linear_colors(np.array([[*row[:4], np.nan][:4] for row in rows]))
     return colors

@@ -24,7 +24,7 @@ _TYPES = {
     "float32": "f4",
     "float64": "f8",
 }
-_HEADER_END = re.compile(rb"^[ \t]*end_header[ \t]*(\r\n|\n|\r)", re.MULTILINE)
+_HEADER_END = re.compile(rb"[\r\n][ \t]*end_header[ \t]*(\r\n|\n|\r)")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+_COMMENT_END = re.compile(r"^([ \t]*#[^\n]*?)\\+\n", re.MULTILINE)
 
 
 def read_lines(path: Path, *, continued: bool = False) -> list[str]:
@@ -43,7 +45,9 @@ def read_lines(path: Path, *, continued: bool = False) -> list[str]:
     # Joined files have marks in the middle.
     text = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
     # str.splitlines would also split at letters of Latin-1.
-    return (text.replace("\\\n", " ") if continued else text).split("\n")
+    if continued:  # but for comments, which may end with the name of a folder of Windows
+        text = _COMMENT_END.sub(r"\1\n", text).replace("\\\n", " ")
+    return text.split("\n")
 
 
 def find_beside(folder: Path, name: str) -> Path | None:
@@ -61,15 +65,21 @@ def find_beside(folder: Path, name: str) -> Path | None:
         The file, or None.
     """
     home = folder.resolve()
-    root = home.parents[min(1, len(home.parents) - 1)] if home.parents else home
     try:
         for base, parts in _candidates(home, name):
             found = _follow(base, parts)
-            if found and found.is_file() and found.resolve().is_relative_to(root):
+            if found and found.is_file() and is_near(home, found):
                 return found
     except (OSError, ValueError):  # no name of a file at all: too long, with zero bytes
         return None
     return None
+
+
+def is_near(folder: Path, path: Path) -> bool:
+    """Tell whether a file lies below the folder two above that of the mesh file; links count."""
+    home = folder.resolve()
+    root = home.parents[min(1, len(home.parents) - 1)] if home.parents else home
+    return path.resolve().is_relative_to(root)
 
 
 def read_texture(path: Path) -> EncodedTexture | None:

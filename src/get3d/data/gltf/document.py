@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 from get3d.core import MeshError
+from get3d.data.formats.side_files import is_near
 
 # What of a required extension this reader does, or what diffuse images do not depend on.
 KNOWN_EXTENSIONS = frozenset(
@@ -151,10 +152,15 @@ class Document:
             raise DamagedError(f"{what} is not a file beside it ({_shown(uri)})")
         # As written, for exporters that do not encode; with slashes, for those of Windows.
         for name in (unquote(uri), uri, unquote(uri).replace("\\", "/")):
-            content = read_regular_file(self.folder / name, length) if "\0" not in name else None
+            if "\0" in name or not is_near(self.folder, self.folder / name):
+                continue
+            content = read_regular_file(self.folder / name, length)
             if content is not None:
                 return content
-        raise DamagedError(f"{what} {_shown(unquote(uri))} is missing or no regular file")
+        raise DamagedError(
+            f"{what} {_shown(unquote(uri))} is missing, no regular file or too far above the "
+            "mesh file"
+        )
 
 
 def open_document(path: Path) -> Document:
