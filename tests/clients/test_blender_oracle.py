@@ -18,8 +18,7 @@ from get3d.core import Cameras
 from get3d.data import load_mesh
 from get3d.geometry import orbit_cameras
 from get3d.render import render_textured
-from tests.clients.clients import Client, blender_command, make_client
-from tests.clients.test_pictures import color_error, overlap
+from tests.clients.clients import Client, blender_command, color_error, make_client, overlap
 from tests.data.gltf.files import CORNERS, QUARTERS, UVS, Gltf, png
 
 SIZE = 96
