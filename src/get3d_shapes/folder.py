@@ -14,6 +14,7 @@ from get3d.core import (
     ConfigError,
     DataError,
     atomic_path,
+    check_bounds,
     contact_sheet,
     images_to_u8,
     is_plain_name,
@@ -68,8 +69,7 @@ class ShapesConfig:
             raise ConfigError(f"unknown category {self.category!r}; known are {known}")
         if self.split not in SPLITS:
             raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {self.split!r}")
-        if not 1 <= self.num <= _MOST_SHAPES:
-            raise ConfigError(f"num must be from 1 to {_MOST_SHAPES}, got {self.num}")
+        check_bounds(self, {"num": (1, _MOST_SHAPES)})
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}")
         if not 128 <= self.texture_size <= 4096:

@@ -271,7 +271,7 @@ def test_metadata_of_something_else(folder, recorded):
     [
         ({"w_dim": 8000, "z_dim": 8000}, r"has shape \[8\], the config needs \[8000\]"),
         ({"mapping_layers": 10**9}, "mapping_layers must be at most 64, got 1000000000"),
-        ({"mlp_hidden_layers": 64}, "is only in config.yaml"),
+        ({"mlp_hidden_layers": 64}, "does not fit config.yaml"),
         (
             {"plane_resolution": 2**60, "channel_base": 2**60},
             "plane_resolution must be at most 4096",

@@ -113,7 +113,7 @@ def test_finer_surfaces(model_folder: Path, tmp_path: Path, flags: tuple[str, st
     )
     assert fine["settings"]["grid"] != coarse["settings"]["grid"]
     for name, counts in coarse["shapes"].items():
-        assert 3 < fine["shapes"][name]["faces"] / counts["faces"] < 5
+        assert 2.5 < fine["shapes"][name]["faces"] / counts["faces"] < 5
 
 
 @pytest.mark.parametrize("suffix", ["obj", "ply"])

@@ -39,8 +39,11 @@ def refusal(args, capsys) -> str:
         (["train", "a\0b"], "an argument holds a NUL"),
         (["a\0b"], "unknown command"),
         (["generate", "--out", "o", "--truncation", "1e200"], "truncation must lie in -100 to 100"),
-        (["generate", "--out", "o", "--num", "1000000000000"], "num must be at most 1000000"),
-        (["shapes", "chair", "--out", "o", "--num", "1000000000000"], "num must be from 1 to"),
+        (["generate", "--out", "o", "--num", "1000000000000"], "num must be at most"),
+        (
+            ["shapes", "chair", "--out", "o", "--num", "1000000000000"],
+            "num must be at most 1000000",
+        ),
         (["render", "x", "--out", "o", "--views", "1000000000"], "views must be at most"),
         (["render", "x", "--out", "o", "--image-size", "1000000"], "size must be at most"),
     ],

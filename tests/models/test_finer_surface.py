@@ -12,7 +12,9 @@ from get3d.geometry import is_manifold, is_oriented, is_watertight, make_grid
 from get3d.models import Generator, GeneratorConfig, GridOptions, Surface
 from get3d.models.fields import Fields
 from tests.geometry.surfaces import assert_same_surface
-from tests.tiny import TINY
+from tests.tiny import TINY as SMALLEST
+
+TINY = SMALLEST | {"plane_resolution": 16, "channel_base": 128}
 
 BALL = {"sdf_base": "sphere", "sdf_base_radius": 0.3, "sdf_base_weight": 0.05}
 

@@ -258,7 +258,7 @@ class TestErrors:
         "change",
         [
             {"plane_resolution": 48},
-            {"channel_base": 8},
+            {"channel_base": 4},
             {"w_dim": 0},
             {"mlp_hidden_layers": -1},
             {"grid_resolution": 2},

@@ -12,7 +12,8 @@ from get3d.models import Generator, GeneratorConfig
 from get3d.models.fields import BaseShape, Fields
 from tests.tiny import TINY
 
-CONFIG = GeneratorConfig(**(TINY | {"grid_resolution": 8, "iso_surface": "flexicubes"}))
+SIZES = {"plane_resolution": 16, "channel_base": 128, "grid_resolution": 8}
+CONFIG = GeneratorConfig(**(TINY | SIZES), iso_surface="flexicubes")
 
 
 @pytest.fixture

@@ -15,7 +15,15 @@ from torch import Tensor
 from get3d.core.errors import MeshError, is_out_of_memory
 
 Wrap = Literal["repeat", "mirror", "clamp"]
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")  # not those whose plugins start programs
+_FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "BMP",
+    "GIF",
+    "TGA",
+    "TIFF",
+)  # not those whose plugins start programs
 
 
 @dataclass(frozen=True)

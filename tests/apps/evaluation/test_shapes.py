@@ -31,6 +31,12 @@ CD = EvaluationConfig(metrics=("cd",), num_shapes=4)
 
 
 @pytest.fixture
+def data(data: Path, tmp_path: Path) -> Path:
+    """A copy of the shapes that a test may change."""
+    return Path(shutil.copytree(data, tmp_path / "data"))
+
+
+@pytest.fixture
 def dataset(data: Path, tmp_path: Path) -> Path:
     """A rendered dataset of the meshes, whose folders are splits."""
     cameras = CameraDistribution(radius=2.0, fovy_deg=40.0, polar_deg=(50.0, 70.0))
