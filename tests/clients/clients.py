@@ -124,3 +124,19 @@ def make_client(command: list[str], folder: Path, *, flat: bool = False) -> Clie
         return Shown(contents, np.array([[np.asarray(p) for p in row] for row in images]))
 
     return show
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two silhouettes, as coverage of each pixel in [0, 1].
+
+    Rounding coverage to 0 and 1 first would tell how each program rounds a half: a browser has four
+    samples a pixel.
+    """
+    assert first.any()
+    return float(np.minimum(first, second).sum() / np.maximum(first, second).sum())
+
+
+def color_error(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean absolute difference of the colours, where both images are covered."""
+    inside = (first[..., 3] > 0.99) & (second[..., 3] > 0.99)
+    return float(np.abs(first - second)[inside, :3].mean())

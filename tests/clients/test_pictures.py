@@ -18,7 +18,14 @@ from get3d.export import AssetOptions, make_asset, save, texture_mesh
 from get3d.geometry import orbit_cameras
 from get3d.render import render_textured
 from get3d_shapes import build_shape
-from tests.clients.clients import Client, blender_command, chromium_command, make_client
+from tests.clients.clients import (
+    Client,
+    blender_command,
+    chromium_command,
+    color_error,
+    make_client,
+    overlap,
+)
 
 SIZE = 256
 # The browser shows bare colours. Cycles lights the material as imported: corners are dimmer.
@@ -65,22 +72,6 @@ def sides(points: torch.Tensor) -> torch.Tensor:
     return torch.where(
         points[:, 1:2] > 0.2, red, torch.where(points[:, :1] > 0, blue, green)
     ).float()
-
-
-def overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two silhouettes, as coverage of each pixel in [0, 1].
-
-    Rounding coverage to 0 and 1 first would tell how each program rounds a half: a browser has four
-    samples a pixel.
-    """
-    assert first.any()
-    return float(np.minimum(first, second).sum() / np.maximum(first, second).sum())
-
-
-def color_error(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean absolute difference of the colours, where both images are covered."""
-    inside = (first[..., 3] > 0.99) & (second[..., 3] > 0.99)
-    return float(np.abs(first - second)[inside, :3].mean())
 
 
 def check(
