@@ -10,8 +10,9 @@ from get3d.cli import main
 
 
 def _generate(model_folder: Path, out: Path, *flags: str) -> int:
-    sizes = ["--num", "2", "--texture-size", "64", "--device", "cpu"]
-    return main(["generate", str(model_folder), "--out", str(out), *sizes, *flags])
+    number = [] if "--seeds" in flags else ["--num", "2"]
+    sizes = ["--texture-size", "64", "--device", "cpu"]
+    return main(["generate", str(model_folder), "--out", str(out), *number, *sizes, *flags])
 
 
 def test_writes_shapes_a_contact_sheet_and_a_record(model_folder: Path, tmp_path: Path) -> None:
@@ -189,6 +190,7 @@ def test_named_shapes_are_those_of_their_seeds(
         (["--seeds", "7", "--texture", "1", "2"], "texture must be as many as seeds, got 2 for 1"),
         (["--texture", "1"], "texture must be as many as seeds, got 1 for 0"),
         (["--seeds", "7", "7.0"], "two files would be called shape_7"),
+        (["--seeds", "7", "--num", "3"], "leave --num, --seed and --texture-seed out"),
         (["--seeds", "seven"], "a shape is named SEED or SEED.INDEX"),
         (["--size", "0"], "size must be positive"),
         (["--pivot", "top"], "invalid choice 'top'"),

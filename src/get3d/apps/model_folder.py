@@ -133,10 +133,17 @@ def read_model(folder: Path, *, source: str, device: torch.device | str) -> Mode
                 f"{folder} holds no {name}; a model folder has {CONFIG_NAME} and {WEIGHTS_NAME} "
                 "(training writes one with its first sample)"
             )
-    content = _read_config(folder / CONFIG_NAME)
-    tensors, recorded = _read_tensors(folder / WEIGHTS_NAME)
-    _check_pair(folder, content, recorded)
-    _check_digest(folder / WEIGHTS_NAME, content.sha256)
+    before = (folder / CONFIG_NAME).read_bytes()
+    try:
+        content = _read_config(folder / CONFIG_NAME)
+        tensors, recorded = _read_tensors(folder / WEIGHTS_NAME)
+        _check_pair(folder, content, recorded)
+        _check_digest(folder / WEIGHTS_NAME, content.sha256)
+    except ModelError:
+        if (folder / CONFIG_NAME).read_bytes() == before:
+            raise
+        # A run has written its next model in between.
+        return read_model(folder, source=source, device=device)
     generator = _build(folder / WEIGHTS_NAME, content.generator, tensors)
     info = replace(_public_info(content), source=source)
     return Model(generator.to(device).requires_grad_(False).eval(), info)

@@ -31,11 +31,11 @@ def read_run_data(source: Path | str | None) -> Path | None:
     Raises:
         DataError: If the file in the run folder is damaged.
     """
-    if source is None:
+    if source is None or not Path(source).is_dir():  # such as the name of a bundled model
         return None
-    paths = (Path(source) / RUN_NAME, Path(source).parent / RUN_NAME)
-    path = next((path for path in paths if path.is_file()), None)
-    if path is None:
+    folder = Path(source).resolve()
+    path = (folder.parent if folder.name == "model" else folder) / RUN_NAME
+    if not path.is_file():
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))["data"]

@@ -51,6 +51,11 @@ def run(args: list[str]) -> int:
         if value is not None and value < 0:
             raise ConfigError(f"{name} must not be negative, got {value}")
     check_truncation(parsed.truncation)
+    unnamed = (parsed.num, parsed.seed, parsed.texture_seed)
+    if parsed.seeds and unnamed != (GenerateArgs.num, GenerateArgs.seed, None):
+        raise ConfigError(
+            "--seeds names the shapes; leave --num, --seed and --texture-seed out, or leave it out"
+        )
     shapes = [parse_name(name) for name in parsed.seeds]
     textures = [parse_name(name) for name in parsed.texture] or shapes
     if len(textures) != len(shapes):

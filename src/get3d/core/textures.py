@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
@@ -52,7 +52,7 @@ class EncodedTexture:
         is_opaque: Whether its alpha channel is ignored.
     """
 
-    encoded: bytes
+    encoded: bytes = field(repr=False)
     name: str
     sampler: Sampler = Sampler()
     is_opaque: bool = False
@@ -64,7 +64,7 @@ class EncodedTexture:
             MeshError: If the image is damaged.
         """
         try:
-            texels = _decode(self.encoded)
+            texels = _decode(self.encoded).clone()  # the original stays in the cache
         except Exception as error:  # Pillow's plugins fail in every way there is
             if is_out_of_memory(error):
                 raise
@@ -93,7 +93,7 @@ def image_problem(encoded: bytes) -> str | None:
     except Image.DecompressionBombError:
         return "is too large"
     except Exception:
-        return "is no PNG, JPEG or WebP image"
+        return "is no image of a kind that is read"
     return None
 
 

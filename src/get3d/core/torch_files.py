@@ -7,6 +7,7 @@ which calls only what PyTorch allows. Of that, state dicts need a handful of nam
 names are rejected first, since those can build objects that exhaust the memory.
 """
 
+import errno
 import io
 import pickle
 import pickletools
@@ -79,6 +80,9 @@ def _copy_archive(path: Path, suggestion: str) -> io.BytesIO:
                 if info.filename.lower().endswith("/data.pkl"):
                     harm = harm or _find_harm(content)
     except Exception as error:  # hostile bytes raise errors of any class
+        is_unread = isinstance(error, OSError) and error.errno != errno.EINVAL  # of a wild offset
+        if is_unread or is_out_of_memory(error):
+            raise  # the file may be sound
         raise _damaged(path, error, suggestion) from error
     if not any(info.filename.endswith("/data.pkl") for info in infos):
         raise ModelError(f"{path} is no file of torch.save: it has no data.pkl")

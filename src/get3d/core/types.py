@@ -29,8 +29,10 @@ class _ShortRepr:
             value = getattr(self, item.name)
             if isinstance(value, Tensor):
                 text = f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-            elif value is item.default or value == item.default:
+            elif value is item.default or value == item.default or value == {}:
                 continue
+            elif isinstance(value, Mapping):
+                text = f"{{{', '.join(map(str, value))}}}"
             else:
                 text = repr(value)
             shown.append(f"{item.name}={text}")

@@ -7,7 +7,7 @@ from torch import Tensor
 from get3d.core import Cameras, DataError
 
 _RIGID_TOLERANCE = 1e-3
-_FOCAL_RANGE = (0.005, 500.0)  # fields of view of 179 and 0.1 degrees
+_FOCAL_RANGE = (0.0043, 575.0)  # fields of view of a little over 179, under 0.1 degrees
 _MOST_OFF_CENTRE = 10.0
 
 

@@ -258,7 +258,8 @@ def _plan(
         *(RenderJob(name, file) for name, file in zip(names, new_files, strict=True)),
     ]
     if config.split_lists is None:
-        splits = folder_splits(sources, files)
+        splits = {job.source.resolve(): job.split for job in jobs if job.split}
+        splits |= folder_splits(sources, files)
     else:
         lists_path = Path(config.split_lists)
         lists = read_split_lists(lists_path)
@@ -268,7 +269,7 @@ def _plan(
             lists,
             path=lists_path,
         )
-    jobs = [replace(job, split=splits.get(job.source.resolve(), job.split)) for job in jobs]
+    jobs = [replace(job, split=splits.get(job.source.resolve())) for job in jobs]
     return sorted(jobs, key=lambda job: job.name)
 
 

@@ -22,7 +22,7 @@ from get3d.core import (
 from get3d.data.layouts import image_name
 from get3d.data.mesh_files import MeshFileError, load_mesh, normalize_mesh
 from get3d.data.render_config import RenderConfig
-from get3d.geometry import Signature, surface_signature
+from get3d.geometry import SIGNATURE_SIZE, Signature, surface_signature
 from get3d.geometry.cameras import camera_angles, sample_cameras
 from get3d.render import Light, render_textured
 
@@ -102,7 +102,8 @@ def read_signature(out: Path, name: str) -> Signature | None:
         values = np.load(out / "camera" / name / f"{_SIGNATURE}.npy", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return tuple(values.tolist()) if values.dtype == np.float64 and values.ndim == 1 else None
+    is_sound = values.dtype == np.float64 and values.shape == (SIGNATURE_SIZE,)
+    return tuple(values.tolist()) if is_sound else None
 
 
 def render_object(job: RenderJob, out: Path, config: RenderConfig) -> RenderOutcome:

@@ -225,7 +225,11 @@ def _add_material(
         channel: str, texture: Tensor | EncodedTexture, quality: int | None
     ) -> dict[str, Any]:
         field = "texture" if channel == "base_color" else f"{channel}_texture"
-        kind = _image_kind(texture) if quality is None else None
+        # An ignored alpha channel would come back with the mode BLEND.
+        is_kept = quality is None and (
+            material.alpha_mode == "OPAQUE" or not getattr(texture, "is_opaque", False)
+        )
+        kind = _image_kind(texture) if is_kept else None
         if kind is not None and isinstance(texture, EncodedTexture):
             content = texture.encoded
         else:

@@ -65,6 +65,7 @@ from get3d.geometry.regularizers import (
     with_fallback_surfaces,
 )
 from get3d.geometry.signatures import (
+    SIGNATURE_SIZE,
     SIGNATURE_TOLERANCE,
     Signature,
     same_surfaces,
@@ -90,6 +91,7 @@ from get3d.geometry.voxel_grid import (
 )
 
 __all__ = [
+    "SIGNATURE_SIZE",
     "SIGNATURE_TOLERANCE",
     "CameraDistribution",
     "ComponentRemoval",

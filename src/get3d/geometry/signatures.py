@@ -8,6 +8,7 @@ import torch
 from get3d.core.types import Mesh
 
 Signature = tuple[float, ...]
+SIGNATURE_SIZE = 11
 SIGNATURE_TOLERANCE = 1e-4
 """Largest difference of signatures, of size about 1: above the rounding of files to six digits."""
 

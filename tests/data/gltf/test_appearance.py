@@ -258,7 +258,7 @@ def test_what_is_lost_is_said(tmp_path) -> None:
         "KHR_materials_unlit is ignored: light shines on every material",
         "a texture has no PNG, JPEG or WebP image (KTX2 and others are not read)",
         "an image gone.png is missing, no regular file or too far above the mesh file",
-        "image 1 is no PNG, JPEG or WebP image",
+        "image 1 is no image of a kind that is read",
         "parts without texture coordinates are shown without textures",
         "the occlusion texture is ignored",
     ]

@@ -16,7 +16,7 @@ import pytest
 from get3d.core import MeshError
 from get3d.data import MeshFileError, load_mesh
 from get3d.data.gltf import read_gltf
-from tests.data.gltf.files import CORNERS, SQUARE, Gltf, look
+from tests.data.gltf.files import CORNERS, SQUARE, Gltf, look, png
 
 NUM_MUTANTS = int(os.environ.get("GET3D_FUZZ", "200"))
 

@@ -238,10 +238,12 @@ def _training_shapes(
 ) -> tuple[list[Path], UpAxis, tuple[str, ...]]:
     """List the training shapes, with their up axis and caveats."""
     trained_on = read_run_data(model)
-    settings = None if trained_on is None else render_settings(trained_on)
     notes: tuple[str, ...] = ()
-    if trained_on is not None and settings is not None:
+    if trained_on is not None:
         try:
+            settings = render_settings(trained_on)
+            if settings is None:
+                raise DataError(f"{trained_on} is no dataset of get3d render, or has gone")
             return find_shapes(trained_on, "train"), settings.up_axis, ()
         except DataError as error:
             notes = (f"whether the model was trained on references is not known: {error}",)

@@ -61,6 +61,8 @@ def find_shapes(data: Path, split: str) -> list[Path]:
     if not path.is_file():
         return _find_in_folder(data, split)
     metadata = read_metadata(path)
+    if not metadata.get("complete", True):
+        raise DataError(f"{path}: is not complete; give the same get3d render command again")
     try:
         names = set(metadata["splits"].get(split, ()))
         files = [Path(item["source"]) for item in metadata["objects"] if item["name"] in names]
