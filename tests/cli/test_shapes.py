@@ -24,7 +24,7 @@ def test_shapes_and_the_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[
     ("flags", "category", "message"),
     [
         ([], "sofa", "unknown category 'sofa'; known are chair"),
-        (["--num", "0"], "chair", "num must be from 1 to 1000000, got 0"),
+        (["--num", "0"], "chair", "num must be at least 1, got 0"),
         (["--workers", "0"], "chair", "workers must be at least 1, got 0"),
         (["--split", "dev"], "chair", "split must be one of train, validation, test"),
         (["--texture-size", "8"], "chair", "texture_size must lie in"),
