@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 DEV_ONLY = ("scipy", "skimage", "matplotlib", "tensorboard", "embreex", "beartype")
 CODE = f"""
@@ -18,6 +20,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_help_needs_no_dev_extras() -> None:
     scripts = [str(path) for path in sorted(BENCHMARKS.glob("*.py")) if path.stem != "machine"]
     done = subprocess.run(

@@ -134,6 +134,7 @@ def test_no_shapes(model):
     assert model.generate(0) == []
 
 
+@pytest.mark.slow
 def test_finer_surface_of_the_bundled_model_equals_that_of_the_dense_grid():
     bundled = load()
     generator = bundled.generator.requires_grad_(False)

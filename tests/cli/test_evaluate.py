@@ -27,6 +27,7 @@ def _evaluate(data: Path, out: Path, *flags: str) -> int:
     return main(["evaluate", "--data", str(data), "--out", str(out), "--workers", "1", *flags])
 
 
+@pytest.mark.slow
 def test_meshes_of_any_program(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,6 +98,7 @@ def test_unwritable_output_fails_before_the_work(
     assert "choose another folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_scores_of_a_version_with_fewer_settings_are_taken(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +114,7 @@ def test_scores_of_a_version_with_fewer_settings_are_taken(
     assert "cull_backfaces differs" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_knows_its_data_and_the_settings_of_its_images(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,7 @@ def read(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_writes_shapes_a_contact_sheet_and_a_record(
     command: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

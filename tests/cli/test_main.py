@@ -194,6 +194,7 @@ def test_idle_threads_sleep_unless_the_user_says_otherwise() -> None:
     assert policy_in_a_fresh_process(GOMP_SPINCOUNT="9") == "None None"
 
 
+@pytest.mark.slow
 def test_commands_work_from_a_source_folder_that_is_not_installed() -> None:
     code = (
         "import importlib.metadata as m\n"

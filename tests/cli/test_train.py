@@ -99,6 +99,7 @@ def test_the_model_is_as_new_as_the_newest_sample(tmp_path, data, config, monkey
     assert info["seen_images"] == 12
 
 
+@pytest.mark.slow
 def test_a_licence_survives_the_next_checkpoint(tmp_path, data, config, capsys):
     run = tmp_path / "run"
     command = ["train", str(config), "--data", str(data), "--out", str(run), "--device", "cpu"]
@@ -166,6 +167,7 @@ def test_wrong_configs_are_one_line(tmp_path, data, capsys, change, message):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_all_newer_options_train_and_resume(tmp_path, data, config, capsys):
     run = tmp_path / "run"
     content = CONFIG | {

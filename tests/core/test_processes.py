@@ -26,6 +26,7 @@ def test_all_jobs_are_done_once(workers: int) -> None:
     assert sorted(run_in_processes(_square, range(9), workers=workers)) == [n * n for n in range(9)]
 
 
+@pytest.mark.slow
 def test_stopping_early_terminates_the_processes() -> None:
     """As on Ctrl-C, without waiting for running jobs."""
     before = set(multiprocessing.active_children())
@@ -35,6 +36,7 @@ def test_stopping_early_terminates_the_processes() -> None:
     assert set(multiprocessing.active_children()) <= before
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_reported() -> None:
     with pytest.raises(ChildProcessError, match="a worker process died"):
         list(run_in_processes(_die, range(9), workers=2))

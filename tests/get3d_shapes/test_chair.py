@@ -102,6 +102,7 @@ def test_splits_seeds_and_categories_share_no_shape() -> None:
     assert shape_seed("chair", "train", 1, 11) != shape_seed("chair", "train", 11, 1)
 
 
+@pytest.mark.slow
 def test_captions_read_well() -> None:
     captions = [make_chair(np.random.default_rng(seed)).caption for seed in range(80)]
     assert len(set(captions)) > 70

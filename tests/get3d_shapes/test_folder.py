@@ -103,6 +103,7 @@ def test_splits_lie_beside_each_other(tmp_path: Path) -> None:
     assert len(set(seeds)) == 3
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_files(folder: Path, tmp_path: Path) -> None:
     config = ShapesConfig(**(vars(SMALL) | {"num": 5}))
     other = write_shape_folder(config, tmp_path, workers=2).folder

@@ -112,6 +112,7 @@ class TestRealClient:
         )
         return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
 
+    @pytest.mark.slow
     def test_fetches_once_and_reads_the_cache_when_offline(
         self, server: Hub, tmp_path: Path
     ) -> None:
@@ -128,6 +129,7 @@ print(names, fetch_file(parse_hub_name("hf://maker/chairs@main/notes.txt")).read
             code, tmp_path / "other", server.url, HF_HUB_OFFLINE="1"
         )
 
+    @pytest.mark.slow
     def test_says_what_is_missing(self, server: Hub, tmp_path: Path) -> None:
         code = """
 for fetch in (
@@ -143,6 +145,7 @@ for fetch in (
         assert "the repository has no such file" in file
         assert "there is none, or it is private" in folder
 
+    @pytest.mark.slow
     def test_sends_the_named_files_with_the_client_s_login(
         self, server: Hub, tmp_path: Path
     ) -> None:

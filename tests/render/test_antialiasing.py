@@ -63,6 +63,7 @@ def two_objects(first: Mesh, second: Mesh) -> Mesh:
     return Mesh(verts, torch.cat([first.faces, second.faces + first.verts.shape[0]]))
 
 
+@pytest.mark.slow
 def test_gradient_of_a_rough_surface_with_several_faces_per_pixel(sphere, cameras) -> None:
     mesh = sphere(5, dtype=torch.float64)
     noise = torch.rand(

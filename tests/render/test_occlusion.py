@@ -151,6 +151,7 @@ def linked_rings(torus) -> list[Mesh]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("block_size", "tolerance"), [(1, 0.05), (2, 0.03), (4, 0.02)])
 def test_gradient_of_a_body_before_walls(block_size, tolerance, sphere, torus, box) -> None:
     for body in (sphere(3, 0.3, dtype=DOUBLE), torus(24, dtype=DOUBLE)):
@@ -165,6 +166,7 @@ def test_gradient_where_the_faces_are_smaller_than_pixels(sphere, box) -> None:
     assert gradient_error(scene, moves, oblique(), 64, 4) < 0.02
 
 
+@pytest.mark.slow
 def test_gradient_of_linked_rings(torus, box) -> None:
     scene, part_of = colored(*linked_rings(torus), room(box))
     for part in (0, 1):

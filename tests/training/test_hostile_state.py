@@ -179,6 +179,7 @@ def test_a_compressed_pickle_is_not_unpacked(resume, tmp_path):
         resume(path.read_bytes())
 
 
+@pytest.mark.slow
 def test_two_hundred_mutated_checkpoints(resume, saved):
     """Each is taken as it was saved, or refused in one line that names it."""
     rng = random.Random(0)

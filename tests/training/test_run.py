@@ -104,6 +104,7 @@ def _run_forever(folder, config, images):
     start_run(replace(config, schedule=schedule), images, folder).train()
 
 
+@pytest.mark.slow
 def test_kill_9_continues(tmp_path, config, images):
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_run_forever, args=(tmp_path, config, images))

@@ -195,6 +195,7 @@ def train_one_of_two(rank, folder, config, images):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_are_one(tmp_path, config, images):
     held = replace(images, read=HeldImages(images.read(torch.arange(10))))
     context = multiprocessing.get_context("spawn")

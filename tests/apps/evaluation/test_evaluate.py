@@ -81,6 +81,7 @@ def test_training_shapes_as_meshes_are_found_as_copies(data: Path, measured: Pat
     assert names == [record.name for record in copied.generated]
 
 
+@pytest.mark.slow
 def test_invalid_shapes_count_as_the_worst_and_are_named(
     data: Path, tmp_path: Path, measured: Path, mean_colors: FeatureExtractor
 ) -> None:
@@ -271,6 +272,7 @@ def test_without_labels_there_are_no_matches_by_label(own_data: Path, tmp_path: 
     assert (mug["training"], mug["ratio"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_damaged_shards_are_measured_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,6 +383,7 @@ def test_files_are_placed_as_for_training(data: Path, tmp_path: Path, measured: 
     assert lying > 3 * same
 
 
+@pytest.mark.slow
 def test_several_processes_measure_the_same(
     data: Path, tmp_path: Path, ellipsoid: Callable[[Path, int], Path]
 ) -> None:
@@ -392,6 +395,7 @@ def test_several_processes_measure_the_same(
     assert two.rows == one.rows
 
 
+@pytest.mark.slow
 def test_light_changes_images_and_full_images_are_allowed(
     data: Path, measured: Path, mean_colors: FeatureExtractor
 ) -> None:

@@ -74,6 +74,7 @@ for layout in (torch.contiguous_format, torch.channels_last):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 def test_the_cuda_kernel_is_the_same_filter() -> None:
     """In a process of its own: Triton's interpreter is chosen when Triton is imported."""
