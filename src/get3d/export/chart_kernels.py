@@ -71,45 +71,6 @@ def grow_charts(neighbours, normals, smooth, areas, chart_of, num_charts, cosine
 
 @compiled
 @no_type_check
-def absorb_scraps(neighbours, normals, chart_of, axes, sizes, cosine, scrap):
-    """Give faces of tiny charts to a large neighbouring chart that sees them well enough.
-
-    Args:
-        neighbours: As for `grow_charts`.
-        normals: As for `grow_charts`.
-        chart_of: Changed in place.
-        axes: As for `grow_charts`.
-        sizes: [charts] faces in each; changed in place.
-        cosine: Least cosine to the axis of a face's normal.
-        scrap: Charts of no more faces than this are tiny.
-
-    Returns:
-        How many faces moved.
-    """
-    moved = 0
-    for face in range(len(chart_of)):
-        own = chart_of[face]
-        if own < 0 or sizes[own] > scrap:
-            continue
-        best, most = -1, cosine
-        for side in range(3):
-            other = neighbours[face, side]
-            if other < 0 or chart_of[other] < 0:
-                continue
-            chart = chart_of[other]
-            facing = (normals[face] * axes[chart]).sum()
-            if sizes[chart] > scrap and facing > most:
-                best, most = chart, facing
-        if best >= 0:
-            sizes[own] -= 1
-            sizes[best] += 1
-            chart_of[face] = best
-            moved += 1
-    return moved
-
-
-@compiled
-@no_type_check
 def free_overlaps(corners, order, starts, chart_of, cell, max_cells, max_rows):
     """Set faces free that lie over earlier ones of the same chart.
 
