@@ -30,7 +30,7 @@ MAX_TEXTURE_SIZE = 16384
 """Side of the largest texture, in texels."""
 
 # Charts are cut where they are longer than this fraction of the texture's width.
-_MAX_LENGTH = 0.45
+_MAX_LENGTH = 0.27
 _USUAL_COVERAGE = 0.75
 _SAME_PLACE = 1e-9
 _TEXELS_A_CHART = 32  # enough for charts of any shape and the gaps between them

@@ -71,6 +71,38 @@ def grow_charts(neighbours, normals, smooth, areas, chart_of, num_charts, cosine
 
 @compiled
 @no_type_check
+def connected_charts(chart_of, neighbours):
+    """Number charts anew by their first faces, so that each is connected over edges.
+
+    Args:
+        chart_of: [faces] chart of each face, negative for none.
+        neighbours: As for `grow_charts`.
+
+    Returns:
+        [faces] the new numbers, -1 for none.
+    """
+    numbers = np.full(len(chart_of), -1)
+    order = np.empty(len(chart_of), np.int64)
+    num_charts = 0
+    for seed in range(len(chart_of)):
+        if chart_of[seed] < 0 or numbers[seed] >= 0:
+            continue
+        order[0], numbers[seed] = seed, num_charts
+        length, done = 1, 0
+        while done < length:
+            face = order[done]
+            done += 1
+            for side in range(3):
+                other = neighbours[face, side]
+                if other >= 0 and numbers[other] < 0 and chart_of[other] == chart_of[seed]:
+                    order[length], numbers[other] = other, num_charts
+                    length += 1
+        num_charts += 1
+    return numbers
+
+
+@compiled
+@no_type_check
 def free_overlaps(corners, order, starts, chart_of, cell, max_cells, max_rows):
     """Set faces free that lie over earlier ones of the same chart.
 

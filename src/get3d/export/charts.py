@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from get3d.core.types import Mesh
-from get3d.export.chart_kernels import free_overlaps, grow_charts
+from get3d.export.chart_kernels import connected_charts, free_overlaps, grow_charts
 from get3d.export.packing_kernels import turn_to_least_boxes
 from get3d.export.regroup_kernels import attach_scraps, cut_loose
 from get3d.geometry import face_areas, face_normals
-from get3d.geometry.half_edges import link_labels, opposite_half_edges
+from get3d.geometry.half_edges import opposite_half_edges
 
 # A face joins a chart if its normal is no farther from the chart's axis than the first angle and
 # the surroundings' no farther than the second, and stays if no farther than the third when the
@@ -28,9 +28,9 @@ _FACES_A_PART = 4
 _MAX_CELLS = 1 << 24
 # Charts whose boxes waste more than the first fraction of the surface's area are cut where that
 # saves at least the second fraction of the box.
-_WASTE, _GAIN = 0.003, 0.08
+_WASTE, _GAIN = 0.0003, 0.03
 _CUT_ROUNDS = 6
-_ATTACH_ROUNDS = 3
+_ATTACH_ROUNDS = 2
 _BINS = 32
 _ANGLES = 32
 
@@ -85,12 +85,13 @@ def make_charts(mesh: Mesh, *, texel: float, longest: float = math.inf) -> Chart
     chart_of[alone] = len(axes) + np.arange(len(alone))
     axes = np.concatenate([axes, normals[alone]])
     corners = _project(mesh, chart_of, axes)
-    chart_of = _connected(_cut_long(chart_of, corners, longest), neighbours)
+    chart_of = connected_charts(_cut_long(chart_of, corners, longest), neighbours)
     for _ in range(_CUT_ROUNDS):
         is_second = _cut_loose(chart_of, corners)
         if not is_second.any():
             break
-        chart_of = _connected(np.where(chart_of < 0, -1, 2 * chart_of + is_second), neighbours)
+        parts = np.where(chart_of < 0, -1, 2 * chart_of + is_second)
+        chart_of = connected_charts(parts, neighbours)
     for _ in range(_ATTACH_ROUNDS):
         sizes = np.bincount(chart_of[chart_of >= 0])
         ranked = np.argsort(-sizes, kind="stable")
@@ -98,7 +99,7 @@ def make_charts(mesh: Mesh, *, texel: float, longest: float = math.inf) -> Chart
             mesh.verts.numpy(), mesh.faces.numpy(), neighbours, corners, chart_of, ranked, sizes,
             _SCRAP_FACES, texel / 2, most[0], _LEAST_SCALE,
         )  # fmt: skip
-        chart_of = _connected(chart_of, neighbours)
+        chart_of = connected_charts(chart_of, neighbours)
         if not moved:
             break
     return Charts(chart_of, corners)
@@ -160,19 +161,6 @@ def _cut_long(
     cut = chart_of.copy()
     cut[shown] = (np.cumsum(num_parts) - num_parts)[own] + np.floor(part)
     return cut
-
-
-def _connected(
-    chart_of: Int[np.ndarray, " faces"], neighbours: Int[np.ndarray, "faces 3"]
-) -> Int[np.ndarray, " faces"]:
-    """Number the charts anew, so that each is connected over edges; -1 where there is none."""
-    face, side = np.nonzero((neighbours >= 0) & (chart_of[neighbours] == chart_of[:, None]))
-    links = torch.from_numpy(np.stack([face, neighbours[face, side]], axis=1))
-    label = link_labels(links, len(chart_of)).numpy()
-    numbers = np.unique(label[chart_of >= 0], return_inverse=True)[1]
-    connected = np.full(len(chart_of), -1)
-    connected[chart_of >= 0] = numbers
-    return connected
 
 
 def _surrounding_normals(

@@ -13,13 +13,11 @@ _BORDER_TEXELS = 1.0
 _GRID = 512
 _CELLS_A_CHART = 100
 _ANGLES = 32
-_FIRST_FRACTION = 0.8
-_TRIALS = 12
-_TRIALS_OF_MANY, _MANY = 3, 1500
-_NOISE = 0.25
-_STEP = 0.012
-_ENOUGH = 0.83
-_FEWEST_TEXELS = 1 / 64  # as a fraction of the scale at which the charts would fill the texture
+_USUAL_FRACTION = 0.75
+_TRIALS, _TRIALS_OF_MANY, _MANY = 8, 2, 1500
+_NOISE = 0.1  # of the charts' order, as a factor on the size that they are sorted by
+_STEP = 0.006
+_LEAST_FRACTION = 1 / 4096
 # Charts less than a texel wide on average are shrunk to that length, and no further.
 _MIN_LENGTH_TEXELS = 64.0
 _MAX_LENGTH = 0.9
@@ -104,24 +102,21 @@ class _Search:
     def best(self) -> tuple[Float[np.ndarray, " charts"], Int[np.ndarray, "charts 5"]] | None:
         """Return scales and places of the largest charts found; None if none fit."""
         rng = np.random.default_rng(0)
-        keys = [self.sizes.prod(axis=1), self.sizes.min(axis=1), self.areas, self.sizes.max(axis=1)]
-        heights = []
-        for key in keys:
-            _, used = self._place(_FIRST_FRACTION, key, 2 * self.columns)
-            heights.append(used)
-        key = keys[int(np.argmin(heights))]
-        fraction = min(_FIRST_FRACTION * self.columns / min(heights), _ENOUGH)
-        trials = _TRIALS if len(self.areas) < _MANY else _TRIALS_OF_MANY
-        best, best_key, trial = None, key, 0
-        while (trial < trials or best is None) and fraction > _FEWEST_TEXELS**2:
+        is_many = len(self.areas) > _MANY
+        found: list[tuple[float, Float[np.ndarray, " charts"]]] = []
+        for key in (self.sizes.min(axis=1), self.areas, self.sizes.prod(axis=1)):
+            _, used = self._place(_USUAL_FRACTION, key, 2 * self.columns)
+            found.append((_USUAL_FRACTION * self.columns / used, key))
+        fraction, key = max(found, key=lambda entry: entry[0])
+        best, best_key = None, key
+        trial, trials = 0, _TRIALS_OF_MANY if is_many else _TRIALS
+        while (trial < trials or best is None) and fraction > _LEAST_FRACTION:
             places, used = self._place(fraction, key, self.columns)
             if used <= self.columns:
                 best, best_key = (self.scales(fraction), places), key
-                if fraction >= _ENOUGH:
-                    break
-                fraction += _STEP
+                fraction *= 1 + _STEP
             elif best is None:
-                fraction *= 1 - 2 * _STEP if trial < trials else 0.8
+                fraction *= 1 - _STEP if trial < trials else 0.9
             key = best_key * np.exp(rng.normal(0, _NOISE, len(key)))
             trial += 1
         return best

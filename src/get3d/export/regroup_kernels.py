@@ -133,7 +133,7 @@ def attach_scraps(
                 continue
             for side in range(3):
                 other = neighbours[face, side]
-                if other >= 0 and is_scrap(chart_of[other], chart, rank, sizes, scrap):
+                if other >= 0 and may_move(other, chart, neighbours, chart_of, rank, sizes, scrap):
                     queue[waiting, 0], queue[waiting, 1] = face, side
                     waiting += 1
         if waiting == 0:
@@ -169,7 +169,7 @@ def attach_scraps(
             face, side = queue[done]
             done += 1
             other = neighbours[face, side]
-            if not is_scrap(chart_of[other], chart, rank, sizes, scrap):
+            if not may_move(other, chart, neighbours, chart_of, rank, sizes, scrap):
                 continue
             start, end = faces[face, side], faces[face, (side + 1) % 3]
             corner = -1
@@ -235,7 +235,9 @@ def attach_scraps(
             chart_of[other] = chart
             for side in range(3):
                 beside = neighbours[other, side]
-                if beside >= 0 and is_scrap(chart_of[beside], chart, rank, sizes, scrap):
+                if beside >= 0 and may_move(
+                    beside, chart, neighbours, chart_of, rank, sizes, scrap
+                ):
                     if waiting < len(queue):
                         queue[waiting, 0], queue[waiting, 1] = other, side
                         waiting += 1
@@ -246,9 +248,18 @@ def attach_scraps(
 
 @compiled
 @no_type_check
-def is_scrap(chart, target, rank, sizes, scrap):
-    """Say whether faces of a chart may be attached to another one."""
-    return chart >= 0 and chart != target and sizes[chart] <= scrap and rank[chart] > rank[target]
+def may_move(face, target, neighbours, chart_of, rank, sizes, scrap):
+    """Say whether a face is of a tiny chart, or has two edges with the target: a tooth."""
+    chart = chart_of[face]
+    if chart < 0 or chart == target:
+        return False
+    if sizes[chart] <= scrap and rank[chart] > rank[target]:
+        return True
+    common = 0
+    for side in range(3):
+        other = neighbours[face, side]
+        common += other >= 0 and chart_of[other] == target
+    return common >= 2
 
 
 @compiled
