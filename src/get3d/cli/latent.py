@@ -23,7 +23,7 @@ from get3d.cli.device import pick_device
 from get3d.cli.errors import one_line
 from get3d.cli.progress import progress_bar
 from get3d.core import ConfigError, Styles
-from get3d.export import AssetOptions, Placement
+from get3d.export import AssetOptions, Placement, TextureSize
 from get3d.models import GridOptions
 
 # A folder's record has the model apart. Another device may round differently, but a folder can be
@@ -44,8 +44,8 @@ class ShapeOptions:
     out: Path = tyro.MISSING
     """Folder for the files; made if absent."""
 
-    texture_size: int = 1024
-    """Width and height of the textures, in texels."""
+    texture_size: TextureSize = "auto"
+    """Width and height of the textures, in texels; auto: what the model's tri-planes can fill."""
 
     format: Literal["glb", "obj", "ply", "usdz"] = "glb"
     """glb: one file with its texture; usdz: the same for Apple's Quick Look and USD programs; obj:

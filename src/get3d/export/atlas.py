@@ -3,18 +3,17 @@
 import logging
 import math
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from get3d.core.errors import ConfigError, MeshError
+from get3d.core.errors import MeshError
 from get3d.core.types import Mesh
 from get3d.export.charts import Charts, make_charts
 from get3d.export.packing import pack_charts
+from get3d.export.texture_size import MAX_TEXTURE_SIZE, check_texture_size
 from get3d.geometry import (
     check_count,
     check_finite,
@@ -25,9 +24,6 @@ from get3d.geometry import (
 )
 
 _LOG = logging.getLogger(__name__)
-
-MAX_TEXTURE_SIZE = 16384
-"""Side of the largest texture, in texels."""
 
 # Charts are cut where they are longer than this fraction of the texture's width.
 _MAX_LENGTH = 0.27
@@ -80,24 +76,6 @@ def unwrap(
     _LOG.debug("%d faces in %d charts", len(faces), charts.num_charts)
     uvs = torch.from_numpy(layout.uvs).to(mesh.verts)
     return uvs, torch.from_numpy(layout.uv_faces).to(mesh.faces.device)
-
-
-def check_texture_size(texture_size: Any, *, least: int = 1) -> None:
-    """Validate the size of a texture.
-
-    Args:
-        texture_size: In texels.
-        least: The smallest that makes sense.
-
-    Raises:
-        ConfigError: If it is out of range or no whole number.
-    """
-    is_whole = isinstance(texture_size, Integral)
-    if not is_whole or not least <= texture_size <= MAX_TEXTURE_SIZE:
-        kind = "" if is_whole else ", a whole number"
-        raise ConfigError(
-            f"texture_size must be from {least} to {MAX_TEXTURE_SIZE}{kind}, got {texture_size!r}"
-        )
 
 
 def check_atlas(
@@ -164,10 +142,11 @@ def _no_space(num_charts: int, texture_size: int) -> str:
     enough = 2 ** math.ceil(math.log2(texture_size + 1))
     while enough**2 < _TEXELS_A_CHART * num_charts:
         enough *= 2
-    return f"texture_size {texture_size} is too small for the {num_charts} charts of this mesh; " + (
-        f"{enough} is enough"
-        if enough <= MAX_TEXTURE_SIZE
-        else f"no size up to {MAX_TEXTURE_SIZE} is enough, so simplify or remove slivers"
+    fix = f"{enough} is enough"
+    if enough > MAX_TEXTURE_SIZE:
+        fix = f"no size up to {MAX_TEXTURE_SIZE} is enough, so simplify or remove slivers"
+    return (
+        f"texture_size {texture_size} is too small for the {num_charts} charts of this mesh; {fix}"
     )
 
 

@@ -8,6 +8,7 @@ from get3d.core import compiled
 from get3d.export.chart_kernels import covered_columns
 
 _MARGIN_CELLS = 32
+_MOST_SCALE = 1.5  # of a length
 # Heights of a face over the common edge that are tried, after the place of its third vertex.
 _SQUEEZES = (0.0, 1.0, 0.55, 0.3)
 
@@ -109,7 +110,7 @@ def attach_scraps(
         scrap: Charts of no more faces than this are tiny.
         cell: Side of the cells whose centres are compared for overlaps.
         max_cells: Charts with more cells are compared in larger ones.
-        shrink: Least factor that a length may have; the largest is its inverse.
+        shrink: Least factor that a length or an area may have.
 
     Returns:
         How many faces are attached.
@@ -206,7 +207,9 @@ def attach_scraps(
                 factor = ay * bx - ax * by
                 half = (ax * ax + ay * ay + bx * bx + by * by) / 2
                 largest = np.sqrt(half + np.sqrt(max(0.0, half * half - factor * factor)))
-                if not (factor > 0 and factor >= shrink * largest and largest * shrink <= 1):
+                if not (
+                    factor > 0 and factor >= shrink * max(1.0, largest) and largest <= _MOST_SCALE
+                ):
                     continue
                 for d in range(2):
                     low = low_x if d == 0 else low_y
@@ -231,16 +234,15 @@ def attach_scraps(
             sizes[chart_of[other]] -= 1
             moved[num_moved] = other
             num_moved += 1
-            # Its own chart grows when all are attached, so that a tiny chart does not stay a target.
+            # Its size grows when all are attached: a tiny chart takes from smaller ones only.
             chart_of[other] = chart
             for side in range(3):
                 beside = neighbours[other, side]
-                if beside >= 0 and may_move(
-                    beside, chart, neighbours, chart_of, rank, sizes, scrap
-                ):
-                    if waiting < len(queue):
-                        queue[waiting, 0], queue[waiting, 1] = other, side
-                        waiting += 1
+                if beside < 0 or waiting == len(queue):
+                    continue
+                if may_move(beside, chart, neighbours, chart_of, rank, sizes, scrap):
+                    queue[waiting, 0], queue[waiting, 1] = other, side
+                    waiting += 1
         sizes[chart] += num_moved
         num_attached += num_moved
     return num_attached
