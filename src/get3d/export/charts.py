@@ -86,10 +86,12 @@ def make_charts(mesh: Mesh, *, texel: float, longest: float = math.inf) -> Chart
     axes = np.concatenate([axes, normals[alone]])
     corners = _project(mesh, chart_of, axes)
     chart_of = connected_charts(_cut_long(chart_of, corners, longest), neighbours)
+    may_be_loose = chart_of >= 0
     for _ in range(_CUT_ROUNDS):
-        is_second = _cut_loose(chart_of, corners)
+        is_second = _cut_loose(np.where(may_be_loose, chart_of, -1), corners, areas.sum())
         if not is_second.any():
             break
+        may_be_loose = np.isin(chart_of, np.unique(chart_of[is_second]))
         parts = np.where(chart_of < 0, -1, 2 * chart_of + is_second)
         chart_of = connected_charts(parts, neighbours)
     for _ in range(_ATTACH_ROUNDS):
@@ -106,15 +108,13 @@ def make_charts(mesh: Mesh, *, texel: float, longest: float = math.inf) -> Chart
 
 
 def _cut_loose(
-    chart_of: Int[np.ndarray, " faces"], corners: Float[np.ndarray, "faces 3 2"]
+    chart_of: Int[np.ndarray, " faces"], corners: Float[np.ndarray, "faces 3 2"], area: float
 ) -> Bool[np.ndarray, " faces"]:
     """Mark the faces that are cut off, where charts leave much of their boxes empty."""
     order = np.argsort(chart_of, kind="stable")[np.count_nonzero(chart_of < 0) :]
     starts = np.searchsorted(chart_of[order], np.arange(chart_of.max() + 2))
     turned = corners[order]
     turn_to_least_boxes(turned, starts, _ANGLES)
-    first, second = turned[:, 1] - turned[:, 0], turned[:, 2] - turned[:, 0]
-    area = np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).sum() / 2
     is_second = np.zeros(len(chart_of), dtype=bool)
     found = np.zeros(len(order), dtype=bool)
     cut_loose(turned, starts, found, _WASTE * area, _GAIN, _BINS)
