@@ -117,7 +117,9 @@ def _usage(uvs: torch.Tensor, uv_faces: torch.Tensor, size: int) -> dict[str, fl
     first, second, third = uvs[uv_faces].double().unbind(dim=1)
     a, b = second - first, third - first
     area = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).abs().sum().item() / 2
-    touched = chart_mask(uvs[uv_faces].double().numpy(), 0, len(uv_faces), size, 0.0, size, size)
+    touched = chart_mask(
+        uvs[uv_faces].double().numpy(), 0, len(uv_faces), size, 0.0, 0.0, size, size
+    )
     return {
         "charts": len(faces),
         "single_triangles": int((faces == 1).sum()),

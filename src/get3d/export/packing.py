@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from get3d.export.packing_kernels import place_charts, turn_to_least_boxes
+from get3d.export.packing_kernels import NUDGE, place_charts, turn_to_least_boxes
 
 # Charts are at least two texels apart: one ring around the texels that each of them touches.
 _BORDER_TEXELS = 1.0
@@ -54,7 +54,7 @@ def pack_charts(
     side = max(_GRID, int((_CELLS_A_CHART * num_charts) ** 0.5))
     texels = max(1, texture_size // side)
     columns, border = texture_size // texels, _BORDER_TEXELS / texels
-    if num_charts * (math.floor(2 * border) + 1) ** 2 > columns**2:
+    if num_charts * (math.floor(2 * border + 2 * NUDGE) + 1) ** 2 > columns**2:
         return None
     found = _Search(flat, starts, sizes, areas, columns, border).best()
     if found is None:
@@ -141,8 +141,9 @@ def _place(
     places: Int[np.ndarray, "charts 5"],
 ) -> Float[np.ndarray, "faces 3 2"]:
     """Move charts to their places, in cells."""
-    scaled = corners * scales[chart_of][:, None, None] + border
-    spans = np.floor(sizes * scales[:, None] + 2 * border) + 1  # columns and rows of the masks
+    offset = border + NUDGE
+    scaled = corners * scales[chart_of][:, None, None] + offset
+    spans = np.floor(sizes * scales[:, None] + 2 * offset) + 1  # columns and rows of the masks
     swaps = places[:, 0].astype(bool)
     scaled = np.where(swaps[chart_of][:, None, None], scaled[..., ::-1], scaled)
     spans = np.where(swaps[:, None], spans[:, ::-1], spans)

@@ -7,6 +7,8 @@ import numpy as np
 from get3d.core import compiled
 
 _WORD = 64
+NUDGE = 1e-3
+"""Distance of charts from the borders of their masks, so that none ends on the line of a cell."""
 
 
 @compiled
@@ -55,7 +57,7 @@ def turn_to_least_boxes(corners, starts, num_angles):
 
 @compiled
 @no_type_check
-def chart_mask(corners, first, last, scale, border, height, width):
+def chart_mask(corners, first, last, scale, border, offset, height, width):
     """Mark the cells that a chart, widened by a border on all sides, touches.
 
     Args:
@@ -63,7 +65,8 @@ def chart_mask(corners, first, last, scale, border, height, width):
         first: First face of the chart.
         last: The face after its last one.
         scale: Cells in a unit of the corners.
-        border: Width of the border, in cells; the chart's corner lies at (border, border).
+        border: Width of the border, in cells.
+        offset: Where the origin of the corners lies along both axes, in cells.
         height: Rows of the mask.
         width: Columns of the mask.
     """
@@ -71,8 +74,8 @@ def chart_mask(corners, first, last, scale, border, height, width):
     xs, ys = np.empty(3), np.empty(3)
     for face in range(first, last):
         for c in range(3):
-            xs[c] = corners[face, c, 0] * scale + border
-            ys[c] = corners[face, c, 1] * scale + border
+            xs[c] = corners[face, c, 0] * scale + offset
+            ys[c] = corners[face, c, 1] * scale + offset
         top = max(0, int(np.floor(ys.min() - border)))
         bottom = min(height - 1, int(np.floor(ys.max() + border)))
         for row in range(top, bottom + 1):
@@ -245,11 +248,13 @@ def place_charts(corners, starts, sizes, order, scale, border, columns, rows):
     used = 0
     for i in range(len(order)):
         chart = order[i]
-        w = int(np.floor(sizes[chart, 0] * scale[chart] + 2 * border)) + 1
-        h = int(np.floor(sizes[chart, 1] * scale[chart] + 2 * border)) + 1
+        offset = border + NUDGE
+        w = int(np.floor(sizes[chart, 0] * scale[chart] + 2 * offset)) + 1
+        h = int(np.floor(sizes[chart, 1] * scale[chart] + 2 * offset)) + 1
         if min(w, h) > columns or max(w, h) > rows:
             return places, rows + 1
-        mask = chart_mask(corners, starts[chart], starts[chart + 1], scale[chart], border, h, w)
+        first, last = starts[chart], starts[chart + 1]
+        mask = chart_mask(corners, first, last, scale[chart], border, offset, h, w)
         best_runs = mask_runs(mask)
         best_top, best_row, best_column, best_swap = rows + 1, -1, -1, False
         for swap in (False, True):
@@ -261,9 +266,9 @@ def place_charts(corners, starts, sizes, order, scale, border, columns, rows):
                 flips[0], flips[1] = flip // 2 == 1, flip % 2 == 1
                 key_h, key_w = min(height, 31), min(width, 31)
                 is_small = height < 31 and width < 31
-                first = started[key_h, key_w] if is_small else 0
+                start = started[key_h, key_w] if is_small else 0
                 row, column = lowest_place(
-                    taken, runs, height, width, flips, columns, first, best_top - 1 - height
+                    taken, runs, height, width, flips, columns, start, best_top - 1 - height
                 )
                 if row >= 0:
                     best_top, best_row, best_column, best_swap = row + height, row, column, swap

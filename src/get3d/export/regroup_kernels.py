@@ -7,6 +7,7 @@ import numpy as np
 from get3d.core import compiled
 from get3d.export.chart_kernels import covered_columns
 
+_LOOSE = 0.5  # charts that fill less of their boxes are halved
 _MARGIN_CELLS = 32
 _MOST_SCALE = 1.5  # of a length
 # Heights of a face over the common edge that are tried, after the place of its third vertex.
@@ -82,6 +83,9 @@ def cut_loose(corners, starts, is_second, least_waste, gain, bins):
                 after = (high[i, 0] - low[i, 0]) * (high[i, 1] - low[i, 1])
                 if before[i - 1] + after < least:  # infinite where a part is empty
                     least, axis, line = before[i - 1] + after, d, i * size[d] / bins
+        if axis < 0 and area < _LOOSE * box:  # such as a ring, whose halves save nothing yet
+            axis = 0 if size[0] > size[1] else 1
+            line = size[axis] / 2
         if axis < 0:
             continue
         num_cut += 1
