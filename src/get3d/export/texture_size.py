@@ -45,8 +45,8 @@ def choose_texture_size(texture_size: TextureSize, mesh: Mesh, appearance: Appea
     """Return the size of a texture in texels, chosen if it is "auto".
 
     A larger texture than the appearance can fill is blur. So three texels cover the appearance's
-    spacing, which shows its values with an error below 40 dB of PSNR, and the size is the next
-    power of two, from 128 to 4096; 1024 where the appearance has no known spacing.
+    spacing, which shows its values with more than 40 dB of PSNR, and the size is the next power of
+    two, from 128 to 4096; 1024 where the appearance has no known spacing.
 
     Args:
         texture_size: In texels, or "auto".
