@@ -175,7 +175,7 @@ def atlas() -> str:
     head = ["model", "shapes", "texture", "charts", "single triangles", "used, %", "least, %"]
     return (
         f"Shapes of the bundled models on {content['threads']} thread ({content['machine']}, "
-        "shared with other programs), means: charts, what the area of the charts is of the texture, "
+        "shared with other programs), means: charts, what the charts' area is of the texture, "
         "what they touch of it, and processor seconds of unwrapping.\n\n"
         + table([*head, "touched, %", "unwrap, s"], rows)
     )
