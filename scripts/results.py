@@ -157,6 +157,30 @@ def generation() -> str:
     )
 
 
+def atlas() -> str:
+    """Format charts, used part of the texture and seconds of unwrapping."""
+    content = read("atlas")
+    shapes = content["shapes"]
+    rows = []
+    for name in [*dict.fromkeys(shape["model"] for shape in shapes), "all"]:
+        for kind, label in (("fixed", f"{content['texture_size']}"), ("auto", "auto")):
+            own = [shape[kind] for shape in shapes if name in ("all", shape["model"])]
+            means = {key: sum(row[key] for row in own) / len(own) for key in own[0]}
+            least = min(row["used"] for row in own)
+            rows.append(
+                [name, str(len(own)), label, f"{means['charts']:.0f}",
+                 f"{means['single_triangles']:.0f}", f"{100 * means['used']:.0f}",
+                 f"{100 * least:.0f}", f"{100 * means['touched']:.0f}", f"{means['unwrap_s']:.2f}"]
+            )  # fmt: skip
+    head = ["model", "shapes", "texture", "charts", "single triangles", "used, %", "least, %"]
+    return (
+        f"Shapes of the bundled models on {content['threads']} thread ({content['machine']}, "
+        "shared with other programs), means: charts, what the charts' area is of the texture, "
+        "what they touch of it, and processor seconds of unwrapping.\n\n"
+        + table([*head, "touched, %", "unwrap, s"], rows)
+    )
+
+
 def training() -> str:
     """Format milliseconds per stage of a training step."""
     content = read("train_step")
@@ -208,6 +232,8 @@ def make_page() -> str:
         networks(),
         "### Generation",
         generation(),
+        "### Atlas",
+        atlas(),
         "### Training step",
         training(),
         "### Metrics",

@@ -121,7 +121,7 @@ def test_field_without_a_surface_raises_instead_of_a_fallback_surface(model):
         ({"num": -1}, "num must not be negative, got -1"),
         ({"seed": -3}, "seed must not be negative, got -3"),
         ({"texture_seed": -3}, "texture_seed must not be negative, got -3"),
-        ({"texture_size": 8}, "texture_size must be from 16 to 16384, got 8"),
+        ({"texture_size": 8}, 'texture_size must be from 16 to 16384, or "auto", got 8'),
         ({"truncation": float("nan")}, "truncation must lie in -100 to 100, got nan"),
     ],
 )

@@ -6,7 +6,8 @@ import torch
 import trimesh
 
 from get3d.core import Mesh
-from get3d.export.atlas import check_texture_size, unwrap
+from get3d.export.atlas import unwrap
+from get3d.export.texture_size import check_texture_size
 from get3d.geometry import connected_components, face_areas
 from get3d.render import rasterize
 
@@ -191,7 +192,7 @@ def test_long_faces_take_bounded_time(mesh, texture_size, limit_s):
 
 def test_more_needles_than_fit_are_refused_before_they_are_packed(monkeypatch):
     unwrap(needles(3000), texture_size=512)
-    monkeypatch.setattr("xatlas.Atlas", None)
+    monkeypatch.setattr("get3d.export.packing.place_charts", None)
     message = "16 is too small for the 3000 charts of this mesh; 512 is enough"
     with pytest.raises(ValueError, match=message):
         unwrap(needles(3000), texture_size=16)

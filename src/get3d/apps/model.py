@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from get3d.core import ConfigError, Mesh, MeshError, Styles, TexturedMesh
-from get3d.export import AssetOptions, check_texture_size, make_asset
+from get3d.export import AssetOptions, TextureSize, check_texture_size, make_asset
 from get3d.models import Fields, Generator, GridOptions, mix_styles
 
 UNKNOWN_LICENCE = "unknown"
@@ -95,7 +95,7 @@ class Model:
         seed: int = 0,
         texture_seed: int | None = None,
         truncation: float = 0.7,
-        texture_size: int = 1024,
+        texture_size: TextureSize = "auto",
         options: AssetOptions | None = None,
         grid: GridOptions | None = None,
     ) -> list[TexturedMesh]:
@@ -107,7 +107,8 @@ class Model:
             texture_seed: Random seed of the textures; None takes `seed`.
             truncation: Factor on the distance from the average style (the truncation trick of
                 StyleGAN); 1 is the full variety.
-            texture_size: Width and height of the textures, in texels.
+            texture_size: Width and height of the textures, in texels; "auto": by the area of the
+                surface and the resolution of the tri-planes.
             options: Cleaning, normals and vertex colours; None takes the surface as it is.
             grid: Resolution of the surface; None as in training.
 
@@ -148,7 +149,7 @@ class Model:
         seed: int = 0,
         texture_seed: int | None = None,
         truncation: float = 0.7,
-        texture_size: int = 1024,
+        texture_size: TextureSize = "auto",
         options: AssetOptions | None = None,
         grid: GridOptions | None = None,
     ) -> Iterator[TexturedMesh]:
@@ -164,7 +165,7 @@ class Model:
             MeshError: From the iterator, as `generate`.
             TypeError: At once, if `num` or a seed is no whole number.
         """
-        check_texture_size(texture_size, least=16)
+        check_texture_size(texture_size, least=16, may_be_auto=True)
         check_truncation(truncation)
         if grid is not None:
             grid.check(self.generator.config)
@@ -241,7 +242,7 @@ class Model:
         fields: Fields,
         mesh: Mesh,
         *,
-        texture_size: int,
+        texture_size: TextureSize,
         options: AssetOptions | None = None,
     ) -> TexturedMesh:
         """Unwrap a mesh of a field and bake the field's colours.
@@ -284,7 +285,7 @@ class Model:
     def _make_shape(
         self,
         styles: Styles,
-        texture_size: int,
+        texture_size: TextureSize,
         options: AssetOptions | None,
         grid: GridOptions | None,
     ) -> TexturedMesh:

@@ -20,7 +20,7 @@ from get3d.render import rasterize
 from get3d.render.numba_kernels import draw_faces
 from get3d.render.rasterizer import Backend
 
-_PACKAGES = ("torch", "numpy", "numba", "trimesh", "xatlas", "safetensors", "tyro", "pillow")
+_PACKAGES = ("torch", "numpy", "numba", "trimesh", "safetensors", "tyro", "pillow")
 
 
 @dataclass(frozen=True)

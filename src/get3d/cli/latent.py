@@ -24,7 +24,7 @@ from get3d.cli.device import pick_device
 from get3d.cli.errors import one_line
 from get3d.cli.progress import progress_bar
 from get3d.core import ConfigError, Styles
-from get3d.export import AssetOptions, Placement
+from get3d.export import AssetOptions, Placement, TextureSize
 from get3d.models import GridOptions
 
 # A folder's record has the model apart. Another device may round differently, but a folder can be
@@ -44,7 +44,7 @@ class ShapeOptions:
 
     out: Annotated[Path, flags.OUT] = tyro.MISSING
 
-    texture_size: Annotated[int, flags.TEXTURE_SIZE] = 1024
+    texture_size: Annotated[TextureSize, flags.TEXTURE_SIZE] = "auto"
 
     format: Literal["glb", "obj", "ply", "usdz"] = "glb"
     """glb: one file with its texture; usdz: the same for Apple's Quick Look and USD programs; obj:

@@ -71,10 +71,13 @@ class Appearance:
         channels: Number of values of each channel by name, in the order of the last axis.
         evaluate: All channels at object-space positions, [n, 3] -> [n, c], nominally in [0, 1];
             colours are sRGB.
+        spacing: Distance of the samples that the values are interpolated from, in scene units;
+            None: unknown.
     """
 
     channels: Mapping[str, int]
     evaluate: Callable[[Float[Tensor, "n 3"]], Float[Tensor, "n c"]]
+    spacing: float | None = None
 
     @classmethod
     def of_color(

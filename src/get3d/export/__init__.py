@@ -1,7 +1,7 @@
 """Textured meshes as files: UV atlas, texture bake, GLB, OBJ, PLY and USDZ."""
 
 from get3d.export.assets import AssetOptions, color_vertices, make_asset
-from get3d.export.atlas import check_texture_size, unwrap
+from get3d.export.atlas import unwrap
 from get3d.export.bake import bake_texture, texture_mesh
 from get3d.export.clean import NONE_FOUND, Cleaned, Cleaning, clean_mesh, decimate
 from get3d.export.files import EXPORT_SUFFIXES, JPEG_SUFFIXES, check_export_suffix, save
@@ -10,6 +10,7 @@ from get3d.export.materials import check_channels, make_material
 from get3d.export.obj import save_obj
 from get3d.export.placement import Placement, place
 from get3d.export.ply import save_ply
+from get3d.export.texture_size import TextureSize, check_texture_size, choose_texture_size
 from get3d.export.usdz import save_usdz
 
 __all__ = [
@@ -20,10 +21,12 @@ __all__ = [
     "Cleaned",
     "Cleaning",
     "Placement",
+    "TextureSize",
     "bake_texture",
     "check_channels",
     "check_export_suffix",
     "check_texture_size",
+    "choose_texture_size",
     "clean_mesh",
     "color_vertices",
     "decimate",

@@ -19,6 +19,7 @@ from get3d.core import (
 from get3d.export.bake import evaluate_appearance, texture_mesh
 from get3d.export.clean import Cleaning, clean_mesh
 from get3d.export.materials import check_channels
+from get3d.export.texture_size import TextureSize
 from get3d.geometry import check_mesh, split_normals
 from get3d.render import ColorFn
 
@@ -49,7 +50,7 @@ def make_asset(
     mesh: Mesh,
     appearance: Appearance | ColorFn,
     *,
-    texture_size: int = 1024,
+    texture_size: TextureSize = "auto",
     options: AssetOptions | None = None,
 ) -> TexturedMesh:
     """Clean a surface, bake its appearance, and give it normals.
@@ -57,7 +58,7 @@ def make_asset(
     Args:
         mesh: At least one face.
         appearance: As for `texture_mesh`.
-        texture_size: Width and height of the textures, in texels.
+        texture_size: Width and height of the textures, in texels; see `choose_texture_size`.
         options: None changes nothing about the surface and bakes a texture.
 
     Returns:

@@ -3,17 +3,17 @@
 import logging
 import math
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from get3d.core.errors import ConfigError, MeshError
+from get3d.core.errors import MeshError
 from get3d.core.types import Mesh
-from get3d.export.charts import Charts, chart_boxes, make_charts
+from get3d.export.charts import Charts, make_charts
+from get3d.export.packing import pack_charts
+from get3d.export.texture_size import MAX_TEXTURE_SIZE, check_texture_size
 from get3d.geometry import (
     check_count,
     check_finite,
@@ -25,19 +25,11 @@ from get3d.geometry import (
 
 _LOG = logging.getLogger(__name__)
 
-MAX_TEXTURE_SIZE = 16384
-"""Side of the largest texture, in texels."""
-
-_GAP_TEXELS = 3
-_MIN_GAP_TEXELS = 0.5
-# Charts of so much area, as a fraction of the texture's, come out about as large as the texture.
-_AREA = 0.85
-# Longer charts are cut, as a fraction of the texture's width; longer faces are shrunk.
-_MAX_LENGTH = 1.25
-# Charts less than a texel wide on average are shrunk to that fraction of it, and no further.
-_MIN_LENGTH_TEXELS = 64.0
-_USUAL_COVERAGE = 0.6
-_UNASSIGNED = 0xFFFFFFFF
+# Charts are cut where they are longer than this fraction of the texture's width.
+_MAX_LENGTH = 0.27
+_USUAL_COVERAGE = 0.75
+_SAME_PLACE = 1e-9
+_TEXELS_A_CHART = 32  # enough for charts of any shape and the gaps between them
 
 
 def unwrap(
@@ -45,13 +37,12 @@ def unwrap(
 ) -> tuple[Float[Tensor, "uvs 2"], Int[Tensor, "faces 3"]]:
     """Cut a surface into charts and lay them out in the unit square.
 
-    The charts are our own (`make_charts`), packed by xatlas: its own charts take ten times as long
-    and are many more on rough surfaces. Time and memory are in step with the faces.
+    Time and memory are in step with the faces.
 
-    Charts lie two to three texels apart (less where the texture is small for their number), so that
-    bilinear lookups and the first mip levels of one chart do not see another. Some charts are
-    mirrored. Charts longer than the texture are cut, and needles that cannot be cut are shrunk. The
-    result depends on nothing but the arguments.
+    Between the texels that two charts touch lie two or more that none touches, so that bilinear
+    lookups in one chart do not see another. Some charts are mirrored. Charts longer than about half
+    of the texture are cut, and needles that cannot be cut are shrunk. The result depends on nothing
+    but the arguments.
 
     Args:
         mesh: Any triangles: several components, open, non-manifold. Faces without area get
@@ -82,27 +73,9 @@ def unwrap(
     verts, faces = plain.verts.numpy(), plain.faces.numpy()
     layout = _pack(charts, faces, texture_size)
     _join_hidden(layout, verts, faces)
-    _LOG.debug("%d faces in %d charts, packed by xatlas", len(faces), charts.num_charts)
+    _LOG.debug("%d faces in %d charts", len(faces), charts.num_charts)
     uvs = torch.from_numpy(layout.uvs).to(mesh.verts)
     return uvs, torch.from_numpy(layout.uv_faces).to(mesh.faces.device)
-
-
-def check_texture_size(texture_size: Any, *, least: int = 1) -> None:
-    """Validate the size of a texture.
-
-    Args:
-        texture_size: In texels.
-        least: The smallest that makes sense.
-
-    Raises:
-        ConfigError: If it is out of range or no whole number.
-    """
-    is_whole = isinstance(texture_size, Integral)
-    if not is_whole or not least <= texture_size <= MAX_TEXTURE_SIZE:
-        kind = "" if is_whole else ", a whole number"
-        raise ConfigError(
-            f"texture_size must be from {least} to {MAX_TEXTURE_SIZE}{kind}, got {texture_size!r}"
-        )
 
 
 def check_atlas(
@@ -141,123 +114,40 @@ class _Layout:
 
 
 def _pack(charts: Charts, faces: Int[np.ndarray, "faces 3"], texture_size: int) -> _Layout:
-    """Turn, mirror and move the charts so that they fill a square well."""
-    import xatlas
-
+    """Lay the charts out; raise MeshError if they have no room."""
     shown = np.flatnonzero(charts.chart_of >= 0)
     chart_of = charts.chart_of[shown]
-    sizes = _chart_sizes(charts.corners[shown], chart_of)
-    _check_space(sizes, texture_size)
-    # One number a corner: corners of one chart at one vertex are one texture coordinate.
-    keys = chart_of[:, None] * (faces.max() + 1) + faces[shown]
-    _, first, corners = np.unique(keys, return_index=True, return_inverse=True)
-    texels = charts.corners[shown] * sizes.scales(texture_size)[chart_of][:, None, None]
-    flat = _near_origin(texels, chart_of).reshape(-1, 2)[first]
-    atlas = xatlas.Atlas()
-    # Faces of one material and a common edge are one chart to xatlas.
-    atlas.add_uv_mesh(
-        flat.astype(np.float32),
-        corners.reshape(-1, 3).astype(np.uint32),
-        chart_of[:, None].astype(np.uint32),
+    texels = pack_charts(charts.corners[shown], chart_of, texture_size)
+    if texels is None:
+        raise MeshError(_no_space(charts.num_charts, texture_size))
+    # Corners of one chart at one vertex are one texture coordinate, unless their places differ.
+    flat = texels.reshape(-1, 2) / texture_size
+    keys = (chart_of[:, None] * (faces.max() + 1) + faces[shown]).reshape(-1)
+    order = np.lexsort((flat[:, 1], flat[:, 0], keys))
+    is_new = np.ones(len(order), dtype=bool)
+    is_new[1:] = (np.diff(keys[order]) != 0) | (
+        np.abs(np.diff(flat[order], axis=0)).max(axis=1) > _SAME_PLACE
     )
-    pack = xatlas.PackOptions()
-    pack.texels_per_unit = 1.0
-    pack.padding = _GAP_TEXELS
-    atlas.generate(xatlas.ChartOptions(), pack)
-    _check_space(sizes, texture_size, packed_size=max(atlas.width, atlas.height))
-    place_of, _, uvs = atlas.get_mesh(0)
-    is_placed = atlas.get_mesh_vertex_assignment(0)[0] != _UNASSIGNED
-    assert np.array_equal(place_of, np.arange(len(flat)))  # xatlas moves UV meshes, no more
+    corners = np.empty(len(order), dtype=np.int64)
+    corners[order] = np.cumsum(is_new) - 1
+    first = order[is_new]
     uv_faces = np.zeros_like(faces)
     uv_faces[shown] = corners.reshape(-1, 3)
-    is_hidden = np.ones(len(faces), dtype=bool)
-    is_hidden[shown] = ~is_placed[uv_faces[shown]].all(axis=1)
-    all_uvs = np.where(is_placed[:, None], np.clip(uvs, 0.0, 1.0), 0.0)
     uv_verts = faces[shown].reshape(-1)[first]
-    return _Layout(all_uvs, uv_verts, uv_faces, is_hidden)
+    return _Layout(np.clip(flat[first], 0.0, 1.0), uv_verts, uv_faces, charts.chart_of < 0)
 
 
-@dataclass(frozen=True)
-class _ChartSizes:
-    """How large charts are, in their own units.
-
-    Attributes:
-        lengths: Longer side of each one's box.
-        areas: Area of each.
-    """
-
-    lengths: Float[np.ndarray, " charts"]
-    areas: Float[np.ndarray, " charts"]
-
-    def scales(self, texture_size: int) -> Float[np.ndarray, " charts"]:
-        """Say how many texels a unit of each chart is: alike, but for those that are too long.
-
-        Room is for what has area: charts that are thinner than a texel would need many times their
-        fraction of it, and packing them would take any time.
-        """
-        scale = texture_size * (_AREA / max(float(self.areas.sum()), 1e-300)) ** 0.5
-        longest = _MAX_LENGTH * texture_size
-        lengths = np.maximum(self.lengths * scale, 1e-300)
-        widths = self.areas * scale**2 / lengths
-        most = np.clip(longest * widths, min(_MIN_LENGTH_TEXELS, longest), longest)
-        return scale * np.minimum(1.0, most / lengths)
-
-    def least_area(self, texture_size: int) -> float:
-        """Bound from below the area, in texels, of all charts with half of the gaps around them."""
-        scales = self.scales(texture_size)
-        around = self.lengths * scales * _GAP_TEXELS + math.pi / 4 * _GAP_TEXELS**2
-        return float((self.areas * scales**2 + around).sum())
-
-
-def _chart_sizes(
-    corners: Float[np.ndarray, "faces 3 2"], chart_of: Int[np.ndarray, " faces"]
-) -> _ChartSizes:
-    lows, highs = chart_boxes(corners, chart_of)
-    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    areas = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2
-    return _ChartSizes((highs - lows).max(axis=1), np.bincount(chart_of, areas))
-
-
-def _check_space(sizes: _ChartSizes, texture_size: int, *, packed_size: int | None = None) -> None:
-    """Validate that gaps are half a texel or more when all charts are scaled to fit.
-
-    Args:
-        sizes: Of the charts.
-        texture_size: Width and height of the texture, in texels.
-        packed_size: How large the packed charts are; None: before packing, which takes long where
-            it cannot end well.
-    """
-    most = _GAP_TEXELS / _MIN_GAP_TEXELS  # times as large as the texture
-    size = sizes.least_area(texture_size) ** 0.5 if packed_size is None else packed_size
-    if size <= most * texture_size:
-        return
-    excess = 1.5 * (1.5 if packed_size is None else size / sizes.least_area(texture_size) ** 0.5)
+def _no_space(num_charts: int, texture_size: int) -> str:
+    """Say which texture size is enough, or that none is."""
     enough = 2 ** math.ceil(math.log2(texture_size + 1))
-    while enough <= MAX_TEXTURE_SIZE:
-        if excess * sizes.least_area(enough) ** 0.5 <= most * enough:
-            break
+    while enough**2 < _TEXELS_A_CHART * num_charts:
         enough *= 2
-    raise MeshError(
-        f"texture_size {texture_size} is too small for the {len(sizes.areas)} charts of this mesh; "
-        + (
-            f"{enough} is enough"
-            if enough <= MAX_TEXTURE_SIZE
-            else f"no size up to {MAX_TEXTURE_SIZE} is enough, so simplify or remove slivers"
-        )
+    fix = f"{enough} is enough"
+    if enough > MAX_TEXTURE_SIZE:
+        fix = f"no size up to {MAX_TEXTURE_SIZE} is enough, so simplify or remove slivers"
+    return (
+        f"texture_size {texture_size} is too small for the {num_charts} charts of this mesh; {fix}"
     )
-
-
-def _near_origin(
-    corners: Float[np.ndarray, "faces 3 2"], chart_of: Int[np.ndarray, " faces"]
-) -> Float[np.ndarray, "faces 3 2"]:
-    """Move charts to where float32 tells their corners apart well; not all to the same place.
-
-    Alike charts at one place would have their corners in one place too, which xatlas is slow at.
-    """
-    lows, _ = chart_boxes(corners, chart_of)
-    side = math.ceil(len(lows) ** 0.5)
-    places = np.stack(np.divmod(np.arange(len(lows)), side), axis=1)
-    return corners + (places - lows)[chart_of][:, None]
 
 
 def _join_hidden(

@@ -8,8 +8,9 @@ from torch import Tensor
 from get3d.core.chunks import CHUNK_POINTS
 from get3d.core.errors import MeshError
 from get3d.core.types import Appearance, Mesh, TexturedMesh
-from get3d.export.atlas import check_atlas, check_texture_size, unwrap
+from get3d.export.atlas import check_atlas, unwrap
 from get3d.export.materials import check_channels, make_material
+from get3d.export.texture_size import TextureSize, check_texture_size, choose_texture_size
 from get3d.geometry import check_mesh
 from get3d.render import ColorFn, rasterize
 
@@ -24,7 +25,7 @@ def texture_mesh(
     mesh: Mesh,
     appearance: Appearance | ColorFn,
     *,
-    texture_size: int = 1024,
+    texture_size: TextureSize = "auto",
 ) -> TexturedMesh:
     """Unwrap a mesh and bake its appearance into the textures of one material.
 
@@ -32,7 +33,7 @@ def texture_mesh(
         mesh: Positions and faces; at least one face.
         appearance: Channels of a material (see `make_material`), or a function that gives sRGB
             colours in [0, 1] at object-space positions; values outside are clipped.
-        texture_size: Width and height of the textures, in texels.
+        texture_size: Width and height of the textures, in texels; see `choose_texture_size`.
 
     Returns:
         The same vertices and faces with texture coordinates and one material.
@@ -45,8 +46,10 @@ def texture_mesh(
     if not isinstance(appearance, Appearance):
         appearance = Appearance.of_color(appearance)
     check_channels(appearance.channels)
-    uvs, uv_faces = unwrap(mesh, texture_size=texture_size)
-    texture = bake_texture(mesh, uvs, uv_faces, appearance, texture_size)
+    check_mesh(mesh)
+    size = choose_texture_size(texture_size, mesh, appearance)
+    uvs, uv_faces = unwrap(mesh, texture_size=size)
+    texture = bake_texture(mesh, uvs, uv_faces, appearance, size)
     return TexturedMesh(
         mesh=mesh.detach(),
         uvs=uvs,

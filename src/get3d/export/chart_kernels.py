@@ -71,41 +71,34 @@ def grow_charts(neighbours, normals, smooth, areas, chart_of, num_charts, cosine
 
 @compiled
 @no_type_check
-def absorb_scraps(neighbours, normals, chart_of, axes, sizes, cosine, scrap):
-    """Give faces of tiny charts to a large neighbouring chart that sees them well enough.
+def connected_charts(chart_of, neighbours):
+    """Number charts anew by their first faces, so that each is connected over edges.
 
     Args:
+        chart_of: [faces] chart of each face, negative for none.
         neighbours: As for `grow_charts`.
-        normals: As for `grow_charts`.
-        chart_of: Changed in place.
-        axes: As for `grow_charts`.
-        sizes: [charts] faces in each; changed in place.
-        cosine: Least cosine to the axis of a face's normal.
-        scrap: Charts of no more faces than this are tiny.
 
     Returns:
-        How many faces moved.
+        [faces] the new numbers, -1 for none.
     """
-    moved = 0
-    for face in range(len(chart_of)):
-        own = chart_of[face]
-        if own < 0 or sizes[own] > scrap:
+    numbers = np.full(len(chart_of), -1)
+    order = np.empty(len(chart_of), np.int64)
+    num_charts = 0
+    for seed in range(len(chart_of)):
+        if chart_of[seed] < 0 or numbers[seed] >= 0:
             continue
-        best, most = -1, cosine
-        for side in range(3):
-            other = neighbours[face, side]
-            if other < 0 or chart_of[other] < 0:
-                continue
-            chart = chart_of[other]
-            facing = (normals[face] * axes[chart]).sum()
-            if sizes[chart] > scrap and facing > most:
-                best, most = chart, facing
-        if best >= 0:
-            sizes[own] -= 1
-            sizes[best] += 1
-            chart_of[face] = best
-            moved += 1
-    return moved
+        order[0], numbers[seed] = seed, num_charts
+        length, done = 1, 0
+        while done < length:
+            face = order[done]
+            done += 1
+            for side in range(3):
+                other = neighbours[face, side]
+                if other >= 0 and numbers[other] < 0 and chart_of[other] == chart_of[seed]:
+                    order[length], numbers[other] = other, num_charts
+                    length += 1
+        num_charts += 1
+    return numbers
 
 
 @compiled

@@ -5,26 +5,34 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from get3d.core.types import Mesh
-from get3d.export.chart_kernels import absorb_scraps, free_overlaps, grow_charts
+from get3d.export.chart_kernels import connected_charts, free_overlaps, grow_charts
+from get3d.export.packing_kernels import turn_to_least_boxes
+from get3d.export.regroup_kernels import attach_scraps, cut_loose
 from get3d.geometry import face_areas, face_normals
-from get3d.geometry.half_edges import link_labels, opposite_half_edges
+from get3d.geometry.half_edges import opposite_half_edges
 
 # A face joins a chart if its normal is no farther from the chart's axis than the first angle and
 # the surroundings' no farther than the second, and stays if no farther than the third when the
 # axis is settled. The texture is stretched by one over the cosine: by 4.2 at most.
 _GROW_COSINES = tuple(math.cos(math.radians(angle)) for angle in (72, 50, 76))
-_ABSORB_COSINE = math.cos(math.radians(75))
+_LEAST_SCALE = math.cos(math.radians(76))
 _SMOOTHING = 6
 _SCRAP_FACES = 24
-_MAX_SWEEPS = 20
 _ROUNDS = 8
 _FACES_A_PART = 4
 # Overlaps are looked for in cells of half a texel. Charts of more cells than that, larger than a
 # texture of 2048, are looked at in larger ones.
 _MAX_CELLS = 1 << 24
+# Charts whose boxes waste more than the first fraction of the surface's area are cut where that
+# saves at least the second fraction of the box.
+_WASTE, _GAIN = 0.0003, 0.03
+_CUT_ROUNDS = 6
+_ATTACH_ROUNDS = 2
+_BINS = 32
+_ANGLES = 32
 
 
 @dataclass(frozen=True)
@@ -67,8 +75,6 @@ def make_charts(mesh: Mesh, *, texel: float, longest: float = math.inf) -> Chart
         first = len(axes)
         grown = grow_charts(neighbours, normals, smooth, areas, chart_of, first, _GROW_COSINES)
         axes = np.concatenate([axes, grown])
-        if first == 0:
-            _absorb_scraps(neighbours, normals, chart_of, axes)
         corners = _project(mesh, chart_of, axes)
         order = np.argsort(chart_of, kind="stable")
         starts = np.searchsorted(chart_of[order], np.arange(first, len(axes) + 1))
@@ -79,8 +85,41 @@ def make_charts(mesh: Mesh, *, texel: float, longest: float = math.inf) -> Chart
     chart_of[alone] = len(axes) + np.arange(len(alone))
     axes = np.concatenate([axes, normals[alone]])
     corners = _project(mesh, chart_of, axes)
-    chart_of = _connected(_cut_long(chart_of, corners, longest), neighbours)
+    chart_of = connected_charts(_cut_long(chart_of, corners, longest), neighbours)
+    may_be_loose = chart_of >= 0
+    for _ in range(_CUT_ROUNDS):
+        is_second = _cut_loose(np.where(may_be_loose, chart_of, -1), corners, areas.sum())
+        if not is_second.any():
+            break
+        may_be_loose = np.isin(chart_of, np.unique(chart_of[is_second]))
+        parts = np.where(chart_of < 0, -1, 2 * chart_of + is_second)
+        chart_of = connected_charts(parts, neighbours)
+    for _ in range(_ATTACH_ROUNDS):
+        sizes = np.bincount(chart_of[chart_of >= 0])
+        ranked = np.argsort(-sizes, kind="stable")
+        moved = attach_scraps(
+            mesh.verts.numpy(), mesh.faces.numpy(), neighbours, corners, chart_of, ranked, sizes,
+            _SCRAP_FACES, texel / 2, most[0], _LEAST_SCALE,
+        )  # fmt: skip
+        chart_of = connected_charts(chart_of, neighbours)
+        if not moved:
+            break
     return Charts(chart_of, corners)
+
+
+def _cut_loose(
+    chart_of: Int[np.ndarray, " faces"], corners: Float[np.ndarray, "faces 3 2"], area: float
+) -> Bool[np.ndarray, " faces"]:
+    """Mark the faces that are cut off, where charts leave much of their boxes empty."""
+    order = np.argsort(chart_of, kind="stable")[np.count_nonzero(chart_of < 0) :]
+    starts = np.searchsorted(chart_of[order], np.arange(chart_of.max() + 2))
+    turned = corners[order]
+    turn_to_least_boxes(turned, starts, _ANGLES)
+    is_second = np.zeros(len(chart_of), dtype=bool)
+    found = np.zeros(len(order), dtype=bool)
+    cut_loose(turned, starts, found, _WASTE * area, _GAIN, _BINS)
+    is_second[order] = found
+    return is_second
 
 
 def chart_boxes(
@@ -122,34 +161,6 @@ def _cut_long(
     cut = chart_of.copy()
     cut[shown] = (np.cumsum(num_parts) - num_parts)[own] + np.floor(part)
     return cut
-
-
-def _connected(
-    chart_of: Int[np.ndarray, " faces"], neighbours: Int[np.ndarray, "faces 3"]
-) -> Int[np.ndarray, " faces"]:
-    """Number the charts anew, so that each is connected over edges; -1 where there is none."""
-    face, side = np.nonzero((neighbours >= 0) & (chart_of[neighbours] == chart_of[:, None]))
-    links = torch.from_numpy(np.stack([face, neighbours[face, side]], axis=1))
-    label = link_labels(links, len(chart_of)).numpy()
-    numbers = np.unique(label[chart_of >= 0], return_inverse=True)[1]
-    connected = np.full(len(chart_of), -1)
-    connected[chart_of >= 0] = numbers
-    return connected
-
-
-def _absorb_scraps(
-    neighbours: Int[np.ndarray, "faces 3"],
-    normals: Float[np.ndarray, "faces 3"],
-    chart_of: Int[np.ndarray, " faces"],
-    axes: Float[np.ndarray, "charts 3"],
-) -> None:
-    """Give the faces of tiny charts to large ones beside them, sweep by sweep."""
-    sizes = np.bincount(chart_of[chart_of >= 0], minlength=len(axes))
-    for _ in range(_MAX_SWEEPS):
-        if not absorb_scraps(
-            neighbours, normals, chart_of, axes, sizes, _ABSORB_COSINE, _SCRAP_FACES
-        ):
-            break
 
 
 def _surrounding_normals(

@@ -150,7 +150,7 @@ class Fields:
             # Networks are trained with sRGB images in [-1, 1], so colours are sRGB.
             return ((self.channels(points)[0] + 1) / 2).clamp(0, 1)
 
-        return Appearance(self.channel_sizes, evaluate)
+        return Appearance(self.channel_sizes, evaluate, spacing=self.texture.spacing)
 
     def flexi_weights(self, corners: Float[Tensor, "*b cubes 8 3"]) -> Float[Tensor, "b cubes 21"]:
         """Compute raw FlexiCubes weights (12 beta, 8 alpha, 1 gamma) of cubes given by corners.

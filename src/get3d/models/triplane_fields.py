@@ -194,6 +194,11 @@ class Texture:
         return self.heads.color(self.features(points), self.color_style)
 
     @property
+    def spacing(self) -> float:
+        """Distance of neighbouring texels of the planes, in scene units."""
+        return self.extent / self.planes.shape[-1]
+
+    @property
     def background(self) -> Float[Tensor, " c"]:
         """Values of all channels where no surface is seen, as published: the layer's bias."""
         return self.heads.color.bias

@@ -10,7 +10,7 @@ from torch import Tensor
 from get3d.apps.model import Model
 from get3d.core.types import Cameras, Mesh, Styles, TexturedMesh
 from get3d.data import load_mesh, normalize_mesh
-from get3d.export import AssetOptions
+from get3d.export import AssetOptions, TextureSize
 from get3d.models import Fields, GridOptions
 from get3d.render import Light, render_colored, render_textured
 
@@ -55,12 +55,12 @@ class LatentShape:
         )
 
     def textured(
-        self, texture_size: int = 1024, options: AssetOptions | None = None
+        self, texture_size: TextureSize = "auto", options: AssetOptions | None = None
     ) -> TexturedMesh:
         """Unwrap the surface and bake its texture.
 
         Args:
-            texture_size: Width and height of the texture, in texels.
+            texture_size: As for `Model.generate`.
             options: Cleaning, normals and vertex colours; None takes the surface as it is.
 
         Raises:

@@ -17,6 +17,7 @@ from get3d.export import (
     NONE_FOUND,
     AssetOptions,
     Placement,
+    TextureSize,
     check_export_suffix,
     check_texture_size,
     clean_mesh,
@@ -69,7 +70,7 @@ class ShapeFiles:
 
     Attributes:
         suffix: Suffix of the mesh files: ".glb", ".obj", ".ply" or ".usdz".
-        texture_size: Width and height of the textures, in texels.
+        texture_size: As for `Model.generate`.
         asset: Cleaning, normals, and texture or vertex colours; a ".ply" has vertex colours.
         grid: Resolution of the surfaces.
         placement: Pivot, up axis and size.
@@ -77,7 +78,7 @@ class ShapeFiles:
     """
 
     suffix: str = ".glb"
-    texture_size: int = 1024
+    texture_size: TextureSize = "auto"
     asset: AssetOptions = field(default_factory=AssetOptions)
     grid: GridOptions = field(default_factory=GridOptions)
     placement: Placement = field(default_factory=Placement)
@@ -91,7 +92,7 @@ class ShapeFiles:
                 raise ConfigError("jpeg is for the textures in glb and usdz files; leave it out")
             if not 1 <= self.jpeg_quality <= 95:
                 raise ConfigError(f"jpeg must be from 1 to 95, got {self.jpeg_quality}")
-        check_texture_size(self.texture_size, least=16)
+        check_texture_size(self.texture_size, least=16, may_be_auto=True)
         if self.suffix == ".usdz" and self.placement.up == "z":
             raise ConfigError("up must be y in usdz files, which say so themselves; leave it out")
 
