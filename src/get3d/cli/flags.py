@@ -34,8 +34,7 @@ IMAGE_SIZE = tyro.conf.arg(
     name="image-size", help="Width and height of images and videos, in pixels."
 )
 TEXTURE_SIZE = tyro.conf.arg(
-    name="texture-size",
-    help="Width and height of the textures, in texels; auto: what the model's tri-planes can fill.",
+    name="texture-size", help="Width and height of the textures, in texels."
 )
 OUT = tyro.conf.arg(name="out", help="Folder for the results; made if absent.")
 OVERWRITE = tyro.conf.arg(
